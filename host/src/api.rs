@@ -1,0 +1,1 @@
+//! L5: the HTTP surface; the only room that knows axum.

@@ -1,0 +1,1 @@
+//! L6: the composition root: the only place where parts meet.

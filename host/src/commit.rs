@@ -1,0 +1,1 @@
+//! L3: publishes outcomes and commits offsets, one committer a shard.

@@ -1,0 +1,1 @@
+//! L3: from Kafka's records to chunks of events.

@@ -1,0 +1,1 @@
+//! L1: bounded hand-over between stages.

@@ -1,0 +1,1 @@
+//! L3: from a lane's records to the guest's verdicts.

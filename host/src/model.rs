@@ -1,0 +1,9 @@
+//! L0: the words of the domain, as types. Everything else imports this room; it imports nothing of ours.
+
+pub mod function;
+pub mod function_table;
+pub mod ids;
+pub mod outcome;
+pub mod position;
+pub mod status;
+pub mod work;

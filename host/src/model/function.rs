@@ -1,0 +1,280 @@
+//! A function as its user declared it, checked: what the manifest says, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Digest, FunctionName, RevisionNumber};
+
+/// A valid manifest. `config::manifest` makes one from TOML or JSON.
+///
+/// The parts that only some host features read stay in their own structs, so that a stage is handed just its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The function's name.
+    pub name: FunctionName,
+    /// Which records make it run. Empty when only HTTP calls or a schedule do.
+    pub topics: Topics,
+    /// Where a new consumer group starts.
+    pub initial_offset: InitialOffset,
+    /// Which records must be handled one after another.
+    pub ordering: Ordering,
+    /// How many lanes run at once, in each shard.
+    pub concurrency: usize,
+    /// How many group members this function has on each host.
+    pub shards: usize,
+    /// What is promised of delivery.
+    pub processing_guarantee: ProcessingGuarantee,
+    /// Where records go that are given up.
+    pub dead_letter_topic: String,
+    /// The environment of the guest: these variables and no others.
+    pub env: BTreeMap<String, String>,
+    /// The allow-list of outputs by the names that the guest uses.
+    pub outputs: BTreeMap<String, Output>,
+    /// All of these must hold for a record to reach the guest.
+    pub filters: Vec<Filter>,
+    /// What one sandbox and one invocation may use.
+    pub limits: Limits,
+    /// How sandboxes live.
+    pub instances: Instances,
+    /// What happens after a failed attempt.
+    pub retry: Retry,
+    /// How records are fetched, batched and committed.
+    pub delivery: Delivery,
+    /// Settings passed to librdkafka as they are, for this function's consumer.
+    pub kafka: BTreeMap<String, String>,
+}
+
+/// The topics of a Kafka trigger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topics {
+    /// Exactly these.
+    Named(Vec<String>),
+    /// Every topic whose whole name matches this regular expression.
+    Pattern(String),
+}
+
+impl Topics {
+    /// Whether no topic triggers the function.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Named(topics) if topics.is_empty())
+    }
+}
+
+/// Where a new consumer group starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialOffset {
+    /// At the first record that is still there.
+    Earliest,
+    /// After the last record at the time of the deploy.
+    Latest,
+}
+
+/// Which records must be handled one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    /// None: any free worker takes the next record.
+    None,
+    /// Those of one partition.
+    Partition,
+    /// Those of one partition with the same key.
+    Key,
+}
+
+/// What is promised of delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessingGuarantee {
+    /// An offset is committed only after all that its record emitted is acknowledged.
+    AtLeastOnce,
+    /// Emissions, dead letters and offsets are committed in one Kafka transaction.
+    ExactlyOnce,
+}
+
+/// A topic that the guest may write to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The topic's name.
+    pub topic: String,
+    /// How events are written.
+    pub format: Format,
+    /// librdkafka's `compression.codec`, when this topic is to have its own.
+    pub compression: Option<Compression>,
+}
+
+/// How an event is written to Kafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// CloudEvents binary content mode: attributes in `ce_` headers, data as the value.
+    Binary,
+    /// CloudEvents structured content mode: one JSON object as the value.
+    Structured,
+    /// Key, value and the guest's own headers only.
+    Raw,
+}
+
+/// A compression that librdkafka knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// No compression.
+    None,
+    /// gzip.
+    Gzip,
+    /// Snappy.
+    Snappy,
+    /// LZ4.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+/// A filter expression of CloudEvents Subscriptions 1.0: the dialects `exact`, `prefix`, `suffix`, `all`, `any`, `not`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Filter {
+    /// Each attribute named exists and has exactly this value.
+    Exact(BTreeMap<String, String>),
+    /// Each attribute named exists and starts so.
+    Prefix(BTreeMap<String, String>),
+    /// Each attribute named exists and ends so.
+    Suffix(BTreeMap<String, String>),
+    /// Every one of these holds.
+    All(Vec<Filter>),
+    /// At least one of these holds.
+    Any(Vec<Filter>),
+    /// This does not hold.
+    Not(Box<Filter>),
+}
+
+/// What one sandbox and one invocation may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Linear memory of an instance, in bytes.
+    pub memory: u64,
+    /// Wall time of one record's invocation.
+    pub timeout: Duration,
+    /// Bytes emitted for one record.
+    pub output: u64,
+    /// Bytes logged by one invocation; what is beyond is dropped and counted.
+    pub logs: u64,
+    /// Elements of one table.
+    pub table_elements: u64,
+}
+
+/// How sandboxes live.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instances {
+    /// How much one sandbox sees.
+    pub isolation: Isolation,
+    /// How long an idle instance is kept.
+    pub keep_warm: Duration,
+    /// How many instances are kept ready, idle or not.
+    pub min: usize,
+    /// Start delays of another platform.
+    pub emulate: Option<Emulation>,
+}
+
+/// How much one sandbox sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Many records, while it is healthy.
+    Shared,
+    /// The records of one call.
+    Batch,
+    /// One record.
+    Record,
+}
+
+/// Start delays of another platform, drawn evenly from each range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emulation {
+    /// Added to the first call of an instance: shortest and longest.
+    pub cold: (Duration, Duration),
+    /// Added to every later call: shortest and longest.
+    pub hot: (Duration, Duration),
+}
+
+/// What happens after a failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all; 1 = no retry.
+    pub max_attempts: u32,
+    /// Wait before the second attempt; doubled for each after it.
+    pub backoff: Duration,
+    /// The longest wait.
+    pub backoff_max: Duration,
+}
+
+/// How records are fetched, batched and committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Most records in one call of the guest.
+    pub batch_size: usize,
+    /// How long a call may wait for more records.
+    pub batch_window: Duration,
+    /// Longest time between two commits while records flow.
+    pub commit_interval: Duration,
+    /// How long running invocations may finish after a stop or a rebalance.
+    pub drain_timeout: Duration,
+    /// Records of a partition that are queued, running or parked, or finished out of order.
+    pub in_flight: usize,
+    /// Bytes of finished outcomes of a shard that await acknowledgement or commit.
+    pub pending: u64,
+    /// How this function's members join their group.
+    pub membership: Membership,
+}
+
+/// How a member joins its consumer group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    /// Leaves when it stops.
+    Dynamic,
+    /// Keeps its place over a restart (`group.instance.id`).
+    Static,
+}
+
+/// How the host calls a module. Found by looking at the binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// A component that exports `millstream:function/batch`: the flat layout, many records a call.
+    MillstreamBatch,
+    /// A component that exports `millstream:function/handler`: typed, one event a call.
+    MillstreamTyped,
+}
+
+/// An immutable deployment of a function: a manifest and the digest of its artifact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Counts the function's deployments.
+    pub number: RevisionNumber,
+    /// The artifact's digest.
+    pub digest: Digest,
+    /// The artifact's size in bytes.
+    pub module_bytes: u64,
+    /// How the host calls it.
+    pub shape: Shape,
+    /// What the user declared.
+    pub manifest: Manifest,
+    /// When it was accepted: milliseconds since the Unix epoch.
+    pub deployed_at_ms: u64,
+}
+
+impl Revision {
+    /// `name@revision`, as it is stamped on what the revision emits.
+    pub fn stamp(&self) -> String {
+        format!("{}@{}", self.manifest.name, self.number)
+    }
+}
+
+/// A revision that everything in the data plane shares.
+pub type SharedRevision = Arc<Revision>;

@@ -1,0 +1,96 @@
+//! What became of an invocation. A guest's failure is data, never an error of the host.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of a failure; stable, in dead letters, metrics and status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultClass {
+    /// The guest trapped: a panic, an unreachable, a stack overflow, a bad memory access.
+    Trap,
+    /// The guest ran longer than `limits.timeout`.
+    Timeout,
+    /// The guest wanted more memory or table elements than its limits.
+    Memory,
+    /// The guest emitted more than `limits.output`, or more events than allowed.
+    OutputLimit,
+    /// The guest named an output that the manifest does not have.
+    UnknownOutput,
+    /// The guest's answer could not be read.
+    InvalidAnswer,
+    /// Kafka refused an emission for good (too large, invalid).
+    OutputRefused,
+    /// The record is no readable CloudEvent although it says that it is one.
+    Undecodable,
+    /// The guest asked for another attempt.
+    Retry,
+    /// The guest gave the record up.
+    Reject,
+}
+
+impl FaultClass {
+    /// Whether another attempt may help (design §2, "What becomes of an outcome").
+    pub fn is_retried(self) -> bool {
+        match self {
+            Self::Trap | Self::Timeout | Self::Retry => true,
+            Self::Memory
+            | Self::OutputLimit
+            | Self::UnknownOutput
+            | Self::InvalidAnswer
+            | Self::OutputRefused
+            | Self::Undecodable
+            | Self::Reject => false,
+        }
+    }
+
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::OutputLimit => "output-limit",
+            Self::UnknownOutput => "unknown-output",
+            Self::InvalidAnswer => "invalid-answer",
+            Self::OutputRefused => "output-refused",
+            Self::Undecodable => "undecodable",
+            Self::Retry => "retry",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A failed attempt: its class and what a person needs to find the cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind.
+    pub class: FaultClass,
+    /// What happened: a reason, the tail of the guest's stderr, a symbolised Wasm backtrace.
+    pub message: String,
+    /// A wait that the guest asked for before the next attempt.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// A fault without a wait of its own.
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), retry_after: None }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.class, self.message)
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,83 @@
+//! What a function is doing on this host, as the API and the CLI show it.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a function on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Joining its group, or compiling.
+    Starting,
+    /// Its partitions are assigned and records are taken.
+    Running,
+    /// Asked to take no records.
+    Paused,
+    /// No consumer while there is nothing to do.
+    Parked,
+    /// A partition with lag makes no progress; the status says what blocks it.
+    Stalled,
+    /// It cannot run; the status says why.
+    Failed,
+}
+
+/// A function's status on this host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    /// The function's name.
+    pub name: String,
+    /// The live revision.
+    pub revision: u64,
+    /// What it is doing.
+    pub state: State,
+    /// Why, when it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The partitions that this host has.
+    pub partitions: Vec<PartitionStatus>,
+    /// Counted by this host since it started.
+    pub counters: Counters,
+}
+
+/// Where one partition stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionStatus {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// Every offset below is finished.
+    pub watermark: i64,
+    /// The partition's end.
+    pub end: i64,
+    /// `end − watermark`.
+    pub lag: i64,
+    /// Records queued, running or parked, or finished out of order.
+    pub in_flight: u64,
+}
+
+/// A function's counters on one host since the host started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Records taken from Kafka.
+    pub received: u64,
+    /// Records that a filter kept from the guest.
+    pub filtered: u64,
+    /// Records whose invocation succeeded.
+    pub succeeded: u64,
+    /// Events acknowledged by output topics.
+    pub emitted: u64,
+    /// Attempts that failed and were tried again.
+    pub retried: u64,
+    /// Records given up.
+    pub dead_lettered: u64,
+    /// Instances started.
+    pub cold_starts: u64,
+    /// Calls of an instance that was used before.
+    pub hot_starts: u64,
+}
+
+/// Something that knows what functions are doing; the supervisor does, the API only asks.
+pub trait Observe: Send + Sync {
+    /// The status of `name`, or nothing when this host has no such function.
+    fn status(&self, name: &super::ids::FunctionName) -> Option<FunctionStatus>;
+}

@@ -1,0 +1,1 @@
+//! L4: what is deployed: the log of functions and their artifacts.
