@@ -63,8 +63,8 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // A module's own maximum is its own business and no refusal of ours.
-        if maximum.is_some_and(|maximum| desired > maximum) {
+        // A module's own maximum, where it is the lower one, is its own business and no refusal of ours.
+        if maximum.is_some_and(|maximum| maximum < self.memory_limit && desired > maximum) {
             return Ok(false);
         }
         let wanted = self.memory.saturating_add(desired.saturating_sub(current));

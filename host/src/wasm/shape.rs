@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn exporting(name: &str) -> Vec<u8> {
-        component(&format!(r#"(instance $i) (export "{name}" (instance $i))"#))
+        component(&format!(r#"(instance) (export "{name}" (instance 0))"#))
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
     fn every_truncation_is_refused() {
         let module = exporting("millstream:function/batch@0.1.0");
         // A cut between two sections leaves a shorter whole; it lacks the export, which comes last.
-        for length in 0..module.len() - 1 {
+        for length in 0..module.len() {
             assert!(inspect(&module[..length]).is_err(), "{length}");
         }
     }

@@ -37,8 +37,10 @@ const IMPORTS: &str = r#"
         (export "get-stderr" (func (result (own $s))))))
     (import "wasi:cli/environment@0.2.0" (instance $environment
         (export "get-environment" (func (result (list (tuple string string)))))))
+    (import "wasi:filesystem/types@0.2.0" (instance $files (export "descriptor" (type (sub resource)))))
+    (alias export $files "descriptor" (type $descriptor))
     (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
-        (export "descriptor" (type $d (sub resource)))
+        (alias outer 1 $descriptor (type $d0)) (export "descriptor" (type $d (eq $d0)))
         (export "get-directories" (func (result (list (tuple (own $d) string)))))))
     (import "wasi:sockets/network@0.2.0" (instance $network
         (type $code0 (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout"

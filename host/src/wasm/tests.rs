@@ -341,7 +341,8 @@ async fn an_import_of_another_type_is_refused_by_name() {
                 (func (export "handle") (param i32 i32) (result i32) (i32.const 0)))
             (core instance $i (instantiate $m))
             (func $lifted (param "input" (list u8)) (result (list u8))
-                (canon lift (core func $i "handle") (memory $i "memory") (realloc (func $i "realloc"))))
+                (canon lift (core func $i "handle") (memory (core memory $i "memory"))
+                    (realloc (core func $i "realloc"))))
             (instance $e (export "handle" (func $lifted)))
             (export "millstream:function/batch@0.1.0" (instance $e)))"#,
     )
