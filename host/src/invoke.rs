@@ -1,1 +1,5 @@
-//! L3: from a lane's records to the guest's verdicts.
+//! L3: calls guests. It takes requests that others wrote and gives answers and faults; it knows nothing of Kafka.
+
+pub mod admission;
+pub mod emulate;
+pub mod pool;
