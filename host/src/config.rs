@@ -16,6 +16,8 @@ pub mod manifest;
 pub mod node;
 pub mod problem;
 mod quantity;
+#[cfg(test)]
+mod reference;
 
 mod section;
 pub mod suggest;
