@@ -12,7 +12,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
-use super::settings::{ClientSettings, log_line};
+use super::client_log;
+use super::settings::ClientSettings;
 use crate::model::function::Compression;
 
 /// What librdkafka allows at most; a topic's or broker's own `max.message.bytes` refuses what it does not take.
@@ -63,7 +64,7 @@ struct DeliveryContext;
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
+        client_log::line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -13,7 +13,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 
-use super::settings::log_line;
+use super::client_log;
 use crate::model::position::TopicPartition;
 
 /// What happened to a member of a group.
@@ -48,7 +48,7 @@ impl MemberContext {
 
 impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log_line(level, facility, message);
+        client_log::line(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
