@@ -1,6 +1,11 @@
-//! L2: the only room that knows rdkafka.
+//! L2: the only room that knows rdkafka. Consumers, producers, the pollers that serve them, and administration.
 
 pub mod admin;
 pub mod client_log;
+pub mod consumer;
+pub mod embedded;
+pub mod poller;
+pub mod producer;
+pub mod rebalance;
 pub mod settings;
 pub mod topic_log;

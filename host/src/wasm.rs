@@ -1,1 +1,39 @@
-//! L2: the only room that knows wasmtime.
+//! The sandbox: the only room that knows the Wasm engine.
+//!
+//! An [`Engine`] loads a module into a [`Program`]; a program with a revision's limits is a [`Sandbox`]; a sandbox
+//! starts [`Instance`]s, and an instance is called with a flat batch and answers with one verdict per record.
+//!
+//! Invariants: whatever a guest does is a [`Fault`](crate::model::outcome::Fault), never a panic or an error of the
+//! host. Bytes that a user sent are parsed and compiled, never loaded as code. An instance that faulted is not used
+//! again. This room knows nothing of Kafka, pools or retries.
+
+mod cache;
+mod capability;
+pub mod compile;
+mod config;
+mod engine;
+mod entry;
+mod fault;
+mod guest_log;
+mod instance;
+mod limiter;
+mod link;
+mod load;
+pub mod log;
+mod program;
+mod sandbox;
+pub mod shape;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod ticker;
+mod timer;
+
+pub use config::{Compile, EngineOptions};
+pub use engine::{Engine, EngineError};
+pub use instance::Instance;
+pub use load::LoadError;
+pub use program::Program;
+pub use sandbox::{Sandbox, StartError};

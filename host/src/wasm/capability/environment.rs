@@ -1,0 +1,44 @@
+//! `wasi:cli/environment`: the variables of the manifest and no others, no arguments, no folder.
+//!
+//! All instances of a revision share the variables; they are copied only when a guest asks for them.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker};
+use wasmtime_wasi::p2::bindings::cli::environment::{self, Host};
+
+use crate::wasm::state::GuestState;
+
+/// The variables of a revision.
+#[derive(Clone)]
+pub(in crate::wasm) struct Environment(Arc<[(String, String)]>);
+
+impl Environment {
+    /// Exactly these variables.
+    pub(in crate::wasm) fn new<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+}
+
+/// Offers the interface in place of the one that is linked already.
+pub(in crate::wasm) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    environment::add_to_linker::<GuestState, Environment>(linker, |state| &mut state.environment)
+}
+
+impl HasData for Environment {
+    type Data<'a> = &'a mut Environment;
+}
+
+impl Host for Environment {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.0.to_vec())
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,189 @@
+//! Compiling what users upload, in a child process with limits.
+//!
+//! Compiling hostile input may take any time and memory. So this program runs itself once more for it: the child takes
+//! the module on stdin, limits itself before it reads a byte, and writes the compiled code to a file that the host
+//! made. A child that exceeds its wall time is killed.
+
+mod child;
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+pub use child::{WORD, child_main};
+
+const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
+const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
+const CPU_VARIABLE: &str = "MILLSTREAM_COMPILE_CPU_SECONDS";
+/// The exit code that says: the reason is on stdout.
+const REFUSED: u8 = 3;
+/// The longest reason that is read.
+const REASON_MAX: u64 = 4096;
+
+/// What one compilation may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Time on the wall, waiting included.
+    pub wall: Duration,
+    /// Time of all processors together; whole seconds.
+    pub cpu: Duration,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+impl Default for CompileLimits {
+    /// Ten times what the largest usual modules (Python, JavaScript) take.
+    fn default() -> Self {
+        Self { wall: Duration::from_secs(120), cpu: Duration::from_secs(120), memory: 4 << 30 }
+    }
+}
+
+/// How the child is started.
+#[derive(Debug, Clone)]
+pub struct CompilerCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl CompilerCommand {
+    /// This program, with the word that makes its `main` call [`child_main`]. It is named by what is running, so that
+    /// an upgrade of the file in mid-life does not mix two versions.
+    pub fn this_program() -> Self {
+        Self { program: PathBuf::from("/proc/self/exe"), arguments: vec![WORD.into()] }
+    }
+}
+
+/// Why a module was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The compiler found the module wrong.
+    #[error("the module is refused by the compiler: {0}")]
+    Refused(String),
+    /// Too slow on the wall.
+    #[error("the module is refused: compiling it took longer than {0:?} and was stopped; make it smaller or simpler")]
+    WallTime(Duration),
+    /// Too much computing.
+    #[error(
+        "the module is refused: compiling it took more than {0:?} of processor time and was stopped; make it smaller \
+         or simpler"
+    )]
+    CpuTime(Duration),
+    /// Too much memory.
+    #[error("the module is refused: compiling it took more than {0} bytes of memory; make it smaller or simpler")]
+    Memory(u64),
+    /// It ended in another way.
+    #[error("the module is refused: the compiler did not survive it ({0})")]
+    Died(ExitStatus),
+    /// The system did not let it run.
+    #[error("cannot run the compiler {program:?}: {error}")]
+    Run {
+        /// What was started.
+        program: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// Compiles `module` into the file `output` in a child.
+pub(super) async fn run(
+    command: &CompilerCommand,
+    limits: &CompileLimits,
+    module: &[u8],
+    output: &Path,
+) -> Result<(), CompileError> {
+    let failed = |error| CompileError::Run { program: command.program.clone(), error };
+    let mut child = Command::new(&command.program)
+        .args(&command.arguments)
+        .env_clear()
+        .env(OUTPUT_VARIABLE, output)
+        .env(MEMORY_VARIABLE, limits.memory.to_string())
+        .env(CPU_VARIABLE, limits.cpu.as_secs().max(1).to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let Ok(finished) = tokio::time::timeout(limits.wall, converse(&mut child, module)).await else {
+        // It is gone before its output file is.
+        let _ = child.kill().await;
+        return Err(CompileError::WallTime(limits.wall));
+    };
+    let (status, reason) = finished.map_err(failed)?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) if code == i32::from(REFUSED) => Err(CompileError::Refused(reason)),
+        (_, Some(libc::SIGXCPU | libc::SIGKILL)) => Err(CompileError::CpuTime(limits.cpu)),
+        // What Rust does when memory is refused to it.
+        (_, Some(libc::SIGABRT)) => Err(CompileError::Memory(limits.memory)),
+        _ => Err(CompileError::Died(status)),
+    }
+}
+
+/// Sends the module, and waits for what the child says and for its end.
+async fn converse(child: &mut Child, module: &[u8]) -> std::io::Result<(ExitStatus, String)> {
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let send = async {
+        if let Some(mut stdin) = stdin {
+            // A child that ends early does not read all; its exit status tells why.
+            let _ = stdin.write_all(module).await;
+        }
+    };
+    let receive = async {
+        let mut reason = Vec::new();
+        if let Some(stdout) = stdout {
+            stdout.take(REASON_MAX).read_to_end(&mut reason).await?;
+        }
+        std::io::Result::Ok(reason)
+    };
+    let ((), reason) = tokio::join!(send, receive);
+    let status = child.wait().await?;
+    Ok((status, String::from_utf8_lossy(&reason?).trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> CompilerCommand {
+        CompilerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
+    }
+
+    async fn run_shell(script: &str, limits: CompileLimits) -> Result<(), CompileError> {
+        run(&shell(script), &limits, &[0; 100_000], Path::new("/nowhere")).await
+    }
+
+    #[tokio::test]
+    async fn a_child_that_takes_too_long_is_killed() {
+        let limits = CompileLimits { wall: Duration::from_millis(100), ..CompileLimits::default() };
+        let error = run_shell("exec sleep 600", limits).await.expect_err("killed");
+        assert!(matches!(error, CompileError::WallTime(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn its_end_tells_the_limit() {
+        let limits = CompileLimits::default();
+        let error = run_shell("echo no such type; exit 3", limits).await.expect_err("refused");
+        assert!(matches!(&error, CompileError::Refused(reason) if reason == "no such type"), "{error}");
+        let error = run_shell("kill -XCPU $$", limits).await.expect_err("killed");
+        assert!(matches!(error, CompileError::CpuTime(_)), "{error}");
+        let error = run_shell("kill -ABRT $$", limits).await.expect_err("killed");
+        assert!(matches!(error, CompileError::Memory(_)), "{error}");
+        let error = run_shell("exit 101", limits).await.expect_err("died");
+        assert!(matches!(error, CompileError::Died(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_compiler_that_is_not_there_is_named() {
+        let command = CompilerCommand { program: "/nowhere/compiler".into(), arguments: Vec::new() };
+        let error = run(&command, &CompileLimits::default(), b"", Path::new("/nowhere")).await.expect_err("not there");
+        assert!(error.to_string().contains("/nowhere/compiler"), "{error}");
+    }
+}

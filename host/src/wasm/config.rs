@@ -1,0 +1,101 @@
+//! How the engine is set up: what modules may use, and how much address space instances get.
+//!
+//! Everything that code generation depends on is in [`code_settings`], which the compiling child shares; only the
+//! allocator is the host's alone.
+
+use std::path::PathBuf;
+
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails};
+
+use super::compile::{CompileLimits, CompilerCommand};
+use super::limiter::{MEMORIES_MAX, TABLES_MAX};
+
+/// The largest linear memory: what 32 bits address. Each memory reserves as much address space, so bounds are checked
+/// by the processor; a thousand of them take 4 of the 128 TiB that a process has.
+pub(super) const MEMORY_MAX: u64 = 4 << 30;
+/// The largest table.
+pub(super) const TABLE_ELEMENTS_MAX: u64 = 1_000_000;
+/// The guest's stack, of which recursion may use all; beyond is a trap.
+const WASM_STACK: usize = 512 << 10;
+/// The guest's stack and, above it, that of the host calls it makes.
+const STACK: usize = 2 << 20;
+/// Memory of a finished instance that is cleared by writing zeros rather than by giving pages back.
+const KEEP_RESIDENT: usize = 64 << 10;
+const STACK_KEEP_RESIDENT: usize = 16 << 10;
+/// Slots that stay tied to a program, pages and all, when they are free.
+const WARM_SLOTS: u32 = 32;
+
+/// What an engine needs to know.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Instances of all functions together.
+    pub max_instances: u32,
+    /// Where modules are compiled.
+    pub compile: Compile,
+}
+
+/// Where modules are compiled.
+#[derive(Debug, Clone)]
+pub enum Compile {
+    /// In this process and without a cache: for tests and for a user's own file.
+    InProcess,
+    /// In a child process under limits, with what it makes kept on disk.
+    Child {
+        /// The program that calls [`child_main`](super::compile::child_main).
+        command: CompilerCommand,
+        /// What one compilation may use.
+        limits: CompileLimits,
+        /// The folder for compiled code. It is made private to this user; nothing else may write to it.
+        cache: PathBuf,
+    },
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { max_instances: 1000, compile: Compile::InProcess }
+    }
+}
+
+/// The settings that compiled code depends on.
+pub(super) fn code_settings() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .memory_reservation(MEMORY_MAX)
+        .memory_may_move(false)
+        .memory_init_cow(true)
+        .wasm_component_model(true)
+        .wasm_memory64(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        // Names only. Reading DWARF of a hostile module at each trap could take as long as its author likes.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(STACK);
+    config
+}
+
+/// The settings of an engine that runs up to `max_instances` guests.
+pub(super) fn host_settings(max_instances: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(max_instances)
+        .total_core_instances(max_instances.saturating_mul(64))
+        .total_memories(max_instances.saturating_mul(2))
+        .total_tables(max_instances.saturating_mul(8))
+        .total_stacks(max_instances)
+        .max_memories_per_component(MEMORIES_MAX as u32)
+        .max_tables_per_component(TABLES_MAX as u32)
+        .max_tables_per_module(TABLES_MAX as u32)
+        .max_memory_size(MEMORY_MAX as usize)
+        .table_elements(TABLE_ELEMENTS_MAX as usize)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .async_stack_keep_resident(STACK_KEEP_RESIDENT)
+        .max_unused_warm_slots(WARM_SLOTS);
+    let mut config = code_settings();
+    // A stack is cleared before another guest gets it, like memories and tables always are.
+    config.async_stack_zeroing(true).allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}

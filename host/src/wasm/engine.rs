@@ -1,0 +1,80 @@
+//! The engine of the host: one for all functions.
+
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+
+use super::compile::CompileError;
+use super::config::{self, Compile, EngineOptions};
+use super::load::Loader;
+use super::state::GuestState;
+use super::ticker::{self, Busy};
+use super::timer::Timer;
+use super::{cache, link};
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine refuses its settings, or the system refuses it the address space.
+    #[error(
+        "cannot set up the Wasm engine for {max_instances} instances: {reason:#}; if this process is limited in \
+         address space (ulimit -v), lift the limit or allow fewer instances"
+    )]
+    Settings {
+        /// What was asked for.
+        max_instances: u32,
+        /// The engine's own words.
+        reason: wasmtime::Error,
+    },
+    /// The interfaces that guests may import could not be linked.
+    #[error("cannot link the interfaces of guests: {0:#}")]
+    Link(wasmtime::Error),
+    /// A thread could not be started.
+    #[error("cannot start a thread of the Wasm engine: {0}")]
+    Thread(std::io::Error),
+    /// The folder of compiled code cannot be used.
+    #[error(transparent)]
+    Cache(#[from] cache::CacheError),
+    /// The compiler cannot be run.
+    #[error(transparent)]
+    Compiler(#[from] CompileError),
+}
+
+/// Loads modules and runs guests. Clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all clones of an engine and all its guests share.
+pub(super) struct Shared {
+    pub(super) wasm: wasmtime::Engine,
+    pub(super) linker: Linker<GuestState>,
+    pub(super) timer: Arc<Timer>,
+    pub(super) busy: Busy,
+    pub(super) loader: Loader,
+}
+
+impl Engine {
+    /// Sets up the engine and starts its two threads, which end with the last clone.
+    pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        let EngineOptions { max_instances, compile } = options;
+        let wasm = wasmtime::Engine::new(&config::host_settings(max_instances))
+            .map_err(|reason| EngineError::Settings { max_instances, reason })?;
+        let linker = link::linker(&wasm).map_err(EngineError::Link)?;
+        let loader = match compile {
+            Compile::InProcess => Loader::in_process(),
+            Compile::Child { command, limits, cache } => Loader::in_child(command, limits, &cache, &wasm)?,
+        };
+        let busy = Busy::default();
+        ticker::start(wasm.weak(), busy.clone()).map_err(EngineError::Thread)?;
+        let timer = Arc::new(Timer::start().map_err(EngineError::Thread)?);
+        Ok(Self { shared: Arc::new(Shared { wasm, linker, timer, busy, loader }) })
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Engine")
+    }
+}

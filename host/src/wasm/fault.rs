@@ -1,0 +1,79 @@
+//! From an error of the engine to a fault: its class, and what a person needs to find the cause.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use wasmtime::WasmBacktrace;
+use wasmtime_wasi::I32Exit;
+
+use super::limiter::Refusal;
+use super::state::GuestState;
+use crate::model::function::Limits;
+use crate::model::outcome::{Fault, FaultClass};
+
+/// The longest message of a fault.
+const MESSAGE_MAX: usize = 4 * 1024;
+/// How the engine's error begins when a call takes too much from the guest; the error's type is not public.
+const TOO_MUCH_DATA: &str = "too much data is being copied between the host and the guest";
+
+/// The fault that `error` of a call or start is, which had `limit` of time.
+pub(super) fn classify(error: &wasmtime::Error, state: &GuestState, limits: &Limits, limit: Duration) -> Fault {
+    if state.timed_out {
+        return timeout(state, limit);
+    }
+    if let Some(refusal) = state.limiter.refusal() {
+        return with_details(FaultClass::Memory, refused(refusal, limits), state, Some(error));
+    }
+    let cause = error.root_cause();
+    if cause.to_string().starts_with(TOO_MUCH_DATA) {
+        return output_limit(limits);
+    }
+    let reason = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => format!("the guest exited with status {code} instead of answering"),
+        None => cause.to_string(),
+    };
+    with_details(FaultClass::Trap, reason, state, Some(error))
+}
+
+/// The guest had no more time.
+pub(super) fn timeout(state: &GuestState, limit: Duration) -> Fault {
+    with_details(FaultClass::Timeout, format!("the guest ran longer than its limit of {limit:?}"), state, None)
+}
+
+/// The guest answered too much.
+pub(super) fn output_limit(limits: &Limits) -> Fault {
+    let reason = format!("the guest answered more than limits.output = {} bytes a record allows", limits.output);
+    Fault::new(FaultClass::OutputLimit, reason)
+}
+
+fn refused(refusal: Refusal, limits: &Limits) -> String {
+    match refusal {
+        Refusal::Memory { wanted: Some(wanted) } => {
+            format!("the guest wanted {wanted} bytes of memory, limits.memory is {}", limits.memory)
+        }
+        Refusal::Memory { wanted: None } => {
+            format!("the guest wanted more memory than can be addressed, limits.memory is {}", limits.memory)
+        }
+        Refusal::Table { wanted } => {
+            format!("the guest wanted {wanted} elements in a table, limits.table_elements is {}", limits.table_elements)
+        }
+    }
+}
+
+/// Puts the tail of stderr and the guest's backtrace under the reason, within bounds.
+fn with_details(class: FaultClass, reason: String, state: &GuestState, error: Option<&wasmtime::Error>) -> Fault {
+    let mut message = reason;
+    let stderr = state.log.stderr_tail();
+    if !stderr.is_empty() {
+        let _ = write!(message, "\nstderr: {stderr}");
+    }
+    if let Some(backtrace) = error.and_then(|error| error.downcast_ref::<WasmBacktrace>()) {
+        let _ = write!(message, "\n{backtrace}");
+    }
+    if message.len() > MESSAGE_MAX {
+        let end = (0..=MESSAGE_MAX).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+        message.truncate(end);
+    }
+    message.truncate(message.trim_end().len());
+    Fault::new(class, message)
+}

@@ -1,0 +1,151 @@
+//! From the bytes of a module to a program: inspected, compiled or found in the cache, linked, type-checked.
+//!
+//! Loads of the same digest wait for one another and share one program; compilations run one after another, so that
+//! uploads cannot take the processors from the data path.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::Semaphore;
+use wasmtime::component::Component;
+
+use super::cache::{Cache, CacheError};
+use super::compile::{self, CompileError, CompileLimits, CompilerCommand};
+use super::engine::{Engine, EngineError};
+use super::program::{self, Program};
+use super::shape::{self, ShapeError};
+use crate::model::ids::Digest;
+
+/// Why a module is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its outer form is refused.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// It does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// What it imports or exports has other types than the host's.
+    #[error("the component does not fit this host: {0}")]
+    Fit(String),
+    /// Compiled code cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The host ended, or it has a fault.
+    #[error("loading the module was interrupted: {0}")]
+    Interrupted(String),
+}
+
+impl LoadError {
+    /// Whether the module is at fault, not the host.
+    pub fn is_about_the_module(&self) -> bool {
+        match self {
+            Self::Shape(_) | Self::Fit(_) => true,
+            Self::Compile(error) => !matches!(error, CompileError::Run { .. }),
+            Self::Cache(_) | Self::Interrupted(_) => false,
+        }
+    }
+}
+
+/// The program of a digest while somebody has it, under a lock that is held while it is loaded.
+type Slot = Arc<tokio::sync::Mutex<Weak<program::Shared>>>;
+
+/// What loading needs and remembers.
+pub(super) struct Loader {
+    compiler: Compiler,
+    slots: Mutex<HashMap<Digest, Slot>>,
+    turn: Semaphore,
+}
+
+enum Compiler {
+    InProcess,
+    Child { command: CompilerCommand, limits: CompileLimits, cache: Arc<Cache> },
+}
+
+impl Loader {
+    /// Compiles in this process and keeps nothing.
+    pub(super) fn in_process() -> Self {
+        Self::new(Compiler::InProcess)
+    }
+
+    /// Compiles in a child and keeps compiled code in `folder`.
+    pub(super) fn in_child(
+        command: CompilerCommand,
+        limits: CompileLimits,
+        folder: &Path,
+        engine: &wasmtime::Engine,
+    ) -> Result<Self, EngineError> {
+        let cache = Arc::new(Cache::open(folder, engine)?);
+        Ok(Self::new(Compiler::Child { command, limits, cache }))
+    }
+
+    fn new(compiler: Compiler) -> Self {
+        Self { compiler, slots: Mutex::default(), turn: Semaphore::new(1) }
+    }
+
+    fn slot(&self, digest: Digest) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // Forget programs that nobody has. A slot that somebody is loading into is locked.
+        slots.retain(|_, slot| slot.try_lock().map_or(true, |program| program.strong_count() > 0));
+        Arc::clone(slots.entry(digest).or_default())
+    }
+
+    async fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        digest: &Digest,
+        module: &Arc<[u8]>,
+    ) -> Result<Component, LoadError> {
+        let (command, limits, cache) = match &self.compiler {
+            Compiler::Child { command, limits, cache } => (command, limits, cache),
+            Compiler::InProcess => {
+                let (engine, module) = (engine.clone(), Arc::clone(module));
+                let compiled = blocking(move || Component::from_binary(&engine, &module)).await?;
+                return Ok(compiled.map_err(|error| CompileError::Refused(format!("{error:#}")))?);
+            }
+        };
+        if let Some(component) = cached(engine, digest, cache).await? {
+            return Ok(component);
+        }
+        let turn = self.turn.acquire().await.map_err(|error| LoadError::Interrupted(error.to_string()))?;
+        let file = cache.new_file()?;
+        compile::run(command, limits, module, file.path()).await?;
+        drop(turn);
+        let (keeper, kept) = (Arc::clone(cache), *digest);
+        blocking(move || keeper.keep(&kept, file)).await??;
+        let interrupted = || LoadError::Interrupted("compiled code is not where it was put".to_owned());
+        cached(engine, digest, cache).await?.ok_or_else(interrupted)
+    }
+}
+
+async fn cached(
+    engine: &wasmtime::Engine,
+    digest: &Digest,
+    cache: &Arc<Cache>,
+) -> Result<Option<Component>, LoadError> {
+    let (engine, digest, cache) = (engine.clone(), *digest, Arc::clone(cache));
+    blocking(move || cache.get(&engine, &digest)).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| LoadError::Interrupted(error.to_string()))
+}
+
+impl Engine {
+    /// Loads `module`, whose digest is `digest`.
+    pub async fn load(&self, module: Arc<[u8]>, digest: Digest) -> Result<Program, LoadError> {
+        let loader = &self.shared.loader;
+        let slot = loader.slot(digest);
+        let mut loaded = slot.lock().await;
+        if let Some(shared) = loaded.upgrade() {
+            return Ok(Program::from_shared(shared));
+        }
+        let inspected = Arc::clone(&module);
+        let inspection = blocking(move || shape::inspect(&inspected)).await??;
+        let component = loader.compile(&self.shared.wasm, &digest, &module).await?;
+        let program = Program::new(self, &component, &inspection)?;
+        *loaded = program.downgrade();
+        Ok(program)
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the lines go that a guest writes to stdout, stderr or `wasi:logging`.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How important a line is. The names are those of `wasi:logging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Everything.
+    Trace,
+    /// For finding faults.
+    Debug,
+    /// What happens; also stdout.
+    Info,
+    /// Something is odd; also stderr.
+    Warn,
+    /// Something failed.
+    Error,
+    /// Nothing goes on.
+    Critical,
+}
+
+/// Takes a guest's lines. It is called inside the guest's call, so it must be quick and must not block.
+pub trait Log: Send + Sync {
+    /// Takes one line without its end. Control characters are those of the guest: escape them where they matter.
+    fn line(&self, level: Level, line: &str);
+}
+
+/// A shared sink of guest lines.
+pub type LogSink = Arc<dyn Log>;
+
+/// Writes each line as a `tracing` event under the target `millstream::guest`.
+#[derive(Clone)]
+pub struct TracingLog {
+    function: Arc<str>,
+}
+
+impl TracingLog {
+    /// A sink for the guest of `function`.
+    pub fn new(function: impl Into<Arc<str>>) -> Self {
+        Self { function: function.into() }
+    }
+}
+
+impl fmt::Debug for TracingLog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "TracingLog({})", self.function)
+    }
+}
+
+impl Log for TracingLog {
+    fn line(&self, level: Level, line: &str) {
+        let function = &*self.function;
+        match level {
+            Level::Trace => tracing::trace!(target: "millstream::guest", function, line = ?line),
+            Level::Debug => tracing::debug!(target: "millstream::guest", function, line = ?line),
+            Level::Info => tracing::info!(target: "millstream::guest", function, line = ?line),
+            Level::Warn => tracing::warn!(target: "millstream::guest", function, line = ?line),
+            Level::Error | Level::Critical => tracing::error!(target: "millstream::guest", function, line = ?line),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A program under the limits of one revision, from which instances are started.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
+
+use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
+
+use super::capability::environment::Environment;
+use super::config::{MEMORY_MAX, TABLE_ELEMENTS_MAX};
+use super::fault;
+use super::guest_log::GuestLog;
+use super::instance::Instance;
+use super::limiter::Limiter;
+use super::log::LogSink;
+use super::program;
+use super::state::GuestState;
+use crate::model::function::{Limits, Manifest};
+use crate::model::outcome::Fault;
+use crate::telemetry::function_metrics::FunctionMetrics;
+
+/// Bytes that one host call may take from the guest.
+const HOSTCALL_BYTES: usize = 1 << 20;
+
+/// Why there is no instance.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The guest failed while it started.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// All places of the engine are taken: no fault of the guest, to be tried again when an instance has gone.
+    #[error("all places for instances are taken")]
+    Exhausted,
+}
+
+/// Starts instances of one revision. Clones share everything.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+/// What all instances of a revision share.
+pub(super) struct Shared {
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<FunctionMetrics>,
+    program: Arc<program::Shared>,
+    environment: Environment,
+    logs: LogSink,
+}
+
+impl Sandbox {
+    pub(super) fn new(
+        program: Arc<program::Shared>,
+        manifest: &Manifest,
+        metrics: Arc<FunctionMetrics>,
+        logs: LogSink,
+    ) -> Self {
+        let environment = Environment::new(&manifest.env);
+        Self { shared: Arc::new(Shared { limits: manifest.limits.clone(), metrics, program, environment, logs }) }
+    }
+
+    /// The wall time of one invocation, which the start of an instance has too.
+    pub fn timeout(&self) -> Duration {
+        self.shared.limits.timeout
+    }
+
+    /// Starts an instance: its memory is laid out and its start functions run, under all limits.
+    pub async fn start(&self) -> Result<Instance, StartError> {
+        let Shared { limits, program, .. } = &*self.shared;
+        let mut store = self.store();
+        let starting = program.instance.instantiate_async(&mut store);
+        let started = match tokio::time::timeout(limits.timeout, starting).await {
+            Ok(Ok(instance)) => program.entry.bind(&instance, &mut store),
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => {
+                store.data_mut().timed_out = true;
+                Err(wasmtime::format_err!("the start was stopped in a host call"))
+            }
+        };
+        match started {
+            Ok(entry) => Ok(Instance::new(store, entry, Arc::clone(&self.shared))),
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(StartError::Exhausted),
+            Err(error) => {
+                self.shared.metrics.log_bytes_dropped.inc_by(store.data().log.end());
+                Err(StartError::Fault(fault::classify(&error, store.data(), limits, limits.timeout)))
+            }
+        }
+    }
+
+    fn store(&self) -> Store<GuestState> {
+        let Shared { limits, program, environment, logs, .. } = &*self.shared;
+        let engine = &program.engine;
+        let limiter = Limiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
+        let log = GuestLog::new(Arc::clone(logs), limits.logs);
+        let timer = Arc::clone(&engine.timer);
+        let state = GuestState::new(environment.clone(), timer, engine.busy.clone(), limiter, log, limits.timeout);
+        let mut store = Store::new(&engine.wasm, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(on_tick);
+        store
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Sandbox({:?})", self.shared.limits)
+    }
+}
+
+/// Runs whenever the epoch moves while a guest computes: lets others run, or ends the guest's time.
+fn on_tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data_mut();
+    if Moment::now() >= state.deadline {
+        state.timed_out = true;
+        return Ok(UpdateDeadline::Interrupt);
+    }
+    state.busy.mark();
+    // The runtime's own yield, and not the engine's, lets the runtime look at timers and sockets.
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+}
+
+/// What the host takes from the guest in one call, its answer above all.
+pub(super) fn hostcall_bytes(answer_max: usize) -> usize {
+    answer_max.max(HOSTCALL_BYTES)
+}

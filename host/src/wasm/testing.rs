@@ -1,0 +1,243 @@
+//! Guests for tests, written as text: a component around a core module, with the WASI imports that misbehaving needs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::log::{Level, Log, LogSink};
+use super::{Engine, EngineOptions, Program, Sandbox};
+use crate::model::function::{
+    Delivery, InitialOffset, Instances, Isolation, Limits, Manifest, Membership, Ordering, ProcessingGuarantee, Retry,
+    Revision, Shape, Topics,
+};
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::telemetry::function_metrics::FunctionMetrics;
+
+/// The imports of every guest.
+const IMPORTS: &str = r#"
+    (import "wasi:io/poll@0.2.3" (instance $poll
+        (export "pollable" (type $p (sub resource)))
+        (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+    (alias export $poll "pollable" (type $pollable))
+    (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+        (alias outer 1 $pollable (type $p0)) (export "pollable" (type $p (eq $p0)))
+        (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+    (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+    (alias export $error "error" (type $io-error))
+    (import "wasi:io/streams@0.2.0" (instance $streams
+        (export "output-stream" (type $os (sub resource)))
+        (alias outer 1 $io-error (type $e0)) (export "error" (type $e (eq $e0)))
+        (type $se0 (variant (case "last-operation-failed" (own $e)) (case "closed")))
+        (export "stream-error" (type $se (eq $se0)))
+        (export "[method]output-stream.blocking-write-and-flush"
+            (func (param "self" (borrow $os)) (param "contents" (list u8)) (result (result (error $se)))))))
+    (alias export $streams "output-stream" (type $stream))
+    (import "wasi:cli/stderr@0.2.12" (instance $stderr
+        (alias outer 1 $stream (type $s0)) (export "output-stream" (type $s (eq $s0)))
+        (export "get-stderr" (func (result (own $s))))))
+    (import "wasi:cli/environment@0.2.0" (instance $environment
+        (export "get-environment" (func (result (list (tuple string string)))))))
+    (import "wasi:filesystem/types@0.2.0" (instance $files (export "descriptor" (type (sub resource)))))
+    (alias export $files "descriptor" (type $descriptor))
+    (import "wasi:filesystem/preopens@0.2.0" (instance $preopens
+        (alias outer 1 $descriptor (type $d0)) (export "descriptor" (type $d (eq $d0)))
+        (export "get-directories" (func (result (list (tuple (own $d) string)))))))
+    (import "wasi:sockets/network@0.2.0" (instance $network
+        (type $code0 (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout"
+            "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit"
+            "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused" "connection-reset"
+            "connection-aborted" "datagram-too-large" "name-unresolvable" "temporary-resolver-failure"
+            "permanent-resolver-failure"))
+        (export "error-code" (type (eq $code0)))
+        (type $family0 (enum "ipv4" "ipv6"))
+        (export "ip-address-family" (type (eq $family0)))
+        (export "network" (type (sub resource)))))
+    (alias export $network "error-code" (type $code))
+    (alias export $network "ip-address-family" (type $family))
+    (alias export $network "network" (type $net))
+    (import "wasi:sockets/tcp@0.2.0" (instance $tcp (export "tcp-socket" (type (sub resource)))))
+    (alias export $tcp "tcp-socket" (type $tcp-socket))
+    (import "wasi:sockets/tcp-create-socket@0.2.0" (instance $tcp-create
+        (alias outer 1 $code (type $c0)) (export "error-code" (type $c (eq $c0)))
+        (alias outer 1 $family (type $f0)) (export "ip-address-family" (type $f (eq $f0)))
+        (alias outer 1 $tcp-socket (type $t0)) (export "tcp-socket" (type $t (eq $t0)))
+        (export "create-tcp-socket" (func (param "address-family" $f) (result (result (own $t) (error $c)))))))
+    (import "wasi:sockets/instance-network@0.2.0" (instance $instance-network
+        (alias outer 1 $net (type $n0)) (export "network" (type $n (eq $n0)))
+        (export "instance-network" (func (result (own $n))))))
+    (import "wasi:sockets/ip-name-lookup@0.2.0" (instance $lookup
+        (alias outer 1 $code (type $c0)) (export "error-code" (type $c (eq $c0)))
+        (alias outer 1 $net (type $n0)) (export "network" (type $n (eq $n0)))
+        (export "resolve-address-stream" (type $r (sub resource)))
+        (export "resolve-addresses"
+            (func (param "network" (borrow $n)) (param "name" string) (result (result (own $r) (error $c)))))))
+    (import "wasi:http/types@0.2.0" (instance $http
+        (export "fields" (type $fields (sub resource)))
+        (export "outgoing-request" (type $request (sub resource)))
+        (export "request-options" (type (sub resource)))
+        (export "future-incoming-response" (type (sub resource)))
+        (export "[constructor]fields" (func (result (own $fields))))
+        (export "[constructor]outgoing-request" (func (param "headers" (own $fields)) (result (own $request))))
+        (export "[method]outgoing-request.set-authority"
+            (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))))
+    (core module $memory-module
+        (memory (export "memory") 2)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
+    (core instance $shared (instantiate $memory-module))
+    (alias core export $shared "memory" (core memory $memory))
+    (alias core export $shared "realloc" (core func $realloc))
+    (core func $block (canon lower (func $poll "[method]pollable.block")))
+    (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+    (core func $get-stderr (canon lower (func $stderr "get-stderr")))
+    (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)
+        (realloc $realloc)))
+    (core func $get-environment (canon lower (func $environment "get-environment") (memory $memory)
+        (realloc $realloc)))
+    (core func $get-directories (canon lower (func $preopens "get-directories") (memory $memory)
+        (realloc $realloc)))
+    (core func $create-tcp (canon lower (func $tcp-create "create-tcp-socket") (memory $memory)))
+    (core func $get-network (canon lower (func $instance-network "instance-network")))
+    (core func $resolve (canon lower (func $lookup "resolve-addresses") (memory $memory)))
+    (core instance $host
+        (export "memory" (memory $memory))
+        (export "block" (func $block)) (export "subscribe" (func $subscribe))
+        (export "get-stderr" (func $get-stderr)) (export "write" (func $write))
+        (export "get-environment" (func $get-environment)) (export "get-directories" (func $get-directories))
+        (export "create-tcp" (func $create-tcp)) (export "get-network" (func $get-network))
+        (export "resolve" (func $resolve)))
+"#;
+
+/// The core imports that go with them.
+const CORE_IMPORTS: &str = r#"
+    (import "host" "memory" (memory 2))
+    (import "host" "block" (func $block (param i32)))
+    (import "host" "subscribe" (func $subscribe (param i64) (result i32)))
+    (import "host" "get-stderr" (func $get-stderr (result i32)))
+    (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (import "host" "get-environment" (func $get-environment (param i32)))
+    (import "host" "get-directories" (func $get-directories (param i32)))
+    (import "host" "create-tcp" (func $create-tcp (param i32 i32)))
+    (import "host" "get-network" (func $get-network (result i32)))
+    (import "host" "resolve" (func $resolve (param i32 i32 i32 i32)))
+    (func $answer (param $ptr i32) (param $len i32) (result i32)
+        (i32.store (i32.const 16) (local.get $ptr))
+        (i32.store (i32.const 20) (local.get $len))
+        (i32.const 16))
+"#;
+
+/// The body of a guest that answers with its request.
+pub(crate) const ECHO: &str = "(call $answer (local.get $ptr) (local.get $len))";
+
+/// A guest whose entry has this body, beside these other items of its module.
+///
+/// The request is at `$ptr` (4096), 16 to 24 holds the answer's place, and all beyond it is free.
+pub(crate) fn guest(items: &str, body: &str) -> Arc<[u8]> {
+    let text = format!(
+        r#"(component {IMPORTS}
+            (core module $m {CORE_IMPORTS} {items}
+                (func $handle (export "handle") (param $ptr i32) (param $len i32) (result i32) {body}))
+            (core instance $i (instantiate $m (with "host" (instance $host))))
+            (func $lifted (param "input" (list u8)) (result (list u8))
+                (canon lift (core func $i "handle") (memory $memory) (realloc $realloc)))
+            (instance $e (export "handle" (func $lifted)))
+            (export "millstream:function/batch@0.1.0" (instance $e)))"#
+    );
+    wat::parse_str(text).expect("valid text").into()
+}
+
+/// An engine for a test.
+pub(crate) fn engine(max_instances: u32) -> Engine {
+    Engine::new(EngineOptions { max_instances, ..EngineOptions::default() }).expect("an engine")
+}
+
+/// Loads a guest.
+pub(crate) async fn load(engine: &Engine, module: Arc<[u8]>) -> Program {
+    let digest = Digest::of(&module);
+    engine.load(module, digest).await.expect("a program")
+}
+
+/// The limits of a test, small enough to be reached soon.
+pub(crate) fn limits() -> Limits {
+    Limits { memory: 8 << 20, timeout: Duration::from_millis(300), output: 64 << 10, logs: 4096, table_elements: 1000 }
+}
+
+/// A revision with these limits.
+pub(crate) fn revision(limits: Limits, env: &[(&str, &str)]) -> Arc<Revision> {
+    let manifest = Manifest {
+        name: FunctionName::new("test").expect("a name"),
+        topics: Topics::Named(Vec::new()),
+        initial_offset: InitialOffset::Latest,
+        ordering: Ordering::Partition,
+        concurrency: 1,
+        shards: 1,
+        processing_guarantee: ProcessingGuarantee::AtLeastOnce,
+        dead_letter_topic: "test.dead".to_owned(),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        outputs: BTreeMap::new(),
+        filters: Vec::new(),
+        limits,
+        instances: instances(),
+        retry: Retry { max_attempts: 1, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
+        delivery: Delivery {
+            batch_size: 1,
+            batch_window: Duration::ZERO,
+            commit_interval: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
+            in_flight: 1,
+            pending: 1,
+            membership: Membership::Dynamic,
+        },
+        kafka: BTreeMap::new(),
+    };
+    Arc::new(Revision {
+        number: RevisionNumber(1),
+        digest: Digest::of(b""),
+        module_bytes: 0,
+        shape: Shape::MillstreamBatch,
+        manifest,
+        deployed_at_ms: 0,
+    })
+}
+
+/// Shared instances that are kept for a minute.
+pub(crate) fn instances() -> Instances {
+    Instances { isolation: Isolation::Shared, keep_warm: Duration::from_secs(60), min: 0, emulate: None }
+}
+
+/// The lines that guests wrote.
+#[derive(Default)]
+pub(crate) struct KeptLines(Mutex<Vec<(Level, String)>>);
+
+impl KeptLines {
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(Level, String)> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+impl Log for KeptLines {
+    fn line(&self, level: Level, line: &str) {
+        self.0.lock().expect("no panic").push((level, line.to_owned()));
+    }
+}
+
+/// A sandbox of a guest, and what tells of it.
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) metrics: Arc<FunctionMetrics>,
+    pub(crate) lines: Arc<KeptLines>,
+}
+
+/// Makes a sandbox with these limits.
+pub(crate) async fn bench_with(engine: &Engine, module: Arc<[u8]>, limits: Limits, env: &[(&str, &str)]) -> Bench {
+    let metrics = Arc::new(FunctionMetrics::default());
+    let lines = Arc::new(KeptLines::default());
+    let sink: LogSink = Arc::<KeptLines>::clone(&lines);
+    let sandbox = load(engine, module).await.sandbox(&revision(limits, env), Arc::clone(&metrics), sink);
+    Bench { sandbox, metrics, lines }
+}
+
+/// Makes a sandbox with the limits of a test.
+pub(crate) async fn bench(engine: &Engine, module: Arc<[u8]>) -> Bench {
+    bench_with(engine, module, limits(), &[]).await
+}
