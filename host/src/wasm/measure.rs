@@ -69,3 +69,29 @@ async fn print_bare(bench: &super::testing::Bench) {
     }
     print("a store with its state", took);
 }
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn measure_memory() {
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+        status.lines().find(|line| line.starts_with("VmRSS")).map(str::to_owned).unwrap_or_default()
+    };
+    println!("before: {}", resident());
+    let engine = engine(1000);
+    println!("an engine for 1000 instances: {}", resident());
+    let mut benches = Vec::new();
+    for number in 0..100 {
+        benches.push(bench(&engine, guest(&format!("(data (i32.const 60000) \"{number}\")"), ECHO)).await);
+    }
+    println!("100 programs, compiled in this process: {}", resident());
+    let mut instances = Vec::new();
+    for bench in benches.iter().chain(&benches).chain(&benches) {
+        let mut instance = bench.sandbox.start().await.expect("started");
+        instance.call(&[7; 200], 1, LIMIT).await.expect("answered");
+        instances.push(instance);
+    }
+    println!("300 instances that were called: {}", resident());
+    drop(instances);
+    println!("all ended: {}", resident());
+}
