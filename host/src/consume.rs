@@ -1,1 +1,11 @@
 //! L3: from Kafka's records to chunks of events.
+//!
+//! Owns what is taken from a consumer: which partitions, from which offset, how many records. Runs on a poller thread
+//! and never waits: a partition whose budget is used up is left alone until work is finished, and paused when that
+//! takes long. It must not know lanes, guests or outputs.
+
+pub mod decode;
+pub mod filter;
+pub mod intake;
+pub mod partition;
+pub mod structured;

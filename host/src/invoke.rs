@@ -1,5 +1,9 @@
-//! L3: calls guests. It takes requests that others wrote and gives answers and faults; it knows nothing of Kafka.
+//! L3: from a lane's records to the guest's verdicts.
+//!
+//! Owns calls: how many records share one, what a fault means for the others, and the pool of instances. Knows no
+//! Kafka, no lane and no output.
 
 pub mod admission;
+pub mod call;
 pub mod emulate;
 pub mod pool;

@@ -1,1 +1,9 @@
-//! L2: the only room that knows rdkafka.
+//! L2: the only room that knows rdkafka. Consumers, producers, the pollers that serve them, and administration.
+
+pub mod client_log;
+pub mod consumer;
+pub mod embedded;
+pub mod poller;
+pub mod producer;
+pub mod rebalance;
+pub mod settings;

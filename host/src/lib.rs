@@ -4,7 +4,6 @@
 // L0
 pub mod model;
 // L1
-pub mod clock;
 pub mod config;
 pub mod error_code;
 pub mod flow;

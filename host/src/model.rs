@@ -3,7 +3,10 @@
 pub mod function;
 pub mod function_table;
 pub mod ids;
+pub mod lease;
+pub mod offsets;
 pub mod outcome;
+pub mod parcel;
 pub mod position;
 pub mod status;
 pub mod work;

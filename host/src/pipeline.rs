@@ -1,1 +1,15 @@
 //! L4: wires the stages of a function's shard and supervises them.
+//!
+//! ```text
+//!            poller thread                 runtime: `concurrency` workers                 one task a shard
+//!  topic ─► consume::intake ─► dispatch::board ─► invoke::call ─► emit::encoder ─► commit::committer ─► output topics,
+//!           chunks ≤ batch_size  records ≤ in_flight              parcels ≤ pending bytes               offsets + map
+//!           a partition          a partition                      a shard
+//! ```
+
+pub mod build;
+pub mod function;
+pub mod revisions;
+pub mod shard;
+pub mod supervisor;
+pub mod worker;

@@ -278,3 +278,63 @@ impl Revision {
 
 /// A revision that everything in the data plane shares.
 pub type SharedRevision = Arc<Revision>;
+
+/// Revisions for the tests of other rooms.
+#[cfg(test)]
+pub mod tests_support {
+    use super::*;
+
+    /// A revision with the defaults of the manifest, one topic and one output.
+    pub fn revision() -> SharedRevision {
+        let name = FunctionName::new("test").expect("a valid name");
+        let output = Output { topic: "out".into(), format: Format::Binary, compression: None };
+        Arc::new(Revision {
+            number: RevisionNumber(1),
+            digest: Digest::of(b""),
+            module_bytes: 0,
+            shape: Shape::MillstreamBatch,
+            deployed_at_ms: 0,
+            manifest: Manifest {
+                name,
+                topics: Topics::Named(vec!["in".into()]),
+                initial_offset: InitialOffset::Earliest,
+                ordering: Ordering::Partition,
+                concurrency: 4,
+                shards: 1,
+                processing_guarantee: ProcessingGuarantee::AtLeastOnce,
+                dead_letter_topic: "test.dead".into(),
+                env: BTreeMap::new(),
+                outputs: [("default".to_owned(), output)].into(),
+                filters: Vec::new(),
+                limits: Limits {
+                    memory: 128 << 20,
+                    timeout: Duration::from_secs(3),
+                    output: 900 << 10,
+                    logs: 64 << 10,
+                    table_elements: 100_000,
+                },
+                instances: Instances {
+                    isolation: Isolation::Shared,
+                    keep_warm: Duration::from_secs(60),
+                    min: 0,
+                    emulate: None,
+                },
+                retry: Retry {
+                    max_attempts: 5,
+                    backoff: Duration::from_millis(100),
+                    backoff_max: Duration::from_secs(10),
+                },
+                delivery: Delivery {
+                    batch_size: 256,
+                    batch_window: Duration::ZERO,
+                    commit_interval: Duration::from_millis(100),
+                    drain_timeout: Duration::from_secs(10),
+                    in_flight: 1000,
+                    pending: 32 << 20,
+                    membership: Membership::Dynamic,
+                },
+                kafka: BTreeMap::new(),
+            },
+        })
+    }
+}

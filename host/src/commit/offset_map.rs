@@ -1,0 +1,219 @@
+//! The out-of-order map: finished offsets above the watermark, in the metadata of the commit.
+//!
+//! Layout, version 1, then base64 without padding (rdkafka wants UTF-8):
+//!
+//! | field | form |
+//! |---|---|
+//! | version | `u8`, 1 |
+//! | transaction number | varint; 0 outside exactly-once |
+//! | ranges | varint count, then for each: varint gap from the end of the one before (or the watermark), varint length |
+//! | checksum | CRC-32 of all before, 4 bytes, little endian |
+//!
+//! Varints are LEB128. Kafka's `offset.metadata.max.bytes` is 4,096 by default.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+
+use crate::model::offsets::Progress;
+
+/// The most characters of metadata: below Kafka's default of 4,096, which a commit must not reach.
+pub const LONGEST: usize = 4000;
+
+const VERSION: u8 = 1;
+const CHECKSUM: usize = 4;
+
+/// An encoded map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// The commit's metadata; empty when there is nothing to tell.
+    pub text: String,
+    /// Ranges that did not fit, the highest ones: they may run again after a crash.
+    pub left_out: usize,
+}
+
+/// Why metadata is no map. Its records run again: replayed, never skipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// It is no base64.
+    #[error("it is not base64")]
+    NotBase64,
+    /// It is cut short, or longer than it says.
+    #[error("it has the wrong length")]
+    WrongLength,
+    /// The checksum differs.
+    #[error("its checksum does not fit")]
+    WrongChecksum,
+    /// Another version wrote it.
+    #[error("it has version {0}, this host reads version {VERSION}")]
+    OtherVersion(u8),
+    /// A range is empty or beyond what an offset can be.
+    #[error("it holds an impossible range")]
+    ImpossibleRange,
+}
+
+/// Encodes what `progress` has above its watermark, in at most `longest` characters.
+pub fn encode(progress: &Progress, transaction: u64, longest: usize) -> Encoded {
+    if progress.range_count() == 0 && transaction == 0 {
+        return Encoded { text: String::new(), left_out: 0 };
+    }
+    // Three bytes make four characters; the head is at most a version and two varints.
+    let room = (longest / 4 * 3).saturating_sub(1 + 10 + 10 + CHECKSUM);
+    let mut body = Vec::new();
+    let mut count = 0;
+    let mut end = progress.watermark();
+    for range in progress.ranges() {
+        let before = body.len();
+        write_varint(&mut body, (range.start - end) as u64);
+        write_varint(&mut body, (range.end - range.start) as u64);
+        if body.len() > room {
+            body.truncate(before);
+            break;
+        }
+        count += 1;
+        end = range.end;
+    }
+    let mut bytes = vec![VERSION];
+    write_varint(&mut bytes, transaction);
+    write_varint(&mut bytes, count as u64);
+    bytes.append(&mut body);
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    Encoded { text: BASE64.encode(bytes), left_out: progress.range_count() - count }
+}
+
+/// Reads the map that was committed with `watermark`. Gives the progress and the transaction's number.
+pub fn decode(text: &str, watermark: i64) -> Result<(Progress, u64), Unreadable> {
+    let mut progress = Progress::new(watermark);
+    if text.is_empty() {
+        return Ok((progress, 0));
+    }
+    let bytes = BASE64.decode(text).map_err(|_| Unreadable::NotBase64)?;
+    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(Unreadable::WrongLength)?;
+    if crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
+        return Err(Unreadable::WrongChecksum);
+    }
+    let (&version, mut rest) = content.split_first().ok_or(Unreadable::WrongLength)?;
+    if version != VERSION {
+        return Err(Unreadable::OtherVersion(version));
+    }
+    let transaction = read_varint(&mut rest)?;
+    let count = read_varint(&mut rest)?;
+    let mut end = watermark;
+    for _ in 0..count {
+        let start = advance(end, read_varint(&mut rest)?)?;
+        end = advance(start, read_varint(&mut rest)?)?;
+        progress.finish(start..end, 0);
+    }
+    if !rest.is_empty() {
+        return Err(Unreadable::WrongLength);
+    }
+    Ok((progress, transaction))
+}
+
+fn advance(offset: i64, by: u64) -> Result<i64, Unreadable> {
+    // Ranges are not empty and do not touch: both steps are at least one.
+    let by = i64::try_from(by).ok().filter(|by| *by > 0).ok_or(Unreadable::ImpossibleRange)?;
+    offset.checked_add(by).ok_or(Unreadable::ImpossibleRange)
+}
+
+fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn read_varint(bytes: &mut &[u8]) -> Result<u64, Unreadable> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first().ok_or(Unreadable::WrongLength)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Unreadable::ImpossibleRange)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn progress(watermark: i64, steps: &[(i64, i64)]) -> Progress {
+        let mut progress = Progress::new(watermark);
+        let mut end = watermark;
+        for (gap, length) in steps {
+            progress.finish(end + gap..end + gap + length, 0);
+            end += gap + length;
+        }
+        progress
+    }
+
+    #[test]
+    fn nothing_out_of_order_is_nothing_to_tell() {
+        assert_eq!(encode(&Progress::new(7), 0, LONGEST), Encoded { text: String::new(), left_out: 0 });
+        assert_eq!(decode("", 7), Ok((Progress::new(7), 0)));
+    }
+
+    #[test]
+    fn every_other_offset_of_a_full_window_fits() {
+        let steps = vec![(1, 1); 500];
+        let encoded = encode(&progress(1 << 40, &steps), 9, LONGEST);
+        assert_eq!(encoded.left_out, 0);
+        assert!(encoded.text.len() <= LONGEST, "{}", encoded.text.len());
+    }
+
+    #[test]
+    fn another_version_is_told() {
+        let mut bytes = vec![2, 0, 0];
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        assert_eq!(decode(&BASE64.encode(bytes), 0), Err(Unreadable::OtherVersion(2)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_read_back(
+            watermark in 0..i64::MAX / 2,
+            steps in prop::collection::vec((1..1000i64, 1..100_000i64), 0..200),
+            transaction in any::<u64>(),
+        ) {
+            let progress = progress(watermark, &steps);
+            let encoded = encode(&progress, transaction, LONGEST);
+            prop_assert_eq!(encoded.left_out, 0);
+            prop_assert_eq!(decode(&encoded.text, watermark), Ok((progress, transaction)));
+        }
+
+        #[test]
+        fn what_does_not_fit_is_left_out_from_the_top(
+            steps in prop::collection::vec((1..1000i64, 1..1000i64), 1..400),
+            longest in 64..600usize,
+        ) {
+            let whole = progress(5, &steps);
+            let encoded = encode(&whole, 1, longest);
+            prop_assert!(encoded.text.len() <= longest);
+            let (read, _) = decode(&encoded.text, 5).expect("what was encoded can be read");
+            let kept: Vec<_> = read.ranges().collect();
+            let all: Vec<_> = whole.ranges().collect();
+            prop_assert_eq!(&all[..all.len() - encoded.left_out], &kept[..]);
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in ".*", watermark in any::<i64>()) {
+            let _ = decode(&text, watermark);
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(
+            steps in prop::collection::vec((1..1000i64, 1..1000i64), 1..20), byte in any::<prop::sample::Index>(), bit in 0..8u8,
+        ) {
+            let encoded = encode(&progress(0, &steps), 3, LONGEST);
+            let mut bytes = BASE64.decode(encoded.text).expect("base64");
+            let index = byte.index(bytes.len());
+            bytes[index] ^= 1 << bit;
+            prop_assert!(decode(&BASE64.encode(bytes), 0).is_err());
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A parcel on its way: counts acknowledgements, and tells the committer when the last one came.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::committer::Command;
+use crate::flow::budget::Share;
+use crate::kafka::producer::{Delivered, Undelivered};
+use crate::model::parcel::{Parcel, Run};
+
+/// A parcel whose messages were given to the producer.
+#[derive(Debug)]
+pub struct Sent {
+    /// The messages, kept until all are acknowledged.
+    pub parcel: Parcel,
+    remaining: AtomicUsize,
+    failed: Mutex<Vec<(u32, Undelivered)>>,
+    rest: Mutex<Option<Rest>>,
+    done: mpsc::UnboundedSender<Command>,
+}
+
+/// What goes on when a parcel is acknowledged, or moves to the parcel that tries again.
+#[derive(Debug)]
+pub struct Rest {
+    /// What is finished then.
+    pub runs: Vec<Run>,
+    /// The parcel's share of the shard's budget.
+    pub share: Share,
+}
+
+impl Sent {
+    /// A parcel of which `messages` messages will be reported. With none it is never reported.
+    pub fn new(mut parcel: Parcel, share: Share, done: mpsc::UnboundedSender<Command>) -> Arc<Self> {
+        let runs = std::mem::take(&mut parcel.runs);
+        let remaining = AtomicUsize::new(parcel.messages.len());
+        let rest = Mutex::new(Some(Rest { runs, share }));
+        Arc::new(Self { parcel, remaining, failed: Mutex::default(), rest, done })
+    }
+
+    /// Takes what failed, by message.
+    pub fn take_failures(&self) -> Vec<(u32, Undelivered)> {
+        std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes what goes on; nothing the second time.
+    pub fn take_rest(&self) -> Option<Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Delivered for Sent {
+    fn delivered(self: Arc<Self>, message: u32, result: Result<(), Undelivered>) {
+        if let Err(undelivered) = result {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).push((message, undelivered));
+        }
+        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let done = self.done.clone();
+            // The committer is gone only when its shard is.
+            let _ = done.send(Command::Acknowledged(self));
+        }
+    }
+}

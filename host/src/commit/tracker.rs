@@ -1,0 +1,133 @@
+//! What is finished of one partition, and what of it Kafka knows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::offset_map::{self, LONGEST};
+use crate::model::lease::Lease;
+use crate::model::offsets::Progress;
+
+/// The progress of one lease.
+///
+/// Two lines run behind each other: records whose outcome is known (they free the partition's budget), and records
+/// whose every emission is acknowledged (they may be committed).
+#[derive(Debug)]
+pub struct Tracker {
+    /// The right to commit.
+    pub lease: Arc<Lease>,
+    known: Progress,
+    acknowledged: Progress,
+    /// Parcels with records of this lease that Kafka has not acknowledged.
+    pub outstanding: usize,
+    committed: Option<Place>,
+    committing: Option<Place>,
+}
+
+/// What a commit says of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The watermark.
+    pub offset: i64,
+    /// The out-of-order map.
+    pub metadata: String,
+}
+
+impl Tracker {
+    /// A tracker that goes on where `finished` stands.
+    pub fn new(lease: Arc<Lease>, finished: Progress) -> Self {
+        lease.set_watermark(finished.watermark());
+        Self {
+            lease,
+            known: finished.clone(),
+            acknowledged: finished,
+            outstanding: 0,
+            committed: None,
+            committing: None,
+        }
+    }
+
+    /// Notes that the outcome of `records` records is known. Tells whether the partition's budget grew.
+    pub fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
+        let passed = self.known.finish(offsets, records);
+        if passed > 0 {
+            self.lease.release(passed);
+        }
+        passed > 0
+    }
+
+    /// Notes that nothing of `offsets` is left to do.
+    pub fn acknowledge(&mut self, offsets: Range<i64>) {
+        self.acknowledged.finish(offsets, 0);
+        self.lease.set_watermark(self.acknowledged.watermark());
+    }
+
+    /// What should be committed, when it is not already. Call [`Self::settle_commit`] with the answer.
+    pub fn begin_commit(&mut self) -> Option<Place> {
+        if !self.lease.is_alive() {
+            return None;
+        }
+        let encoded = offset_map::encode(&self.acknowledged, 0, LONGEST);
+        if encoded.left_out > 0 {
+            tracing::warn!(partition = %self.lease.partition, ranges = encoded.left_out,
+                "the out-of-order map is full: after a crash some finished records would run again");
+        }
+        let place = Place { offset: self.acknowledged.watermark(), metadata: encoded.text };
+        if self.committed.as_ref() == Some(&place) {
+            return None;
+        }
+        self.committing = Some(place.clone());
+        Some(place)
+    }
+
+    /// Notes Kafka's answer to the last commit.
+    pub fn settle_commit(&mut self, succeeded: bool) {
+        if let Some(place) = self.committing.take()
+            && succeeded
+        {
+            self.committed = Some(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::position::TopicPartition;
+
+    fn tracker() -> Tracker {
+        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), 1, 10));
+        lease.take(4);
+        Tracker::new(lease, Progress::new(10))
+    }
+
+    #[test]
+    fn the_budget_is_freed_before_the_offset_is_committed() {
+        let mut tracker = tracker();
+        assert!(tracker.know(10..12, 2));
+        assert_eq!(tracker.lease.in_flight(), 2);
+        assert_eq!(tracker.lease.watermark(), 10);
+        tracker.acknowledge(10..12);
+        assert_eq!(tracker.begin_commit(), Some(Place { offset: 12, metadata: String::new() }));
+    }
+
+    #[test]
+    fn a_commit_is_repeated_until_kafka_confirms_it() {
+        let mut tracker = tracker();
+        tracker.acknowledge(10..11);
+        let place = tracker.begin_commit();
+        tracker.settle_commit(false);
+        assert_eq!(tracker.begin_commit(), place);
+        tracker.settle_commit(true);
+        assert_eq!(tracker.begin_commit(), None);
+        tracker.acknowledge(12..13);
+        assert_eq!(tracker.begin_commit().map(|place| place.offset), Some(11), "the map changed, not the watermark");
+    }
+
+    #[test]
+    fn a_dead_lease_commits_nothing() {
+        let mut tracker = tracker();
+        tracker.acknowledge(10..11);
+        tracker.lease.kill();
+        assert_eq!(tracker.begin_commit(), None);
+    }
+}

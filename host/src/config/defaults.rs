@@ -1,0 +1,46 @@
+//! The one source of every default: `default.toml`, which is also where the reference comes from.
+
+use std::sync::LazyLock;
+
+use super::node::{Node, Table, from_toml};
+
+/// The text, with the comments that document each key.
+pub const TEXT: &str = include_str!("../default.toml");
+
+static TREE: LazyLock<Table> =
+    LazyLock::new(|| from_toml(TEXT).expect("default.toml is part of the program and read by its tests"));
+
+/// The defaults of the host's configuration.
+pub(super) fn host() -> &'static Table {
+    table("host")
+}
+
+/// The defaults of a manifest.
+pub(super) fn function() -> &'static Table {
+    table("function")
+}
+
+/// The start delays of other platforms.
+pub(super) fn emulation() -> &'static Table {
+    table("emulation")
+}
+
+fn table(name: &str) -> &'static Table {
+    static EMPTY: Table = Table::new();
+    match TREE.get(name) {
+        Some(Node::Table(table)) => table,
+        _ => &EMPTY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_there() {
+        for part in [host(), function(), emulation()] {
+            assert!(!part.is_empty());
+        }
+    }
+}

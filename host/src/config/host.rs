@@ -1,0 +1,213 @@
+//! The host's configuration: `default.toml`, below a file, below `MILLSTREAM_…` environment variables.
+
+mod environment;
+mod in_force;
+mod parts;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::defaults;
+use super::node;
+use super::problem::{Problem, write_all};
+use super::section::{Layer, Origin, Report, Section, Setting};
+
+/// What `millstream serve` runs by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostConfig {
+    /// The API's address.
+    pub listen: SocketAddr,
+    /// Whether `listen` may be any address.
+    pub insecure: bool,
+    /// The folder for compiled modules and the host's identity.
+    pub data_dir: PathBuf,
+    /// The way to Kafka.
+    pub kafka: KafkaConnection,
+    /// The topics that the host makes.
+    pub topics: CreatedTopics,
+    /// What an upload may cost.
+    pub limits: UploadLimits,
+    /// Sandboxes of all functions together.
+    pub instances: InstanceBudget,
+    /// The Kafka cluster, as events name it.
+    pub cluster: Cluster,
+    /// What the host writes to stderr.
+    pub log: Log,
+    /// Each value with its origin, in the order of `default.toml`.
+    settings: Vec<Setting>,
+}
+
+/// The way to Kafka.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaConnection {
+    /// The brokers to ask first, separated by commas.
+    pub bootstrap_servers: String,
+    /// Settings passed to librdkafka as they are. They may hold secrets.
+    pub options: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for KafkaConnection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.options.keys().collect();
+        formatter
+            .debug_struct("KafkaConnection")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("options", &names)
+            .finish()
+    }
+}
+
+/// The topics that the host makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedTopics {
+    /// Whether missing output and dead letter topics are created.
+    pub create: bool,
+    /// The partitions of a created output topic.
+    pub partitions: i32,
+    /// The replicas of every created topic; -1 is the cluster's default.
+    pub replication_factor: i32,
+    /// What the names of the registry's topics start with.
+    pub registry_prefix: String,
+}
+
+/// What an upload may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// The largest module, in bytes.
+    pub upload: u64,
+    /// The memory for compiling one module, in bytes.
+    pub compile_memory: u64,
+    /// The time for compiling one module.
+    pub compile_timeout: Duration,
+}
+
+/// Sandboxes of all functions together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceBudget {
+    /// How many may exist at once.
+    pub total: usize,
+}
+
+/// The Kafka cluster, as events name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Part of `source` of records that are no CloudEvents.
+    pub name: String,
+}
+
+/// What the host writes to stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A level or filter directives.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum HostConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}; check the path that --config names")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Values are wrong.
+    #[error(transparent)]
+    Invalid(InvalidHostConfig),
+}
+
+/// Everything that is wrong with a host's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidHostConfig {
+    /// The problems, at least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for InvalidHostConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_all(formatter, "the host's configuration", &self.problems)
+    }
+}
+
+impl std::error::Error for InvalidHostConfig {}
+
+impl HostConfig {
+    /// Reads `file`, if there is one, and this process's environment.
+    pub fn load(file: Option<&Path>) -> Result<Self, HostConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|source| HostConfigError::Unreadable { path: path.to_owned(), source })?,
+        };
+        // A variable that is not UTF-8 is none of ours: our names and values are texts.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_parts(&text, variables).map_err(HostConfigError::Invalid)
+    }
+
+    /// Reads the text of a file and environment variables.
+    pub fn from_parts(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, InvalidHostConfig> {
+        let variables: BTreeMap<String, String> = variables.into_iter().collect();
+        let file =
+            node::from_toml(text).map_err(|error| InvalidHostConfig { problems: vec![Problem::new("", error)] })?;
+        let environment = environment::read(&variables);
+        let layers = vec![
+            Layer { origin: Origin::Environment, table: &environment },
+            Layer { origin: Origin::File, table: &file },
+            Layer { origin: Origin::Default, table: defaults::host() },
+        ];
+        let report = Report::default();
+        let config = Section::root(&report, layers, defaults::host(), |root| read_root(root, &variables));
+        let (problems, settings) = report.into_parts();
+        match config {
+            Some(config) if problems.is_empty() => Ok(Self { settings, ..config }),
+            _ => Err(InvalidHostConfig { problems }),
+        }
+    }
+}
+
+fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<HostConfig> {
+    let insecure = root.get("insecure", super::value::boolean);
+    let listen = root.get("listen", |node| parts::listen(node, insecure == Some(true)));
+    let data_dir = root.get("data_dir", |node| parts::data_dir(node, variables));
+    let kafka = root.within("kafka", parts::read_kafka);
+    let topics = root.within("topics", parts::read_topics);
+    let limits = root.within("limits", parts::read_limits);
+    let instances = root.within("instances", parts::read_instances);
+    let cluster = root.within("cluster", parts::read_cluster);
+    let log = root.within("log", parts::read_log);
+    Some(HostConfig {
+        listen: listen?,
+        insecure: insecure?,
+        data_dir: data_dir?,
+        kafka: kafka?,
+        topics: topics?,
+        limits: limits?,
+        instances: instances?,
+        cluster: cluster?,
+        log: log?,
+        settings: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

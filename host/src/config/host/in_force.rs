@@ -1,0 +1,67 @@
+//! The configuration in force, shown with the origin of each value.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::HostConfig;
+use crate::config::kafka_options::is_secret;
+use crate::config::node::Node;
+use crate::config::section::{Origin, Setting, variable_name};
+
+impl HostConfig {
+    /// As TOML that `--config` reads; the origins are comments.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        let mut section = "";
+        for setting in &self.settings {
+            if setting.section != section {
+                section = &setting.section;
+                let _ = write!(text, "\n[{section}]\n");
+            }
+            let value = toml::Value::from(&self.shown(setting));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{} = {value}  # {}", toml_key(&setting.key), origin_of(setting));
+        }
+        text
+    }
+
+    /// As one JSON object: path → value and origin.
+    pub fn to_json(&self) -> Value {
+        let entries = self.settings.iter().map(|setting| {
+            let value = match self.shown(setting) {
+                Node::Boolean(value) => json!(value),
+                Node::Integer(value) => json!(value),
+                other => json!(other.scalar_text()),
+            };
+            (path_of(setting), json!({ "value": value, "origin": origin_of(setting) }))
+        });
+        Value::Object(entries.collect())
+    }
+
+    /// The value to show: resolved where it was left to the host, hidden where it is secret.
+    fn shown(&self, setting: &Setting) -> Node {
+        match (setting.section.as_str(), setting.key.as_str()) {
+            ("", "data_dir") => Node::Text(self.data_dir.display().to_string()),
+            ("kafka", key) if is_secret(key) => Node::Text("(hidden)".to_owned()),
+            _ => setting.value.clone(),
+        }
+    }
+}
+
+fn origin_of(setting: &Setting) -> String {
+    match setting.origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File => "file".to_owned(),
+        Origin::Environment => variable_name(&path_of(setting)),
+    }
+}
+
+fn path_of(setting: &Setting) -> String {
+    if setting.section.is_empty() { setting.key.clone() } else { format!("{}.{}", setting.section, setting.key) }
+}
+
+fn toml_key(key: &str) -> String {
+    let is_bare = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if is_bare { key.to_owned() } else { toml::Value::from(key).to_string() }
+}

@@ -1,0 +1,168 @@
+//! A function's manifest as users write it, `millstream.toml` or the same in JSON.
+//!
+//! Text is read into [`Manifest`] in one step, which fills in every default of `default.toml` and refuses what is
+//! unknown, out of range or contradictory; all problems are told together. What comes out needs no further check.
+
+mod contradictions;
+mod emulation;
+mod filters;
+mod parts;
+mod topics;
+
+use std::fmt;
+
+use super::kafka_options::{self, Owner};
+use super::node::{self, Table};
+use super::problem::{Problem, write_all};
+use super::section::{Layer, Origin, Report, Section};
+use super::value;
+use super::{defaults, node::Node};
+use crate::model::function::{InitialOffset, Manifest, Ordering, ProcessingGuarantee};
+use crate::model::ids::FunctionName;
+
+/// A notation of manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    /// `application/toml`.
+    Toml,
+    /// `application/json`.
+    Json,
+}
+
+/// A manifest with what only those read who build and deploy it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    /// What the host runs by.
+    pub manifest: Manifest,
+    /// The module's path, relative to the manifest's folder.
+    pub module: Option<String>,
+    /// The shell command that makes the module.
+    pub build: Option<String>,
+}
+
+/// Everything that is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError {
+    problems: Vec<Problem>,
+}
+
+impl ManifestError {
+    /// The problems, at least one.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_all(formatter, "the manifest", &self.problems)
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// Reads a manifest in TOML.
+pub fn from_toml(text: &str) -> Result<Manifest, ManifestError> {
+    read_project(text, Notation::Toml).map(|project| project.manifest)
+}
+
+/// Reads a manifest in JSON.
+pub fn from_json(text: &str) -> Result<Manifest, ManifestError> {
+    read_project(text, Notation::Json).map(|project| project.manifest)
+}
+
+/// Reads a manifest together with how its module is made.
+pub fn read_project(text: &str, notation: Notation) -> Result<Project, ManifestError> {
+    let parsed = match notation {
+        Notation::Toml => node::from_toml(text),
+        Notation::Json => node::from_json(text),
+    };
+    let table = parsed.map_err(|message| ManifestError { problems: vec![Problem::new("", message)] })?;
+    validate(&table)
+}
+
+fn validate(table: &Table) -> Result<Project, ManifestError> {
+    let report = Report::default();
+    let layers =
+        vec![Layer { origin: Origin::File, table }, Layer { origin: Origin::Default, table: defaults::function() }];
+    let project = Section::root(&report, layers, defaults::function(), read_root);
+    if let Some(project) = &project {
+        contradictions::refuse(&project.manifest, &report);
+    }
+    let (problems, _) = report.into_parts();
+    match project {
+        Some(project) if problems.is_empty() => Ok(project),
+        _ => Err(ManifestError { problems }),
+    }
+}
+
+fn read_root(root: &Section<'_>) -> Option<Project> {
+    let name = root.get("name", |node| FunctionName::new(&value::text(node)?).map_err(|error| error.to_string()));
+    let module = root.optional("module", value::non_empty_text);
+    let build = root.optional("build", value::non_empty_text);
+    let topics = topics::read(root);
+    let initial_offset = root.get(
+        "initial_offset",
+        value::one_of(&[("earliest", InitialOffset::Earliest), ("latest", InitialOffset::Latest)]),
+    );
+    let ordering = root.get(
+        "ordering",
+        value::one_of(&[("none", Ordering::None), ("partition", Ordering::Partition), ("key", Ordering::Key)]),
+    );
+    let concurrency = root.get("concurrency", value::integer(1..=1024));
+    let shards = root.get("shards", value::integer(1..=64));
+    let processing_guarantee = root.get(
+        "processing_guarantee",
+        value::one_of(&[
+            ("at_least_once", ProcessingGuarantee::AtLeastOnce),
+            ("exactly_once", ProcessingGuarantee::ExactlyOnce),
+        ]),
+    );
+    let dead_letter_topic = root.get("dead_letter_topic", |node| {
+        let name = name.as_ref().map_or("name", FunctionName::as_str);
+        value::topic(&Node::Text(value::text(node)?.replace("<name>", name)))
+    });
+    let filters = filters::read(root);
+    let env = root.within("env", parts::read_env);
+    let outputs = root.within("outputs", parts::read_outputs);
+    let limits = root.within("limits", parts::read_limits);
+    let instances = root.within("instances", parts::read_instances);
+    let retry = root.within("retry", parts::read_retry);
+    let delivery = root.within("delivery", parts::read_delivery);
+    let kafka = root.within("kafka", |section| Some(kafka_options::read(section, Owner::Function)));
+    refuse_schedule(root);
+
+    Some(Project {
+        manifest: Manifest {
+            name: name?,
+            topics: topics?,
+            initial_offset: initial_offset?,
+            ordering: ordering?,
+            concurrency: concurrency?,
+            shards: shards?,
+            processing_guarantee: processing_guarantee?,
+            dead_letter_topic: dead_letter_topic?,
+            env: env?,
+            outputs: outputs?,
+            filters: filters?,
+            limits: limits?,
+            instances: instances?,
+            retry: retry?,
+            delivery: delivery?,
+            kafka: kafka?,
+        },
+        module: module?,
+        build: build?,
+    })
+}
+
+/// A schedule belongs to the grammar, but no host of this version runs by the clock.
+fn refuse_schedule(root: &Section<'_>) {
+    let is_given = root.optional("schedule", |node| Ok(matches!(node, Node::Table(table) if table.is_empty())));
+    if is_given == Some(Some(false)) {
+        root.refuse("schedule", "is not supported by this version: remove it and name topics");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! The Kafka trigger: named topics or a pattern, one of the two.
+
+use std::collections::BTreeSet;
+
+use crate::config::node::Node;
+use crate::config::quantity::cut;
+use crate::config::section::Section;
+use crate::config::value::{self, Read};
+use crate::model::function::Topics;
+
+/// Reads `topics` or `topics_pattern`.
+pub(super) fn read(root: &Section<'_>) -> Option<Topics> {
+    let named = root.optional("topics", topic_list);
+    let pattern = root.optional("topics_pattern", pattern);
+    match (named?, pattern?) {
+        (Some(_), Some(_)) => {
+            root.refuse("topics_pattern", "excludes \"topics\": keep one of the two");
+            None
+        }
+        (Some(named), None) => Some(Topics::Named(named)),
+        (None, Some(pattern)) => Some(Topics::Pattern(pattern)),
+        (None, None) => {
+            root.refuse(
+                "topics",
+                "is missing: name at least one topic, such as topics = [\"bids\"], or a topics_pattern",
+            );
+            None
+        }
+    }
+}
+
+/// The regular expression that matches exactly the names that `pattern` means.
+pub(super) fn compile(pattern: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
+    regex_lite::Regex::new(&format!("^(?:{pattern})$"))
+}
+
+fn topic_list(node: &Node) -> Read<Vec<String>> {
+    let topics = value::list(value::topic)(node)?;
+    if topics.is_empty() {
+        return Err("is empty: name at least one topic".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    match topics.iter().find(|topic| !seen.insert(topic.as_str())) {
+        Some(twice) => Err(format!("names \"{twice}\" twice: name each topic once")),
+        None => Ok(topics),
+    }
+}
+
+fn pattern(node: &Node) -> Read<String> {
+    let pattern = value::non_empty_text(node)?;
+    if pattern.len() > 1000 {
+        return Err("is longer than 1000 bytes: shorten it".to_owned());
+    }
+    match compile(&pattern) {
+        Ok(_) => Ok(pattern),
+        Err(error) => Err(format!("\"{}\" is not a regular expression: {error}", cut(&pattern))),
+    }
+}

@@ -1,0 +1,38 @@
+//! What is wrong with a configuration: all of it at once, each with its key and what to do.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path, such as `limits.memory`, or a variable's name; empty when the whole text is meant.
+    pub at: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem of the key `at`.
+    pub fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { at: at.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.at.is_empty() {
+            formatter.write_str(&self.message)
+        } else {
+            write!(formatter, "{}: {}", self.at, self.message)
+        }
+    }
+}
+
+/// Writes `problems` a line each, or a single one alone.
+pub(super) fn write_all(formatter: &mut fmt::Formatter<'_>, what: &str, problems: &[Problem]) -> fmt::Result {
+    if let [only] = problems {
+        return write!(formatter, "{what} is not valid: {only}");
+    }
+    write!(formatter, "{what} has {} problems:", problems.len())?;
+    problems.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
+}

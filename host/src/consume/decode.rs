@@ -1,0 +1,285 @@
+//! A Kafka record becomes an event: CloudEvents Kafka protocol binding 1.0, binary and structured mode. A record that
+//! is no CloudEvent is one all the same, with attributes that tell its place.
+
+use std::ops::Range;
+
+use millstream_flat::{Attributes, RecordFields, write_record};
+
+/// A record's parts, however they were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: Option<i64>,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value; none for a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// All headers in order.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Why a record that says that it is a CloudEvent can't be read as one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAnEvent(pub String);
+
+/// Where a decoded record lies in its arena.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// In the flat layout.
+    pub flat: Range<u32>,
+    /// The value as Kafka gave it, where the event's data is another.
+    pub original_value: Option<Range<u32>>,
+    /// Why it is no event. It is in the arena all the same, as a plain record, for its dead letter.
+    pub undecodable: Option<NotAnEvent>,
+}
+
+/// Appends the event of a record to `arena`.
+pub fn decode(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
+    match mode(record.headers) {
+        Mode::Plain => plain(arena, record, None),
+        Mode::Binary => match binary(arena, record) {
+            Ok(flat) => Decoded { flat, original_value: None, undecodable: None },
+            Err(error) => plain(arena, record, Some(error)),
+        },
+        Mode::Structured => match structured(arena, record) {
+            Ok(decoded) => decoded,
+            Err(error) => plain(arena, record, Some(error)),
+        },
+    }
+}
+
+/// Appends a record as it is, although it could not be read as the event it claims to be.
+pub fn plain(arena: &mut Vec<u8>, record: &Fields<'_>, undecodable: Option<NotAnEvent>) -> Decoded {
+    let flat = write(arena, record, record.value, None);
+    Decoded { flat, original_value: None, undecodable }
+}
+
+/// Checks the attributes that every event has.
+pub(super) fn check_required(version: Option<&str>, id: &str, source: &str, type_: &str) -> Result<(), NotAnEvent> {
+    match version {
+        Some("1.0") => {}
+        Some(other) => return Err(NotAnEvent(format!("specversion {other:?} is not supported, expected \"1.0\""))),
+        None => return Err(NotAnEvent("attribute specversion is missing".into())),
+    }
+    for (name, value) in [("id", id), ("source", source), ("type", type_)] {
+        if value.is_empty() {
+            return Err(NotAnEvent(format!("required attribute {name} is missing or empty")));
+        }
+    }
+    Ok(())
+}
+
+enum Mode {
+    Plain,
+    Binary,
+    Structured,
+}
+
+fn mode(headers: &[(&str, Option<&[u8]>)]) -> Mode {
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("content-type") && value.is_some_and(is_structured) {
+            return Mode::Structured;
+        }
+    }
+    if headers.iter().any(|(name, _)| *name == "ce_specversion") { Mode::Binary } else { Mode::Plain }
+}
+
+fn is_structured(content_type: &[u8]) -> bool {
+    const STRUCTURED: &[u8] = b"application/cloudevents";
+    content_type.len() >= STRUCTURED.len()
+        && content_type[..STRUCTURED.len()].eq_ignore_ascii_case(STRUCTURED)
+        && !content_type[STRUCTURED.len()..].starts_with(b"-batch")
+}
+
+fn binary(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Range<u32>, NotAnEvent> {
+    let mut attributes = Attributes::default();
+    let mut version = None;
+    let mut extensions: Vec<(&str, &str)> = Vec::new();
+    for (name, value) in record.headers {
+        let attribute = match name.strip_prefix("ce_") {
+            Some(attribute) => attribute,
+            None if name.eq_ignore_ascii_case("content-type") => "datacontenttype",
+            None => continue,
+        };
+        let Some(value) = value else { continue };
+        let value = std::str::from_utf8(value)
+            .map_err(|error| NotAnEvent(format!("header {name} is not UTF-8 at byte {}", error.valid_up_to())))?;
+        match attribute {
+            "specversion" => version = Some(value),
+            "id" => attributes.id = value,
+            "source" => attributes.source = value,
+            "type" => attributes.type_ = value,
+            "subject" => attributes.subject = Some(value),
+            "time" => attributes.time = Some(value),
+            "datacontenttype" => attributes.datacontenttype = Some(value),
+            "dataschema" => attributes.dataschema = Some(value),
+            _ => extensions.push((attribute, value)),
+        }
+    }
+    check_required(version, attributes.id, attributes.source, attributes.type_)?;
+    attributes.extensions = &extensions;
+    Ok(write(arena, record, record.value, Some(attributes)))
+}
+
+fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAnEvent> {
+    let value = record.value.ok_or_else(|| NotAnEvent("structured event without a value".into()))?;
+    if let Some((_, Some(content_type))) =
+        record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        && !content_type.to_ascii_lowercase().starts_with(b"application/cloudevents+json")
+    {
+        let content_type = String::from_utf8_lossy(content_type);
+        return Err(NotAnEvent(format!("event format {content_type:?} is not supported, only JSON is")));
+    }
+    let event = super::structured::read(value)?;
+    let extensions: Vec<(&str, &str)> =
+        event.extensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let attributes = Attributes {
+        id: &event.id,
+        source: &event.source,
+        type_: &event.type_,
+        subject: event.subject.as_deref(),
+        time: event.time.as_deref(),
+        datacontenttype: event.datacontenttype.as_deref().or(event.data.is_some().then_some("application/json")),
+        dataschema: event.dataschema.as_deref(),
+        extensions: &extensions,
+    };
+    let flat = write(arena, record, event.data.as_deref(), Some(attributes));
+    let start = arena.len() as u32;
+    arena.extend_from_slice(value);
+    let original_value = Some(start..arena.len() as u32);
+    arena.resize(arena.len().next_multiple_of(8), 0);
+    Ok(Decoded { flat, original_value, undecodable: None })
+}
+
+fn write(
+    arena: &mut Vec<u8>,
+    record: &Fields<'_>,
+    data: Option<&[u8]>,
+    attributes: Option<Attributes<'_>>,
+) -> Range<u32> {
+    let start = arena.len() as u32;
+    write_record(
+        arena,
+        &RecordFields {
+            topic: record.topic,
+            partition: record.partition,
+            offset: record.offset,
+            timestamp_ms: record.timestamp_ms,
+            attempt: 1,
+            key: record.key,
+            data,
+            attributes,
+            headers: record.headers,
+        },
+    );
+    start..arena.len() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_flat::Record;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Headers<'a> = &'a [(&'a str, Option<&'a [u8]>)];
+
+    fn fields<'a>(value: Option<&'a [u8]>, headers: Headers<'a>) -> Fields<'a> {
+        Fields { topic: "bids", partition: 3, offset: 7, timestamp_ms: Some(5), key: Some(b"k"), value, headers }
+    }
+
+    fn decoded(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
+        decode(arena, record)
+    }
+
+    fn read<'a>(arena: &'a [u8], decoded: &Decoded) -> Record<'a> {
+        let flat = &arena[decoded.flat.start as usize..decoded.flat.end as usize];
+        Record::parse(flat, "test").expect("what was written can be read")
+    }
+
+    #[test]
+    fn a_plain_record_is_wrapped() {
+        let mut arena = Vec::new();
+        let decoded = decoded(&mut arena, &fields(Some(b"\x00\xff"), &[("a", Some(b"1")), ("a", None)]));
+        let record = read(&arena, &decoded);
+        assert_eq!(decoded.undecodable, None);
+        assert!(!record.is_cloudevent());
+        assert_eq!(record.id(), "bids/3/7");
+        assert_eq!(record.source(), "kafka://test/bids");
+        assert_eq!(record.type_(), "dev.millstream.record");
+        assert_eq!(record.subject(), Some("k"));
+        assert_eq!(record.data(), Some(&b"\x00\xff"[..]));
+        assert_eq!(record.headers().collect::<Vec<_>>(), [("a", Some(&b"1"[..])), ("a", None)]);
+    }
+
+    #[test]
+    fn binary_mode_reads_the_headers() {
+        let headers: Headers<'_> = &[
+            ("ce_specversion", Some(b"1.0")),
+            ("ce_id", Some(b"1")),
+            ("ce_source", Some(b"/s")),
+            ("ce_type", Some(b"t")),
+            ("ce_region", Some(b"eu")),
+            ("content-type", Some(b"application/json")),
+        ];
+        let mut arena = Vec::new();
+        let decoded = decoded(&mut arena, &fields(Some(b"{}"), headers));
+        let record = read(&arena, &decoded);
+        assert!(record.is_cloudevent());
+        assert_eq!((&*record.id(), record.type_()), ("1", "t"));
+        assert_eq!(record.datacontenttype(), Some("application/json"));
+        assert_eq!(record.extension("region"), Some("eu"));
+        assert_eq!(record.headers().count(), 6);
+    }
+
+    #[test]
+    fn what_claims_to_be_an_event_must_be_one() {
+        let missing: Headers<'_> = &[("ce_specversion", Some(b"1.0")), ("ce_id", Some(b"1"))];
+        let not_text: Headers<'_> = &[("ce_specversion", Some(b"1.0")), ("ce_id", Some(b"\xff"))];
+        let old: Headers<'_> = &[("ce_specversion", Some(b"0.3"))];
+        let structured: Headers<'_> = &[("content-type", Some(b"application/cloudevents+json"))];
+        let avro: Headers<'_> = &[("content-type", Some(b"application/cloudevents+avro"))];
+        for headers in [missing, not_text, old, structured, avro] {
+            let mut arena = Vec::new();
+            let decoded = decoded(&mut arena, &fields(Some(b"{"), headers));
+            assert!(decoded.undecodable.is_some(), "{headers:?}");
+            assert_eq!(read(&arena, &decoded).data(), Some(&b"{"[..]));
+        }
+    }
+
+    #[test]
+    fn structured_mode_keeps_the_original_value() {
+        let value = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}}"#;
+        let headers: Headers<'_> = &[("content-type", Some(b"application/cloudevents+json; charset=UTF-8"))];
+        let mut arena = Vec::new();
+        let decoded = decoded(&mut arena, &fields(Some(value), headers));
+        assert_eq!(read(&arena, &decoded).data(), Some(&br#"{"a":1}"#[..]));
+        let original = decoded.original_value.expect("structured mode has one");
+        assert_eq!(&arena[original.start as usize..original.end as usize], value);
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_is_decoded_and_keeps_its_bytes(
+            value in prop::option::of(prop::collection::vec(any::<u8>(), 0..64)),
+            names in prop::collection::vec("(ce_)?(specversion|id|source|type|content-type|x)", 0..8),
+            header_value in prop::collection::vec(any::<u8>(), 0..16),
+        ) {
+            let headers: Vec<_> = names.iter().map(|name| (name.as_str(), Some(header_value.as_slice()))).collect();
+            let mut arena = Vec::new();
+            let decoded = decoded(&mut arena, &fields(value.as_deref(), &headers));
+            let record = read(&arena, &decoded);
+            prop_assert_eq!(record.offset(), 7);
+            if decoded.original_value.is_none() {
+                prop_assert_eq!(record.data(), value.as_deref());
+            }
+        }
+    }
+}

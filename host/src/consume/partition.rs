@@ -1,0 +1,197 @@
+//! What the intake knows of one partition that is assigned to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::function::SharedRevision;
+use crate::model::lease::Lease;
+use crate::model::offsets::Progress;
+use crate::model::work::{Chunk, ChunkRecord};
+
+/// How long a full partition holds up its consumer before it is paused. A pause empties the local queue and fetches
+/// again, which costs more than a short wait for work that is under way.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// A chunk is handed over when its records take this many bytes.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Whether records of a partition may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Yes.
+    Open,
+    /// Its budget is used up, since then.
+    Full(Instant),
+    /// It was full for long: Kafka is told not to deliver.
+    Paused,
+}
+
+/// A gate's change that the consumer must be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateChange {
+    /// Pause the partition.
+    Pause,
+    /// Resume it.
+    Resume,
+}
+
+/// One assigned partition.
+#[derive(Debug)]
+pub struct Partition {
+    /// The right to take its records.
+    pub lease: Arc<Lease>,
+    /// Whether records may be taken.
+    pub gate: Gate,
+    in_flight_limit: usize,
+    finished_before: Progress,
+    /// Offsets below are in chunks that were handed over, or were skipped.
+    accounted: i64,
+    /// Offsets below were seen.
+    seen: i64,
+    arena: Vec<u8>,
+    records: Vec<ChunkRecord>,
+}
+
+impl Partition {
+    /// A partition whose work starts at the watermark of `finished_before`.
+    pub fn new(lease: Arc<Lease>, finished_before: Progress, in_flight_limit: usize) -> Self {
+        let start = finished_before.watermark();
+        Self {
+            lease,
+            gate: Gate::Open,
+            in_flight_limit,
+            finished_before,
+            accounted: start,
+            seen: start,
+            arena: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    /// Whether an earlier member of the group finished `offset` already.
+    pub fn is_finished(&self, offset: i64) -> bool {
+        self.finished_before.contains(offset)
+    }
+
+    /// Where the next record is decoded to.
+    pub fn arena(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// Adds a record that was decoded to the arena; `record.from` is filled in here.
+    pub fn add(&mut self, mut record: ChunkRecord) {
+        record.from = self.accounted;
+        self.accounted = record.offset + 1;
+        self.seen = self.accounted;
+        self.lease.take(1);
+        self.records.push(record);
+    }
+
+    /// Notes that everything below `offset` was seen and nothing of it is left to do but what was added.
+    pub fn pass_over(&mut self, offset: i64) {
+        self.seen = self.seen.max(offset);
+    }
+
+    /// Drops what was decoded last, because it does not pass a filter.
+    pub fn forget_last(&mut self, arena_length: usize) {
+        self.arena.truncate(arena_length);
+    }
+
+    /// Whether the chunk is large enough to be handed over.
+    pub fn has_full_chunk(&self, most_records: usize) -> bool {
+        self.records.len() >= most_records || self.arena.len() >= CHUNK_BYTES
+    }
+
+    /// The records added since the last time.
+    pub fn take_chunk(&mut self, revision: &SharedRevision) -> Option<Chunk> {
+        if self.records.is_empty() {
+            return None;
+        }
+        let (arena_size, record_count) = (self.arena.len(), self.records.len());
+        let arena = std::mem::replace(&mut self.arena, Vec::with_capacity(arena_size.min(CHUNK_BYTES)));
+        let records = std::mem::replace(&mut self.records, Vec::with_capacity(record_count));
+        Some(Chunk { lease: self.lease.clone(), revision: revision.clone(), arena, records })
+    }
+
+    /// Offsets after the last record of a chunk that need no work. Ask after [`Self::take_chunk`].
+    pub fn take_skipped(&mut self) -> Option<std::ops::Range<i64>> {
+        debug_assert!(self.records.is_empty(), "chunks are handed over first");
+        if self.seen <= self.accounted {
+            return None;
+        }
+        let skipped = self.accounted..self.seen;
+        self.accounted = self.seen;
+        Some(skipped)
+    }
+
+    /// Looks at the budget. Gives what the consumer must be told.
+    pub fn update_gate(&mut self, now: Instant) -> Option<GateChange> {
+        let in_flight = self.lease.in_flight();
+        match self.gate {
+            Gate::Open if in_flight >= self.in_flight_limit => {
+                self.gate = Gate::Full(now);
+                None
+            }
+            Gate::Full(_) if in_flight < self.in_flight_limit => {
+                self.gate = Gate::Open;
+                None
+            }
+            Gate::Full(since) if now.duration_since(since) >= PATIENCE => {
+                self.gate = Gate::Paused;
+                Some(GateChange::Pause)
+            }
+            Gate::Paused if in_flight <= self.in_flight_limit / 2 => {
+                self.gate = Gate::Open;
+                Some(GateChange::Resume)
+            }
+            Gate::Open | Gate::Full(_) | Gate::Paused => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::position::TopicPartition;
+
+    fn partition(limit: usize) -> Partition {
+        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), 1, 10));
+        let mut finished = Progress::new(10);
+        finished.finish(12..13, 1);
+        Partition::new(lease, finished, limit)
+    }
+
+    fn record(offset: i64) -> ChunkRecord {
+        ChunkRecord { from: 0, offset, flat: 0..0, original_value: None, key_hash: None, undecodable: None }
+    }
+
+    #[test]
+    fn records_account_for_the_gap_before_them() {
+        let mut partition = partition(10);
+        partition.add(record(11));
+        assert!(partition.is_finished(12));
+        partition.pass_over(13);
+        partition.add(record(15));
+        let spans: Vec<_> = partition.records.iter().map(|record| record.from..record.offset + 1).collect();
+        assert_eq!(spans, [10..12, 12..16]);
+        partition.records.clear();
+        assert_eq!(partition.take_skipped(), None);
+        partition.pass_over(20);
+        assert_eq!(partition.take_skipped(), Some(16..20));
+    }
+
+    #[test]
+    fn a_full_partition_waits_then_pauses_then_resumes() {
+        let mut partition = partition(2);
+        let start = Instant::now();
+        partition.add(record(10));
+        partition.add(record(11));
+        assert_eq!(partition.update_gate(start), None);
+        assert_eq!(partition.gate, Gate::Full(start));
+        assert_eq!(partition.update_gate(start + PATIENCE), Some(GateChange::Pause));
+        assert_eq!(partition.update_gate(start + PATIENCE), None);
+        partition.lease.release(1);
+        assert_eq!(partition.update_gate(start + PATIENCE), Some(GateChange::Resume));
+        assert_eq!(partition.gate, Gate::Open);
+    }
+}

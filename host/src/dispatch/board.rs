@@ -1,0 +1,139 @@
+//! Where the intake leaves chunks and workers find batches.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::lanes::{Lanes, Settled};
+use super::pace::{Pace, Portion};
+use crate::model::function::Ordering;
+use crate::model::work::{Batch, Chunk, LaneId};
+
+enum Look {
+    Batch(Batch),
+    MoreMayCome,
+    Nothing(Option<Instant>),
+}
+
+/// A shard's lanes, shared by its intake and its workers. The lock is held for queue operations only.
+#[derive(Debug)]
+pub struct Board {
+    lanes: Mutex<Lanes>,
+    /// Wakes one worker for each permit.
+    work: Notify,
+    /// Wakes who waits for workers to let go.
+    let_go: Notify,
+    /// How fast the guest is.
+    pub pace: Pace,
+    most_records: usize,
+    window: Duration,
+}
+
+impl Board {
+    /// An empty board; a batch holds up to `most_records` and waits up to `window` for them.
+    pub fn new(ordering: Ordering, most_records: usize, window: Duration) -> Self {
+        Self {
+            lanes: Mutex::new(Lanes::new(ordering)),
+            work: Notify::new(),
+            let_go: Notify::new(),
+            pace: Pace::default(),
+            most_records: most_records.max(1),
+            window,
+        }
+    }
+
+    /// Leaves a chunk.
+    pub fn push(&self, chunk: Chunk) {
+        self.lanes().push(chunk);
+        self.work.notify_one();
+    }
+
+    /// The next batch; waits until there is one. Safe to cancel.
+    pub async fn next(&self) -> Batch {
+        let mut waited_for_more = self.window.is_zero();
+        loop {
+            let wake_at = match self.look(waited_for_more) {
+                Look::Batch(batch) => return batch,
+                Look::MoreMayCome => {
+                    // A window is waited for once; a wake-up taken meanwhile is not lost, since work is looked for again.
+                    tokio::time::sleep(self.window).await;
+                    waited_for_more = true;
+                    continue;
+                }
+                Look::Nothing(wake_at) => wake_at,
+            };
+            match wake_at {
+                Some(at) => tokio::select! {
+                    () = self.work.notified() => {}
+                    () = tokio::time::sleep_until(at.into()) => {}
+                },
+                None => self.work.notified().await,
+            }
+            waited_for_more = self.window.is_zero();
+        }
+    }
+
+    fn look(&self, waited_for_more: bool) -> Look {
+        let mut lanes = self.lanes();
+        lanes.wake(Instant::now());
+        if lanes.has_work() && !waited_for_more && lanes.waiting_records() < self.most_records {
+            return Look::MoreMayCome;
+        }
+        match self.take(&mut lanes) {
+            Some(batch) => Look::Batch(batch),
+            None => Look::Nothing(lanes.next_wake()),
+        }
+    }
+
+    fn take(&self, lanes: &mut Lanes) -> Option<Batch> {
+        let batch = lanes.take(self.portion())?;
+        // One wake-up leads to the next, as far as there is work: no herd, and nobody forgotten.
+        if lanes.has_work() {
+            self.work.notify_one();
+        }
+        Some(batch)
+    }
+
+    fn portion(&self) -> Portion {
+        self.pace.portion(self.most_records)
+    }
+
+    /// Gives back a lane, or a part without one.
+    pub fn settle(&self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: Settled) {
+        let parked = matches!(settled, Settled::Parked(..));
+        let mut lanes = self.lanes();
+        lanes.settle(lane, epoch, spans, settled);
+        let is_idle = !lanes.is_running(epoch);
+        // Whoever sleeps must learn of the new time to wake at.
+        if parked || lanes.has_work() {
+            self.work.notify_one();
+        }
+        drop(lanes);
+        if is_idle {
+            self.let_go.notify_waiters();
+        }
+    }
+
+    /// Drops all that waits under a lease; what runs goes on.
+    pub fn drop_lease(&self, epoch: u64) {
+        self.lanes().drop_lease(epoch);
+    }
+
+    /// Waits until no worker holds records of these leases.
+    pub async fn until_idle(&self, epochs: &[u64]) {
+        loop {
+            let let_go = self.let_go.notified();
+            tokio::pin!(let_go);
+            let_go.as_mut().enable();
+            if !epochs.iter().any(|epoch| self.lanes().is_running(*epoch)) {
+                return;
+            }
+            let_go.await;
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,79 @@
+//! The attributes of an emitted event: what the guest gave, and what the host fills in.
+
+use std::borrow::Cow;
+
+use millstream_flat::Emission;
+
+use crate::model::outcome::{Fault, FaultClass};
+use crate::model::work::RecordRef;
+
+/// The type of an event whose function gave none.
+const DEFAULT_TYPE: &str = "dev.millstream.event";
+
+/// Where an emission comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The function's name.
+    pub function: &'a str,
+    /// The record that was handled.
+    pub record: &'a RecordRef,
+    /// Counts the emissions of the invocation, from 0.
+    pub index: usize,
+}
+
+impl Origin<'_> {
+    /// `topic/partition/offset` of the record.
+    pub fn cause(&self) -> String {
+        format!("{}/{}", self.record.chunk.lease.partition, self.record.record().offset)
+    }
+
+    /// The same for every attempt, so that a reader can tell a repetition.
+    fn id(&self) -> String {
+        format!("{}/{}/{}", self.function, self.cause(), self.index)
+    }
+}
+
+/// The required attributes of an event.
+#[derive(Debug)]
+pub struct Required<'a> {
+    /// `id`.
+    pub id: Cow<'a, str>,
+    /// `source`.
+    pub source: Cow<'a, str>,
+    /// `type`.
+    pub type_: &'a str,
+}
+
+/// What the guest gave, filled up.
+pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'_>) -> Required<'a> {
+    let given = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
+    Required {
+        id: given(emission.id()).map_or_else(|| origin.id().into(), Cow::Borrowed),
+        source: given(emission.source())
+            .map_or_else(|| format!("/millstream/functions/{}", origin.function).into(), Cow::Borrowed),
+        type_: given(emission.type_()).unwrap_or(DEFAULT_TYPE),
+    }
+}
+
+/// Checks an extension's name, and tells whether it is the guest's to set.
+pub fn check_extension(name: &str) -> Result<bool, Fault> {
+    let is_valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_valid {
+        let name: String = name.chars().take(40).collect();
+        return Err(Fault::new(
+            FaultClass::InvalidAnswer,
+            format!("extension attribute {name:?} is not valid: only a-z and 0-9 are allowed (CloudEvents 1.0)"),
+        ));
+    }
+    const OWNED: [&str; 9] =
+        ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data"];
+    Ok(!OWNED.contains(&name) && !name.starts_with("millstream"))
+}
+
+/// Whether a Kafka header is the guest's to set.
+pub fn is_guests_header(name: &str) -> bool {
+    !name.starts_with("ce_")
+        && !name.starts_with("millstream-")
+        && !name.eq_ignore_ascii_case("content-type")
+        && !name.eq_ignore_ascii_case(super::traceparent::HEADER)
+}

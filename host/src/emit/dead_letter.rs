@@ -1,0 +1,94 @@
+//! A record that was given up: as it was, with headers that say why.
+
+use millstream_flat::Record;
+
+use super::encoder::Encoder;
+use crate::model::outcome::Fault;
+use crate::model::parcel::{Message, MessageKind, Parcel};
+use crate::model::work::RecordRef;
+
+/// The most of an error's text that a header carries, in bytes.
+const LONGEST_MESSAGE: usize = 4096;
+
+impl Encoder {
+    /// Adds the dead letter of a record to `parcel`.
+    pub fn dead_letter(
+        &self,
+        parcel: &mut Parcel,
+        record: &RecordRef,
+        fault: &Fault,
+        attempts: u32,
+        kind: MessageKind,
+    ) {
+        let chunk = &record.chunk;
+        let input = match Record::parse(record.flat(), "") {
+            Ok(input) => Some(input),
+            Err(error) => {
+                // The host encoded it itself, so this is a defect of the host: the record is referred to all the same.
+                tracing::error!(%error, place = %chunk.lease.partition, "a record can't be read back for its dead letter");
+                None
+            }
+        };
+        let first_header = parcel.headers.len() as u32;
+        if let Some(input) = &input {
+            for (name, value) in input.headers().filter(|(name, _)| !is_ours(name)) {
+                parcel.named_header(name, value);
+            }
+        }
+        let timestamp = input.as_ref().and_then(Record::timestamp_ms).map(|millis| millis.to_string());
+        parcel.header("millstream-error-class", fault.class.as_str().as_bytes());
+        parcel.header("millstream-error-message", shorten(&fault.message).as_bytes());
+        parcel.header("millstream-attempts", attempts.to_string().as_bytes());
+        parcel.header("millstream-function", self.stamp().as_bytes());
+        parcel.header("millstream-topic", chunk.lease.partition.topic.as_bytes());
+        parcel.header("millstream-partition", chunk.lease.partition.partition.to_string().as_bytes());
+        parcel.header("millstream-offset", record.record().offset.to_string().as_bytes());
+        parcel.header("millstream-timestamp", timestamp.as_deref().unwrap_or("").as_bytes());
+        let value = match kind {
+            MessageKind::DeadLetterReference => {
+                parcel.header("millstream-value-truncated", b"true");
+                None
+            }
+            MessageKind::DeadLetter | MessageKind::Emission => match &record.record().original_value {
+                Some(original) => Some(&chunk.arena[original.start as usize..original.end as usize]),
+                None => input.as_ref().and_then(Record::data),
+            },
+        };
+        let value = value.map(|value| parcel.store(value));
+        let key = input.as_ref().and_then(Record::key).map(|key| parcel.store(key));
+        parcel.records.push(record.clone());
+        parcel.messages.push(Message {
+            topic: self.dead_letter_topic.clone(),
+            compression: None,
+            key,
+            value,
+            headers: first_header..parcel.headers.len() as u32,
+            record: parcel.records.len() as u32 - 1,
+            kind,
+        });
+    }
+}
+
+/// Headers that an earlier dead letter left; the new ones replace them.
+fn is_ours(name: &str) -> bool {
+    const OURS: [&str; 9] = [
+        "millstream-error-class",
+        "millstream-error-message",
+        "millstream-attempts",
+        "millstream-function",
+        "millstream-topic",
+        "millstream-partition",
+        "millstream-offset",
+        "millstream-timestamp",
+        "millstream-value-truncated",
+    ];
+    OURS.contains(&name)
+}
+
+fn shorten(message: &str) -> &str {
+    let mut end = message.len().min(LONGEST_MESSAGE);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
+}

@@ -1,0 +1,178 @@
+//! Encodes what a guest emitted for one record: all of it, or nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_flat::{Emission, EmissionKey, Emissions, Record};
+
+use super::attributes::{self, Origin};
+use super::{structured, traceparent};
+use crate::model::function::{Compression, Format, Revision};
+use crate::model::outcome::{Fault, FaultClass};
+use crate::model::parcel::{Message, MessageKind, Parcel};
+use crate::model::work::RecordRef;
+
+/// Most events that one invocation may emit. Bytes are bounded by `limits.output`; this bounds empty events.
+const MOST_EVENTS: usize = 10_000;
+
+/// Encodes for one revision.
+#[derive(Debug)]
+pub struct Encoder {
+    function: String,
+    stamp: String,
+    outputs: BTreeMap<String, Output>,
+    output_limit: u64,
+    pub(super) dead_letter_topic: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Output {
+    topic: Arc<str>,
+    format: Format,
+    compression: Option<Compression>,
+}
+
+impl Encoder {
+    /// An encoder for what `revision` emits.
+    pub fn new(revision: &Revision) -> Self {
+        let manifest = &revision.manifest;
+        let outputs = manifest.outputs.iter().map(|(name, output)| {
+            let topic = output.topic.as_str().into();
+            (name.clone(), Output { topic, format: output.format, compression: output.compression })
+        });
+        Self {
+            function: manifest.name.to_string(),
+            stamp: revision.stamp(),
+            outputs: outputs.collect(),
+            output_limit: manifest.limits.output,
+            dead_letter_topic: manifest.dead_letter_topic.as_str().into(),
+        }
+    }
+
+    /// `name@revision`.
+    pub fn stamp(&self) -> &str {
+        &self.stamp
+    }
+
+    /// Adds what a record's invocation emitted to `parcel`, or nothing and a fault.
+    pub fn emitted(&self, parcel: &mut Parcel, record: &RecordRef, emissions: &Emissions<'_>) -> Result<(), Fault> {
+        if emissions.bytes() as u64 > self.output_limit || emissions.len() > MOST_EVENTS {
+            return Err(Fault::new(
+                FaultClass::OutputLimit,
+                format!(
+                    "the invocation emitted {} events in {} bytes; limits.output allows {} bytes and {MOST_EVENTS} events",
+                    emissions.len(),
+                    emissions.bytes(),
+                    self.output_limit
+                ),
+            ));
+        }
+        if emissions.len() == 0 {
+            return Ok(());
+        }
+        let mark = parcel.mark();
+        let input = Record::parse(record.flat(), "").map_err(|error| {
+            Fault::new(FaultClass::InvalidAnswer, format!("the record can't be read back: {error}"))
+        })?;
+        let record_index = parcel.records.len() as u32;
+        parcel.records.push(record.clone());
+        for (index, emission) in emissions.iter().enumerate() {
+            let origin = Origin { function: &self.function, record, index };
+            if let Err(fault) = self.emit(parcel, &emission, &input, &origin, record_index) {
+                parcel.undo(mark);
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn emit(
+        &self,
+        parcel: &mut Parcel,
+        emission: &Emission<'_>,
+        input: &Record<'_>,
+        origin: &Origin<'_>,
+        record: u32,
+    ) -> Result<(), Fault> {
+        let output = self.outputs.get(emission.output()).ok_or_else(|| self.unknown_output(emission.output()))?;
+        let first_header = parcel.headers.len() as u32;
+        let value = match output.format {
+            Format::Raw => emission.data().map(|data| parcel.store(data)),
+            Format::Binary => {
+                self.binary_headers(parcel, emission, origin)?;
+                emission.data().map(|data| parcel.store(data))
+            }
+            Format::Structured => {
+                parcel.header("content-type", structured::CONTENT_TYPE.as_bytes());
+                let start = parcel.arena.len() as u32;
+                structured::write(&mut parcel.arena, emission, origin, &self.stamp)?;
+                Some(start..parcel.arena.len() as u32)
+            }
+        };
+        for (name, value) in emission.headers() {
+            if output.format == Format::Raw || attributes::is_guests_header(name) {
+                parcel.named_header(name, value);
+            }
+        }
+        if output.format != Format::Raw {
+            let cause = input.headers().find(|(name, _)| *name == traceparent::HEADER).and_then(|(_, value)| value);
+            let cause = cause.or_else(|| input.extension(traceparent::HEADER).map(str::as_bytes));
+            parcel.header(traceparent::HEADER, traceparent::continue_from(cause).as_bytes());
+        }
+        let key = match emission.key() {
+            EmissionKey::Bytes(key) => Some(key),
+            EmissionKey::None => None,
+            EmissionKey::Inherit => {
+                let partition_key = emission.extensions().find(|(name, _)| *name == "partitionkey");
+                partition_key.map(|(_, value)| value.as_bytes()).or(input.key())
+            }
+        };
+        let key = key.map(|key| parcel.store(key));
+        parcel.messages.push(Message {
+            topic: output.topic.clone(),
+            compression: output.compression,
+            key,
+            value,
+            headers: first_header..parcel.headers.len() as u32,
+            record,
+            kind: MessageKind::Emission,
+        });
+        Ok(())
+    }
+
+    fn binary_headers(&self, parcel: &mut Parcel, emission: &Emission<'_>, origin: &Origin<'_>) -> Result<(), Fault> {
+        let required = attributes::required(emission, origin);
+        parcel.header("ce_specversion", b"1.0");
+        parcel.header("ce_id", required.id.as_bytes());
+        parcel.header("ce_source", required.source.as_bytes());
+        parcel.header("ce_type", required.type_.as_bytes());
+        let optional = [
+            ("ce_subject", emission.subject()),
+            ("ce_time", emission.time()),
+            ("ce_dataschema", emission.dataschema()),
+            ("content-type", emission.datacontenttype()),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                parcel.header(name, value.as_bytes());
+            }
+        }
+        for (name, value) in emission.extensions() {
+            if attributes::check_extension(name)? {
+                parcel.named_header(&format!("ce_{name}"), Some(value.as_bytes()));
+            }
+        }
+        parcel.header("ce_millstreamcause", origin.cause().as_bytes());
+        parcel.header("ce_millstreamfunction", self.stamp.as_bytes());
+        Ok(())
+    }
+
+    fn unknown_output(&self, name: &str) -> Fault {
+        let name: String = name.chars().take(80).collect();
+        let known: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
+        Fault::new(
+            FaultClass::UnknownOutput,
+            format!("the manifest has no output {name:?}; add it to [outputs], which has: {}", known.join(", ")),
+        )
+    }
+}

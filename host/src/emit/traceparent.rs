@@ -1,0 +1,59 @@
+//! W3C Trace Context: an emission continues the trace of the record that caused it, or starts one.
+
+use std::fmt::Write as _;
+
+/// The header, in input and output.
+pub const HEADER: &str = "traceparent";
+
+/// A `traceparent` for what a record caused: the trace of `cause` where it is valid, with a span of its own.
+pub fn continue_from(cause: Option<&[u8]>) -> String {
+    let span = fastrand::u64(1..);
+    let mut text = String::with_capacity(55);
+    let written = match cause.and_then(parse) {
+        Some((trace, flags)) => write!(text, "00-{trace}-{span:016x}-{flags}"),
+        None => write!(text, "00-{:032x}-{span:016x}-01", fastrand::u128(1..)),
+    };
+    debug_assert!(written.is_ok(), "writing to a string does not fail");
+    text
+}
+
+/// The trace id and flags of a valid version 00 `traceparent`.
+fn parse(text: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 55)?;
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let is_valid = version == "00"
+        && is_hex(trace, 32)
+        && is_hex(span, 16)
+        && is_hex(flags, 2)
+        && trace.bytes().any(|byte| byte != b'0')
+        && span.bytes().any(|byte| byte != b'0');
+    is_valid.then_some((trace, flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAUSE: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_trace_goes_on_with_a_new_span() {
+        let next = continue_from(Some(CAUSE));
+        assert!(next.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && next.ends_with("-01"), "{next}");
+        assert!(!next.contains("00f067aa0ba902b7"));
+        assert!(parse(next.as_bytes()).is_some());
+    }
+
+    #[test]
+    fn what_is_no_trace_starts_one() {
+        let bad: [&[u8]; 4] = [b"", b"\xff", b"00-00000000000000000000000000000000-00f067aa0ba902b7-01", b"01-4b"];
+        for cause in bad {
+            let next = continue_from(Some(cause));
+            assert!(parse(next.as_bytes()).is_some(), "{next}");
+        }
+    }
+}

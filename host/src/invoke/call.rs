@@ -1,0 +1,167 @@
+//! Calls the guest for the records of a batch, and gives a verdict for each.
+//!
+//! A batch is one call where the function allows it. After a fault the batch is discarded and its records run again one
+//! a call, each with its own limit: one poison record costs one failed attempt, not a batch of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use millstream_flat::{Answer, Emissions, Verdict, begin_batch, set_attempt};
+
+use super::pool::Pool;
+use crate::model::function::{Isolation, Shape, SharedRevision};
+use crate::model::outcome::{Fault, FaultClass};
+use crate::model::work::RecordRef;
+
+/// A record to be handled.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The record.
+    pub record: RecordRef,
+    /// 1 for the first.
+    pub number: u32,
+}
+
+/// Hears the verdicts, in the order of the records.
+pub trait Verdicts: Send {
+    /// Whether the record at `index` must not run now, because one before it waits for its retry.
+    fn is_held_up(&self, index: usize) -> bool;
+    /// What became of the record at `index`.
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>);
+}
+
+/// Calls one revision.
+#[derive(Debug)]
+pub struct Invoker {
+    revision: SharedRevision,
+    pool: Pool,
+    cluster: Arc<str>,
+}
+
+/// What a batch took, for the pace.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// Records that went through the guest.
+    pub records: usize,
+    /// Time in calls.
+    pub elapsed: Duration,
+}
+
+impl Invoker {
+    /// An invoker of `revision`, whose instances `pool` holds.
+    pub fn new(revision: SharedRevision, pool: Pool, cluster: Arc<str>) -> Self {
+        Self { revision, pool, cluster }
+    }
+
+    /// The revision.
+    pub fn revision(&self) -> &SharedRevision {
+        &self.revision
+    }
+
+    /// Whether several records may share a call.
+    fn shares_calls(&self) -> bool {
+        self.revision.shape == Shape::MillstreamBatch && self.revision.manifest.instances.isolation != Isolation::Record
+    }
+
+    /// Runs `attempts` and tells `verdicts` of each that is not held up.
+    pub async fn run(&self, attempts: &[Attempt], verdicts: &mut impl Verdicts) -> Spent {
+        let mut spent = Spent::default();
+        let mut start = 0;
+        while start < attempts.len() {
+            if let Some(reason) = &attempts[start].record.record().undecodable {
+                if !verdicts.is_held_up(start) {
+                    verdicts.hear(start, Err(Fault::new(FaultClass::Undecodable, &**reason)));
+                }
+                start += 1;
+                continue;
+            }
+            let readable = |attempt: &&Attempt| attempt.record.record().undecodable.is_none();
+            let end = match self.shares_calls() {
+                true => start + attempts[start..].iter().take_while(readable).count(),
+                false => start + 1,
+            };
+            self.run_together(attempts, start..end, verdicts, &mut spent).await;
+            start = end;
+        }
+        spent
+    }
+
+    async fn run_together(
+        &self,
+        attempts: &[Attempt],
+        range: std::ops::Range<usize>,
+        verdicts: &mut impl Verdicts,
+        spent: &mut Spent,
+    ) {
+        if range.len() > 1 {
+            let answer = self.call(&attempts[range.clone()], spent).await;
+            if let Ok(bytes) = &answer
+                && let Ok(answer) = read(bytes, range.len())
+            {
+                for (index, verdict) in range.zip(answer.verdicts()) {
+                    if !verdicts.is_held_up(index) {
+                        verdicts.hear(index, judge(verdict));
+                    }
+                }
+                return;
+            }
+        }
+        for index in range {
+            if verdicts.is_held_up(index) {
+                continue;
+            }
+            let answer = self.call(&attempts[index..=index], spent).await;
+            match answer.as_ref().map_err(Clone::clone).and_then(|bytes| read(bytes, 1)) {
+                Ok(answer) => {
+                    for verdict in answer.verdicts() {
+                        verdicts.hear(index, judge(verdict));
+                    }
+                }
+                Err(fault) => verdicts.hear(index, Err(fault)),
+            }
+        }
+    }
+
+    async fn call(&self, attempts: &[Attempt], spent: &mut Spent) -> Result<Vec<u8>, Fault> {
+        let limit = self.revision.manifest.limits.timeout;
+        let size: usize = attempts.iter().map(|attempt| attempt.record.flat().len()).sum();
+        let mut request = Vec::with_capacity(size + 64 + self.cluster.len());
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + limit;
+        begin_batch(&mut request, attempts.len() as u32, deadline.as_millis() as u64, &self.cluster);
+        for attempt in attempts {
+            let start = request.len();
+            request.extend_from_slice(attempt.record.flat());
+            if attempt.number != 1 {
+                set_attempt(&mut request[start..], attempt.number);
+            }
+        }
+        let started = Instant::now();
+        let answer = self.pool.call(&request, attempts.len(), limit).await;
+        spent.records += attempts.len();
+        spent.elapsed += started.elapsed();
+        answer
+    }
+}
+
+fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, Fault> {
+    let answer = Answer::parse(bytes).map_err(|error| {
+        Fault::new(FaultClass::InvalidAnswer, format!("the function's answer can't be read: {error}"))
+    })?;
+    if answer.len() != records {
+        return Err(Fault::new(
+            FaultClass::InvalidAnswer,
+            format!("the function answered {} verdicts for {records} records", answer.len()),
+        ));
+    }
+    Ok(answer)
+}
+
+fn judge(verdict: Verdict<'_>) -> Result<Emissions<'_>, Fault> {
+    match verdict {
+        Verdict::Emitted(emissions) => Ok(emissions),
+        Verdict::Retry { after_ms, reason } => {
+            Err(Fault { retry_after: after_ms.map(Duration::from_millis), ..Fault::new(FaultClass::Retry, reason) })
+        }
+        Verdict::Reject { reason } => Err(Fault::new(FaultClass::Reject, reason)),
+    }
+}

@@ -1,0 +1,47 @@
+//! librdkafka's log lines and global errors as tracing events of the target `millstream::kafka`.
+//!
+//! Every client context of this room calls [`line`] and [`error`]; [`Logging`] is for clients that need nothing else.
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use tracing::{debug, error as error_event, info, warn};
+
+/// A client context that only logs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Logging;
+
+impl ClientContext for Logging {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self::error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Logging {}
+
+/// Passes a log line on with its level.
+pub fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            error_event!(target: "millstream::kafka", facility, "{message}");
+        }
+        // librdkafka reports every refused connection as an error although it goes on trying.
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            warn!(target: "millstream::kafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Notice => info!(target: "millstream::kafka", facility, "{message}"),
+        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            debug!(target: "millstream::kafka", facility, "{message}");
+        }
+    }
+}
+
+/// Passes on an error that belongs to no single call. librdkafka has logged its cause already.
+pub fn error(error: &KafkaError, reason: &str) {
+    debug!(target: "millstream::kafka", %error, "{reason}");
+}

@@ -1,0 +1,299 @@
+//! One member of a consumer group. It is polled by a poller thread and told by its shard what to assign, pause and
+//! commit; librdkafka allows both at once.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::poller::Waker;
+use super::rebalance::{GroupEvent, MemberContext};
+use super::settings::ClientSettings;
+use crate::model::position::TopicPartition;
+
+/// How long a question to the cluster may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a consumer needs to join.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// The group.
+    pub group: String,
+    /// The identity of a static member.
+    pub instance: Option<String>,
+    /// The topics, or one pattern that starts with `^`.
+    pub subscription: Vec<String>,
+    /// Passed on to librdkafka.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Why a consumer could not do something.
+#[derive(Debug, thiserror::Error)]
+#[error("consumer of group {group} could not {action}: {source}")]
+pub struct Error {
+    group: String,
+    action: &'static str,
+    source: KafkaError,
+}
+
+/// A committed offset with its metadata, or a place to start at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The next offset to read; nothing when none was committed.
+    pub offset: Option<i64>,
+    /// What was stored beside it.
+    pub metadata: String,
+}
+
+/// What a poll gave.
+pub enum Polled<'a> {
+    /// A record.
+    Record(RawRecord<'a>),
+    /// Every record of the partition with this number, of one of the topics, was given.
+    End(i32),
+    /// The stored offset is no longer in the partition's range, or there is none.
+    OffsetOutOfRange(String),
+    /// Something that librdkafka goes on from by itself.
+    Passing(KafkaError),
+    /// The client can't go on.
+    Fatal(KafkaError),
+}
+
+/// A record as Kafka gives it, borrowed from the client.
+pub struct RawRecord<'a>(BorrowedMessage<'a>);
+
+impl RawRecord<'_> {
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        self.0.topic()
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    /// The offset.
+    pub fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.0.timestamp().to_millis()
+    }
+
+    /// The key.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+
+    /// The value; none for a tombstone.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+
+    /// All headers in order. An error when a name is no UTF-8.
+    pub fn headers(&self) -> Result<Vec<(&str, Option<&[u8]>)>, HeaderNameNotText> {
+        let Some(headers) = self.0.headers() else { return Ok(Vec::new()) };
+        // rdkafka unwraps the conversion of a name to text; a foreign producer must not be able to end a poller thread.
+        catch_unwind(AssertUnwindSafe(|| headers.iter().map(|header| (header.key, header.value)).collect()))
+            .map_err(|_| HeaderNameNotText)
+    }
+}
+
+/// A header's name is no UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name of a header is not UTF-8")]
+pub struct HeaderNameNotText;
+
+/// A group member; share it by `Arc`.
+pub struct Consumer {
+    group: String,
+    client: BaseConsumer<MemberContext>,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Consumer").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+impl Consumer {
+    /// Makes a client and subscribes. `waker` is woken when there is something to poll; what happens to the member
+    /// arrives on `events`.
+    pub fn join(
+        settings: &ClientSettings,
+        membership: &Membership,
+        waker: Waker,
+        events: mpsc::UnboundedSender<GroupEvent>,
+    ) -> Result<Arc<Self>, Error> {
+        let failed = |action| {
+            let group = membership.group.clone();
+            move |source| Error { group, action, source }
+        };
+        let mut config = settings.base();
+        config
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.wait.max.ms", "500")
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "3000")
+            .set("partition.assignment.strategy", "cooperative-sticky");
+        for (key, value) in &membership.options {
+            config.set(key, value);
+        }
+        // Below are the settings that correctness depends on; the manifest can't change them.
+        config
+            .set("group.id", &membership.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true");
+        if let Some(instance) = &membership.instance {
+            config.set("group.instance.id", instance);
+        }
+        let mut client: BaseConsumer<MemberContext> =
+            config.create_with_context(MemberContext::new(events)).map_err(failed("start"))?;
+        client.set_nonempty_callback(move || waker.wake());
+        let topics: Vec<&str> = membership.subscription.iter().map(String::as_str).collect();
+        client.subscribe(&topics).map_err(failed("subscribe"))?;
+        Ok(Arc::new(Self { group: membership.group.clone(), client }))
+    }
+
+    /// Serves callbacks and gives what is next, without waiting.
+    pub fn poll(&self) -> Option<Polled<'_>> {
+        // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
+        let polled = self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))?;
+        Some(match polled {
+            Ok(message) => Polled::Record(RawRecord(message)),
+            Err(KafkaError::PartitionEOF(partition)) => Polled::End(partition),
+            Err(error) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                    Polled::OffsetOutOfRange(error.to_string())
+                }
+                Some(RDKafkaErrorCode::Fatal) => Polled::Fatal(error),
+                _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Polled::Fatal(error),
+                _ => Polled::Passing(error),
+            },
+        })
+    }
+
+    /// What is committed for `partitions`. Blocks up to ten seconds.
+    pub fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Committed>, Error> {
+        let mut asked = TopicPartitionList::new();
+        for partition in partitions {
+            asked.add_partition(&partition.topic, partition.partition);
+        }
+        let answer = self.client.committed_offsets(asked, ANSWER_TIMEOUT).map_err(self.failed("read offsets"))?;
+        let mut committed = Vec::with_capacity(partitions.len());
+        for element in answer.elements() {
+            element.error().map_err(self.failed("read offsets"))?;
+            committed.push(Committed {
+                partition: TopicPartition::new(element.topic(), element.partition()),
+                offset: match element.offset() {
+                    Offset::Offset(offset) => Some(offset),
+                    _ => None,
+                },
+                metadata: element.metadata().to_owned(),
+            });
+        }
+        Ok(committed)
+    }
+
+    /// The first offset that is still there and the end of `partition`. Blocks up to ten seconds.
+    pub fn range(&self, partition: &TopicPartition) -> Result<(i64, i64), Error> {
+        self.client
+            .fetch_watermarks(&partition.topic, partition.partition, ANSWER_TIMEOUT)
+            .map_err(self.failed("read the range of a partition"))
+    }
+
+    /// Takes partitions, each from its offset on.
+    pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
+        let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))
+            .map_err(self.failed("assign partitions"))?;
+        self.client.incremental_assign(&list).map_err(self.failed("assign partitions"))
+    }
+
+    /// Gives partitions back.
+    pub fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), Error> {
+        self.client.incremental_unassign(&list_of(partitions)).map_err(self.failed("give partitions back"))
+    }
+
+    /// Takes no more records of `partition` until [`Self::resume`]; its local queue is emptied and fetched again.
+    pub fn pause(&self, partition: &TopicPartition) -> Result<(), Error> {
+        self.client.pause(&list_of([partition])).map_err(self.failed("pause a partition"))
+    }
+
+    /// Takes records of `partition` again.
+    pub fn resume(&self, partition: &TopicPartition) -> Result<(), Error> {
+        self.client.resume(&list_of([partition])).map_err(self.failed("resume a partition"))
+    }
+
+    /// The next offset to be given of each assigned partition, past control records.
+    pub fn positions(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
+        let positions = self.client.position().map_err(self.failed("read its positions"))?;
+        let known = positions.elements().into_iter().filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
+            _ => None,
+        });
+        Ok(known.collect())
+    }
+
+    /// Commits offsets with their metadata; the answer arrives as [`GroupEvent::Committed`].
+    pub fn commit<'a>(&self, offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>) -> Result<(), Error> {
+        let list = offsets_of(offsets).map_err(self.failed("commit"))?;
+        self.client.commit(&list, CommitMode::Async).map_err(self.failed("commit"))
+    }
+
+    /// Commits and waits for the answer. Blocks.
+    pub fn commit_and_wait<'a>(
+        &self,
+        offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
+    ) -> Result<(), Error> {
+        let list = offsets_of(offsets).map_err(self.failed("commit"))?;
+        self.client.commit(&list, CommitMode::Sync).map_err(self.failed("commit"))
+    }
+
+    /// Tells the context that nobody listens any more. The last owner to drop the consumer leaves the group.
+    pub fn close(&self) {
+        self.client.context().close();
+        self.client.unsubscribe();
+    }
+
+    fn failed(&self, action: &'static str) -> impl FnOnce(KafkaError) -> Error + use<> {
+        let group = self.group.clone();
+        move |source| Error { group, action, source }
+    }
+}
+
+fn list_of<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.partition);
+    }
+    list
+}
+
+fn offsets_of<'a>(
+    offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset, metadata) in offsets {
+        let mut element = list.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(offset))?;
+        if !metadata.is_empty() {
+            element.set_metadata(metadata);
+        }
+    }
+    Ok(list)
+}

@@ -1,0 +1,87 @@
+//! What a consumer's context hears: rebalances and answers to commits. It only passes them on; the shard acts.
+//!
+//! librdkafka serves these callbacks on the polling thread and waits, without blocking it, until somebody assigns or
+//! unassigns. Doing so seconds later is allowed, for the classic protocol and for KIP-848.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::mpsc;
+
+use super::client_log;
+use crate::model::position::TopicPartition;
+
+/// What happened to a member of a group.
+#[derive(Debug)]
+pub enum GroupEvent {
+    /// These partitions are ours once they are assigned with their offsets.
+    Assigned(Vec<TopicPartition>),
+    /// These partitions go elsewhere once they are unassigned.
+    Revoked(Vec<TopicPartition>),
+    /// These partitions are somebody else's already.
+    Lost(Vec<TopicPartition>),
+    /// Kafka answered to a commit of offsets.
+    Committed(Result<(), KafkaError>),
+}
+
+/// The context of every group member.
+pub struct MemberContext {
+    events: mpsc::UnboundedSender<GroupEvent>,
+    closing: AtomicBool,
+}
+
+impl MemberContext {
+    pub(super) fn new(events: mpsc::UnboundedSender<GroupEvent>) -> Self {
+        Self { events, closing: AtomicBool::new(false) }
+    }
+
+    /// From now on partitions are given back at once: nobody listens any more, and a close waits for it.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "millstream::kafka", %error, reason, "consumer client");
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Acquire) {
+            if !is_assignment && let Err(error) = consumer.incremental_unassign(partitions) {
+                tracing::debug!(%error, "could not give partitions back while closing");
+                let _ = consumer.unassign();
+            }
+            return;
+        }
+        let named = to_positions(partitions);
+        let event = match (is_assignment, consumer.assignment_lost()) {
+            (true, _) => GroupEvent::Assigned(named),
+            (false, false) => GroupEvent::Revoked(named),
+            (false, true) => GroupEvent::Lost(named),
+        };
+        // The shard is gone only while closing.
+        let _ = self.events.send(event);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        let _ = self.events.send(GroupEvent::Committed(result));
+    }
+}
+
+fn to_positions(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+    let elements = partitions.elements();
+    elements.iter().map(|element| TopicPartition::new(element.topic(), element.partition())).collect()
+}

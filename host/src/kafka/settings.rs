@@ -1,0 +1,63 @@
+//! How every client of this host reaches Kafka: the one place where a librdkafka configuration starts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+/// The brokers and the user's own librdkafka settings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// The brokers to ask first, separated by commas.
+    pub bootstrap_servers: String,
+    /// Passed to librdkafka as they are. They may hold secrets.
+    pub options: BTreeMap<String, String>,
+}
+
+impl ClientSettings {
+    /// A configuration to which the caller adds what its kind of client needs. The caller's keys win over the user's.
+    pub fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "millstream");
+        for (key, value) in &self.options {
+            config.set(key, value);
+        }
+        config.set("bootstrap.servers", &self.bootstrap_servers);
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+}
+
+/// Names the options without their values: one of them may be a password.
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.options.keys().collect();
+        formatter
+            .debug_struct("ClientSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("options", &names)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_options_reach_the_client_and_secrets_stay_out_of_logs() {
+        let settings = ClientSettings {
+            bootstrap_servers: "kafka:9092".to_owned(),
+            options: BTreeMap::from([
+                ("sasl.password".to_owned(), "hush".to_owned()),
+                ("client.id".to_owned(), "mine".to_owned()),
+            ]),
+        };
+        let config = settings.base();
+        assert_eq!(config.get("sasl.password"), Some("hush"));
+        assert_eq!(config.get("client.id"), Some("mine"));
+        assert_eq!(config.get("bootstrap.servers"), Some("kafka:9092"));
+        assert!(!format!("{settings:?}").contains("hush"));
+    }
+}

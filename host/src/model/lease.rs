@@ -1,0 +1,80 @@
+//! The right to work on a partition: given by an assignment, dead for good once it is taken away.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use super::position::TopicPartition;
+
+/// One assignment of one partition. Whoever publishes or commits for the partition asks it first.
+///
+/// Also holds the partition's figures, so that a status is read without asking any stage.
+#[derive(Debug)]
+pub struct Lease {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Counts the assignments of this host: no two leases have the same.
+    pub epoch: u64,
+    alive: AtomicBool,
+    in_flight: AtomicUsize,
+    watermark: AtomicI64,
+    end: AtomicI64,
+}
+
+impl Lease {
+    /// A live lease whose work starts at offset `start`.
+    pub fn new(partition: TopicPartition, epoch: u64, start: i64) -> Self {
+        Self {
+            partition,
+            epoch,
+            alive: AtomicBool::new(true),
+            in_flight: AtomicUsize::new(0),
+            watermark: AtomicI64::new(start),
+            end: AtomicI64::new(start),
+        }
+    }
+
+    /// Whether the partition is still this host's.
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// Ends the lease: nothing that was done under it is published or committed from now on.
+    pub fn kill(&self) {
+        self.alive.store(false, Ordering::Release);
+    }
+
+    /// Records taken and not yet finished without a gap.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Counts records that were taken from Kafka.
+    pub fn take(&self, records: usize) {
+        self.in_flight.fetch_add(records, Ordering::AcqRel);
+    }
+
+    /// Counts records that are finished and have nothing unfinished below them.
+    pub fn release(&self, records: usize) {
+        let before = self.in_flight.fetch_sub(records, Ordering::AcqRel);
+        debug_assert!(before >= records, "more records finished than were taken");
+    }
+
+    /// Every offset below is finished.
+    pub fn watermark(&self) -> i64 {
+        self.watermark.load(Ordering::Acquire)
+    }
+
+    /// Notes how far everything is finished.
+    pub fn set_watermark(&self, watermark: i64) {
+        self.watermark.store(watermark, Ordering::Release);
+    }
+
+    /// The partition's end as far as it is known here.
+    pub fn end(&self) -> i64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Notes an end; an older, smaller one changes nothing.
+    pub fn raise_end(&self, end: i64) {
+        self.end.fetch_max(end, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,192 @@
+//! Finished outcomes, encoded and ready to be published: what the emit stage hands to the committer.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::function::Compression;
+use super::lease::Lease;
+use super::work::RecordRef;
+
+/// Messages in one arena, and the offsets that are finished once all of them are acknowledged.
+#[derive(Debug, Default)]
+pub struct Parcel {
+    /// What messages and headers point into.
+    pub arena: Vec<u8>,
+    /// In the order in which they are to be written.
+    pub messages: Vec<Message>,
+    /// Headers of all messages.
+    pub headers: Vec<Header>,
+    /// The records that messages are of; kept for a dead letter, should Kafka refuse a message.
+    pub records: Vec<RecordRef>,
+    /// What is finished, in runs.
+    pub runs: Vec<Run>,
+}
+
+/// A message to be written.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The topic's compression, when it has its own.
+    pub compression: Option<Compression>,
+    /// The key, in the arena.
+    pub key: Option<Range<u32>>,
+    /// The value, in the arena.
+    pub value: Option<Range<u32>>,
+    /// Its headers, among the parcel's.
+    pub headers: Range<u32>,
+    /// Its record, among the parcel's.
+    pub record: u32,
+    /// What it is.
+    pub kind: MessageKind,
+}
+
+/// What a message is, and so what follows when Kafka refuses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    /// An event that the guest emitted.
+    Emission,
+    /// A record that was given up, with its value.
+    DeadLetter,
+    /// A dead letter that only refers to the record, because its value is too large.
+    DeadLetterReference,
+}
+
+/// A header of a message.
+#[derive(Debug, Clone)]
+pub struct Header {
+    /// The name.
+    pub name: HeaderName,
+    /// The value, in the arena.
+    pub value: Option<Range<u32>>,
+}
+
+/// A header's name.
+#[derive(Debug, Clone)]
+pub enum HeaderName {
+    /// One that the host knows.
+    Fixed(&'static str),
+    /// UTF-8 in the arena.
+    InArena(Range<u32>),
+}
+
+/// Consecutive offsets that are finished, under one lease.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The right under which they were worked on.
+    pub lease: Arc<Lease>,
+    /// From the first offset accounted for to after the last record.
+    pub offsets: Range<i64>,
+    /// Records among them.
+    pub records: usize,
+}
+
+impl Parcel {
+    /// Whether there is nothing to publish and nothing finished.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.runs.is_empty()
+    }
+
+    /// About how much memory it holds.
+    pub fn bytes(&self) -> u64 {
+        (self.arena.len() + self.messages.len() * size_of::<Message>() + self.headers.len() * size_of::<Header>())
+            as u64
+    }
+
+    /// Copies bytes into the arena.
+    pub fn store(&mut self, bytes: &[u8]) -> Range<u32> {
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        start..self.arena.len() as u32
+    }
+
+    /// What lies at `range`.
+    pub fn slice(&self, range: &Range<u32>) -> &[u8] {
+        &self.arena[range.start as usize..range.end as usize]
+    }
+
+    /// Adds a header for the next message.
+    pub fn header(&mut self, name: &'static str, value: &[u8]) {
+        let value = Some(self.store(value));
+        self.headers.push(Header { name: HeaderName::Fixed(name), value });
+    }
+
+    /// Adds a header with a name of the guest's or the producer's.
+    pub fn named_header(&mut self, name: &str, value: Option<&[u8]>) {
+        let name = HeaderName::InArena(self.store(name.as_bytes()));
+        let value = value.map(|value| self.store(value));
+        self.headers.push(Header { name, value });
+    }
+
+    /// The headers of `message`, as text and bytes.
+    pub fn headers_of(&self, message: &Message) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+        self.headers[message.headers.start as usize..message.headers.end as usize].iter().map(|header| {
+            let name = match &header.name {
+                HeaderName::Fixed(name) => name,
+                // Only text is stored as a name.
+                HeaderName::InArena(range) => std::str::from_utf8(self.slice(range)).unwrap_or_default(),
+            };
+            (name, header.value.as_ref().map(|value| self.slice(value)))
+        })
+    }
+
+    /// Notes that a record is finished; adjacent ones join into one run.
+    pub fn finish(&mut self, record: &RecordRef) {
+        let offsets = record.record().from..record.record().offset + 1;
+        let lease = &record.chunk.lease;
+        if let Some(last) = self.runs.last_mut()
+            && last.lease.epoch == lease.epoch
+            && last.offsets.end == offsets.start
+        {
+            last.offsets.end = offsets.end;
+            last.records += 1;
+            return;
+        }
+        self.runs.push(Run { lease: lease.clone(), offsets, records: 1 });
+    }
+
+    /// Where the parcel stands, to come back to with [`Self::undo`].
+    pub fn mark(&self) -> Mark {
+        Mark {
+            arena: self.arena.len(),
+            messages: self.messages.len(),
+            headers: self.headers.len(),
+            records: self.records.len(),
+        }
+    }
+
+    /// Takes back the messages added since `mark`: an invocation's emissions appear all or not at all.
+    pub fn undo(&mut self, mark: Mark) {
+        self.arena.truncate(mark.arena);
+        self.messages.truncate(mark.messages);
+        self.headers.truncate(mark.headers);
+        self.records.truncate(mark.records);
+    }
+
+    /// Copies a message of `other` with all that belongs to it.
+    pub fn copy_message(&mut self, other: &Parcel, message: &Message) {
+        let first_header = self.headers.len() as u32;
+        for (name, value) in other.headers_of(message) {
+            self.named_header(name, value);
+        }
+        let key = message.key.as_ref().map(|key| self.store(other.slice(key)));
+        let value = message.value.as_ref().map(|value| self.store(other.slice(value)));
+        self.records.push(other.records[message.record as usize].clone());
+        self.messages.push(Message {
+            key,
+            value,
+            headers: first_header..self.headers.len() as u32,
+            record: self.records.len() as u32 - 1,
+            ..message.clone()
+        });
+    }
+}
+
+/// A point in the making of a parcel.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    arena: usize,
+    messages: usize,
+    headers: usize,
+    records: usize,
+}

@@ -1,0 +1,154 @@
+//! Wires one shard, last stage first, so that each stage is given its successor.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc as thread_mpsc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::revisions::Revisions;
+use super::shard::{Shard, ShardView};
+use super::worker::Worker;
+use crate::commit::committer::{self, Committer};
+use crate::consume::intake::{self, Intake};
+use crate::dispatch::board::Board;
+use crate::flow::budget::Budget;
+use crate::kafka::consumer::{self, Consumer};
+use crate::kafka::poller::{Pollers, Waker};
+use crate::kafka::producer::Producers;
+use crate::kafka::settings::ClientSettings;
+use crate::model::function::{Manifest, Membership, Topics};
+use crate::model::ids::FunctionName;
+use crate::model::lease::Lease;
+use crate::model::work::Chunk;
+use crate::telemetry::function_metrics::FunctionMetrics;
+
+/// What the shards of a host share.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// How to reach Kafka.
+    pub kafka: ClientSettings,
+    /// Who polls.
+    pub pollers: Arc<Pollers>,
+    /// Who writes, for at-least-once functions.
+    pub producers: Producers,
+    /// The cluster's name in the `source` of wrapped records.
+    pub cluster: Arc<str>,
+    /// This host's identity, for static membership.
+    pub host_id: Arc<str>,
+}
+
+/// The consumer group of a function.
+pub fn group_of(function: &FunctionName) -> String {
+    format!("millstream.{function}")
+}
+
+/// Starts shard number `index` of a function. It joins its group at once.
+pub fn build(
+    environment: &Environment,
+    revisions: &Revisions,
+    metrics: &Arc<FunctionMetrics>,
+    index: usize,
+) -> Result<Shard, consumer::Error> {
+    let revision = revisions.live().revision.clone();
+    let manifest = &revision.manifest;
+    let delivery = &manifest.delivery;
+
+    let waker = Waker::new();
+    let (member_events_in, member_events) = mpsc::unbounded_channel();
+    let membership = membership(environment, manifest, index);
+    let consumer = Consumer::join(&environment.kafka, &membership, waker.clone(), member_events_in)?;
+
+    // commit
+    let (to_committer, commands) = mpsc::unbounded_channel();
+    let refusing = revisions.clone();
+    let freed = waker.clone();
+    let committer = Committer::new(
+        committer::Options {
+            producers: environment.producers.clone(),
+            consumer: consumer.clone(),
+            refuse: Box::new(move |parcel, record, fault, kind| {
+                // A refusal is no attempt of the guest: its one invocation succeeded.
+                let callable = refusing.get(record.chunk.revision.number);
+                callable.encoder.dead_letter(parcel, record, fault, 1, kind);
+            }),
+            freed: Box::new(move || freed.wake()),
+            commit_interval: delivery.commit_interval,
+            metrics: metrics.clone(),
+        },
+        commands,
+        to_committer.clone(),
+    );
+    let mut tasks = JoinSet::new();
+    tasks.spawn(committer.run());
+
+    // dispatch, invoke, emit
+    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
+    let worker = Worker {
+        board: board.clone(),
+        revisions: revisions.clone(),
+        pending: Budget::new(delivery.pending),
+        committer: to_committer.clone(),
+        metrics: metrics.clone(),
+    };
+    for _ in 0..manifest.concurrency {
+        tasks.spawn(worker.clone().run());
+    }
+
+    // consume
+    let view = Arc::new(ShardView::new(&consumer));
+    let (to_intake, intake_commands) = thread_mpsc::channel();
+    let downstream = Downstream { board: board.clone(), committer: to_committer.clone(), view: view.clone() };
+    let options =
+        intake::Options { revision: revision.clone(), cluster: environment.cluster.clone(), metrics: metrics.clone() };
+    let intake = Intake::new(consumer.clone(), intake_commands, downstream, options);
+    environment.pollers.add(Box::new(intake), waker.clone());
+
+    Ok(Shard::new(super::shard::Parts {
+        drain_timeout: delivery.drain_timeout,
+        consumer,
+        member_events,
+        waker,
+        to_intake,
+        to_committer,
+        board,
+        tasks,
+        view,
+    }))
+}
+
+fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> consumer::Membership {
+    let group = group_of(&manifest.name);
+    let instance = match manifest.delivery.membership {
+        Membership::Dynamic => None,
+        Membership::Static => Some(format!("{group}.{}.{index}", environment.host_id)),
+    };
+    let subscription = match &manifest.topics {
+        Topics::Named(topics) => topics.clone(),
+        // librdkafka takes a name that starts with ^ for a pattern; the whole name must match.
+        Topics::Pattern(pattern) => vec![format!("^({pattern})$")],
+    };
+    consumer::Membership { group, instance, subscription, options: manifest.kafka.clone() }
+}
+
+struct Downstream {
+    board: Arc<Board>,
+    committer: mpsc::UnboundedSender<committer::Command>,
+    view: Arc<ShardView>,
+}
+
+impl intake::Downstream for Downstream {
+    fn chunk(&self, chunk: Chunk) {
+        self.board.push(chunk);
+    }
+
+    fn skipped(&self, lease: &Arc<Lease>, offsets: Range<i64>) {
+        // The committer is gone only when the shard is.
+        let _ = self.committer.send(committer::Command::Skipped(lease.clone(), offsets));
+    }
+
+    fn trouble(&self, reason: String, fatal: bool) {
+        self.view.note_trouble(reason, fatal);
+    }
+}

@@ -1,0 +1,55 @@
+//! The revisions of a function that may still be called: the live one, and older ones with records under way.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::emit::encoder::Encoder;
+use crate::invoke::call::Invoker;
+use crate::model::function::SharedRevision;
+use crate::model::ids::RevisionNumber;
+
+/// A revision with what runs and encodes it.
+#[derive(Debug)]
+pub struct Callable {
+    /// The revision.
+    pub revision: SharedRevision,
+    /// Calls it.
+    pub invoker: Invoker,
+    /// Encodes what it emits.
+    pub encoder: Encoder,
+}
+
+/// How many revisions are kept callable: records under way on an older one than that move to the live one.
+const KEPT: usize = 4;
+
+/// The callable revisions, the live one last. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Revisions(Arc<RwLock<Vec<Arc<Callable>>>>);
+
+impl Revisions {
+    /// Only `live`.
+    pub fn new(live: Arc<Callable>) -> Self {
+        Self(Arc::new(RwLock::new(vec![live])))
+    }
+
+    /// Makes `live` the live one.
+    pub fn switch_to(&self, live: Arc<Callable>) {
+        let mut revisions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        revisions.push(live);
+        if revisions.len() > KEPT {
+            revisions.remove(0);
+        }
+    }
+
+    /// The live one.
+    pub fn live(&self) -> Arc<Callable> {
+        let revisions = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        revisions.last().expect("there is a live revision from the start").clone()
+    }
+
+    /// The one with this number, or the live one.
+    pub fn get(&self, number: RevisionNumber) -> Arc<Callable> {
+        let revisions = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let found = revisions.iter().rev().find(|callable| callable.revision.number == number);
+        found.or(revisions.last()).expect("there is a live revision from the start").clone()
+    }
+}

@@ -1,0 +1,380 @@
+//! A shard: one member of a function's group, and the life of the partitions it is given.
+//!
+//! A partition goes Assigned → Consuming → Draining → Revoked. *Assigned*: its offset and out-of-order map are read, then
+//! Kafka is told where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
+//! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc as thread_mpsc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::commit::committer::Command as CommitCommand;
+use crate::commit::offset_map;
+use crate::consume::intake::Command as IntakeCommand;
+use crate::dispatch::board::Board;
+use crate::kafka::consumer::{Committed, Consumer, Error};
+use crate::kafka::poller::Waker;
+use crate::kafka::rebalance::GroupEvent;
+use crate::model::function::SharedRevision;
+use crate::model::lease::Lease;
+use crate::model::offsets::Progress;
+use crate::model::position::TopicPartition;
+use crate::model::status::PartitionStatus;
+
+/// No two leases of a host have the same epoch.
+static NEXT_EPOCH: AtomicU64 = AtomicU64::new(1);
+
+/// The wait before committed offsets are asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// How long acknowledgements of finished work are waited for, at least, after running calls had their time.
+const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
+
+/// How long the other stages may take to let go of the consumer.
+const LONGEST_LEAVE: Duration = Duration::from_secs(5);
+
+/// How long a trouble that passes by itself is shown.
+const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
+
+/// What a shard can be told.
+#[derive(Debug)]
+pub enum Control {
+    /// Handle what is taken from now on with this revision.
+    Revise(SharedRevision),
+    /// Drain, commit, leave the group. Answered when that is done.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What [`super::build`] made.
+pub struct Parts {
+    /// See the manifest.
+    pub drain_timeout: Duration,
+    /// The member.
+    pub consumer: Arc<Consumer>,
+    /// What happens to it.
+    pub member_events: mpsc::UnboundedReceiver<GroupEvent>,
+    /// Wakes its poller.
+    pub waker: Waker,
+    /// To the intake.
+    pub to_intake: thread_mpsc::Sender<IntakeCommand>,
+    /// To the committer.
+    pub to_committer: mpsc::UnboundedSender<CommitCommand>,
+    /// The lanes.
+    pub board: Arc<Board>,
+    /// Committer and workers.
+    pub tasks: JoinSet<()>,
+    /// What others see.
+    pub view: Arc<ShardView>,
+}
+
+/// See the module.
+pub struct Shard {
+    parts: Parts,
+    leases: Vec<Arc<Lease>>,
+}
+
+impl Shard {
+    /// A shard without partitions.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, leases: Vec::new() }
+    }
+
+    /// What others may see of it.
+    pub fn view(&self) -> Arc<ShardView> {
+        self.parts.view.clone()
+    }
+
+    /// Works until it is told to stop, or nobody can tell it any more.
+    pub async fn run(mut self, mut control: mpsc::Receiver<Control>) {
+        loop {
+            tokio::select! {
+                told = control.recv() => match told {
+                    Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
+                    Some(Control::Stop(answer)) => {
+                        self.stop().await;
+                        // The one who asked may have stopped waiting.
+                        let _ = answer.send(());
+                        return;
+                    }
+                    None => return self.stop().await,
+                },
+                event = self.parts.member_events.recv() => match event {
+                    Some(event) => self.heed(event).await,
+                    // The consumer's context lives as long as the consumer.
+                    None => return,
+                },
+                Some(ended) = self.parts.tasks.join_next() => {
+                    let reason = match ended {
+                        Err(error) => format!("a task of the host ended: {error}; please report this"),
+                        Ok(()) => "a task of the host ended; please report this".to_owned(),
+                    };
+                    tracing::error!(%reason, "shard");
+                    self.parts.view.note_trouble(reason, true);
+                }
+            }
+        }
+    }
+
+    async fn heed(&mut self, event: GroupEvent) {
+        match event {
+            GroupEvent::Assigned(partitions) => self.assigned(partitions).await,
+            GroupEvent::Revoked(partitions) => self.revoked(&partitions).await,
+            GroupEvent::Lost(partitions) => self.lost(&partitions).await,
+            GroupEvent::Committed(result) => {
+                if let Err(error) = &result {
+                    tracing::warn!(%error, "a commit was refused; it is tried again");
+                }
+                self.tell_committer(CommitCommand::Committed(result.is_ok()));
+            }
+        }
+    }
+
+    async fn assigned(&mut self, partitions: Vec<TopicPartition>) {
+        let places = self.where_to_start(partitions).await;
+        let starts: Vec<_> =
+            places.iter().map(|(partition, finished)| (partition.clone(), finished.watermark())).collect();
+        let mut added = Vec::with_capacity(places.len());
+        for (partition, finished) in places {
+            let epoch = NEXT_EPOCH.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%partition, offset = finished.watermark(), ranges = finished.range_count(), "partition assigned");
+            let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()));
+            self.tell_committer(CommitCommand::Assigned(lease.clone(), finished.clone()));
+            self.tell_intake(IntakeCommand::Add(lease.clone(), finished));
+            added.push(lease);
+        }
+        if let Err(error) = self.parts.consumer.assign(&starts) {
+            tracing::error!(%error, "partitions were not assigned");
+            self.parts.view.note_trouble(error.to_string(), true);
+        }
+        self.leases.extend(added);
+        self.parts.view.show(&self.leases);
+    }
+
+    /// Asks Kafka until it answers: without an offset there is no honest place to start.
+    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, Progress)> {
+        if partitions.is_empty() {
+            return Vec::new();
+        }
+        loop {
+            let (consumer, asked) = (self.parts.consumer.clone(), partitions.clone());
+            let answer = tokio::task::spawn_blocking(move || read_places(&consumer, &asked)).await;
+            match answer {
+                Ok(Ok(places)) => return places,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "committed offsets are asked for again");
+                    self.parts.view.note_trouble(error.to_string(), false);
+                }
+                Err(error) => tracing::error!(%error, "reading committed offsets ended early"),
+            }
+            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+        }
+    }
+
+    async fn revoked(&mut self, partitions: &[TopicPartition]) {
+        let leases = self.take_leases(partitions);
+        self.drain(leases).await;
+        if let Err(error) = self.parts.consumer.unassign(partitions) {
+            tracing::warn!(%error, "partitions were not given back in order");
+        }
+        self.parts.view.show(&self.leases);
+    }
+
+    async fn lost(&mut self, partitions: &[TopicPartition]) {
+        let leases = self.take_leases(partitions);
+        leases.iter().for_each(|lease| lease.kill());
+        tracing::warn!(partitions = partitions.len(), "partitions were lost: their unfinished records run elsewhere");
+        self.stop_intake(&leases).await;
+        leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
+        self.tell_committer(CommitCommand::Forget(leases));
+        if let Err(error) = self.parts.consumer.unassign(partitions) {
+            tracing::debug!(%error, "lost partitions were gone already");
+        }
+        self.parts.view.show(&self.leases);
+    }
+
+    /// Finishes what runs, commits what is finished, ends the leases.
+    async fn drain(&self, leases: Vec<Arc<Lease>>) {
+        if leases.is_empty() {
+            return;
+        }
+        let deadline = Instant::now() + self.parts.drain_timeout;
+        let epochs: Vec<u64> = leases.iter().map(|lease| lease.epoch).collect();
+        let drop_waiting = || epochs.iter().for_each(|epoch| self.parts.board.drop_lease(*epoch));
+        self.stop_intake(&leases).await;
+        drop_waiting();
+        if tokio::time::timeout_at(deadline, self.parts.board.until_idle(&epochs)).await.is_err() {
+            tracing::warn!(
+                seconds = self.parts.drain_timeout.as_secs_f32(),
+                "invocations still ran after drain_timeout; their records run again"
+            );
+        }
+        // What parked itself meanwhile.
+        drop_waiting();
+        let (answer, committed) = oneshot::channel();
+        let flushed_by = deadline.max(Instant::now() + SHORTEST_FLUSH);
+        self.tell_committer(CommitCommand::Release(leases.clone(), flushed_by, answer));
+        // No answer means that the committer ended: then nothing is committed, and records run again.
+        let _ = committed.await;
+        leases.iter().for_each(|lease| lease.kill());
+    }
+
+    async fn stop_intake(&self, leases: &[Arc<Lease>]) {
+        let (answer, stopped) = oneshot::channel();
+        self.tell_intake(IntakeCommand::Remove(leases.to_vec(), answer));
+        // No answer means that the intake ended: nothing more comes either.
+        let _ = stopped.await;
+    }
+
+    async fn stop(mut self) {
+        let leases = std::mem::take(&mut self.leases);
+        let partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
+        self.drain(leases).await;
+        if !partitions.is_empty()
+            && let Err(error) = self.parts.consumer.unassign(&partitions)
+        {
+            tracing::debug!(%error, "partitions were not given back in order");
+        }
+        self.parts.view.show(&[]);
+        self.parts.consumer.close();
+        self.tell_intake(IntakeCommand::Stop);
+        self.parts.tasks.shutdown().await;
+        let Parts { consumer, waker, .. } = self.parts;
+        let give_up = Instant::now() + LONGEST_LEAVE;
+        while Arc::strong_count(&consumer) > 1 && Instant::now() < give_up {
+            waker.wake();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // The last owner leaves the group, which takes a round trip: that must not be the poller's thread.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(consumer)).await {
+            tracing::error!(%error, "leaving the group ended early");
+        }
+    }
+
+    fn take_leases(&mut self, partitions: &[TopicPartition]) -> Vec<Arc<Lease>> {
+        self.leases.extract_if(.., |lease| partitions.contains(&lease.partition)).collect()
+    }
+
+    fn tell_intake(&self, command: IntakeCommand) {
+        // The intake ends only when it is told to.
+        let _ = self.parts.to_intake.send(command);
+        self.parts.waker.wake();
+    }
+
+    fn tell_committer(&self, command: CommitCommand) {
+        // The committer ends only with the shard.
+        let _ = self.parts.to_committer.send(command);
+    }
+}
+
+fn read_places(consumer: &Consumer, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Progress)>, Error> {
+    let committed = consumer.committed(partitions)?;
+    committed.into_iter().map(|committed| Ok((committed.partition.clone(), place(consumer, &committed)?))).collect()
+}
+
+fn place(consumer: &Consumer, committed: &Committed) -> Result<Progress, Error> {
+    let Some(offset) = committed.offset else {
+        // A topic or partition that appeared after the deploy is read from its beginning.
+        let (beginning, _) = consumer.range(&committed.partition)?;
+        return Ok(Progress::new(beginning));
+    };
+    Ok(match offset_map::decode(&committed.metadata, offset) {
+        Ok((progress, _)) => progress,
+        Err(error) => {
+            tracing::warn!(partition = %committed.partition, offset, %error,
+                "the out-of-order map can't be read: records above the committed offset run again");
+            Progress::new(offset)
+        }
+    })
+}
+
+/// What others see of a shard.
+#[derive(Debug)]
+pub struct ShardView {
+    consumer: Weak<Consumer>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    has_joined: bool,
+    leases: Vec<Arc<Lease>>,
+    passing: Option<(std::time::Instant, String)>,
+    fatal: Option<String>,
+}
+
+impl ShardView {
+    /// A view of a shard that has not joined yet.
+    pub fn new(consumer: &Arc<Consumer>) -> Self {
+        Self { consumer: Arc::downgrade(consumer), seen: Mutex::default() }
+    }
+
+    /// Notes something that a person should know.
+    pub fn note_trouble(&self, reason: String, fatal: bool) {
+        let mut seen = self.seen();
+        if fatal {
+            tracing::error!(%reason, "a shard can't go on");
+            seen.fatal = Some(reason);
+        } else {
+            tracing::debug!(%reason, "passing trouble");
+            seen.passing = Some((std::time::Instant::now(), reason));
+        }
+    }
+
+    fn show(&self, leases: &[Arc<Lease>]) {
+        let mut seen = self.seen();
+        seen.has_joined = true;
+        seen.leases = leases.to_vec();
+    }
+
+    /// Whether partitions were assigned, or it is known that there are none for this host.
+    pub fn has_joined(&self) -> bool {
+        self.seen().has_joined
+    }
+
+    /// Why it can't go on.
+    pub fn fatal(&self) -> Option<String> {
+        self.seen().fatal.clone()
+    }
+
+    /// What went wrong a moment ago.
+    pub fn passing(&self) -> Option<String> {
+        let seen = self.seen();
+        let recent = seen.passing.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_SHOWN_FOR);
+        recent.map(|(_, reason)| reason.clone())
+    }
+
+    /// The partitions. Asks Kafka for their ends: blocks.
+    pub fn partitions(&self) -> Vec<PartitionStatus> {
+        let leases = self.seen().leases.clone();
+        let mut kafka_answers = true;
+        let status = leases.iter().map(|lease| {
+            if kafka_answers && let Some(consumer) = self.consumer.upgrade() {
+                match consumer.range(&lease.partition) {
+                    Ok((_, end)) => lease.raise_end(end),
+                    Err(_) => kafka_answers = false,
+                }
+            }
+            // In this order, so that the lag is never below zero: the watermark only grows.
+            let watermark = lease.watermark();
+            let end = lease.end().max(watermark);
+            PartitionStatus {
+                topic: lease.partition.topic.to_string(),
+                partition: lease.partition.partition,
+                watermark,
+                end,
+                lag: end - watermark,
+                in_flight: lease.in_flight() as u64,
+            }
+        });
+        status.collect()
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

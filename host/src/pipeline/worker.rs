@@ -1,0 +1,204 @@
+//! A worker: takes a batch, has it invoked, encodes the outcomes, hands them to the committer, lets the lanes go.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use millstream_flat::Emissions;
+use tokio::sync::mpsc;
+
+use super::revisions::{Callable, Revisions};
+use crate::commit::committer::Command;
+use crate::dispatch::board::Board;
+use crate::dispatch::lanes::Settled;
+use crate::dispatch::retry::{self, Decision};
+use crate::flow::budget::Budget;
+use crate::invoke::call::{Attempt, Verdicts};
+use crate::model::outcome::Fault;
+use crate::model::parcel::{MessageKind, Parcel};
+use crate::model::work::{Batch, LaneId, Span};
+use crate::telemetry::function_metrics::FunctionMetrics;
+
+/// What every worker of a shard shares.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Where batches come from.
+    pub board: Arc<Board>,
+    /// What can be called.
+    pub revisions: Revisions,
+    /// What finished outcomes may hold.
+    pub pending: Budget,
+    /// Where outcomes go.
+    pub committer: mpsc::UnboundedSender<Command>,
+    /// Where outcomes are counted.
+    pub metrics: Arc<FunctionMetrics>,
+}
+
+impl Worker {
+    /// Works until the task is aborted.
+    pub async fn run(self) {
+        loop {
+            let batch = self.board.next().await;
+            self.handle(batch).await;
+        }
+    }
+
+    async fn handle(&self, batch: Batch) {
+        let Some(first) = batch.parts.first() else { return };
+        let callable = self.revisions.get(first.span.revision.number);
+        let mut attempts = Vec::with_capacity(batch.records);
+        let mut part_of = Vec::with_capacity(batch.records);
+        for (part, item) in batch.parts.iter().enumerate() {
+            for record in item.span.each() {
+                attempts.push(Attempt { record, number: item.span.attempt });
+                part_of.push(part as u32);
+            }
+        }
+        let mut desk = Desk {
+            worker: self,
+            callable: &callable,
+            batch: &batch,
+            attempts: &attempts,
+            part_of: &part_of,
+            parcel: Parcel::default(),
+            parked: Vec::new(),
+            succeeded: 0,
+        };
+        let spent = callable.invoker.run(&attempts, &mut desk).await;
+        self.board.pace.note(spent.records, spent.elapsed);
+        desk.queue_behind_parked();
+        let Desk { parcel, mut parked, succeeded, .. } = desk;
+        self.metrics.succeeded.inc_by(succeeded);
+        if !parcel.is_empty() {
+            let share = self.pending.take(parcel.bytes()).await;
+            // The committer outlives the workers.
+            let _ = self.committer.send(Command::Publish(parcel, share));
+        }
+        // Only now: what a lane emits next must come after this.
+        let mut index = 0;
+        while let Some(part) = batch.parts.get(index) {
+            let same_lane = |next: &&crate::model::work::BatchPart| part.lane.is_some() && next.lane == part.lane;
+            let parts = batch.parts[index..].iter().take_while(same_lane).count().max(1);
+            let epoch = part.span.chunk.lease.epoch;
+            let is_parked = |parked: &Parked| parked.parts.contains(&index);
+            let parked = parked.iter().position(is_parked).map(|found| parked.swap_remove(found));
+            match parked.filter(|_| part.span.chunk.lease.is_alive()) {
+                Some(parked) => self.board.settle(part.lane, epoch, parts, Settled::Parked(parked.spans, parked.until)),
+                None => self.board.settle(part.lane, epoch, parts, Settled::Finished),
+            }
+            index += parts;
+        }
+    }
+}
+
+/// A lane, or a part without one, that waits for a retry.
+struct Parked {
+    lane: Option<LaneId>,
+    /// The parts of the batch up to the one that waits.
+    parts: std::ops::Range<usize>,
+    /// The last record that failed, among the attempts.
+    last_failed: usize,
+    until: Instant,
+    spans: Vec<Span>,
+}
+
+/// Where the verdicts of one batch are turned into messages, finished offsets and retries.
+struct Desk<'a> {
+    worker: &'a Worker,
+    callable: &'a Arc<Callable>,
+    batch: &'a Batch,
+    attempts: &'a [Attempt],
+    part_of: &'a [u32],
+    parcel: Parcel,
+    parked: Vec<Parked>,
+    succeeded: u64,
+}
+
+impl Desk<'_> {
+    /// The order scope of the record at `index` that waits, when it does.
+    fn parked_with(&self, index: usize) -> Option<usize> {
+        let lane = self.batch.parts[self.part_of[index] as usize].lane?;
+        self.parked.iter().position(|parked| parked.lane == Some(lane))
+    }
+
+    fn failed(&mut self, index: usize, fault: &Fault) {
+        self.worker.metrics.count_fault(fault.class);
+        let attempt = &self.attempts[index];
+        let manifest = &self.callable.revision.manifest;
+        match retry::decide(&manifest.retry, attempt.number, fault) {
+            Decision::GiveUp => {
+                tracing::debug!(function = self.callable.encoder.stamp(), class = %fault.class,
+                    partition = %attempt.record.chunk.lease.partition, offset = attempt.record.record().offset,
+                    attempts = attempt.number, error = %fault.message, "record given up");
+                self.callable.encoder.dead_letter(
+                    &mut self.parcel,
+                    &attempt.record,
+                    fault,
+                    attempt.number,
+                    MessageKind::DeadLetter,
+                );
+                self.parcel.finish(&attempt.record);
+            }
+            Decision::Again(wait) => {
+                self.worker.metrics.retried.inc();
+                let part = self.part_of[index] as usize;
+                let lane = self.batch.parts[part].lane;
+                let parts = match lane {
+                    Some(_) => {
+                        let first = self.batch.parts.iter().position(|item| item.lane == lane).unwrap_or(part);
+                        first..part + 1
+                    }
+                    None => part..part + 1,
+                };
+                let mut span = self.span_of(index);
+                span.attempt += 1;
+                // The next attempt is the live revision's: so that a fix fixes.
+                span.revision = self.worker.revisions.live().revision.clone();
+                let until = Instant::now() + wait;
+                match self.parked.iter_mut().find(|parked| lane.is_none() && parked.parts == parts) {
+                    // A part without a lane may hold several records; each waits for itself, until the latest of them.
+                    Some(parked) => {
+                        parked.until = parked.until.max(until);
+                        parked.last_failed = index;
+                        parked.spans.push(span);
+                    }
+                    None => self.parked.push(Parked { lane, parts, last_failed: index, until, spans: vec![span] }),
+                }
+            }
+        }
+    }
+
+    /// The records of a lane after the one that waits were held up: they wait behind it, on the attempt they are on.
+    fn queue_behind_parked(&mut self) {
+        let mut parked = std::mem::take(&mut self.parked);
+        for parked in parked.iter_mut().filter(|parked| parked.lane.is_some()) {
+            let is_behind = |index: &usize| self.batch.parts[self.part_of[*index] as usize].lane == parked.lane;
+            let behind = (parked.last_failed + 1..self.attempts.len()).filter(is_behind);
+            parked.spans.extend(behind.map(|index| self.span_of(index)));
+        }
+        self.parked = parked;
+    }
+
+    fn span_of(&self, index: usize) -> Span {
+        let record = &self.attempts[index].record;
+        let whole = &self.batch.parts[self.part_of[index] as usize].span;
+        Span { records: record.index..record.index + 1, ..whole.clone() }
+    }
+}
+
+impl Verdicts for Desk<'_> {
+    fn is_held_up(&self, index: usize) -> bool {
+        self.parked_with(index).is_some()
+    }
+
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
+        let record = &self.attempts[index].record;
+        let encoded = verdict.and_then(|emissions| self.callable.encoder.emitted(&mut self.parcel, record, &emissions));
+        match encoded {
+            Ok(()) => {
+                self.succeeded += 1;
+                self.parcel.finish(record);
+            }
+            Err(fault) => self.failed(index, &fault),
+        }
+    }
+}
