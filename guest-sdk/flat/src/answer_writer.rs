@@ -1,8 +1,8 @@
 //! Writing an answer: one verdict for each record, in order.
 
+use crate::VERSION;
 use crate::bytes::{patch_u32, put_bytes, put_u32};
 use crate::emission::{self, EmissionFields};
-use crate::VERSION;
 
 pub(crate) const MARK: &[u8; 4] = b"MSAN";
 pub(crate) const EMITTED: u32 = 0;

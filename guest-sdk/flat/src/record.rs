@@ -52,7 +52,8 @@ impl<'a> Record<'a> {
     pub(crate) fn read(outer: &mut Cursor<'a>, cluster: &'a str) -> Result<Self, LayoutError> {
         let at = outer.at();
         let size = outer.u32("the size of a record")?;
-        let rest = (size as usize).checked_sub(4).ok_or(LayoutError::Impossible { what: "the size of a record", at })?;
+        let rest =
+            (size as usize).checked_sub(4).ok_or(LayoutError::Impossible { what: "the size of a record", at })?;
         let mut cursor = Cursor::new(outer.take(rest, "a record")?);
         let attempt = cursor.u32("attempt")?;
         let offset = cursor.u64("offset")? as i64;
