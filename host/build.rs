@@ -41,7 +41,8 @@ fn build(examples: &Path) -> PathBuf {
     // What is set for the host's own build does not fit a guest.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let is_of_this_build = name.starts_with("CARGO_") || matches!(name.as_str(), "RUSTFLAGS" | "TARGET" | "RUSTC_WRAPPER");
+        let is_of_this_build =
+            name.starts_with("CARGO_") || matches!(name.as_str(), "RUSTFLAGS" | "TARGET" | "RUSTC_WRAPPER");
         if is_of_this_build && name != "CARGO_HOME" {
             cargo.env_remove(name);
         }

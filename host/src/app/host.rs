@@ -15,7 +15,7 @@ use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::poller::Pollers;
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
-use crate::model::function::{SharedRevision, Shape};
+use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
 use crate::pipeline::build::Environment;

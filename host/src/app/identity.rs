@@ -15,7 +15,9 @@ pub enum IdentityError {
     #[error("the data folder {0} is in use by another host; give each host its own MILLSTREAM_DATA_DIR")]
     InUse(PathBuf),
     /// The folder can't be used.
-    #[error("the data folder {folder} can't be used: {source}; set MILLSTREAM_DATA_DIR to one that this user may write to")]
+    #[error(
+        "the data folder {folder} can't be used: {source}; set MILLSTREAM_DATA_DIR to one that this user may write to"
+    )]
     Folder {
         /// The folder.
         folder: PathBuf,
