@@ -1,5 +1,6 @@
 //! A program under the limits of one revision, from which instances are started.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
@@ -14,7 +15,7 @@ use super::limiter::Limiter;
 use super::log::LogSink;
 use super::program;
 use super::state::GuestState;
-use crate::model::function::{Limits, Manifest};
+use crate::model::function::Limits;
 use crate::model::outcome::Fault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
@@ -50,12 +51,13 @@ pub(super) struct Shared {
 impl Sandbox {
     pub(super) fn new(
         program: Arc<program::Shared>,
-        manifest: &Manifest,
+        limits: Limits,
+        env: &BTreeMap<String, String>,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
     ) -> Self {
-        let environment = Environment::new(&manifest.env);
-        Self { shared: Arc::new(Shared { limits: manifest.limits.clone(), metrics, program, environment, logs }) }
+        let environment = Environment::new(env);
+        Self { shared: Arc::new(Shared { limits, metrics, program, environment, logs }) }
     }
 
     /// The wall time of one invocation, which the start of an instance has too.
