@@ -206,3 +206,72 @@ impl Log for Lines {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((level, line.to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wasm::testing::{guest, limits, typed_guest};
+
+    async fn ran(module: Arc<[u8]>, attempt: u32) -> Report {
+        let event = RecordFields {
+            topic: "bids",
+            offset: 7,
+            attempt,
+            key: Some(b"item-1"),
+            data: Some(b"data"),
+            ..RecordFields::default()
+        };
+        run(module, &event, &limits(), &BTreeMap::new()).await.expect("a report")
+    }
+
+    #[tokio::test]
+    async fn what_is_emitted_is_told_with_what_it_cost() {
+        let report = ran(typed_guest(), 1).await;
+        let LocalOutcome::Emitted(emissions) = &report.outcome else { panic!("{report:?}") };
+        let expected = LocalEmission {
+            output: "default".to_owned(),
+            key: Some(b"item-1".to_vec()),
+            attributes: [("id".to_owned(), "bids/0/7".to_owned())].into(),
+            headers: Vec::new(),
+            data: Some(b"data".to_vec()),
+        };
+        assert_eq!(*emissions, [expected]);
+        assert_eq!(report.memory_bytes, 128 << 10);
+        assert!(report.hot.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_verdict_without_emissions_is_told() {
+        let rejected = ran(typed_guest(), 2).await.outcome;
+        assert_eq!(rejected, LocalOutcome::Reject { reason: "bids/0/7".to_owned() });
+        let retried = ran(typed_guest(), 3).await.outcome;
+        assert_eq!(retried, LocalOutcome::Retry { after_ms: Some(7), reason: "bids".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_told_with_its_logs() {
+        let body = r#"(call $write (call $get-stderr) (i32.const 1024) (i32.const 5) (i32.const 2048)) (unreachable)"#;
+        let report = ran(guest(r#"(data (i32.const 1024) "alas\n")"#, body), 1).await;
+        let LocalOutcome::Fault(fault) = &report.outcome else { panic!("{report:?}") };
+        assert_eq!(fault.class, FaultClass::Trap);
+        assert_eq!(report.logs, [(Level::Warn, "alas".to_owned())]);
+        assert_eq!(report.hot, None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_is_a_fault() {
+        let outcome = ran(guest("", "(call $answer (local.get $ptr) (i32.const 5))"), 1).await.outcome;
+        assert!(
+            matches!(&outcome, LocalOutcome::Fault(fault) if fault.class == FaultClass::InvalidAnswer),
+            "{outcome:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_module_that_is_none_is_an_error() {
+        let event = RecordFields::default();
+        let module: Arc<[u8]> = b"no module".as_slice().into();
+        let error = run(module, &event, &limits(), &BTreeMap::new()).await.expect_err("refused");
+        assert!(error.to_string().contains("not WebAssembly"), "{error}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::model::function::Limits;
 use crate::model::outcome::Fault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
-/// Bytes that one host call may take from the guest.
+/// Bytes that a host call may take from a guest that starts.
 const HOSTCALL_BYTES: usize = 1 << 20;
 
 /// Why there is no instance.
@@ -126,9 +126,4 @@ fn on_tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<Updat
     state.busy.mark();
     // The runtime's own yield, and not the engine's, lets the runtime look at timers and sockets.
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-}
-
-/// What the host takes from the guest in one call, its answer above all.
-pub(super) fn hostcall_bytes(answer_max: usize) -> usize {
-    answer_max.max(HOSTCALL_BYTES)
 }
