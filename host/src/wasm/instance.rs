@@ -7,7 +7,7 @@ use wasmtime::Store;
 
 use super::entry::BoundEntry;
 use super::fault;
-use super::sandbox::{self, hostcall_bytes};
+use super::sandbox;
 use super::state::GuestState;
 use crate::model::outcome::{Fault, FaultClass};
 
@@ -55,11 +55,10 @@ impl Instance {
         let state = self.store.data_mut();
         state.deadline = deadline;
         state.log.begin();
-        self.store.set_hostcall_fuel(hostcall_bytes(answer_max));
         self.store.set_epoch_deadline(1);
 
         // The epoch stops a guest that computes, this timer one that waits in a host call.
-        let calling = self.entry.call(&mut self.store, request);
+        let calling = self.entry.call(&mut self.store, request, records, answer_max);
         let called = tokio::time::timeout_at(deadline.into(), calling).await;
         self.account();
         let state = self.store.data_mut();
