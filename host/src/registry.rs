@@ -27,9 +27,9 @@ pub mod inspect;
 pub mod kafka_log;
 pub mod log;
 mod publication;
-mod record;
+pub mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use deploy::Deployed;
 pub use error::{ArtifactError, ChangeError};

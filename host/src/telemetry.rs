@@ -1,3 +1,5 @@
 //! L1: what is counted and timed, and how it is shown.
 
+pub mod exposition;
 pub mod function_metrics;
+pub mod logs;

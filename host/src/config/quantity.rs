@@ -52,12 +52,12 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// A duration as a person writes it.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
 /// A size as a person writes it: the largest binary unit that needs no fraction.
-pub(super) fn format_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = UNITS.iter().find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));
     unit.map_or_else(|| format!("{bytes}B"), |(size, name)| format!("{}{name}", bytes / size))

@@ -32,6 +32,20 @@ pub enum FaultClass {
 }
 
 impl FaultClass {
+    /// Every class.
+    pub const ALL: &[Self] = &[
+        Self::Trap,
+        Self::Timeout,
+        Self::Memory,
+        Self::OutputLimit,
+        Self::UnknownOutput,
+        Self::InvalidAnswer,
+        Self::OutputRefused,
+        Self::Undecodable,
+        Self::Retry,
+        Self::Reject,
+    ];
+
     /// Whether another attempt may help (design §2, "What becomes of an outcome").
     pub fn is_retried(self) -> bool {
         match self {

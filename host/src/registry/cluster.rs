@@ -17,12 +17,11 @@ pub trait Cluster: Send + Sync {
     /// Empties the function's group and stores where it starts.
     fn store_start_offsets<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>>;
 
-    /// Deletes the function's group once its members have left.
-    fn delete_group<'a>(
-        &'a self,
-        name: &'a FunctionName,
-        patience: Duration,
-    ) -> BoxFuture<'a, Result<(), ClusterError>>;
+    /// Whether anybody is in the function's group, as far as the cluster tells.
+    fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>>;
+
+    /// Deletes the function's group, which must be empty.
+    fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>>;
 }
 
 /// Why a cluster is not ready for a function.
@@ -144,11 +143,11 @@ impl Cluster for KafkaCluster {
         })
     }
 
-    fn delete_group<'a>(
-        &'a self,
-        name: &'a FunctionName,
-        patience: Duration,
-    ) -> BoxFuture<'a, Result<(), ClusterError>> {
-        Box::pin(async move { Ok(self.admin.delete_group(&name.group_id(), patience).await?) })
+    fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>> {
+        Box::pin(async move { Ok(self.admin.group_has_members(&name.group_id()).await?) })
+    }
+
+    fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>> {
+        Box::pin(async move { Ok(self.admin.delete_group(&name.group_id(), Duration::ZERO).await?) })
     }
 }

@@ -1,7 +1,7 @@
 //! How a function goes: first its record, so that every host stops it, then its group, once that is empty.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::deploy::{check_expectation, live_record, start_over_when_superseded};
 use super::error::ChangeError;
@@ -13,6 +13,7 @@ use crate::model::ids::FunctionName;
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
 /// As long as a caller is made to wait for it.
 const WAIT_FOR_GROUP: Duration = Duration::from_secs(10);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 pub(super) async fn delete(
     inner: Arc<Inner>,
@@ -26,7 +27,7 @@ pub(super) async fn delete(
     }
     tracing::info!(function = %name, "deleted");
     let deletion = tokio::spawn(delete_group(inner, name));
-    // Whoever deploys the name again before the group is gone waits there.
+    // It goes on by itself. Whoever deploys the name again empties the group first.
     let _ = tokio::time::timeout(WAIT_FOR_GROUP, deletion).await;
     Ok(())
 }
@@ -48,7 +49,31 @@ async fn remove_record(
 }
 
 async fn delete_group(inner: Arc<Inner>, name: FunctionName) {
-    if let Err(error) = inner.cluster.delete_group(&name, GROUP_EMPTIES_WITHIN).await {
-        tracing::warn!(function = %name, %error, "the consumer group of a deleted function stays");
+    let deadline = Instant::now() + GROUP_EMPTIES_WITHIN;
+    loop {
+        let failure = match try_delete_group(&inner, &name).await {
+            Ok(true) => return,
+            Ok(false) => "it still has members".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            tracing::warn!(function = %name, "the consumer group of a deleted function stays: {failure}");
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
+}
+
+/// Whether there is nothing left to do. A group is deleted only while no other host can deploy the name anew: that
+/// deploy's start offsets would go with it.
+async fn try_delete_group(inner: &Inner, name: &FunctionName) -> Result<bool, ChangeError> {
+    if inner.cluster.has_members(name).await? {
+        return Ok(false);
+    }
+    let _queue = inner.writing.lock().await;
+    let session = inner.log.begin().await?;
+    if session.catalogue().get(name).is_none() {
+        inner.cluster.delete_group(name).await?;
+    }
+    Ok(true)
 }

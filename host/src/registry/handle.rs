@@ -122,7 +122,8 @@ impl Handle {
         *self.0.view.readiness.borrow() == Readiness::Ready
     }
 
-    fn check_ready(&self) -> Result<(), ChangeError> {
+    /// Fails while the registry is not read.
+    pub fn check_ready(&self) -> Result<(), ChangeError> {
         match self.readiness() {
             Readiness::Ready => Ok(()),
             Readiness::Waiting(what) => Err(ChangeError::NotReady(what)),

@@ -12,10 +12,19 @@ pub trait Inspect: Send + Sync {
     fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>>;
 }
 
-/// Why a module cannot run.
+/// Why a module was not taken. Each holds what is wrong and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct ModuleRefused {
-    /// What is wrong with it and what to do.
-    pub reason: String,
+pub enum ModuleRefused {
+    /// It has no shape that this host calls, or imports what nobody gives it.
+    #[error("{0}")]
+    Unfit(String),
+    /// It does not compile or link.
+    #[error("{0}")]
+    Compile(String),
+    /// Compiling it took more memory or time than it may.
+    #[error("{0}")]
+    TooCostly(String),
+    /// The host could not look at it; the module is not at fault.
+    #[error("{0}")]
+    Host(String),
 }

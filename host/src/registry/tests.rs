@@ -1,16 +1,245 @@
 //! The registry on a folder, with a cluster that only remembers what it was asked.
-use crate::model::function::{Revision, Shape};
-use crate::model::ids::{Digest, RevisionNumber};
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::cluster::{Cluster, ClusterError};
+use super::folder_log::FolderLog;
+use super::inspect::{Inspect, ModuleRefused};
+use super::{ArtifactError, ChangeError, Expectation, Handle, Parts, Publication, publication};
+use crate::config::manifest::from_toml;
+use crate::model::function::{Manifest, Revision, Shape};
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 
 /// A revision of a function.
-pub(super) fn revision(name: &str, number: u64, module: &[u8]) -> Revision {
-    let manifest = crate::config::manifest::from_toml(&format!("name = \"{name}\"\ntopics = [\"in\"]\n")).unwrap();
+pub(crate) fn revision(name: &str, number: u64, module: &[u8]) -> Revision {
     Revision {
         number: RevisionNumber(number),
         digest: Digest::of(module),
         module_bytes: module.len() as u64,
         shape: Shape::MillstreamBatch,
-        manifest,
+        manifest: manifest(name, ""),
         deployed_at_ms: 0,
     }
+}
+
+/// A manifest with `more` keys.
+pub(crate) fn manifest(name: &str, more: &str) -> Manifest {
+    from_toml(&format!("name = \"{name}\"\ntopics = [\"in\"]\n{more}\n")).unwrap()
+}
+
+/// Takes every module but those that start with `bad`.
+pub(crate) struct Trusting;
+
+impl Inspect for Trusting {
+    fn check(&self, _: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
+        let is_bad = module.starts_with(b"bad");
+        let refused = || Err(ModuleRefused::Unfit("it starts with \"bad\"".to_owned()));
+        Box::pin(async move { if is_bad { refused() } else { Ok(Shape::MillstreamBatch) } })
+    }
+}
+
+/// Remembers what it was asked.
+#[derive(Default)]
+pub(crate) struct Remembering {
+    asked: Mutex<Vec<String>>,
+}
+
+impl Remembering {
+    fn note(&self, what: &str, name: &FunctionName) -> BoxFuture<'_, Result<(), ClusterError>> {
+        self.asked.lock().unwrap().push(format!("{what} {name}"));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+impl Cluster for Remembering {
+    fn make_topics<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>> {
+        self.note("topics", &manifest.name)
+    }
+
+    fn store_start_offsets<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>> {
+        self.note("offsets", &manifest.name)
+    }
+
+    fn has_members<'a>(&'a self, _: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>> {
+        self.note("group", name)
+    }
+}
+
+/// A registry on `folder`.
+pub(crate) fn open(folder: &Path) -> (Handle, Arc<Remembering>) {
+    let (publication, view) = publication();
+    let log = Arc::new(FolderLog::open(&folder.join("registry"), publication).unwrap());
+    let cluster = Arc::new(Remembering::default());
+    let parts = Parts {
+        log,
+        view,
+        cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
+        inspect: Arc::new(Trusting),
+        cache_folder: folder.join("artifacts"),
+    };
+    (Handle::new(parts).unwrap(), cluster)
+}
+
+fn name(name: &str) -> FunctionName {
+    FunctionName::new(name).unwrap()
+}
+
+const MODULE: Bytes = Bytes::from_static(b"module");
+
+#[tokio::test]
+async fn what_is_deployed_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, _) = open(folder.path());
+    let first = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    assert!(first.created);
+    let second = registry.deploy(manifest("mill", "concurrency = 3"), MODULE, None).await.unwrap();
+    assert!(!second.created);
+    assert_eq!(second.revision.number, RevisionNumber(2));
+    drop(registry);
+
+    let (registry, _) = open(folder.path());
+    assert!(registry.is_ready());
+    assert_eq!(registry.get(&name("mill")), Some(second.revision.clone()));
+    assert_eq!(registry.artifact(&second.revision).await.unwrap(), MODULE);
+    assert_eq!(registry.table().borrow().functions.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_deploy_again_makes_no_revision() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let first = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    assert_eq!(cluster.asked(), ["topics mill", "offsets mill"]);
+    let mut table = registry.table();
+    table.mark_unchanged();
+    let again = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    assert_eq!(again.revision, first.revision);
+    assert!(!again.created);
+    assert!(cluster.asked().is_empty());
+    assert!(!table.has_changed().unwrap());
+}
+
+#[tokio::test]
+async fn a_redeploy_leaves_the_groups_offsets_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    cluster.asked();
+    registry.deploy(manifest("mill", ""), Bytes::from_static(b"other"), None).await.unwrap();
+    assert_eq!(cluster.asked(), ["topics mill"]);
+}
+
+#[tokio::test]
+async fn of_two_changes_of_one_revision_the_second_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, _) = open(folder.path());
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    let seen = Some(Expectation::Revision(RevisionNumber(1)));
+    let (one, other) = tokio::join!(
+        registry.deploy(manifest("mill", "concurrency = 1"), MODULE, seen),
+        registry.deploy(manifest("mill", "concurrency = 2"), MODULE, seen),
+    );
+    let lost = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(matches!(lost.as_slice(), [ChangeError::Precondition { live: Some(RevisionNumber(2)), .. }]), "{lost:?}");
+
+    let missing = registry.deploy(manifest("new", ""), MODULE, Some(Expectation::Exists)).await;
+    assert!(matches!(missing, Err(ChangeError::Precondition { live: None, .. })));
+}
+
+#[tokio::test]
+async fn a_deleted_function_is_gone_with_its_group_and_artifact() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let deployed = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    registry.deploy(manifest("twin", ""), MODULE, None).await.unwrap();
+    let stored = folder.path().join("registry/artifacts").join(deployed.revision.digest.hex());
+
+    cluster.asked();
+    registry.delete(&name("mill"), None).await.unwrap();
+    assert_eq!(cluster.asked(), ["group mill"]);
+    assert_eq!(registry.get(&name("mill")), None);
+    assert!(stored.exists(), "the twin has the same module");
+
+    registry.delete(&name("twin"), None).await.unwrap();
+    assert!(!stored.exists());
+    assert!(matches!(registry.delete(&name("twin"), None).await, Err(ChangeError::NotFound(_))));
+
+    let (registry, _) = open(folder.path());
+    assert!(registry.list().is_empty());
+}
+
+#[tokio::test]
+async fn refused_deploys_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let bad = registry.deploy(manifest("mill", ""), Bytes::from_static(b"bad"), None).await;
+    assert!(matches!(bad, Err(ChangeError::Module(_))));
+    let exact = manifest("mill", "processing_guarantee = \"exactly_once\"");
+    let unsupported = registry.deploy(exact, MODULE, None).await;
+    assert!(matches!(unsupported, Err(ChangeError::Unsupported(_))));
+    assert!(registry.list().is_empty());
+    assert!(cluster.asked().is_empty());
+}
+
+#[tokio::test]
+async fn damaged_copies_are_fetched_again_and_damaged_artifacts_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, _) = open(folder.path());
+    let revision = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap().revision;
+    let copy = folder.path().join("artifacts").join(revision.digest.hex());
+    std::fs::write(&copy, b"rotten").unwrap();
+    assert_eq!(registry.artifact(&revision).await.unwrap(), MODULE);
+    assert_eq!(std::fs::read(&copy).unwrap(), MODULE);
+
+    std::fs::write(&copy, b"rotten").unwrap();
+    std::fs::write(folder.path().join("registry/artifacts").join(revision.digest.hex()), b"rotten").unwrap();
+    assert!(matches!(registry.artifact(&revision).await, Err(ArtifactError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn records_of_a_later_version_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("registry/functions/mill.json");
+    std::fs::create_dir_all(record.parent().unwrap()).unwrap();
+    std::fs::write(&record, br#"{"version":99}"#).unwrap();
+    let (registry, _) = open(folder.path());
+    assert!(registry.list().is_empty());
+    let refused = registry.deploy(manifest("mill", ""), MODULE, None).await;
+    assert!(matches!(refused, Err(ChangeError::Record { .. })));
+    assert!(matches!(registry.delete(&name("mill"), None).await, Err(ChangeError::Record { .. })));
+    assert_eq!(std::fs::read(&record).unwrap(), br#"{"version":99}"#);
+}
+
+/// A registry whose log nobody has read, for as long as its first half lives.
+pub(crate) fn unread(folder: &Path) -> (Publication, Handle) {
+    let (unread, view) = publication();
+    let (elsewhere, _) = publication();
+    let parts = Parts {
+        log: Arc::new(FolderLog::open(&folder.join("unread"), elsewhere).unwrap()),
+        view,
+        cluster: Arc::new(Remembering::default()),
+        inspect: Arc::new(Trusting),
+        cache_folder: folder.join("cache"),
+    };
+    (unread, Handle::new(parts).unwrap())
+}
+
+#[tokio::test]
+async fn nothing_is_changed_before_the_registry_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_unread, registry) = unread(folder.path());
+    assert!(!registry.is_ready());
+    assert!(matches!(registry.deploy(manifest("mill", ""), MODULE, None).await, Err(ChangeError::NotReady(_))));
 }

@@ -27,6 +27,14 @@ pub enum AdminError {
         /// What the broker said.
         code: RDKafkaErrorCode,
     },
+    /// A topic was refused.
+    #[error("kafka refused to create topic \"{topic}\": {code}; create it by hand, or give this host's user the right")]
+    NotCreated {
+        /// The topic.
+        topic: String,
+        /// What the broker said.
+        code: RDKafkaErrorCode,
+    },
     /// A topic is not there yet after it was created.
     #[error("topic \"{topic}\" was created but has no leaders yet; try again when the brokers are well")]
     NotVisible {

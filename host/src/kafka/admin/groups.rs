@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Admin, AdminError, options};
+use super::{Admin, AdminError, REQUEST_TIMEOUT, options};
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -28,6 +28,23 @@ impl Admin {
                 result => return result,
             }
         }
+    }
+
+    /// Whether `group` has members. Only [`Admin::delete_group`] decides: groups of the newer protocol are not seen here.
+    pub async fn group_has_members(&self, group: &str) -> Result<bool, AdminError> {
+        if self.is_embedded() {
+            return Ok(false);
+        }
+        let group = group.to_owned();
+        self.blocking(move |inner| {
+            let found = inner
+                .client
+                .inner()
+                .fetch_group_list(Some(&group), REQUEST_TIMEOUT)
+                .map_err(|error| AdminError::of(error, format!("describe consumer group \"{group}\"")))?;
+            Ok(found.groups().iter().any(|group| !group.members().is_empty()))
+        })
+        .await
     }
 
     async fn try_delete_group(&self, group: &str) -> Result<(), AdminError> {

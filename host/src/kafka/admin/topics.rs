@@ -50,18 +50,17 @@ impl Admin {
         for (key, value) in &topic.config {
             native = native.set(key, value);
         }
-        let action = || format!("create topic \"{}\"", topic.name);
         let results = self
             .0
             .client
             .create_topics([&native], &options())
             .await
-            .map_err(|error| AdminError::of(error, action()))?;
+            .map_err(|error| AdminError::of(error, format!("create topic \"{}\"", topic.name)))?;
         for result in results {
             match result {
                 Ok(_) => {}
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(false),
-                Err((_, code)) => return Err(AdminError::of_code(code, action())),
+                Err((_, code)) => return Err(AdminError::NotCreated { topic: topic.name.clone(), code }),
             }
         }
         Ok(true)

@@ -1,0 +1,50 @@
+//! `ETag` and `If-Match`: a function's tag is its revision's number.
+
+use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::problem::Problem;
+use crate::error_code::ErrorCode;
+use crate::model::ids::RevisionNumber;
+use crate::registry::Expectation;
+
+/// The tag of a revision.
+pub(super) fn etag(revision: RevisionNumber) -> HeaderValue {
+    // Digits between quotes are a valid header.
+    HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// What the client believes to be live, if it says so.
+pub(super) fn expectation(headers: &HeaderMap) -> Result<Option<Expectation>, Problem> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(Some(Expectation::Exists));
+    }
+    let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
+    match number {
+        Some(number) => Ok(Some(Expectation::Revision(RevisionNumber(number)))),
+        None => Err(Problem::new(ErrorCode::InvalidRequest)
+            .with_detail("If-Match is no tag of a function: send the ETag of an earlier answer, such as \"3\", or *")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Result<Option<Expectation>, Problem> {
+        expectation(&HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_str(value).unwrap())]))
+    }
+
+    #[test]
+    fn tags_survive_their_header() {
+        let tag = etag(RevisionNumber(12));
+        assert_eq!(read(tag.to_str().unwrap()), Ok(Some(Expectation::Revision(RevisionNumber(12)))));
+        assert_eq!(read("*"), Ok(Some(Expectation::Exists)));
+        assert_eq!(expectation(&HeaderMap::new()), Ok(None));
+        for wrong in ["12", "W/\"12\"", "\"x\"", "\"1\", \"2\"", ""] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The function that a path names.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+
+use super::problem::Problem;
+use crate::error_code::ErrorCode;
+use crate::model::ids::FunctionName;
+
+/// A function's name, taken from the path and checked.
+pub(super) struct Name(pub(super) FunctionName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| invalid(rejection.body_text()))?;
+        FunctionName::new(&name).map(Self).map_err(|error| invalid(error.to_string()))
+    }
+}

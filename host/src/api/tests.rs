@@ -1,0 +1,268 @@
+//! The API over a registry on a folder, without a network.
+
+use std::sync::{Arc, Mutex};
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::{Api, serve};
+use crate::model::ids::FunctionName;
+use crate::model::status::{Counters, FunctionStatus, Observe, State};
+use crate::registry::tests::open;
+use crate::telemetry::exposition::Metrics;
+
+const LIMIT: u64 = 1000;
+const TOML: &str = "name = \"mill\"\ntopics = [\"in\"]\n";
+
+/// Shows every function in this state, at this revision.
+struct Fixed(Mutex<Option<(State, u64)>>);
+
+impl Observe for Fixed {
+    fn status(&self, name: &FunctionName) -> Option<FunctionStatus> {
+        let (state, revision) = (*self.0.lock().unwrap())?;
+        let (name, partitions, counters) = (name.to_string(), Vec::new(), Counters::default());
+        Some(FunctionStatus { name, revision, state, reason: None, partitions, counters })
+    }
+}
+
+struct Host {
+    api: Api,
+    observed: Arc<Fixed>,
+    _folder: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (registry, _) = open(folder.path());
+        let observed = Arc::new(Fixed(Mutex::new(None)));
+        let api = Api::new(registry, Arc::clone(&observed) as Arc<dyn Observe>, Metrics::default(), LIMIT);
+        Self { api, observed, _folder: folder }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::of(self.api.clone().router().oneshot(request).await.unwrap()).await
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        self.send(Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn put(&self, path: &str, parts: &[(&str, &str, &[u8])]) -> Answer {
+        self.send(upload(path).body(Body::from(form(parts))).unwrap()).await
+    }
+
+    async fn deploy(&self, manifest: &str, module: &[u8]) -> Answer {
+        self.put("/v1/functions/mill", &good(manifest, module)).await
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    response: axum::http::response::Parts,
+    body: Value,
+    text: String,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        Self { status: parts.status, response: parts, body: serde_json::from_str(&text).unwrap_or_default(), text }
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.response.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[track_caller]
+    fn is_problem(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["title"].is_string() && self.body["type"].as_str().unwrap().ends_with(&format!("{code}.md")));
+    }
+}
+
+fn good<'a>(manifest: &'a str, module: &'a [u8]) -> [(&'a str, &'a str, &'a [u8]); 2] {
+    [("manifest", "application/toml", manifest.as_bytes()), ("module", "application/wasm", module)]
+}
+
+fn upload(path: &str) -> axum::http::request::Builder {
+    Request::builder().method("PUT").uri(path).header("content-type", "multipart/form-data; boundary=edge")
+}
+
+fn form(parts: &[(&str, &str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content_type, bytes) in parts {
+        body.extend_from_slice(
+            format!(
+                "--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\ncontent-type: {content_type}\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--edge--\r\n");
+    body
+}
+
+#[tokio::test]
+async fn a_function_is_deployed_shown_and_deleted() {
+    let host = Host::new();
+    let first = host.deploy(TOML, b"one").await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    assert_eq!(first.header("etag"), "\"1\"");
+    assert_eq!(first.body["name"], "mill");
+    assert_eq!(first.body["revision"], 1);
+    assert_eq!(first.body["shape"], "millstream-batch");
+    assert_eq!(first.body["state"], "starting");
+    assert!(first.body["digest"].as_str().unwrap().starts_with("sha256:"));
+
+    let json = r#"{"name": "mill", "topics": ["in"], "concurrency": 2}"#;
+    let parts = [("module", "application/wasm", &b"one"[..]), ("manifest", "application/json", json.as_bytes())];
+    let second = host.put("/v1/functions/mill", &parts).await;
+    assert_eq!((second.status, second.body["revision"].as_u64()), (StatusCode::OK, Some(2)), "{}", second.text);
+
+    let list = host.ask("GET", "/v1/functions").await;
+    let listed = &list.body["functions"][0];
+    assert_eq!((listed["name"].as_str(), listed["topics"][0].as_str()), (Some("mill"), Some("in")));
+    assert!(listed["deployed_at"].as_str().unwrap().ends_with('Z'));
+    let one = host.ask("GET", "/v1/functions/mill").await;
+    assert_eq!(one.header("etag"), "\"2\"");
+    assert_eq!(one.body["manifest"]["concurrency"], 2);
+    let status = host.ask("GET", "/v1/functions/mill/status").await;
+    assert_eq!((status.body["state"].as_str(), status.body["revision"].as_u64()), (Some("starting"), Some(2)));
+
+    let deleted = host.ask("DELETE", "/v1/functions/mill").await;
+    assert_eq!((deleted.status, deleted.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    host.ask("GET", "/v1/functions/mill").await.is_problem(404, "MS0201");
+    host.ask("GET", "/v1/functions/mill/status").await.is_problem(404, "MS0201");
+    host.ask("DELETE", "/v1/functions/mill").await.is_problem(404, "MS0201");
+}
+
+#[tokio::test]
+async fn uploads_that_are_wrong_say_what_is() {
+    let host = Host::new();
+    let path = "/v1/functions/mill";
+    let [manifest, module] = good(TOML, b"one");
+    host.put(path, &[manifest]).await.is_problem(400, "MS0103");
+    host.put(path, &[module]).await.is_problem(400, "MS0103");
+    host.put(path, &[manifest, module, module]).await.is_problem(400, "MS0103");
+    host.put(path, &[manifest, module, ("more", "text/plain", b"")]).await.is_problem(400, "MS0103");
+    host.put(path, &[manifest, ("module", "text/plain", b"one")]).await.is_problem(415, "MS0109");
+    host.put(path, &[("manifest", "text/html", b""), module]).await.is_problem(415, "MS0109");
+    host.put("/v1/functions/other", &[manifest, module]).await.is_problem(400, "MS0102");
+    host.put("/v1/functions/Wrong", &[manifest, module]).await.is_problem(400, "MS0204");
+    host.put("/v1/functions/mill?wait=long", &[manifest, module]).await.is_problem(400, "MS0204");
+    host.deploy("name = \"mill\"\nconcurrency = 0", b"one").await.is_problem(400, "MS0101");
+    host.deploy(TOML, b"bad").await.is_problem(400, "MS0104");
+    host.deploy(&format!("{TOML}processing_guarantee = \"exactly_once\""), b"one").await.is_problem(400, "MS0108");
+    host.ask("PUT", path).await.is_problem(415, "MS0109");
+    let cut = Body::from(form(&[manifest, module])[..100].to_vec());
+    host.send(upload(path).body(cut).unwrap()).await.is_problem(400, "MS0103");
+    assert_eq!(host.ask("GET", "/v1/functions").await.body["functions"].as_array().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn modules_up_to_the_limit_are_taken() {
+    let host = Host::new();
+    assert_eq!(host.deploy(TOML, &[b'x'; LIMIT as usize]).await.status, StatusCode::CREATED);
+    host.deploy(TOML, &[b'x'; LIMIT as usize + 1]).await.is_problem(413, "MS0107");
+    // Beyond the limit of the whole body.
+    host.deploy(TOML, &vec![b'x'; 2 << 20]).await.is_problem(413, "MS0107");
+    host.deploy(&format!("{TOML}# {}", "x".repeat(300_000)), b"one").await.is_problem(413, "MS0107");
+}
+
+#[tokio::test]
+async fn changes_of_something_old_are_refused() {
+    let host = Host::new();
+    host.deploy(TOML, b"one").await;
+    let changed = |tag: &'static str, module: &'static [u8]| {
+        let parts = good(TOML, module);
+        upload("/v1/functions/mill").header("if-match", tag).body(Body::from(form(&parts))).unwrap()
+    };
+    assert_eq!(host.send(changed("\"1\"", b"two")).await.status, StatusCode::OK);
+    host.send(changed("\"1\"", b"three")).await.is_problem(412, "MS0205");
+    host.send(changed("nonsense", b"three")).await.is_problem(400, "MS0204");
+    let delete = Request::builder().method("DELETE").uri("/v1/functions/mill").header("if-match", "\"1\"");
+    host.send(delete.body(Body::empty()).unwrap()).await.is_problem(412, "MS0205");
+    assert_eq!(host.ask("GET", "/v1/functions/mill").await.body["revision"], 2);
+}
+
+#[tokio::test]
+async fn waiting_ends_when_this_very_revision_runs_and_is_no_error_when_it_does_not() {
+    let host = Host::new();
+    *host.observed.0.lock().unwrap() = Some((State::Running, 1));
+    let parts = good(TOML, b"one");
+    let running = host.put("/v1/functions/mill?wait=60s", &parts).await;
+    assert_eq!((running.status, running.body["state"].as_str()), (StatusCode::CREATED, Some("running")));
+
+    let other = good(TOML, b"two");
+    let starting = host.put("/v1/functions/mill?wait=60ms", &other).await;
+    assert_eq!((starting.status, starting.body["state"].as_str()), (StatusCode::OK, Some("starting")));
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    let host = Host::new();
+    host.ask("GET", "/v2").await.is_problem(404, "MS0202");
+    let wrong = host.ask("POST", "/v1/functions").await;
+    wrong.is_problem(405, "MS0203");
+    assert!(wrong.header("allow").contains("GET"), "{:?}", wrong.response.headers);
+    host.ask("GET", "/v1/functions/A_b").await.is_problem(400, "MS0204");
+}
+
+#[tokio::test]
+async fn operators_are_answered() {
+    let host = Host::new();
+    host.deploy(TOML, b"one").await;
+    host.api.metrics.function(&FunctionName::new("mill").unwrap()).received.inc();
+    assert_eq!(host.ask("GET", "/healthz").await.status, StatusCode::OK);
+    assert_eq!(host.ask("GET", "/readyz").await.status, StatusCode::OK);
+    let metrics = host.ask("GET", "/metrics").await;
+    assert!(metrics.header("content-type").starts_with("text/plain"));
+    assert!(metrics.text.contains("millstream_records_received_total{function=\"mill\"} 1\n"), "{}", metrics.text);
+}
+
+#[tokio::test]
+async fn a_host_that_has_not_read_its_registry_says_so() {
+    let host = Host::new();
+    let (_unread, registry) = crate::registry::tests::unread(host._folder.path());
+    let api = Api { registry, ..host.api.clone() };
+    let host = Host { api, ..host };
+    assert_eq!(host.ask("GET", "/healthz").await.status, StatusCode::OK);
+    for (method, path) in [("GET", "/readyz"), ("GET", "/v1/functions"), ("DELETE", "/v1/functions/mill")] {
+        let answer = host.ask(method, path).await;
+        answer.is_problem(503, "MS0302");
+        assert_eq!(answer.header("retry-after"), "2");
+    }
+    host.deploy(TOML, b"one").await.is_problem(503, "MS0302");
+}
+
+#[tokio::test]
+async fn the_server_stops_when_told_and_ends_what_it_has_begun() {
+    let host = Host::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, host.api.clone(), async {
+        let _ = stopped.await;
+    }));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let slow = client.put(format!("http://{address}/v1/functions/mill?wait=300ms"));
+    let body = form(&good(TOML, b"one"));
+    let slow = slow.header("content-type", "multipart/form-data; boundary=edge").body(body).send();
+    let slow = tokio::spawn(slow);
+    while host.api.registry.list().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    stop.send(()).unwrap();
+    assert_eq!(slow.await.unwrap().unwrap().status().as_u16(), 201);
+    server.await.unwrap().unwrap();
+    assert!(client.get(format!("http://{address}/healthz")).send().await.is_err());
+}

@@ -1,0 +1,121 @@
+//! Reads an upload: a form of the parts `manifest` and `module`, each once, in any order, never more than its limit.
+
+use std::time::Duration;
+
+use axum::extract::Multipart;
+use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
+use axum::http::StatusCode;
+use bytes::{Bytes, BytesMut};
+
+use super::problem::Problem;
+use crate::config::manifest::{self, ManifestError};
+use crate::error_code::ErrorCode;
+use crate::model::function::Manifest;
+use crate::model::ids::FunctionName;
+
+const ARRIVES_WITHIN: Duration = Duration::from_secs(300);
+const MANIFEST_BYTES: u64 = 256 * 1024;
+
+/// A function on its way in.
+#[derive(Debug)]
+pub(super) struct Upload {
+    pub(super) manifest: Manifest,
+    pub(super) module: Bytes,
+}
+
+/// Reads the form of a request that deploys `name`.
+pub(super) async fn read(
+    form: Result<Multipart, MultipartRejection>,
+    name: &FunctionName,
+    module_limit: u64,
+) -> Result<Upload, Problem> {
+    let form = form.map_err(|_| {
+        Problem::new(ErrorCode::UnsupportedMediaType).with_detail(
+            "the request must be multipart/form-data, with its boundary, of the parts \"manifest\" and \"module\"",
+        )
+    })?;
+    match tokio::time::timeout(ARRIVES_WITHIN, read_parts(form, name, module_limit)).await {
+        Ok(upload) => upload,
+        Err(_) => Err(invalid(format!("it did not arrive within {} s", ARRIVES_WITHIN.as_secs()))),
+    }
+}
+
+async fn read_parts(mut form: Multipart, name: &FunctionName, module_limit: u64) -> Result<Upload, Problem> {
+    let (mut manifest, mut module) = (None, None);
+    while let Some(part) = form.next_field().await.map_err(|error| broken(&error, module_limit))? {
+        match part.name().unwrap_or_default() {
+            "manifest" if manifest.is_none() => manifest = Some(read_manifest(part, name).await?),
+            "module" if module.is_none() => module = Some(read_module(part, module_limit).await?),
+            again @ ("manifest" | "module") => return Err(invalid(format!("part \"{again}\" came twice"))),
+            other => return Err(invalid(format!("it has a part \"{}\" that nobody asked for", other.escape_debug()))),
+        }
+    }
+    match (manifest, module) {
+        (Some(manifest), Some(module)) => Ok(Upload { manifest, module }),
+        (None, _) => Err(invalid("part \"manifest\" is missing")),
+        (_, None) => Err(invalid("part \"module\" is missing")),
+    }
+}
+
+async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest, Problem> {
+    let parse: fn(&str) -> Result<Manifest, ManifestError> = match media_type(&part) {
+        "application/toml" => manifest::from_toml,
+        "application/json" => manifest::from_json,
+        other => return Err(wrong_type("manifest", other, "application/toml or application/json")),
+    };
+    let bytes = collect(part, MANIFEST_BYTES).await?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Problem::new(ErrorCode::InvalidManifest).with_detail("the manifest is not UTF-8"))?;
+    let manifest =
+        parse(text).map_err(|error| Problem::new(ErrorCode::InvalidManifest).with_detail(error.to_string()))?;
+    if manifest.name != *name {
+        let detail = format!("the path names \"{name}\", the manifest \"{}\"", manifest.name);
+        return Err(Problem::new(ErrorCode::NameMismatch).with_detail(detail));
+    }
+    Ok(manifest)
+}
+
+async fn read_module(part: Field<'_>, limit: u64) -> Result<Bytes, Problem> {
+    match media_type(&part) {
+        "application/wasm" => collect(part, limit).await,
+        other => Err(wrong_type("module", other, "application/wasm")),
+    }
+}
+
+async fn collect(mut part: Field<'_>, limit: u64) -> Result<Bytes, Problem> {
+    let name = part.name().unwrap_or_default().to_owned();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error, limit))? {
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(too_large(&format!("part \"{name}\""), limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+fn media_type<'a>(part: &'a Field<'_>) -> &'a str {
+    let content_type = part.content_type().unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+fn broken(error: &MultipartError, limit: u64) -> Problem {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large("the request", limit),
+        _ => invalid(error.body_text()),
+    }
+}
+
+fn too_large(what: &str, limit: u64) -> Problem {
+    Problem::new(ErrorCode::UploadTooLarge).with_detail(format!("{what} has more than the {limit} bytes it may have"))
+}
+
+fn wrong_type(part: &str, found: &str, expected: &str) -> Problem {
+    let found = if found.is_empty() { "no content type".to_owned() } else { format!("\"{}\"", found.escape_debug()) };
+    Problem::new(ErrorCode::UnsupportedMediaType)
+        .with_detail(format!("part \"{part}\" has {found}; it must be {expected}"))
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(ErrorCode::InvalidUpload).with_detail(detail)
+}

@@ -1,0 +1,140 @@
+//! The figures of every function, written in Prometheus' text format.
+//!
+//! A function's figures exist from when its first stage asks for them until the function is deleted. Labels are a
+//! function's name, a fault's class and a partition's place: never anything of a record.
+
+mod families;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
+use prometheus_client::registry::Registry;
+
+use super::function_metrics::FunctionMetrics;
+use crate::model::ids::FunctionName;
+use crate::model::status::FunctionStatus;
+
+pub use prometheus_text::CONTENT_TYPE;
+
+/// What a function's figures are filed under, in the order in which they are written.
+type Functions = BTreeMap<FunctionName, Arc<FunctionMetrics>>;
+
+/// The figures of this host's functions. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    functions: Arc<RwLock<Functions>>,
+}
+
+impl Metrics {
+    /// The figures of `name`, new when nobody asked before.
+    pub fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
+        if let Some(metrics) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Arc::clone(metrics);
+        }
+        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(functions.entry(name.clone()).or_default())
+    }
+
+    /// Forgets a deleted function. Who still holds its figures counts for nobody.
+    pub fn remove(&self, name: &FunctionName) {
+        self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// All figures as text. Partitions are those of `statuses`: what is known elsewhere is not counted twice.
+    pub fn render(&self, statuses: Vec<FunctionStatus>) -> String {
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut registry = Registry::with_prefix("millstream");
+        registry.register_collector(Box::new(Snapshot { functions, statuses }));
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = prometheus_text::encode(&mut text, &registry);
+        text
+    }
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    functions: Functions,
+    statuses: Vec<FunctionStatus>,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        families::encode_functions(&mut encoder, &self.functions)?;
+        families::encode_faults(&mut encoder, &self.functions)?;
+        families::encode_partitions(&mut encoder, &self.statuses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::FaultClass;
+    use crate::model::status::{Counters, PartitionStatus, State};
+
+    fn name(name: &str) -> FunctionName {
+        FunctionName::new(name).unwrap()
+    }
+
+    #[test]
+    fn figures_are_shown_by_function_until_it_is_deleted() {
+        let metrics = Metrics::default();
+        metrics.function(&name("mill")).received.inc_by(7);
+        metrics.function(&name("mill")).count_fault(FaultClass::Trap);
+        metrics.function(&name("mill")).call_seconds.observe(0.5);
+        metrics.function(&name("other")).received.inc();
+        let text = metrics.render(Vec::new());
+        for line in [
+            "# TYPE millstream_records_received_total counter",
+            "millstream_records_received_total{function=\"mill\"} 7",
+            "millstream_records_received_total{function=\"other\"} 1",
+            "millstream_faults_total{function=\"mill\",class=\"trap\"} 1",
+            "millstream_call_duration_seconds_count{function=\"mill\"} 1",
+            "millstream_call_duration_seconds_sum{function=\"mill\"} 0.5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+
+        metrics.remove(&name("mill"));
+        assert!(!metrics.render(Vec::new()).contains("mill\""));
+    }
+
+    #[test]
+    fn each_name_has_one_description() {
+        let metrics = Metrics::default();
+        for function in ["a", "b", "c"] {
+            metrics.function(&name(function)).count_fault(FaultClass::Timeout);
+        }
+        let text = metrics.render(Vec::new());
+        let mut described: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let all = described.len();
+        described.sort_unstable();
+        described.dedup();
+        assert_eq!(described.len(), all);
+    }
+
+    #[test]
+    fn partitions_come_from_the_status() {
+        let place = |partition, lag| PartitionStatus {
+            topic: "in".to_owned(),
+            partition,
+            watermark: 3,
+            end: 3 + lag,
+            lag,
+            in_flight: 2,
+        };
+        let status = FunctionStatus {
+            name: "mill".to_owned(),
+            revision: 1,
+            state: State::Running,
+            reason: None,
+            partitions: vec![place(0, 4), place(1, 0)],
+            counters: Counters::default(),
+        };
+        let text = Metrics::default().render(vec![status]);
+        let line = "millstream_partition_lag_records{function=\"mill\",topic=\"in\",partition=\"0\"} 4";
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Which figures are shown, and under which names. A name once given stays.
+
+use std::fmt::Error;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::Functions;
+use crate::model::outcome::FaultClass;
+use crate::model::status::FunctionStatus;
+use crate::telemetry::function_metrics::{FaultLabel, FunctionMetrics};
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&FunctionMetrics) -> &dyn EncodeMetric,
+}
+
+const FAMILIES: &[Family] = &[
+    Family { name: "records_received", help: "Records taken from Kafka", of: |function| &function.received },
+    Family { name: "records_filtered", help: "Records that a filter kept away", of: |function| &function.filtered },
+    Family {
+        name: "records_succeeded",
+        help: "Records whose invocation succeeded",
+        of: |function| &function.succeeded,
+    },
+    Family { name: "records_retried", help: "Failed attempts that are tried again", of: |function| &function.retried },
+    Family { name: "records_dead_lettered", help: "Records given up", of: |function| &function.dead_lettered },
+    Family { name: "events_emitted", help: "Events that output topics acknowledged", of: |function| &function.emitted },
+    Family { name: "commits", help: "Offset commits that Kafka confirmed", of: |function| &function.commits },
+    Family { name: "cold_starts", help: "Instances started", of: |function| &function.cold_starts },
+    Family {
+        name: "hot_starts",
+        help: "Calls of an instance that was used before",
+        of: |function| &function.hot_starts,
+    },
+    Family {
+        name: "cold_start_duration_seconds",
+        help: "Time from wanting an instance to having a new one, without emulation",
+        of: |function| &function.cold_start_seconds,
+    },
+    Family {
+        name: "call_duration_seconds",
+        help: "Time of one call of the guest",
+        of: |function| &function.call_seconds,
+    },
+    Family { name: "instances", help: "Instances that exist now", of: |function| &function.instances },
+    Family {
+        name: "memory_high_water_bytes",
+        help: "The largest linear memory of an instance",
+        of: |function| &function.memory_high_water_bytes,
+    },
+    Family {
+        name: "log_dropped_bytes",
+        help: "Guest log beyond limits.logs",
+        of: |function| &function.log_bytes_dropped,
+    },
+];
+
+pub(super) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
+    for Family { name, help, of } in FAMILIES {
+        // Without a function nothing can be said, not even of which type it would be.
+        let Some(first) = functions.values().next() else { return Ok(()) };
+        let mut family = encoder.encode_descriptor(name, help, None, of(first).metric_type())?;
+        for (function, metrics) in functions {
+            let labels = [("function", function.as_str())];
+            of(metrics).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
+    let help = "Failed attempts by class";
+    let mut family = encoder.encode_descriptor("faults", help, None, MetricType::Counter)?;
+    for (function, metrics) in functions {
+        for class in FaultClass::ALL.iter().map(|class| class.as_str()) {
+            if let Some(counter) = metrics.faults.get(&FaultLabel { class }) {
+                let labels = [("function", function.as_str()), ("class", class)];
+                counter.encode(family.encode_family(&labels)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &[FunctionStatus]) -> Result<(), Error> {
+    let lag = "Records of the partition that are not finished";
+    let mut family = encoder.encode_descriptor("partition_lag_records", lag, None, MetricType::Gauge)?;
+    for (labels, partition) in partitions(statuses) {
+        ConstGauge::new(partition.lag).encode(family.encode_family(&labels)?)?;
+    }
+    let in_flight = "Records queued, running or parked, or finished out of order";
+    let mut family = encoder.encode_descriptor("partition_in_flight_records", in_flight, None, MetricType::Gauge)?;
+    for (labels, partition) in partitions(statuses) {
+        let in_flight = i64::try_from(partition.in_flight).unwrap_or(i64::MAX);
+        ConstGauge::new(in_flight).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+type PartitionLabels<'a> = [(&'static str, std::borrow::Cow<'a, str>); 3];
+
+fn partitions(
+    statuses: &[FunctionStatus],
+) -> impl Iterator<Item = (PartitionLabels<'_>, &crate::model::status::PartitionStatus)> {
+    statuses.iter().flat_map(|status| {
+        status.partitions.iter().map(move |partition| {
+            let labels = [
+                ("function", status.name.as_str().into()),
+                ("topic", partition.topic.as_str().into()),
+                ("partition", partition.partition.to_string().into()),
+            ];
+            (labels, partition)
+        })
+    })
+}

@@ -1,0 +1,53 @@
+//! The host's log: lines on stderr, for people or as JSON. Results of commands go to stdout and never come here.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// For people; coloured on a terminal.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    /// The level cannot be read.
+    #[error("log level \"{level}\" cannot be read: {source}; use error, warn, info, debug, trace or filter directives")]
+    Level {
+        /// What was given.
+        level: String,
+        /// Why.
+        source: ParseError,
+    },
+    /// It is a process's one log.
+    #[error("the log was started twice in one process")]
+    Started,
+}
+
+/// Starts the log of this process. `level` is a level or filter directives.
+pub fn start(level: &str, format: LineFormat) -> Result<(), LogsError> {
+    let filter = EnvFilter::try_new(level).map_err(|source| LogsError::Level { level: level.to_owned(), source })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LineFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LineFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
+    };
+    started.map_err(|_| LogsError::Started)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_cannot_be_read_is_named() {
+        let error = start("info=info=info", LineFormat::Text).unwrap_err();
+        assert!(error.to_string().contains("info=info=info"), "{error}");
+    }
+}
