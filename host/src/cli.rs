@@ -1,1 +1,126 @@
-//! L6: one file a verb.
+//! L6: the command line, one file a verb.
+//!
+//! A verb writes its result, and nothing else, to the stream that it is given (stdout); progress goes to stderr. It
+//! ends well or with a [`Failure`], which decides the exit code.
+
+mod build;
+mod config;
+mod delete;
+mod demo;
+mod deploy;
+mod failure;
+mod host_client;
+mod invoke;
+mod list;
+mod progress;
+mod project;
+mod runtime;
+mod serve;
+mod status;
+mod table;
+#[cfg(test)]
+mod testing;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  it went well
+  1  it failed; stderr says why, with a code such as MS0101
+  2  the command line is wrong
+  3  there is no such function
+  4  the host cannot be reached
+
+Results go to stdout, everything else to stderr; --json makes results JSON.";
+
+/// Wasm functions that a Kafka stream turns
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Arguments),
+    Demo(demo::Arguments),
+    Build(build::Arguments),
+    Deploy(deploy::Arguments),
+    List(list::Arguments),
+    Status(status::Arguments),
+    Delete(delete::Arguments),
+    Invoke(invoke::Arguments),
+    Config(config::Arguments),
+}
+
+impl Verb {
+    fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Serve(arguments) => serve::run(&arguments),
+            Self::Demo(arguments) => demo::run(&arguments),
+            Self::Build(arguments) => build::run(&arguments, out),
+            Self::Deploy(arguments) => deploy::run(&arguments, out),
+            Self::List(arguments) => list::run(&arguments, out),
+            Self::Status(arguments) => status::run(&arguments, out),
+            Self::Delete(arguments) => delete::run(&arguments, out),
+            Self::Invoke(arguments) => invoke::run(&arguments, out),
+            Self::Config(arguments) => config::run(&arguments, out),
+        }
+    }
+}
+
+/// Runs the verb that the process was started with. A wrong command line ends the process with exit code 2.
+pub fn run() -> ExitCode {
+    let command_line = CommandLine::parse();
+    // Not locked: `demo` prints from other threads.
+    let mut out = io::stdout();
+    let result = command_line.verb.run(&mut out).and_then(|()| Ok(out.flush()?));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples() {
+        for verb in CommandLine::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("millstream {}", verb.get_name());
+            assert!(help.starts_with("Examples:\n") && help.contains(&example), "{}: {help}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn wrong_command_lines_end_with_two() {
+        for wrong in [
+            &["millstream"][..],
+            &["millstream", "deplyo"],
+            &["millstream", "status"],
+            &["millstream", "status", "No_Name"],
+            &["millstream", "deploy", "--manifest", "f"],
+            &["millstream", "deploy", "dir", "--manifest", "f", "--module", "g"],
+            &["millstream", "deploy", "dir", "--wait=soon"],
+            &["millstream", "list", "--host", "https://a"],
+        ] {
+            let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

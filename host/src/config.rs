@@ -15,7 +15,7 @@ mod kafka_options;
 pub mod manifest;
 pub mod node;
 pub mod problem;
-mod quantity;
+pub mod quantity;
 #[cfg(test)]
 mod reference;
 

@@ -1,5 +1,6 @@
 //! L2: the only room that knows rdkafka. Consumers, producers, the pollers that serve them, and administration.
 
+pub mod admin;
 pub mod client_log;
 pub mod consumer;
 pub mod embedded;
@@ -7,3 +8,4 @@ pub mod poller;
 pub mod producer;
 pub mod rebalance;
 pub mod settings;
+pub mod topic_log;

@@ -1,2 +1,12 @@
-//! (skeleton)
-fn main() {}
+//! The program: the command line, or, when a host started it so, the compiler of one module.
+
+use std::process::ExitCode;
+
+use millstream::{cli, wasm};
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == wasm::compile::WORD) {
+        return wasm::compile::child_main();
+    }
+    cli::run()
+}

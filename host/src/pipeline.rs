@@ -8,6 +8,7 @@
 //! ```
 
 pub mod build;
+pub mod function;
 pub mod revisions;
 pub mod shard;
 pub mod supervisor;

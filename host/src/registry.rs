@@ -1,1 +1,38 @@
-//! L4: what is deployed: the log of functions and their artifacts.
+//! L4: what is deployed: the log of accepted function records and their artifacts.
+//!
+//! A [`log::Log`] keeps the records: [`kafka_log`] on two compacted topics that every host of a cluster reads,
+//! [`folder_log`] on the data folder for the embedded broker. Whoever changes something opens a [`log::Session`], which
+//! shuts every other writer out, looks at the newest [`catalogue::Catalogue`], and commits one [`log::Change`]; so the
+//! log holds accepted records only. What the log says is published as an immutable table, which the data plane reads.
+//!
+//! ```text
+//!  PUT ─► Handle::deploy ─► Inspect ─► Session: newest record ─► topics, start offsets ─► artifact, record ─► commit
+//!                                                                                                               │
+//!  data plane ◄─ watch<Arc<FunctionTable>> ◄─ Publication ◄─ every host reads the log ◄─────────────────────────┘
+//! ```
+//!
+//! Invariants: a record is visible only when its artifact is stored and, for a new name, its start offsets are; a
+//! revision's number is never given twice while the function lives; nothing here touches a running function.
+
+mod artifact_cache;
+pub mod catalogue;
+pub mod cluster;
+mod delete;
+mod deploy;
+mod durable_file;
+mod error;
+pub mod folder_log;
+mod handle;
+pub mod inspect;
+pub mod kafka_log;
+pub mod log;
+mod publication;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use deploy::Deployed;
+pub use error::{ArtifactError, ChangeError};
+pub use handle::{Handle, Parts};
+pub use log::Expectation;
+pub use publication::{Publication, Readiness, View, publication};

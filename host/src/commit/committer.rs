@@ -258,7 +258,8 @@ impl Committer {
     }
 
     fn count(&self, parcel: &Parcel, failures: &[(u32, Undelivered)]) {
-        let emissions = |kind| parcel.messages.iter().filter(move |message| (message.kind == MessageKind::Emission) == kind);
+        let emissions =
+            |kind| parcel.messages.iter().filter(move |message| (message.kind == MessageKind::Emission) == kind);
         let failed = |kind| {
             let is_kind = |(index, _): &&(u32, Undelivered)| {
                 (parcel.messages[*index as usize].kind == MessageKind::Emission) == kind
@@ -314,14 +315,17 @@ impl Committer {
         if !places.is_empty() {
             let consumer = self.options.consumer.clone();
             let committed = tokio::task::spawn_blocking(move || {
-                let offsets = places.iter().map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str()));
+                let offsets =
+                    places.iter().map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str()));
                 consumer.commit_and_wait(offsets)
             });
             match committed.await {
                 Ok(Ok(())) => {
                     self.options.metrics.commits.inc();
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the last offsets before a partition went were not committed; its records may run again"),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the last offsets before a partition went were not committed; its records may run again")
+                }
                 Err(error) => tracing::error!(%error, "the commit of the last offsets ended early"),
             }
         }

@@ -36,7 +36,7 @@ pub struct HostConfig {
     pub cluster: Cluster,
     /// What the host writes to stderr.
     pub log: Log,
-    /// Each value with its origin, in the order of `default.toml`.
+    /// Each value with its origin, section by section.
     settings: Vec<Setting>,
 }
 

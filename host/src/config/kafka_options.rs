@@ -32,7 +32,7 @@ const OWNED: [(&str, &str); 22] = [
 ];
 
 /// What decides how and as whom the host connects, or runs code in it: never a function's choice.
-const HOST_ONLY: [&str; 6] = ["security.", "sasl.", "ssl.", "ssl_", "plugin.", "enable.ssl."];
+const HOST_ONLY: [&str; 8] = ["security.", "sasl.", "ssl.", "ssl_", "https.", "plugin.", "enable.ssl.", "enable.sasl."];
 
 /// Whose table it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

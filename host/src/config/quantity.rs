@@ -7,8 +7,8 @@ use bytesize::ByteSize;
 /// The longest duration that a setting may have. It keeps every sum of times far from overflow.
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads a duration such as `"500ms"`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+/// Reads a duration such as `"500ms"`; the error says what to write.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if is_bare_number(text) {
         return Err(format!("\"{text}\" has no unit: write a duration such as \"{text}ms\" or \"{text}s\""));

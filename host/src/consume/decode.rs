@@ -130,7 +130,8 @@ fn binary(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Range<u32>, NotAnE
 
 fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAnEvent> {
     let value = record.value.ok_or_else(|| NotAnEvent("structured event without a value".into()))?;
-    if let Some((_, Some(content_type))) = record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+    if let Some((_, Some(content_type))) =
+        record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         && !content_type.to_ascii_lowercase().starts_with(b"application/cloudevents+json")
     {
         let content_type = String::from_utf8_lossy(content_type);

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn an_event_is_read_whole() {
-        let json = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"x","time":"2026-01-01T00:00:00Z",
+        let json =
+            br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","subject":"x","time":"2026-01-01T00:00:00Z",
             "count":3,"flag":true,"none":null,"data":{"a": [1, 2]}}"#;
         let event = read(json).expect("a valid event");
         assert_eq!((event.id.as_str(), event.source.as_str(), event.type_.as_str()), ("1", "/s", "t"));
@@ -156,7 +157,10 @@ mod tests {
         let data = |rest: &str| read(event(rest).as_bytes()).map(|event| event.data.map(Cow::into_owned));
         assert_eq!(data(r#""data_base64":"AAH/""#), Ok(Some(vec![0, 1, 255])));
         assert_eq!(data(r#""datacontenttype":"text/plain","data":"a\nb""#), Ok(Some(b"a\nb".to_vec())));
-        assert_eq!(data(r#""datacontenttype":"application/json; charset=utf-8","data":"a""#), Ok(Some(b"\"a\"".to_vec())));
+        assert_eq!(
+            data(r#""datacontenttype":"application/json; charset=utf-8","data":"a""#),
+            Ok(Some(b"\"a\"".to_vec()))
+        );
         assert_eq!(data(r#""data":null"#), Ok(None));
         assert!(data(r#""data":1,"data_base64":"AA==""#).is_err());
         assert!(data(r#""data_base64":"no base64!""#).is_err());

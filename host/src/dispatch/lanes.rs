@@ -118,11 +118,8 @@ impl Lanes {
         let mut batch = Batch::default();
         let mut revision: Option<SharedRevision> = None;
         loop {
-            let room = if batch.parts.is_empty() {
-                portion.of_one_lane
-            } else {
-                portion.in_all.saturating_sub(batch.records)
-            };
+            let room =
+                if batch.parts.is_empty() { portion.of_one_lane } else { portion.in_all.saturating_sub(batch.records) };
             if room == 0 || !self.take_one(room, &mut batch, &mut revision) {
                 break;
             }

@@ -12,7 +12,14 @@ const LONGEST_MESSAGE: usize = 4096;
 
 impl Encoder {
     /// Adds the dead letter of a record to `parcel`.
-    pub fn dead_letter(&self, parcel: &mut Parcel, record: &RecordRef, fault: &Fault, attempts: u32, kind: MessageKind) {
+    pub fn dead_letter(
+        &self,
+        parcel: &mut Parcel,
+        record: &RecordRef,
+        fault: &Fault,
+        attempts: u32,
+        kind: MessageKind,
+    ) {
         let chunk = &record.chunk;
         let input = match Record::parse(record.flat(), "") {
             Ok(input) => Some(input),

@@ -71,8 +71,9 @@ impl Encoder {
             return Ok(());
         }
         let mark = parcel.mark();
-        let input = Record::parse(record.flat(), "")
-            .map_err(|error| Fault::new(FaultClass::InvalidAnswer, format!("the record can't be read back: {error}")))?;
+        let input = Record::parse(record.flat(), "").map_err(|error| {
+            Fault::new(FaultClass::InvalidAnswer, format!("the record can't be read back: {error}"))
+        })?;
         let record_index = parcel.records.len() as u32;
         parcel.records.push(record.clone());
         for (index, emission) in emissions.iter().enumerate() {

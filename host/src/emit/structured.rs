@@ -52,7 +52,8 @@ pub fn write(out: &mut Vec<u8>, emission: &Emission<'_>, origin: &Origin<'_>, st
         }
         map.end()
     })();
-    written.map_err(|error: serde_json::Error| Fault::new(FaultClass::InvalidAnswer, format!("structured event: {error}")))
+    written
+        .map_err(|error: serde_json::Error| Fault::new(FaultClass::InvalidAnswer, format!("structured event: {error}")))
 }
 
 enum Form<'a> {

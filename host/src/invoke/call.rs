@@ -34,7 +34,7 @@ pub trait Verdicts: Send {
 #[derive(Debug)]
 pub struct Invoker {
     revision: SharedRevision,
-    pool: Arc<Pool>,
+    pool: Pool,
     cluster: Arc<str>,
 }
 
@@ -49,7 +49,7 @@ pub struct Spent {
 
 impl Invoker {
     /// An invoker of `revision`, whose instances `pool` holds.
-    pub fn new(revision: SharedRevision, pool: Arc<Pool>, cluster: Arc<str>) -> Self {
+    pub fn new(revision: SharedRevision, pool: Pool, cluster: Arc<str>) -> Self {
         Self { revision, pool, cluster }
     }
 
@@ -60,8 +60,7 @@ impl Invoker {
 
     /// Whether several records may share a call.
     fn shares_calls(&self) -> bool {
-        self.revision.shape == Shape::MillstreamBatch
-            && self.revision.manifest.instances.isolation != Isolation::Record
+        self.revision.shape == Shape::MillstreamBatch && self.revision.manifest.instances.isolation != Isolation::Record
     }
 
     /// Runs `attempts` and tells `verdicts` of each that is not held up.
@@ -137,7 +136,7 @@ impl Invoker {
             }
         }
         let started = Instant::now();
-        let answer = self.pool.call(&request, limit).await;
+        let answer = self.pool.call(&request, attempts.len(), limit).await;
         spent.records += attempts.len();
         spent.elapsed += started.elapsed();
         answer
@@ -160,10 +159,9 @@ fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, Fault> {
 fn judge(verdict: Verdict<'_>) -> Result<Emissions<'_>, Fault> {
     match verdict {
         Verdict::Emitted(emissions) => Ok(emissions),
-        Verdict::Retry { after_ms, reason } => Err(Fault {
-            retry_after: after_ms.map(Duration::from_millis),
-            ..Fault::new(FaultClass::Retry, reason)
-        }),
+        Verdict::Retry { after_ms, reason } => {
+            Err(Fault { retry_after: after_ms.map(Duration::from_millis), ..Fault::new(FaultClass::Retry, reason) })
+        }
         Verdict::Reject { reason } => Err(Fault::new(FaultClass::Reject, reason)),
     }
 }

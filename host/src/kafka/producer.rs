@@ -175,8 +175,8 @@ impl Producer {
 
 fn undelivered(error: &KafkaError) -> Undelivered {
     use RDKafkaErrorCode::{
-        InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge, PolicyViolation,
-        RecordListTooLarge,
+        InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageBatchTooLarge, MessageSizeTooLarge,
+        PolicyViolation,
     };
     let for_good = matches!(
         error.rdkafka_error_code(),
@@ -187,9 +187,8 @@ fn undelivered(error: &KafkaError) -> Undelivered {
                 | InvalidRecord
                 | InvalidTimestamp
                 | PolicyViolation
-                | RecordListTooLarge
+                | MessageBatchTooLarge
         )
     );
     Undelivered { for_good, reason: error.to_string() }
 }
-

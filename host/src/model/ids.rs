@@ -38,6 +38,11 @@ impl FunctionName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The consumer group of the function's shards, on every host.
+    pub fn group_id(&self) -> String {
+        format!("millstream.{self}")
+    }
 }
 
 impl TryFrom<String> for FunctionName {

@@ -89,7 +89,8 @@ impl Parcel {
 
     /// About how much memory it holds.
     pub fn bytes(&self) -> u64 {
-        (self.arena.len() + self.messages.len() * size_of::<Message>() + self.headers.len() * size_of::<Header>()) as u64
+        (self.arena.len() + self.messages.len() * size_of::<Message>() + self.headers.len() * size_of::<Header>())
+            as u64
     }
 
     /// Copies bytes into the arena.
@@ -146,7 +147,12 @@ impl Parcel {
 
     /// Where the parcel stands, to come back to with [`Self::undo`].
     pub fn mark(&self) -> Mark {
-        Mark { arena: self.arena.len(), messages: self.messages.len(), headers: self.headers.len(), records: self.records.len() }
+        Mark {
+            arena: self.arena.len(),
+            messages: self.messages.len(),
+            headers: self.headers.len(),
+            records: self.records.len(),
+        }
     }
 
     /// Takes back the messages added since `mark`: an invocation's emissions appear all or not at all.

@@ -100,7 +100,8 @@ pub fn build(
     let view = Arc::new(ShardView::new(&consumer));
     let (to_intake, intake_commands) = thread_mpsc::channel();
     let downstream = Downstream { board: board.clone(), committer: to_committer.clone(), view: view.clone() };
-    let options = intake::Options { revision, cluster: environment.cluster.clone(), metrics: metrics.clone() };
+    let options =
+        intake::Options { revision: revision.clone(), cluster: environment.cluster.clone(), metrics: metrics.clone() };
     let intake = Intake::new(consumer.clone(), intake_commands, downstream, options);
     environment.pollers.add(Box::new(intake), waker.clone());
 

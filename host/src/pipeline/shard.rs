@@ -208,8 +208,10 @@ impl Shard {
         self.stop_intake(&leases).await;
         drop_waiting();
         if tokio::time::timeout_at(deadline, self.parts.board.until_idle(&epochs)).await.is_err() {
-            tracing::warn!(seconds = self.parts.drain_timeout.as_secs_f32(),
-                "invocations still ran after drain_timeout; their records run again");
+            tracing::warn!(
+                seconds = self.parts.drain_timeout.as_secs_f32(),
+                "invocations still ran after drain_timeout; their records run again"
+            );
         }
         // What parked itself meanwhile.
         drop_waiting();

@@ -14,6 +14,8 @@ use crate::model::outcome::{Fault, FaultClass};
 /// What an answer may have beside the emissions: reasons, and a frame for each record.
 const ANSWER_SLACK: u64 = 64 * 1024;
 const ANSWER_SLACK_PER_RECORD: u64 = 4 * 1024;
+/// A limit that is never reached.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A started instance. It is used by one call at a time; dropping it frees all it has.
 pub struct Instance {
@@ -49,7 +51,7 @@ impl Instance {
         }
         self.healthy = false;
         let answer_max = self.answer_max(records);
-        let deadline = Moment::now() + limit;
+        let deadline = after(limit);
         let state = self.store.data_mut();
         state.deadline = deadline;
         state.log.begin();
@@ -61,7 +63,7 @@ impl Instance {
         let called = tokio::time::timeout_at(deadline.into(), calling).await;
         self.account();
         let state = self.store.data_mut();
-        let result = match called {
+        match called {
             Ok(Ok(answer)) if answer.len() > answer_max => Err(fault::output_limit(&self.sandbox.limits)),
             Ok(Ok(answer)) => {
                 // A guest that went on after it was refused memory may be in any state.
@@ -73,8 +75,7 @@ impl Instance {
                 state.timed_out = true;
                 Err(fault::timeout(state, limit))
             }
-        };
-        result
+        }
     }
 
     fn answer_max(&self, records: usize) -> usize {
@@ -97,6 +98,12 @@ impl Instance {
             metrics.memory_high_water_bytes.set(memory);
         }
     }
+}
+
+/// The point in time after `limit`, or after so long that it does not matter.
+pub(super) fn after(limit: Duration) -> Moment {
+    let now = Moment::now();
+    now.checked_add(limit).unwrap_or(now + FOR_EVER)
 }
 
 impl std::fmt::Debug for Instance {

@@ -86,7 +86,13 @@ impl Sandbox {
         }
     }
 
-    fn store(&self) -> Store<GuestState> {
+    #[cfg(test)]
+    pub(super) fn program(&self) -> &program::Shared {
+        &self.shared.program
+    }
+
+    /// A store for one instance, with its state and limits.
+    pub(super) fn store(&self) -> Store<GuestState> {
         let Shared { limits, program, environment, logs, .. } = &*self.shared;
         let engine = &program.engine;
         let limiter = Limiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));

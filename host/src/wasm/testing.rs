@@ -71,15 +71,6 @@ const IMPORTS: &str = r#"
         (export "resolve-address-stream" (type $r (sub resource)))
         (export "resolve-addresses"
             (func (param "network" (borrow $n)) (param "name" string) (result (result (own $r) (error $c)))))))
-    (import "wasi:http/types@0.2.0" (instance $http
-        (export "fields" (type $fields (sub resource)))
-        (export "outgoing-request" (type $request (sub resource)))
-        (export "request-options" (type (sub resource)))
-        (export "future-incoming-response" (type (sub resource)))
-        (export "[constructor]fields" (func (result (own $fields))))
-        (export "[constructor]outgoing-request" (func (param "headers" (own $fields)) (result (own $request))))
-        (export "[method]outgoing-request.set-authority"
-            (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))))
     (core module $memory-module
         (memory (export "memory") 2)
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))

@@ -27,7 +27,8 @@ fn lease(epoch: u64) -> Arc<Lease> {
 }
 
 fn offsets(batch: &Batch) -> Vec<i64> {
-    let each = batch.parts.iter().flat_map(|part| part.span.each().map(|record| record.record().offset).collect::<Vec<_>>());
+    let each =
+        batch.parts.iter().flat_map(|part| part.span.each().map(|record| record.record().offset).collect::<Vec<_>>());
     each.collect()
 }
 

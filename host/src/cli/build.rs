@@ -1,0 +1,92 @@
+//! `millstream build`: runs the manifest's build line and checks what it leaves.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::failure::Failure;
+use super::progress;
+use super::project::{self, ManifestFile};
+use crate::error_code::ErrorCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream build examples/uppercase
+  cd examples/uppercase && millstream build";
+
+/// Build a function's module with the command in its manifest
+///
+/// Runs the manifest's `build` line with `sh -c` in the folder and checks that it leaves a Wasm module at the
+/// manifest's `module` path, which is printed. Needs no host.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The folder with the function's millstream.toml
+    #[arg(default_value = ".", value_name = "DIR")]
+    folder: PathBuf,
+}
+
+/// Builds and prints where the module is.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let manifest = project::read_folder(&arguments.folder)?;
+    let module = build_folder(&arguments.folder, &manifest)?;
+    Ok(writeln!(out, "{}", module.display())?)
+}
+
+/// Builds the module of `folder` and answers its path. Without a build line the module is taken as it is.
+pub(super) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, Failure> {
+    let module = project::module_path(folder, &manifest.project)?;
+    if let Some(line) = &manifest.project.build {
+        progress::tell(format_args!("building {}: {line}", manifest.project.manifest.name));
+        run_line(folder, line)?;
+    }
+    project::check_module(&module)?;
+    Ok(module)
+}
+
+fn run_line(folder: &Path, line: &str) -> Result<(), Failure> {
+    let failed = |reason: String| Failure::new(ErrorCode::BuildFailed, format!("`{line}` {reason}"));
+    // Stdout is for our own result.
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| failed(error.to_string()))?;
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).current_dir(folder).stdin(Stdio::null()).stdout(stderr);
+    let status = command.status().map_err(|error| failed(format!("could not be started: {error}")))?;
+    if status.success() { Ok(()) } else { Err(failed(format!("ended with {status}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(build: &str) -> Result<String, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = format!("name = \"f\"\ntopics = [\"in\"]\nmodule = \"out/f.wasm\"\nbuild = '{build}'");
+        std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
+        let mut out = Vec::new();
+        run(&Arguments { folder: folder.path().to_owned() }, &mut out)?;
+        let printed = String::from_utf8(out).unwrap();
+        Ok(printed.trim_end().strip_prefix(folder.path().to_str().unwrap()).unwrap().to_owned())
+    }
+
+    fn code_of(result: Result<String, Failure>) -> String {
+        match result {
+            Err(Failure::Told(told)) => told.code.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_path_of_what_was_built_is_printed() {
+        assert_eq!(build(r#"mkdir out && echo noise && printf "\0asm" > out/f.wasm"#).unwrap(), "/out/f.wasm");
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_apart() {
+        assert_eq!(code_of(build("exit 3")), "MS0503");
+        assert_eq!(code_of(build("true")), "MS0504");
+        assert_eq!(code_of(build("mkdir out && echo text > out/f.wasm")), "MS0504");
+        let nowhere = Arguments { folder: PathBuf::from("no/such/folder") };
+        assert_eq!(code_of(run(&nowhere, &mut Vec::new()).map(|()| String::new())), "MS0505");
+    }
+}

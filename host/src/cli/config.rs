@@ -1,0 +1,35 @@
+//! `millstream config`: the host's configuration in force.
+
+use std::io::Write;
+
+use super::failure::Failure;
+use super::serve::ConfigurationFile;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream config
+  MILLSTREAM_TOPICS__CREATE=false millstream config --config host.toml
+  millstream config --json";
+
+/// Print the host's configuration in force, and where each value comes from
+///
+/// The output is TOML that --config reads; the origin of each value is a comment: default, file, or the name of the
+/// environment variable. Secrets are hidden.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    configuration: ConfigurationFile,
+    /// Print one JSON object: path → value and origin
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the configuration in force.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = arguments.configuration.load()?;
+    if arguments.json {
+        return Ok(writeln!(out, "{:#}", config.to_json())?);
+    }
+    Ok(out.write_all(config.to_toml().as_bytes())?)
+}

@@ -1,0 +1,68 @@
+//! `millstream delete`: takes a function away.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::failure::Failure;
+use super::host_client::{HostArguments, HostClient};
+use crate::model::ids::FunctionName;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream delete enrich-bid
+  millstream delete enrich-bid || test $? = 3    # gone is gone";
+
+/// A delete waits until every host has left the function's group.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Delete a function, on every host of the cluster
+///
+/// Its topics and what it wrote stay. Its place in the input topics is forgotten: deployed again it starts at its
+/// initial_offset.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The function's name
+    #[arg(value_parser = FunctionName::new)]
+    name: FunctionName,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Deletes a function.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = HostClient::new(&arguments.host)?;
+    let name = arguments.name.as_str();
+    let answer = client
+        .change(&["v1", "functions", name], |http, url| http.delete(url).timeout(ANSWER_TIMEOUT))
+        .map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
+    if arguments.json {
+        let answer = answer.unwrap_or_else(|| json!({ "name": name, "deleted": true }));
+        return Ok(writeln!(out, "{answer:#}")?);
+    }
+    Ok(writeln!(out, "deleted {name}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Answer, FakeHost};
+
+    #[test]
+    fn a_deleted_function_is_confirmed() {
+        let host = FakeHost::start(vec![Answer::new(204, ""), Answer::new(200, r#"{"name":"f"}"#)]);
+        let arguments = |json| Arguments { name: FunctionName::new("f").unwrap(), host: host.arguments(), json };
+        let mut out = Vec::new();
+        run(&arguments(false), &mut out).unwrap();
+        assert_eq!(out, b"deleted f\n");
+        out.clear();
+        run(&arguments(true), &mut out).unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&out).unwrap()["name"], "f");
+        assert_eq!(host.requests()[0].line, "DELETE /v1/functions/f HTTP/1.1");
+    }
+}

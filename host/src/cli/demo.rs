@@ -1,0 +1,27 @@
+//! `millstream demo`: plays the auction on the embedded broker.
+
+use super::failure::Failure;
+use super::runtime;
+use crate::app::{self, DemoOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream demo
+  millstream demo --stay";
+
+/// Play an auction on an embedded broker and see each event appear
+///
+/// Needs nothing but this program: the broker runs inside it, in memory, and the functions are built in. Ends with one
+/// line `demo: N in, N out, N dead letters`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Keep the host up when the auction is over, until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+}
+
+/// Plays the demo.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    runtime::block_on(app::demo(DemoOptions { stay: arguments.stay }))?.map_err(|error| Failure::of_running(&error))
+}

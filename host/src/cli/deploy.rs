@@ -1,0 +1,175 @@
+//! `millstream deploy`: builds a function and hands it to a host.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::blocking::multipart::{Form, Part};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::build::build_folder;
+use super::failure::Failure;
+use super::host_client::{HostArguments, HostClient};
+use super::progress;
+use super::project::{self, ManifestFile};
+use crate::config::manifest::Notation;
+use crate::config::quantity::parse_duration;
+use crate::error_code::ErrorCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream deploy examples/uppercase --wait
+  millstream deploy . --wait=2m --json
+  millstream deploy --manifest millstream.toml --module uppercase.wasm";
+
+/// An upload is compiled and stored in Kafka before it is answered.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Build a function and deploy it
+///
+/// Answers once the host has compiled and stored the function, and its start offsets are fixed. A function that is
+/// deployed already gets a new revision.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The folder with the function's millstream.toml; it is built first
+    #[arg(value_name = "DIR", required_unless_present = "manifest")]
+    folder: Option<PathBuf>,
+    /// Without a build: the manifest
+    #[arg(long, value_name = "FILE", requires = "module", conflicts_with = "folder")]
+    manifest: Option<PathBuf>,
+    /// Without a build: the Wasm module
+    #[arg(long, value_name = "FILE", requires = "manifest", conflicts_with = "folder")]
+    module: Option<PathBuf>,
+    /// Return when the function's partitions are assigned, or this time is over, which is no error
+    #[arg(
+        long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
+        value_parser = parse_duration
+    )]
+    wait: Option<Duration>,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Print the host's answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a host answers to a deploy.
+#[derive(Debug, Deserialize)]
+struct Deployed {
+    name: String,
+    revision: u64,
+    digest: String,
+    state: String,
+}
+
+/// Builds, uploads, and prints what became of it.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let (manifest, module_path) = prepare(arguments)?;
+    let module = std::fs::read(&module_path).map_err(|error| {
+        Failure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", module_path.display()))
+    })?;
+    progress::tell(format_args!("uploading {} ({} KiB)", module_path.display(), module.len().div_ceil(1024)));
+    let answer = upload(arguments, &manifest, &module)?;
+    let deployed: Deployed = serde_json::from_value(answer.clone())
+        .map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    if arguments.wait.is_some() && deployed.state == "starting" {
+        progress::tell(format_args!("it is still starting: watch `millstream status {}`", deployed.name));
+    }
+    if arguments.json {
+        return Ok(writeln!(out, "{answer:#}")?);
+    }
+    let Deployed { name, revision, digest, state } = deployed;
+    Ok(writeln!(out, "deployed {name}@{revision} ({digest}), {state}")?)
+}
+
+fn prepare(arguments: &Arguments) -> Result<(ManifestFile, PathBuf), Failure> {
+    match (&arguments.folder, &arguments.manifest, &arguments.module) {
+        (Some(folder), _, _) => {
+            let manifest = project::read_folder(folder)?;
+            let module = build_folder(folder, &manifest)?;
+            Ok((manifest, module))
+        }
+        (None, Some(manifest), Some(module)) => {
+            let manifest = project::read_manifest(manifest)?;
+            project::check_module(module)?;
+            Ok((manifest, module.clone()))
+        }
+        // The command line asks for one or the other.
+        _ => Err(Failure::new(ErrorCode::NoProject, "neither a folder nor a manifest with a module was named")),
+    }
+}
+
+fn upload(arguments: &Arguments, manifest: &ManifestFile, module: &[u8]) -> Result<Value, Failure> {
+    let client = HostClient::new(&arguments.host)?;
+    let name = manifest.project.manifest.name.as_str();
+    let answer = client.change(&["v1", "functions", name], |http, mut url| {
+        if let Some(wait) = arguments.wait {
+            url.query_pairs_mut().append_pair("wait", &format!("{}ms", wait.as_millis()));
+        }
+        let timeout = ANSWER_TIMEOUT + arguments.wait.unwrap_or_default();
+        http.put(url).timeout(timeout).multipart(form(manifest, module))
+    })?;
+    answer.ok_or_else(|| Failure::new(ErrorCode::UnexpectedAnswer, "the answer to a deploy is empty"))
+}
+
+fn form(manifest: &ManifestFile, module: &[u8]) -> Form {
+    let manifest_type = match manifest.notation {
+        Notation::Toml => "application/toml",
+        Notation::Json => "application/json",
+    };
+    Form::new()
+        .part("manifest", typed(Part::text(manifest.text.clone()), manifest_type))
+        .part("module", typed(Part::bytes(module.to_vec()).file_name("module.wasm"), "application/wasm"))
+}
+
+fn typed(part: Part, media_type: &'static str) -> Part {
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert(reqwest::header::CONTENT_TYPE, reqwest::header::HeaderValue::from_static(media_type));
+    part.headers(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Answer, FakeHost};
+
+    const ANSWER: &str =
+        r#"{"name":"f","revision":2,"digest":"sha256:00","shape":"millstream-batch","state":"running"}"#;
+
+    fn arguments(folder: &std::path::Path, host: HostArguments) -> Arguments {
+        let wait = Some(Duration::from_secs(30));
+        Arguments { folder: Some(folder.to_owned()), manifest: None, module: None, wait, host, json: false }
+    }
+
+    #[test]
+    fn a_folder_is_built_and_uploaded_in_two_typed_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = "name = \"f\"\ntopics = [\"in\"]\nmodule = \"f.wasm\"\nbuild = 'printf \"\\0asm12\" > f.wasm'";
+        std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
+        let host = FakeHost::start(vec![Answer::new(200, ANSWER)]);
+        let mut out = Vec::new();
+        run(&arguments(folder.path(), host.arguments()), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "deployed f@2 (sha256:00), running\n");
+
+        let request = &host.requests()[0];
+        assert_eq!(request.line, "PUT /v1/functions/f?wait=30000ms HTTP/1.1");
+        let body = request.body.to_ascii_lowercase();
+        assert!(body.contains("name=\"manifest\"\r\ncontent-type: application/toml\r\n"), "{body}");
+        assert!(body.contains("content-type: application/wasm\r\n\r\n\0asm12\r\n"), "{body}");
+        assert_eq!(body.matches("content-type").count(), 2);
+    }
+
+    #[test]
+    fn a_wrong_manifest_needs_no_host_to_be_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("millstream.toml"), "name = \"f\"\ntopic = [\"in\"]").unwrap();
+        let nobody = HostArguments { host: FakeHost::start(vec![]).address() };
+        let Err(Failure::Told(told)) = run(&arguments(folder.path(), nobody), &mut Vec::new()) else {
+            panic!("it is to be told")
+        };
+        assert_eq!(told.code, "MS0101");
+        assert!(told.detail.contains("did you mean \"topics\"?"), "{}", told.detail);
+    }
+}

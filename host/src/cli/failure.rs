@@ -1,0 +1,162 @@
+//! Why a verb failed: a code, what happened, what to do, and the exit code for scripts.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::process::ExitCode;
+
+use super::table::Paint;
+use crate::error_code::ErrorCode;
+
+/// The exit codes beside success and clap's 2 for usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Exit {
+    Failed = 1,
+    NotFound = 3,
+    Unreachable = 4,
+}
+
+/// Why a verb failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// To be told on stderr.
+    Told(Box<Told>),
+    /// Whoever read our results has enough of them: `millstream list | head -1`.
+    ReaderGone,
+}
+
+/// What is told of a failure.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The code; a host of another version may have one that is unknown here.
+    pub(super) code: String,
+    /// What happened.
+    pub(super) detail: String,
+    /// What was probably meant.
+    pub(super) suggestion: Option<String>,
+    /// What to do.
+    pub(super) remedy: Option<String>,
+    /// How the process ends.
+    pub(super) exit: Exit,
+}
+
+impl Failure {
+    /// A failure of kind `code`.
+    pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let exit = match code {
+            ErrorCode::FunctionNotFound => Exit::NotFound,
+            ErrorCode::HostUnreachable => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Self::Told(Box::new(Told {
+            code: code.code().to_owned(),
+            detail: detail.into(),
+            suggestion: None,
+            remedy: Some(code.remedy().to_owned()),
+            exit,
+        }))
+    }
+
+    /// The failure of something that runs long. Whoever knows its code attaches it as context of the error.
+    pub(super) fn of_running(error: &anyhow::Error) -> Self {
+        let code = error.downcast_ref::<ErrorCode>().copied();
+        let causes = error.chain().map(ToString::to_string);
+        let detail: Vec<String> = causes.filter(|cause| code.is_none_or(|code| *cause != code.code())).collect();
+        Self::new(code.unwrap_or(ErrorCode::Internal), detail.join(": "))
+    }
+
+    /// The same with the word that was probably meant.
+    pub(super) fn suggesting(mut self, meant: Option<&str>) -> Self {
+        if let Self::Told(told) = &mut self {
+            told.suggestion = meant.map(|meant| format!("did you mean \"{meant}\"?"));
+        }
+        self
+    }
+
+    /// Tells it on stderr and answers how the process ends.
+    pub(super) fn tell(&self) -> ExitCode {
+        match self {
+            Self::ReaderGone => ExitCode::SUCCESS,
+            Self::Told(told) => {
+                let mut stderr = io::stderr();
+                let paint = Paint::for_stream(stderr.is_terminal());
+                // Nobody is left to be told that stderr is gone.
+                let _ = stderr.write_all(told.render(paint).as_bytes());
+                ExitCode::from(told.exit as u8)
+            }
+        }
+    }
+}
+
+impl Told {
+    fn render(&self, paint: Paint) -> String {
+        let mut text = format!("{} {}\n", paint.red(&format!("error[{}]:", self.code)), self.detail);
+        for line in self.suggestion.iter() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {line}");
+        }
+        for line in self.remedy.iter() {
+            let _ = writeln!(text, "  what to do: {line}");
+        }
+        text
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// An error of writing results.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ReaderGone;
+        }
+        Self::new(ErrorCode::Internal, format!("cannot write the result: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    fn told(failure: Failure) -> Told {
+        match failure {
+            Failure::Told(told) => *told,
+            Failure::ReaderGone => panic!("it is to be told"),
+        }
+    }
+
+    #[test]
+    fn people_read_what_happened_and_what_to_do() {
+        let failure = Failure::new(ErrorCode::FunctionNotFound, "there is no function \"uppercse\"");
+        let told = told(failure.suggesting(Some("uppercase")));
+        assert_eq!(
+            told.render(Paint::Plain),
+            "error[MS0201]: there is no function \"uppercse\"\n  did you mean \"uppercase\"?\n  \
+             what to do: check the name: `millstream list` shows all functions\n"
+        );
+    }
+
+    #[test]
+    fn scripts_tell_failures_apart() {
+        assert_eq!(told(Failure::new(ErrorCode::FunctionNotFound, "")).exit as u8, 3);
+        assert_eq!(told(Failure::new(ErrorCode::HostUnreachable, "")).exit as u8, 4);
+        assert_eq!(told(Failure::new(ErrorCode::InvalidManifest, "")).exit as u8, 1);
+    }
+
+    #[test]
+    fn a_code_can_be_attached_to_an_error_of_running() {
+        let refused: Result<(), io::Error> = Err(io::Error::other("address in use"));
+        let error = refused.context("cannot listen on 127.0.0.1:1").context(ErrorCode::CannotListen).unwrap_err();
+        let told = told(Failure::of_running(&error));
+        assert_eq!(
+            (told.code.as_str(), told.detail.as_str()),
+            ("MS0402", "cannot listen on 127.0.0.1:1: address in use")
+        );
+    }
+
+    #[test]
+    fn a_reader_that_has_enough_is_no_failure() {
+        let gone = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(matches!(gone, Failure::ReaderGone));
+    }
+}

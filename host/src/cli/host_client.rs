@@ -1,0 +1,257 @@
+//! Talks to a host's API and makes failures of its problem details.
+
+use std::time::{Duration, Instant};
+
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::failure::{Exit, Failure, Told};
+use super::progress;
+use crate::config::suggest::nearest;
+use crate::error_code::ErrorCode;
+use crate::model::ids::FunctionName;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a change is tried again while the host says that it is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which host a verb talks to.
+#[derive(Debug, clap::Args)]
+pub(super) struct HostArguments {
+    /// The host's address
+    #[arg(
+        long, env = "MILLSTREAM_HOST", default_value = "http://127.0.0.1:8080", value_name = "URL",
+        value_parser = parse_host
+    )]
+    pub(super) host: Url,
+}
+
+fn parse_host(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}: write an address such as http://127.0.0.1:8080"))?;
+    match (url.scheme(), url.has_host()) {
+        ("http", true) => Ok(url),
+        ("https", true) => {
+            Err("this version speaks plain http only: reach the host over loopback or a tunnel".to_owned())
+        }
+        _ => Err("write an address such as http://127.0.0.1:8080".to_owned()),
+    }
+}
+
+/// A connection to a host's API.
+#[derive(Debug)]
+pub(super) struct HostClient {
+    base: Url,
+    http: Client,
+}
+
+/// Problem details (RFC 9457) as a host sends them.
+#[derive(Debug, Deserialize)]
+struct ProblemDetails {
+    code: String,
+    title: String,
+    detail: Option<String>,
+    remedy: Option<String>,
+}
+
+impl HostClient {
+    /// A client of the host that `arguments` name; connects only with the first request.
+    pub(super) fn new(arguments: &HostArguments) -> Result<Self, Failure> {
+        let base = arguments.host.clone();
+        let mut builder = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&base) {
+            // A proxy of the environment does not lead to this machine.
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(ErrorCode::Internal, format!("cannot make an HTTP client: {error}")))?;
+        Ok(Self { base, http })
+    }
+
+    /// Reads the resource at `path`, such as `["v1", "functions"]`.
+    pub(super) fn get(&self, path: &[&str]) -> Result<Value, Failure> {
+        self.json_of(self.send(self.http.get(self.url(path)))?)
+    }
+
+    /// Makes the change that `request` makes of a client and an address, again and again while the host is not ready.
+    /// The answer is nothing when it has no body.
+    pub(super) fn change(
+        &self,
+        path: &[&str],
+        request: impl Fn(&Client, Url) -> RequestBuilder,
+    ) -> Result<Option<Value>, Failure> {
+        let give_up = Instant::now() + READY_TIMEOUT;
+        loop {
+            let response = self.send(request(&self.http, self.url(path)))?;
+            let Some(wait) = wait_until_ready(&response).filter(|wait| Instant::now() + *wait < give_up) else {
+                let has_no_body = response.status() == StatusCode::NO_CONTENT;
+                return if has_no_body { Ok(None) } else { self.json_of(response).map(Some) };
+            };
+            progress::tell(format_args!("the host is not ready yet, trying again in {} s", wait.as_secs()));
+            std::thread::sleep(wait);
+        }
+    }
+
+    /// `failure` with the deployed function that was probably meant by `name`, if it says that there is none.
+    pub(super) fn with_suggestion(&self, failure: Failure, name: &FunctionName) -> Failure {
+        if !matches!(&failure, Failure::Told(told) if told.exit == Exit::NotFound) {
+            return failure;
+        }
+        let Ok(list) = self.get(&["v1", "functions"]) else { return failure };
+        let functions = list["functions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let names = functions.iter().filter_map(|function| function["name"].as_str());
+        failure.suggesting(nearest(name.as_str(), names))
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // Only addresses without a host cannot have a path, and those were refused.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        request.send().map_err(|error| self.unreachable(&error))
+    }
+
+    fn json_of(&self, response: Response) -> Result<Value, Failure> {
+        let status = response.status();
+        let body = response.bytes().map_err(|error| self.unreachable(&error))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| self.unexpected(status, &error.to_string()));
+        }
+        match serde_json::from_slice::<ProblemDetails>(&body) {
+            Ok(problem) => Err(problem.into()),
+            Err(_) => Err(self.unexpected(status, "it carries no problem details")),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let reason = innermost(error);
+        let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
+        Failure::new(ErrorCode::HostUnreachable, format!("{} {what}: {reason}", self.base))
+    }
+
+    fn unexpected(&self, status: StatusCode, reason: &str) -> Failure {
+        Failure::new(ErrorCode::UnexpectedAnswer, format!("{} answered {status}: {reason}", self.base))
+    }
+}
+
+impl From<ProblemDetails> for Failure {
+    fn from(problem: ProblemDetails) -> Self {
+        let code = ErrorCode::parse(&problem.code);
+        let exit = if code == Some(ErrorCode::FunctionNotFound) { Exit::NotFound } else { Exit::Failed };
+        // A detail alone may not tell what went wrong, and a title never tells to what.
+        let detail =
+            problem.detail.map_or_else(|| problem.title.clone(), |detail| format!("{}: {detail}", problem.title));
+        let remedy = problem.remedy.or_else(|| code.map(|code| code.remedy().to_owned()));
+        Self::Told(Box::new(Told { code: problem.code, detail, suggestion: None, remedy, exit }))
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// How long the host asks us to wait, when all it says is that it is not ready.
+fn wait_until_ready(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    let seconds: u64 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.clamp(1, 60)))
+}
+
+/// The cause that tells most: the outer ones repeat the address.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Answer, FakeHost};
+
+    fn told(failure: Failure) -> Told {
+        match failure {
+            Failure::Told(told) => *told,
+            Failure::ReaderGone => panic!("it is to be told"),
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses_of_plain_http() {
+        assert!(parse_host("http://[::1]:1/base").is_ok());
+        assert!(parse_host("https://example.com").unwrap_err().contains("plain http"));
+        for wrong in ["127.0.0.1:8080", "localhost:8080", "", "file:///x"] {
+            assert!(parse_host(wrong).unwrap_err().contains("http://127.0.0.1:8080"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn problem_details_are_told_to_people() {
+        let problem = r#"{"type":"x","title":"the manifest is not valid","status":400,"code":"MS0101",
+            "detail":"concurrency: 0 is out of range","remedy":"choose 1 to 1024"}"#;
+        let host = FakeHost::start(vec![Answer::new(400, problem)]);
+        let told = told(host.client().get(&["v1", "functions"]).unwrap_err());
+        assert_eq!(told.detail, "the manifest is not valid: concurrency: 0 is out of range");
+        assert_eq!((told.code.as_str(), told.remedy.as_deref()), ("MS0101", Some("choose 1 to 1024")));
+        assert_eq!(told.exit, Exit::Failed);
+        assert_eq!(host.requests()[0].line, "GET /v1/functions HTTP/1.1");
+    }
+
+    #[test]
+    fn what_is_no_host_is_recognised() {
+        let host = FakeHost::start(vec![Answer::new(404, "<html>"), Answer::new(200, "<html>")]);
+        for _ in 0..2 {
+            let told = told(host.client().get(&["v1"]).unwrap_err());
+            assert_eq!((told.code.as_str(), told.exit), ("MS0502", Exit::Failed));
+        }
+    }
+
+    #[test]
+    fn nobody_there_is_told_apart() {
+        let address = FakeHost::start(vec![]).address();
+        let client = HostClient::new(&HostArguments { host: address }).unwrap();
+        let told = told(client.get(&["v1"]).unwrap_err());
+        assert_eq!((told.code.as_str(), told.exit), ("MS0501", Exit::Unreachable));
+    }
+
+    #[test]
+    fn a_change_waits_until_the_host_is_ready() {
+        let host = FakeHost::start(vec![
+            Answer::new(503, "{}").with_header("Retry-After: 1"),
+            Answer::new(200, "{\"ok\":true}"),
+        ]);
+        let answer = host.client().change(&["v1"], |http, url| http.delete(url)).unwrap();
+        assert_eq!(answer, Some(serde_json::json!({ "ok": true })));
+        assert_eq!(host.requests().len(), 2);
+    }
+
+    #[test]
+    fn a_mistyped_name_gets_a_suggestion() {
+        let host = FakeHost::start(vec![Answer::new(200, r#"{"functions":[{"name":"uppercase"},{"name":"sleepy"}]}"#)]);
+        let failure = Failure::new(ErrorCode::FunctionNotFound, "there is none");
+        let failure = host.client().with_suggestion(failure, &FunctionName::new("upercase").unwrap());
+        assert_eq!(told(failure).suggestion.as_deref(), Some("did you mean \"uppercase\"?"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The record that `millstream invoke` runs a module on.
+
+use std::io::Read;
+
+use crate::cli::failure::Failure;
+use crate::consume::structured;
+use crate::error_code::ErrorCode;
+
+/// What the record is made of.
+#[derive(Debug, clap::Args)]
+pub(super) struct InputArguments {
+    /// The record's value: a text, @FILE, or @- for stdin
+    #[arg(long, value_name = "TEXT", required_unless_present = "event", conflicts_with = "event")]
+    data: Option<String>,
+    /// A CloudEvent in structured JSON: a file, or - for stdin
+    #[arg(long, value_name = "FILE")]
+    event: Option<String>,
+    /// The record's key; without it, an event's `partitionkey`
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+}
+
+/// A record as Kafka would give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InputRecord {
+    /// Its key.
+    pub(super) key: Option<Vec<u8>>,
+    /// Its value.
+    pub(super) value: Vec<u8>,
+    /// Its headers, which say what the value is.
+    pub(super) headers: Vec<(&'static str, &'static str)>,
+}
+
+impl InputArguments {
+    /// Makes the record, reading files and stdin as asked.
+    pub(super) fn record(&self) -> Result<InputRecord, Failure> {
+        let key = self.key.clone().map(String::into_bytes);
+        match (&self.event, &self.data) {
+            (Some(place), _) => event(read(place)?, key),
+            (None, Some(data)) => {
+                let value = data.strip_prefix('@').map_or_else(|| Ok(data.clone().into_bytes()), read)?;
+                Ok(InputRecord { key, value, headers: Vec::new() })
+            }
+            // The command line asks for one or the other.
+            (None, None) => Err(Failure::new(ErrorCode::InvalidEvent, "neither --data nor --event was given")),
+        }
+    }
+}
+
+/// A record that holds a CloudEvent in its JSON format. The bytes stay as they are; only what they say is checked.
+fn event(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, Failure> {
+    let event = structured::read(&value).map_err(|error| Failure::new(ErrorCode::InvalidEvent, error.to_string()))?;
+    let partition_key = event.extensions.into_iter().find(|(name, _)| name == "partitionkey");
+    let key = key.or_else(|| partition_key.map(|(_, key)| key.into_bytes()));
+    Ok(InputRecord { key, value, headers: vec![("content-type", "application/cloudevents+json")] })
+}
+
+/// Reads the file `place`, or stdin when it is `-`.
+fn read(place: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let result = match place {
+        "-" => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
+        path => std::fs::read(path),
+    };
+    result.map_err(|error| Failure::new(ErrorCode::InvalidEvent, format!("cannot read {place}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"specversion":"1.0","id":"1","source":"/me","type":"bid", "partitionkey":"lot-7",
+        "data":{"b":1,"a":2}}"#;
+
+    fn arguments(data: Option<&str>, event: Option<&str>, key: Option<&str>) -> InputArguments {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        InputArguments { data: owned(data), event: owned(event), key: owned(key) }
+    }
+
+    #[test]
+    fn data_is_the_value_of_a_plain_record() {
+        let record = arguments(Some("hello"), None, Some("k")).record().unwrap();
+        assert_eq!(record, InputRecord { key: Some(b"k".to_vec()), value: b"hello".to_vec(), headers: vec![] });
+    }
+
+    #[test]
+    fn a_file_gives_its_bytes_untouched() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), EVENT).unwrap();
+        let path = file.path().to_str().unwrap();
+        let plain = arguments(Some(&format!("@{path}")), None, None).record().unwrap();
+        assert_eq!((plain.value.as_slice(), plain.key), (EVENT.as_bytes(), None));
+        let event = arguments(None, Some(path), None).record().unwrap();
+        assert_eq!((event.value.as_slice(), event.key.as_deref()), (EVENT.as_bytes(), Some(&b"lot-7"[..])));
+        assert_eq!(event.headers, [("content-type", "application/cloudevents+json")]);
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused() {
+        for wrong in ["", "{}", "[]", r#"{"specversion":"1.0","id":"","source":"/me","type":"bid"}"#] {
+            assert!(event(wrong.as_bytes().to_vec(), None).is_err(), "{wrong}");
+        }
+        assert!(arguments(None, Some("no/such/file"), None).record().is_err());
+    }
+}

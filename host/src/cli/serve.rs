@@ -1,0 +1,48 @@
+//! `millstream serve`: runs a host.
+
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::runtime;
+use crate::app;
+use crate::config::host::{HostConfig, HostConfigError};
+use crate::error_code::ErrorCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 millstream serve
+  millstream serve --config host.toml
+  millstream config --config host.toml    # what would be in force";
+
+/// Run a host: the data path and the API
+///
+/// Every setting has a default, may stand in a file, and may be given as MILLSTREAM_<SECTION>__<KEY>. Runs until
+/// SIGTERM or Ctrl-C, finishes what it has begun, commits and leaves its groups.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    configuration: ConfigurationFile,
+}
+
+/// Where the host's configuration is.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigurationFile {
+    /// The host's configuration in TOML
+    #[arg(long = "config", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl ConfigurationFile {
+    /// Reads the configuration.
+    pub(super) fn load(&self) -> Result<HostConfig, Failure> {
+        HostConfig::load(self.file.as_deref())
+            .map_err(|error: HostConfigError| Failure::new(ErrorCode::InvalidHostConfig, error.to_string()))
+    }
+}
+
+/// Runs a host until it is told to stop.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.configuration.load()?;
+    runtime::block_on(app::serve(config))?.map_err(|error| Failure::of_running(&error))
+}

@@ -1,0 +1,124 @@
+//! Aligned tables, coloured only where a person looks.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+
+use crate::model::status::State;
+
+/// Whether to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    Plain,
+    Coloured,
+}
+
+impl Paint {
+    /// Colours for a terminal, unless `NO_COLOR` is set (https://no-color.org).
+    pub(super) fn for_stream(is_terminal: bool) -> Self {
+        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").as_deref() == Some(OsStr::new("dumb"));
+        if is_terminal && !is_unwanted && !is_dumb { Self::Coloured } else { Self::Plain }
+    }
+
+    /// `text` as something bad.
+    pub(super) fn red(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    /// `text`, the name of a state, as good or bad as the state is.
+    pub(super) fn state(self, state: &str, text: &str) -> String {
+        match serde_json::from_value(state.into()) {
+            Ok(State::Running) => self.with("32", text),
+            Ok(State::Starting | State::Paused | State::Parked) => self.with("33", text),
+            Ok(State::Stalled | State::Failed) => self.red(text),
+            Err(_) => text.to_owned(),
+        }
+    }
+
+    fn with(self, colour: &str, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Coloured => format!("\x1b[{colour}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// Where a column's cells stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+    /// To the left, and coloured as a state.
+    State,
+}
+
+/// Writes `rows` below `columns`, each column as wide as its widest cell.
+pub(super) fn write<const N: usize>(
+    out: &mut dyn Write,
+    paint: Paint,
+    columns: [(&str, Align); N],
+    rows: &[[String; N]],
+) -> io::Result<()> {
+    let width_of = |index: usize, title: &str| {
+        let cells = rows.iter().map(|row| row[index].chars().count());
+        cells.chain([title.chars().count()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = columns.iter().enumerate().map(|(index, (title, _))| width_of(index, title)).collect();
+    let titles = columns.map(|(title, _)| title.to_owned());
+    write_row(out, Paint::Plain, &columns, &widths, &titles)?;
+    rows.iter().try_for_each(|row| write_row(out, paint, &columns, &widths, row))
+}
+
+fn write_row<const N: usize>(
+    out: &mut dyn Write,
+    paint: Paint,
+    columns: &[(&str, Align); N],
+    widths: &[usize],
+    cells: &[String; N],
+) -> io::Result<()> {
+    let aligned = columns.iter().zip(widths).zip(cells).map(|(((_, align), width), cell)| match align {
+        Align::Left => format!("{cell:<width$}"),
+        Align::Right => format!("{cell:>width$}"),
+        // Padded first: colours take no place.
+        Align::State => paint.state(cell, &format!("{cell:<width$}")),
+    });
+    let line = aligned.collect::<Vec<_>>().join("  ");
+    writeln!(out, "{}", line.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(paint: Paint) -> String {
+        let mut out = Vec::new();
+        let columns = [("NAME", Align::Left), ("STATE", Align::State), ("LAG", Align::Right)];
+        let row = |cells: [&str; 3]| cells.map(str::to_owned);
+        write(&mut out, paint, columns, &[row(["a", "running", "5"]), row(["longer", "failed", "1000"])]).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        assert_eq!(
+            table(Paint::Plain),
+            "NAME    STATE     LAG\n\
+             a       running     5\n\
+             longer  failed   1000\n"
+        );
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let coloured = table(Paint::Coloured);
+        assert!(coloured.contains("\x1b[32mrunning\x1b[0m     5\n"));
+        assert!(coloured.contains("\x1b[31mfailed \x1b[0m  1000\n"));
+        let plain = ["\x1b[32m", "\x1b[31m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
+        assert_eq!(plain, table(Paint::Plain));
+    }
+
+    #[test]
+    fn only_terminals_are_coloured() {
+        assert_eq!(Paint::for_stream(false), Paint::Plain);
+    }
+}

@@ -1,0 +1,105 @@
+//! A host that answers what a test tells it to, one connection an answer, and then is gone.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use reqwest::Url;
+
+use super::host_client::{HostArguments, HostClient};
+
+/// What the host answers to one request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: u16,
+    headers: String,
+    body: String,
+}
+
+impl Answer {
+    pub(super) fn new(status: u16, body: &str) -> Self {
+        Self { status, headers: String::new(), body: body.to_owned() }
+    }
+
+    pub(super) fn with_header(self, header: &str) -> Self {
+        Self { headers: format!("{}{header}\r\n", self.headers), ..self }
+    }
+}
+
+/// What the host was asked.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) line: String,
+    pub(super) body: String,
+}
+
+/// The host.
+#[derive(Debug)]
+pub(super) struct FakeHost {
+    address: Url,
+    requests: Arc<Mutex<Vec<Request>>>,
+    thread: JoinHandle<()>,
+}
+
+impl FakeHost {
+    pub(super) fn start(answers: Vec<Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let thread = std::thread::spawn(move || {
+            for answer in answers {
+                let (stream, _) = listener.accept().unwrap();
+                let request = serve(stream, &answer);
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            }
+        });
+        Self { address, requests, thread }
+    }
+
+    pub(super) fn arguments(&self) -> HostArguments {
+        HostArguments { host: self.address.clone() }
+    }
+
+    pub(super) fn client(&self) -> HostClient {
+        HostClient::new(&self.arguments()).unwrap()
+    }
+
+    /// Its address, when it has given all its answers and is gone.
+    pub(super) fn address(self) -> Url {
+        self.thread.join().unwrap();
+        self.address
+    }
+
+    /// What it was asked, when it has given all its answers and is gone.
+    pub(super) fn requests(self) -> Vec<Request> {
+        self.thread.join().unwrap();
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn serve(stream: TcpStream, answer: &Answer) -> Request {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let mut body_bytes = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        if let Some(length) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            body_bytes = length.trim().parse().unwrap();
+        }
+        if header.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; body_bytes];
+    reader.read_exact(&mut body).unwrap();
+    let Answer { status, headers, body: answer } = answer;
+    let length = answer.len();
+    let mut stream = stream;
+    write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{answer}")
+        .unwrap();
+    Request { line: line.trim_end().to_owned(), body: String::from_utf8_lossy(&body).into_owned() }
+}

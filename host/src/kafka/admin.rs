@@ -1,0 +1,90 @@
+//! What the control plane asks of a cluster: topics, offsets and groups.
+//!
+//! Every call is asynchronous to its caller: librdkafka's blocking calls run on blocking threads, each with a timeout.
+//! The data plane never comes here.
+
+mod error;
+mod groups;
+mod offsets;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::config::FromClientConfigAndContext;
+
+pub use error::AdminError;
+pub use offsets::StartOffset;
+pub use topics::NewTopic;
+
+use super::client_log::Logging;
+use super::settings::ClientSettings;
+
+/// The longest that one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Creates a topic with that many partitions, the way of the embedded broker.
+pub type CreateEmbedded = dyn Fn(&str, i32) -> Result<(), String> + Send + Sync;
+
+/// How topics come to be.
+#[derive(Clone)]
+pub enum TopicCreation {
+    /// The broker makes them on request.
+    Broker,
+    /// The embedded broker has no such request: this makes them. It cannot delete groups either.
+    Embedded(Arc<CreateEmbedded>),
+}
+
+/// A client for a cluster's administration. Clones share one connection.
+#[derive(Clone)]
+pub struct Admin(Arc<Inner>);
+
+struct Inner {
+    settings: ClientSettings,
+    creation: TopicCreation,
+    client: AdminClient<Logging>,
+}
+
+impl Admin {
+    /// A client; it connects when it is first asked something.
+    pub fn new(settings: ClientSettings, creation: TopicCreation) -> Result<Self, AdminError> {
+        let client =
+            AdminClient::from_config_and_context(&settings.base(), Logging).map_err(AdminError::Configuration)?;
+        Ok(Self(Arc::new(Inner { settings, creation, client })))
+    }
+
+    /// The partitions of every topic of the cluster, or why Kafka does not answer.
+    ///
+    /// It asks for all topics because asking for one by name would create it on clusters that create on demand.
+    pub async fn topics(&self) -> Result<BTreeMap<String, i32>, AdminError> {
+        self.blocking(|inner| topics::list(&inner.client)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, AdminError> + Send + 'static,
+    ) -> Result<T, AdminError> {
+        let inner = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(result) => result,
+            Err(_) => Err(AdminError::Interrupted),
+        }
+    }
+
+    fn is_embedded(&self) -> bool {
+        matches!(self.0.creation, TopicCreation::Embedded(_))
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Admin").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
+}

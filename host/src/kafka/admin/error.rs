@@ -1,0 +1,104 @@
+//! What goes wrong between the control plane and a cluster, each with what to do.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// Why a cluster did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The settings are refused before anything is sent.
+    #[error("kafka's client refuses its settings: {0}; check [kafka] in the host's configuration")]
+    Configuration(KafkaError),
+    /// No broker answers.
+    #[error("kafka does not answer ({0}); check kafka.bootstrap_servers, and that the brokers run")]
+    Unreachable(RDKafkaErrorCode),
+    /// The broker forbids it.
+    #[error("kafka forbids this host to {action} ({code}); give its user that right")]
+    Forbidden {
+        /// What was tried.
+        action: String,
+        /// What the broker said.
+        code: RDKafkaErrorCode,
+    },
+    /// A request failed otherwise.
+    #[error("kafka refused to {action}: {code}")]
+    Refused {
+        /// What was tried.
+        action: String,
+        /// What the broker said.
+        code: RDKafkaErrorCode,
+    },
+    /// A topic is not there yet after it was created.
+    #[error("topic \"{topic}\" was created but has no leaders yet; try again when the brokers are well")]
+    NotVisible {
+        /// The topic.
+        topic: String,
+    },
+    /// Topics that should exist do not.
+    #[error("no such topic: {}", .0.join(", "))]
+    MissingTopics(Vec<String>),
+    /// A group that must be empty has members.
+    #[error("consumer group \"{group}\" still has members; stop them, or wait until their sessions end, and try again")]
+    GroupHasMembers {
+        /// The group.
+        group: String,
+    },
+    /// Offsets were accepted but are not what was written.
+    #[error("consumer group \"{group}\" has offset {found:?} for {topic}/{partition} where {written} was written")]
+    OffsetsNotKept {
+        /// The group.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// What should be there.
+        written: i64,
+        /// What is there.
+        found: Option<i64>,
+    },
+    /// The embedded broker could not make a topic.
+    #[error("the embedded broker cannot create topic \"{topic}\": {reason}")]
+    Embedded {
+        /// The topic.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+    /// The host is stopping.
+    #[error("the host stopped before kafka answered")]
+    Interrupted,
+}
+
+impl AdminError {
+    /// The error of a request that meant to do `action`.
+    pub(super) fn of(error: KafkaError, action: impl Into<String>) -> Self {
+        match error.rdkafka_error_code() {
+            Some(code) => Self::of_code(code, action),
+            None => Self::Configuration(error),
+        }
+    }
+
+    pub(super) fn of_code(code: RDKafkaErrorCode, action: impl Into<String>) -> Self {
+        use RDKafkaErrorCode as Code;
+        match code {
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::Resolve
+            | Code::MessageTimedOut
+            | Code::Authentication
+            | Code::CoordinatorNotAvailable
+            | Code::WaitingForCoordinator => Self::Unreachable(code),
+            Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+                Self::Forbidden { action: action.into(), code }
+            }
+            _ => Self::Refused { action: action.into(), code },
+        }
+    }
+
+    /// Whether the cause is that no broker answers, so that the same request may succeed later.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Interrupted)
+    }
+}

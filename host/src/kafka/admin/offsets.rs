@@ -1,0 +1,144 @@
+//! Offsets of a group that nobody has joined yet.
+//!
+//! A function must start where its user said, not where the first record happens to be when its first host has joined.
+//! So the offsets are resolved, written and read back before a deploy answers.
+
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{Admin, AdminError, Inner, Logging, REQUEST_TIMEOUT, topics};
+use crate::model::function::InitialOffset;
+
+/// Where a group starts in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartOffset {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The first offset that the group will read.
+    pub offset: i64,
+}
+
+impl Admin {
+    /// Forgets what `group` once committed and makes it start in each partition of `topics` at `initial`.
+    ///
+    /// The group must be empty; `patience` is how long its last members may take to leave.
+    pub async fn store_start_offsets(
+        &self,
+        group: &str,
+        topics: Vec<String>,
+        initial: InitialOffset,
+        patience: Duration,
+    ) -> Result<Vec<StartOffset>, AdminError> {
+        self.delete_group(group, patience).await?;
+        let is_embedded = self.is_embedded();
+        let group = group.to_owned();
+        self.blocking(move |inner| {
+            let starts = resolve(inner, &topics, initial)?;
+            match write(inner, &group, &starts) {
+                // Its groups live for ever, and let no stranger commit: such a function goes on where it was.
+                Err(AdminError::GroupHasMembers { .. }) if is_embedded => Ok(starts),
+                result => result.map(|()| starts),
+            }
+        })
+        .await
+    }
+
+    /// What `group` has committed in the given partitions; nothing where it has committed nothing.
+    pub async fn committed(&self, group: &str, partitions: Vec<(String, i32)>) -> Result<Vec<Option<i64>>, AdminError> {
+        let group = group.to_owned();
+        self.blocking(move |inner| read(&stranger(inner, &group)?, &group, &partitions)).await
+    }
+}
+
+fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Vec<StartOffset>, AdminError> {
+    let existing = topics::list(&inner.client)?;
+    let missing: Vec<String> = names.iter().filter(|name| !existing.contains_key(*name)).cloned().collect();
+    if !missing.is_empty() {
+        return Err(AdminError::MissingTopics(missing));
+    }
+    let mut starts = Vec::new();
+    for topic in names {
+        for partition in 0..existing[topic] {
+            let (low, high) = inner
+                .client
+                .inner()
+                .fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+                .map_err(|error| AdminError::of(error, format!("read the offsets of {topic}/{partition}")))?;
+            let offset = match initial {
+                InitialOffset::Earliest => low,
+                InitialOffset::Latest => high,
+            };
+            starts.push(StartOffset { topic: topic.clone(), partition, offset });
+        }
+    }
+    Ok(starts)
+}
+
+/// Commits as a stranger to the group, which a broker allows while the group has no members, and reads it back.
+fn write(inner: &Inner, group: &str, starts: &[StartOffset]) -> Result<(), AdminError> {
+    if starts.is_empty() {
+        return Ok(());
+    }
+    let consumer = stranger(inner, group)?;
+    let action = || format!("store start offsets for consumer group \"{group}\"");
+    let mut list = TopicPartitionList::new();
+    for start in starts {
+        list.add_partition_offset(&start.topic, start.partition, Offset::Offset(start.offset))
+            .map_err(|error| AdminError::of(error, action()))?;
+    }
+    consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::StaleMemberEpoch,
+        ) => AdminError::GroupHasMembers { group: group.to_owned() },
+        _ => AdminError::of(error, action()),
+    })?;
+
+    let partitions: Vec<_> = starts.iter().map(|start| (start.topic.clone(), start.partition)).collect();
+    let found = read(&consumer, group, &partitions)?;
+    for (start, found) in starts.iter().zip(found) {
+        if found != Some(start.offset) {
+            return Err(AdminError::OffsetsNotKept {
+                group: group.to_owned(),
+                topic: start.topic.clone(),
+                partition: start.partition,
+                written: start.offset,
+                found,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn read(
+    consumer: &BaseConsumer<Logging>,
+    group: &str,
+    partitions: &[(String, i32)],
+) -> Result<Vec<Option<i64>>, AdminError> {
+    let action = || format!("read the offsets of consumer group \"{group}\"");
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let committed =
+        consumer.committed_offsets(list, REQUEST_TIMEOUT).map_err(|error| AdminError::of(error, action()))?;
+    let offset_of = |(topic, partition): &(String, i32)| match committed.find_partition(topic, *partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    Ok(partitions.iter().map(offset_of).collect())
+}
+
+/// A consumer that knows the group's name but never joins it.
+fn stranger(inner: &Inner, group: &str) -> Result<BaseConsumer<Logging>, AdminError> {
+    let mut config = inner.settings.base();
+    config.set("group.id", group).set("enable.auto.commit", "false");
+    BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)
+}

@@ -1,0 +1,117 @@
+//! Topics: which there are, making missing ones, and how large their records may be.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, NewTopic as NativeTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::{Admin, AdminError, Logging, REQUEST_TIMEOUT, TopicCreation, options};
+
+/// Metadata of a new topic reaches every broker within a moment.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A topic to make when it is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// The name.
+    pub name: String,
+    /// The partitions; -1 is the broker's default.
+    pub partitions: i32,
+    /// The replicas; -1 is the broker's default.
+    pub replication: i32,
+    /// Topic settings, such as `cleanup.policy`.
+    pub config: BTreeMap<String, String>,
+}
+
+impl Admin {
+    /// Makes `topic` unless it exists, and waits until it can be used. Answers whether it was made.
+    pub async fn create_topic(&self, topic: NewTopic) -> Result<bool, AdminError> {
+        if self.topics().await?.contains_key(&topic.name) {
+            return Ok(false);
+        }
+        let is_new = match &self.0.creation {
+            TopicCreation::Broker => self.request_topic(&topic).await?,
+            TopicCreation::Embedded(create) => {
+                // The embedded broker knows no default number of partitions.
+                let partitions = topic.partitions.max(1);
+                create(&topic.name, partitions)
+                    .map_err(|reason| AdminError::Embedded { topic: topic.name.clone(), reason })?;
+                true
+            }
+        };
+        self.wait_until_visible(&topic.name).await?;
+        Ok(is_new)
+    }
+
+    async fn request_topic(&self, topic: &NewTopic) -> Result<bool, AdminError> {
+        let mut native = NativeTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(topic.replication));
+        for (key, value) in &topic.config {
+            native = native.set(key, value);
+        }
+        let action = || format!("create topic \"{}\"", topic.name);
+        let results = self
+            .0
+            .client
+            .create_topics([&native], &options())
+            .await
+            .map_err(|error| AdminError::of(error, action()))?;
+        for result in results {
+            match result {
+                Ok(_) => {}
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => return Ok(false),
+                Err((_, code)) => return Err(AdminError::of_code(code, action())),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn wait_until_visible(&self, topic: &str) -> Result<(), AdminError> {
+        let deadline = Instant::now() + VISIBLE_WITHIN;
+        while !self.topics().await?.contains_key(topic) {
+            if Instant::now() > deadline {
+                return Err(AdminError::NotVisible { topic: topic.to_owned() });
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// The largest record that `topic` takes, in bytes, or nothing when the broker does not say.
+    pub async fn max_message_bytes(&self, topic: &str) -> Result<Option<u64>, AdminError> {
+        if self.is_embedded() {
+            return Ok(None);
+        }
+        let action = || format!("describe topic \"{topic}\"");
+        let answers = self
+            .0
+            .client
+            .describe_configs([&ResourceSpecifier::Topic(topic)], &options())
+            .await
+            .map_err(|error| AdminError::of(error, action()))?;
+        for answer in answers {
+            let resource = answer.map_err(|code| AdminError::of_code(code, action()))?;
+            let entry = resource.entry_map().get("max.message.bytes").and_then(|entry| entry.value.clone());
+            if let Some(bytes) = entry.and_then(|value| value.parse().ok()) {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Topics of which every partition has a leader, with their numbers of partitions.
+pub(super) fn list(client: &AdminClient<Logging>) -> Result<BTreeMap<String, i32>, AdminError> {
+    let metadata = client
+        .inner()
+        .fetch_metadata(None, REQUEST_TIMEOUT)
+        .map_err(|error| AdminError::of(error, "list the topics"))?;
+    let usable = metadata.topics().iter().filter(|topic| {
+        let has_leaders = topic.partitions().iter().all(|partition| partition.leader() >= 0);
+        topic.error().is_none() && !topic.partitions().is_empty() && has_leaders
+    });
+    Ok(usable
+        .map(|topic| (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
+        .collect())
+}

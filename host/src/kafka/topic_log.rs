@@ -1,0 +1,75 @@
+//! A topic of one partition as a log: read from an offset to its end and on, written by one fenced writer at a time.
+//!
+//! Everything here blocks; callers use blocking threads. Readers see committed transactions only.
+
+mod reader;
+mod writer;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+pub use reader::{Next, Reader};
+pub use writer::Writer;
+
+/// Every log has this one partition.
+const PARTITION: i32 = 0;
+
+/// One record of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its place.
+    pub offset: i64,
+    /// Its key; empty when it has none.
+    pub key: Vec<u8>,
+    /// Its value; nothing for a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Why a log could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicLogError {
+    /// Kafka refused or did not answer.
+    #[error("cannot {action} topic \"{topic}\": {source}")]
+    Kafka {
+        /// What was tried.
+        action: &'static str,
+        /// The log's topic.
+        topic: String,
+        /// Why.
+        source: KafkaError,
+    },
+    /// The topic is gone.
+    #[error("topic \"{topic}\" does not exist")]
+    NoTopic {
+        /// The log's topic.
+        topic: String,
+    },
+    /// Another writer has taken over: nothing of this transaction was written.
+    #[error("another host is writing to topic \"{topic}\"")]
+    Superseded {
+        /// The log's topic.
+        topic: String,
+    },
+    /// Something did not happen in time.
+    #[error("cannot {action} topic \"{topic}\" in time; check that the brokers are well")]
+    TimedOut {
+        /// What was tried.
+        action: &'static str,
+        /// The log's topic.
+        topic: String,
+    },
+}
+
+impl TopicLogError {
+    fn of(source: KafkaError, action: &'static str, topic: &str) -> Self {
+        use RDKafkaErrorCode as Code;
+        match source.rdkafka_error_code() {
+            Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
+                Self::Superseded { topic: topic.to_owned() }
+            }
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                Self::NoTopic { topic: topic.to_owned() }
+            }
+            _ => Self::Kafka { action, topic: topic.to_owned(), source },
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Writes logs in one transaction, as the only writer: opening a writer fences every earlier one of the same id.
+//!
+//! A transaction that is not committed leaves nothing that a reader sees. A writer is made for one transaction.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::Message;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+
+use super::{PARTITION, TopicLogError};
+use crate::kafka::client_log;
+use crate::kafka::settings::ClientSettings;
+
+/// An upload of the largest module over a slow line fits; a host that died holds readers up no longer.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const SERVE_EVERY: Duration = Duration::from_millis(10);
+const ACTION: &str = "write to";
+
+/// The only writer of an id, with one transaction.
+pub struct Writer {
+    producer: BaseProducer<Deliveries>,
+    topic: String,
+    deadline: Instant,
+    has_begun: bool,
+}
+
+impl Writer {
+    /// Fences every other writer of `transactional_id`. `topic` is for messages.
+    pub fn open(settings: &ClientSettings, transactional_id: &str, topic: &str) -> Result<Self, TopicLogError> {
+        let mut config = settings.base();
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
+            .set("message.timeout.ms", (TRANSACTION_TIMEOUT - Duration::from_secs(5)).as_millis().to_string())
+            .set("linger.ms", "2")
+            .set("retry.backoff.ms", "5");
+        let of = |error| TopicLogError::of(error, ACTION, topic);
+        let producer = BaseProducer::from_config_and_context(&config, Deliveries::default()).map_err(of)?;
+        producer.init_transactions(REQUEST_TIMEOUT).map_err(of)?;
+        Ok(Self { producer, topic: topic.to_owned(), deadline: Instant::now(), has_begun: false })
+    }
+
+    /// Queues a record, or a tombstone; the first one begins the transaction. Waits while librdkafka's queue is full.
+    pub fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
+        self.begin()?;
+        let mut record = BaseRecord::to(topic).partition(PARTITION).key(key);
+        record.payload = value;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    self.check_time()?;
+                    self.producer.poll(SERVE_EVERY);
+                    record = refused;
+                }
+                Err((error, _)) => return Err(self.failure(error)),
+            }
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), TopicLogError> {
+        if self.has_begun {
+            return Ok(());
+        }
+        self.producer.begin_transaction().map_err(|error| self.failure(error))?;
+        self.deadline = Instant::now() + TRANSACTION_TIMEOUT;
+        self.has_begun = true;
+        Ok(())
+    }
+
+    /// Waits until everything queued is acknowledged. Answers the first offset since the last flush.
+    pub fn flush(&self) -> Result<Option<i64>, TopicLogError> {
+        while self.producer.in_flight_count() > 0 {
+            self.check_time()?;
+            self.producer.poll(SERVE_EVERY);
+        }
+        let delivered = std::mem::take(&mut *self.producer.context().lock());
+        match delivered.failure {
+            Some(error) => Err(self.failure(error)),
+            None => Ok(delivered.first_offset),
+        }
+    }
+
+    /// Makes everything visible to readers, all at once.
+    pub fn commit(self) -> Result<(), TopicLogError> {
+        self.flush()?;
+        loop {
+            match self.producer.commit_transaction(REQUEST_TIMEOUT) {
+                Ok(()) => return Ok(()),
+                // The same commit may be asked again; whether it happened stays unknown until then.
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < self.deadline => {}
+                Err(error) => return Err(self.failure(error)),
+            }
+        }
+    }
+
+    /// Leaves nothing behind. Without it the broker does the same when the transaction times out.
+    pub fn abort(self) -> Result<(), TopicLogError> {
+        if !self.has_begun {
+            return Ok(());
+        }
+        self.producer.abort_transaction(REQUEST_TIMEOUT).map_err(|error| self.failure(error))
+    }
+
+    fn check_time(&self) -> Result<(), TopicLogError> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(TopicLogError::TimedOut { action: ACTION, topic: self.topic.clone() })
+    }
+
+    /// librdkafka often says only that the client has failed for good; the cause lies beside it.
+    fn failure(&self, error: KafkaError) -> TopicLogError {
+        let cause = match self.producer.client().fatal_error() {
+            Some((code, _)) => KafkaError::Global(code),
+            None => error,
+        };
+        TopicLogError::of(cause, ACTION, &self.topic)
+    }
+}
+
+#[derive(Default)]
+struct Delivered {
+    first_offset: Option<i64>,
+    failure: Option<KafkaError>,
+}
+
+#[derive(Default)]
+struct Deliveries(Mutex<Delivered>);
+
+impl Deliveries {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Delivered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client_log::error(&error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut delivered = self.lock();
+        match result {
+            Ok(message) => {
+                let offset = message.offset();
+                delivered.first_offset = Some(delivered.first_offset.map_or(offset, |first| first.min(offset)));
+            }
+            Err((error, _)) if delivered.failure.is_none() => delivered.failure = Some(error.clone()),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Keeps on running what the function table says: one task for each function, so that none waits for another's compile.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::build::Environment;
+use super::function::{FunctionTask, FunctionView};
+use crate::invoke::admission::Admission;
+use crate::model::function::SharedRevision;
+use crate::model::function_table::FunctionTable;
+use crate::model::ids::FunctionName;
+use crate::model::status::{FunctionStatus, Observe};
+use crate::telemetry::exposition::Metrics;
+use crate::wasm::Engine;
+
+/// Where the modules of revisions come from.
+pub trait Artifacts: Send + Sync {
+    /// The module of `revision`. The error says what a person should do.
+    fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>>;
+}
+
+/// What every function of a host runs on.
+#[derive(Clone)]
+pub struct Ground {
+    /// Kafka.
+    pub environment: Environment,
+    /// Wasm.
+    pub engine: Engine,
+    /// The host's budget of instances.
+    pub admission: Arc<Admission>,
+    /// The modules.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// The figures.
+    pub metrics: Metrics,
+}
+
+/// Asks the supervisor. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Handle {
+    views: Arc<Mutex<BTreeMap<FunctionName, Arc<FunctionView>>>>,
+}
+
+impl Handle {
+    fn set(&self, name: &FunctionName, view: Option<Arc<FunctionView>>) {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        match view {
+            Some(view) => views.insert(name.clone(), view),
+            None => views.remove(name),
+        };
+    }
+}
+
+impl Observe for Handle {
+    fn status(&self, name: &FunctionName) -> Option<FunctionStatus> {
+        let view = self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        view.map(|view| view.status())
+    }
+}
+
+struct Running {
+    wanted: watch::Sender<SharedRevision>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// See the module.
+pub struct Supervisor {
+    ground: Ground,
+    table: watch::Receiver<Arc<FunctionTable>>,
+    handle: Handle,
+    running: BTreeMap<FunctionName, Running>,
+    stopping: Vec<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    /// A supervisor that follows `table`.
+    pub fn new(ground: Ground, table: watch::Receiver<Arc<FunctionTable>>, handle: Handle) -> Self {
+        Self { ground, table, handle, running: BTreeMap::new(), stopping: Vec::new() }
+    }
+
+    /// Works until `stop`; then every function drains, commits and leaves its group.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let table = self.table.borrow_and_update().clone();
+            self.follow(&table);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = self.table.changed() => if changed.is_err() {
+                    // Nobody decides any more what should run: what runs goes on.
+                    stop.cancelled().await;
+                    break;
+                },
+            }
+        }
+        for running in std::mem::take(&mut self.running).into_values() {
+            running.stop.cancel();
+            self.stopping.push(running.task);
+        }
+        for task in self.stopping {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a function's task ended early");
+            }
+        }
+    }
+
+    fn follow(&mut self, table: &FunctionTable) {
+        self.stopping.retain(|task| !task.is_finished());
+        let gone: Vec<_> = self.running.keys().filter(|name| !table.functions.contains_key(name)).cloned().collect();
+        for name in gone {
+            if let Some(running) = self.running.remove(&name) {
+                running.stop.cancel();
+                self.stopping.push(running.task);
+                self.handle.set(&name, None);
+                self.ground.metrics.remove(&name);
+            }
+        }
+        for (name, revision) in &table.functions {
+            match self.running.get(name) {
+                Some(running) => {
+                    let is_new = |wanted: &mut SharedRevision| {
+                        let changed = wanted.number != revision.number;
+                        if changed {
+                            *wanted = revision.clone();
+                        }
+                        changed
+                    };
+                    running.wanted.send_if_modified(is_new);
+                }
+                None => {
+                    let running = self.start(name, revision.clone());
+                    self.running.insert(name.clone(), running);
+                }
+            }
+        }
+    }
+
+    fn start(&self, name: &FunctionName, revision: SharedRevision) -> Running {
+        let metrics = self.ground.metrics.function(name);
+        let view = Arc::new(FunctionView::new(revision.clone(), metrics.clone()));
+        self.handle.set(name, Some(view.clone()));
+        let (wanted, to_task) = watch::channel(revision);
+        let stop = CancellationToken::new();
+        let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task);
+        let task = tokio::spawn(task.run(stop.clone()));
+        Running { wanted, stop, task }
+    }
+}

@@ -1,0 +1,70 @@
+//! Artifacts on this host's disk, by digest. Whatever is read is checked: a disk may lie, and the folder is the user's.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::durable_file;
+use crate::model::ids::Digest;
+
+/// A folder of artifacts.
+#[derive(Debug, Clone)]
+pub(super) struct ArtifactCache {
+    folder: PathBuf,
+}
+
+impl ArtifactCache {
+    /// A cache in `folder`, which is made if need be.
+    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// The artifact, when it is here and whole.
+    pub(super) async fn get(&self, digest: Digest) -> Option<Bytes> {
+        let path = self.path(digest);
+        let read = move || {
+            let bytes = Bytes::from(std::fs::read(&path).ok()?);
+            if Digest::of(&bytes) == digest {
+                return Some(bytes);
+            }
+            tracing::warn!(%digest, "the copy of an artifact in the data folder is damaged and will be fetched again");
+            let _ = durable_file::remove(&path);
+            None
+        };
+        tokio::task::spawn_blocking(read).await.ok().flatten()
+    }
+
+    /// Keeps a copy. Without one the artifact is fetched again, so a full disk is only told.
+    pub(super) async fn put(&self, digest: Digest, module: Bytes) {
+        let path = self.path(digest);
+        let write = move || if path.exists() { Ok(()) } else { durable_file::write(&path, &module) };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+            tracing::warn!(%digest, %error, "cannot keep a copy of an artifact in the data folder");
+        }
+    }
+
+    /// Removes everything but the artifacts in `named`.
+    pub(super) async fn keep_only(&self, named: BTreeSet<Digest>) {
+        let folder = self.folder.clone();
+        let prune = move || -> io::Result<()> {
+            let kept: BTreeSet<_> = named.iter().map(|digest| std::ffi::OsString::from(digest.hex())).collect();
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if !kept.contains(&entry.file_name()) {
+                    durable_file::remove(&entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(prune).await {
+            tracing::warn!(%error, "cannot remove old artifacts from the data folder");
+        }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.folder.join(digest.hex())
+    }
+}

@@ -1,0 +1,91 @@
+//! Everything that the log says, folded: the newest record of each function.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::record::{FunctionRecord, RecordError};
+use crate::model::function::SharedRevision;
+use crate::model::function_table::FunctionTable;
+use crate::model::ids::{Digest, FunctionName};
+
+pub use super::record::{ArtifactPlace, StoredRevision};
+
+/// The state of the log up to an offset.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalogue {
+    functions: BTreeMap<FunctionName, FunctionRecord>,
+    /// Records that this host does not understand. It leaves them alone and runs nothing of them.
+    unreadable: BTreeMap<FunctionName, RecordError>,
+    /// The offset after the last record applied; 0 where the log has none.
+    pub(super) next_offset: i64,
+}
+
+impl Catalogue {
+    /// Takes in one record of the log, or a tombstone. Keys that are no function's name are not ours.
+    pub(super) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let Some(name) = std::str::from_utf8(key).ok().and_then(|name| FunctionName::new(name).ok()) else {
+            tracing::warn!(key = %String::from_utf8_lossy(key), "the registry holds a key that is no function's name");
+            return;
+        };
+        self.functions.remove(&name);
+        self.unreadable.remove(&name);
+        match value.map(FunctionRecord::decode) {
+            None => {}
+            Some(Ok(record)) => {
+                self.functions.insert(name, record);
+            }
+            Some(Err(error)) => {
+                tracing::error!(function = %name, %error, "this host cannot run the function");
+                self.unreadable.insert(name, error);
+            }
+        }
+    }
+
+    /// The record of `name`.
+    pub fn get(&self, name: &FunctionName) -> Option<&FunctionRecord> {
+        self.functions.get(name)
+    }
+
+    /// Why the record of `name` cannot be used, when it is there but cannot.
+    pub fn unreadable(&self, name: &FunctionName) -> Option<&RecordError> {
+        self.unreadable.get(name)
+    }
+
+    /// The live revisions by name.
+    pub fn live(&self) -> impl Iterator<Item = &SharedRevision> {
+        self.functions.values().map(|record| &record.live().revision)
+    }
+
+    /// Where the artifact `digest` lies, when a kept revision names it.
+    pub fn artifact(&self, digest: Digest) -> Option<ArtifactPlace> {
+        self.artifacts().find(|(known, _)| *known == digest).map(|(_, place)| place)
+    }
+
+    /// The artifacts that kept revisions name, some perhaps more than once.
+    pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
+        self.functions.values().flat_map(FunctionRecord::artifacts)
+    }
+
+    /// The artifacts that nobody names any more once the record of `name` is `next`.
+    pub(super) fn forgotten(
+        &self,
+        name: &FunctionName,
+        next: Option<&FunctionRecord>,
+    ) -> BTreeMap<Digest, ArtifactPlace> {
+        let mut forgotten: BTreeMap<_, _> =
+            self.functions.get(name).into_iter().flat_map(FunctionRecord::artifacts).collect();
+        let others = self.functions.iter().filter(|(other, _)| *other != name).map(|(_, record)| record);
+        for (digest, _) in others.chain(next).flat_map(FunctionRecord::artifacts) {
+            forgotten.remove(&digest);
+        }
+        // A record that cannot be read may name any artifact.
+        if self.unreadable.is_empty() { forgotten } else { BTreeMap::new() }
+    }
+
+    /// What should run.
+    pub(super) fn table(&self) -> FunctionTable {
+        let live =
+            |(name, record): (&FunctionName, &FunctionRecord)| (name.clone(), Arc::clone(&record.live().revision));
+        FunctionTable { functions: self.functions.iter().map(live).collect() }
+    }
+}

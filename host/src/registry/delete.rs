@@ -1,0 +1,54 @@
+//! How a function goes: first its record, so that every host stops it, then its group, once that is empty.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::deploy::{check_expectation, live_record, start_over_when_superseded};
+use super::error::ChangeError;
+use super::handle::Inner;
+use super::log::{Change, Expectation};
+use crate::model::ids::FunctionName;
+
+/// Hosts drain first, and a host that died keeps its members for a session timeout.
+const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
+/// As long as a caller is made to wait for it.
+const WAIT_FOR_GROUP: Duration = Duration::from_secs(10);
+
+pub(super) async fn delete(
+    inner: Arc<Inner>,
+    name: FunctionName,
+    expectation: Option<Expectation>,
+) -> Result<(), ChangeError> {
+    {
+        let _queue = inner.writing.lock().await;
+        start_over_when_superseded(|| remove_record(&inner, &name, expectation)).await?;
+        inner.read_back(|catalogue| catalogue.get(&name).is_none()).await;
+    }
+    tracing::info!(function = %name, "deleted");
+    let deletion = tokio::spawn(delete_group(inner, name));
+    // Whoever deploys the name again before the group is gone waits there.
+    let _ = tokio::time::timeout(WAIT_FOR_GROUP, deletion).await;
+    Ok(())
+}
+
+async fn remove_record(
+    inner: &Inner,
+    name: &FunctionName,
+    expectation: Option<Expectation>,
+) -> Result<(), ChangeError> {
+    let session = inner.log.begin().await?;
+    let live = live_record(session.catalogue(), name)?;
+    if live.is_none() {
+        return Err(ChangeError::NotFound(name.clone()));
+    }
+    check_expectation(name, live, expectation)?;
+    let forgotten = session.catalogue().forgotten(name, None);
+    session.commit(Change { name: name.clone(), record: None, forgotten }).await?;
+    Ok(())
+}
+
+async fn delete_group(inner: Arc<Inner>, name: FunctionName) {
+    if let Err(error) = inner.cluster.delete_group(&name, GROUP_EMPTIES_WITHIN).await {
+        tracing::warn!(function = %name, %error, "the consumer group of a deleted function stays");
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a change was not made, or an artifact not read. Each says what to do.
+
+use super::cluster::ClusterError;
+use super::inspect::ModuleRefused;
+use super::log::LogError;
+use super::record::RecordError;
+use crate::kafka::admin::AdminError;
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+
+/// Why a deploy or a delete was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The registry is not read yet, or Kafka is away.
+    #[error("the host cannot change functions now: {0}")]
+    NotReady(String),
+    /// The manifest asks for what this version does not have.
+    #[error("{0}")]
+    Unsupported(&'static str),
+    /// The module cannot run here.
+    #[error("the module cannot run here: {0}")]
+    Module(#[from] ModuleRefused),
+    /// Somebody else was faster, or the caller looked at something old.
+    #[error("{}; look at it again and repeat the change with its new revision in If-Match", describe(.name, .live))]
+    Precondition {
+        /// The function.
+        name: FunctionName,
+        /// What is live.
+        live: Option<RevisionNumber>,
+    },
+    /// There is no such function.
+    #[error("there is no function \"{0}\"; the list of functions says which there are")]
+    NotFound(FunctionName),
+    /// The function's record is not for this host.
+    #[error("function \"{name}\" cannot be changed by this host: {reason}")]
+    Record {
+        /// The function.
+        name: FunctionName,
+        /// Why.
+        reason: RecordError,
+    },
+    /// Topics, offsets or the group.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The registry could not be written.
+    #[error(transparent)]
+    Log(LogError),
+}
+
+fn describe(name: &FunctionName, live: &Option<RevisionNumber>) -> String {
+    match live {
+        Some(live) => format!("function \"{name}\" is at revision {live}, not at the one expected"),
+        None => format!("function \"{name}\" does not exist, although a revision of it was expected"),
+    }
+}
+
+impl From<LogError> for ChangeError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::NotReady(what) => Self::NotReady(what),
+            error => Self::Log(error),
+        }
+    }
+}
+
+impl ChangeError {
+    /// Whether the cause is away for now, so that the same request may succeed later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::NotReady(_) | Self::Log(LogError::Interrupted | LogError::Topic(_)) => true,
+            Self::Cluster(ClusterError::Admin(error)) => {
+                error.is_unreachable() || matches!(error, AdminError::NotVisible { .. })
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Why an artifact cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// No kept revision names it.
+    #[error("artifact {0} is not in the registry; deploy its module again")]
+    Unknown(Digest),
+    /// What came back is something else.
+    #[error("artifact {0} is damaged in the registry; deploy its module again")]
+    Damaged(Digest),
+    /// It could not be read.
+    #[error("cannot read artifact {digest}: {source}")]
+    Log {
+        /// The artifact.
+        digest: Digest,
+        /// Why.
+        source: LogError,
+    },
+}

@@ -1,0 +1,166 @@
+//! The way to the registry for everybody else.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, watch};
+
+use super::artifact_cache::ArtifactCache;
+use super::catalogue::Catalogue;
+use super::cluster::Cluster;
+use super::delete;
+use super::deploy::{self, Deployed};
+use super::error::{ArtifactError, ChangeError};
+use super::inspect::Inspect;
+use super::log::{Expectation, Log};
+use super::publication::{Readiness, View};
+use crate::model::function::{Manifest, Revision, SharedRevision};
+use crate::model::function_table::FunctionTable;
+use crate::model::ids::{Digest, FunctionName};
+
+/// How long a change waits until this host has read it back.
+const READ_BACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a registry stands on.
+pub struct Parts {
+    /// Where records and artifacts are kept.
+    pub log: Arc<dyn Log>,
+    /// What the log publishes.
+    pub view: View,
+    /// Topics and groups.
+    pub cluster: Arc<dyn Cluster>,
+    /// The sandbox.
+    pub inspect: Arc<dyn Inspect>,
+    /// A folder for copies of artifacts.
+    pub cache_folder: PathBuf,
+}
+
+/// The registry. Clones share everything.
+#[derive(Clone)]
+pub struct Handle(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) cluster: Arc<dyn Cluster>,
+    pub(super) inspect: Arc<dyn Inspect>,
+    pub(super) cache: ArtifactCache,
+    /// Changes of one host queue here instead of fencing one another.
+    pub(super) writing: Mutex<()>,
+    view: View,
+}
+
+impl Handle {
+    /// A handle. Must be called within a tokio runtime; fails when the folder cannot be made.
+    pub fn new(parts: Parts) -> std::io::Result<Self> {
+        let Parts { log, view, cluster, inspect, cache_folder } = parts;
+        let cache = ArtifactCache::open(cache_folder)?;
+        let handle = Self(Arc::new(Inner { log, cluster, inspect, cache, writing: Mutex::default(), view }));
+        handle.prune_when_ready();
+        Ok(handle)
+    }
+
+    /// Deploys `module` under `manifest`. Goes on when the caller does not wait for the end.
+    ///
+    /// The same manifest and module as the live revision make no new one. Topics that a later revision adds are read
+    /// from their beginning, because nobody may write offsets for a group that has members.
+    pub async fn deploy(
+        &self,
+        manifest: Manifest,
+        module: Bytes,
+        expectation: Option<Expectation>,
+    ) -> Result<Deployed, ChangeError> {
+        self.check_ready()?;
+        detached(deploy::deploy(Arc::clone(&self.0), manifest, module, expectation)).await
+    }
+
+    /// Deletes `name`. Its group is deleted too, once its members have left, which may be after the answer.
+    pub async fn delete(&self, name: &FunctionName, expectation: Option<Expectation>) -> Result<(), ChangeError> {
+        self.check_ready()?;
+        detached(delete::delete(Arc::clone(&self.0), name.clone(), expectation)).await
+    }
+
+    /// The live revision of `name`.
+    pub fn get(&self, name: &FunctionName) -> Option<SharedRevision> {
+        self.0.view.catalogue.borrow().get(name).map(|record| Arc::clone(&record.live().revision))
+    }
+
+    /// The live revisions, by name.
+    pub fn list(&self) -> Vec<SharedRevision> {
+        self.0.view.catalogue.borrow().live().cloned().collect()
+    }
+
+    /// The module of `revision`, from this host's disk or else from the log.
+    pub async fn artifact(&self, revision: &Revision) -> Result<Bytes, ArtifactError> {
+        let digest = revision.digest;
+        if let Some(module) = self.0.cache.get(digest).await {
+            return Ok(module);
+        }
+        let place = self.0.view.catalogue.borrow().artifact(digest).ok_or(ArtifactError::Unknown(digest))?;
+        let module = self.0.log.load(digest, place).await.map_err(|source| ArtifactError::Log { digest, source })?;
+        if Digest::of(&module) != digest {
+            return Err(ArtifactError::Damaged(digest));
+        }
+        self.0.cache.put(digest, module.clone()).await;
+        Ok(module)
+    }
+
+    /// What should run; a new table for each change.
+    pub fn table(&self) -> watch::Receiver<Arc<FunctionTable>> {
+        self.0.view.table.clone()
+    }
+
+    /// Whether the registry has been read, and if not, what is missing.
+    pub fn readiness(&self) -> Readiness {
+        self.0.view.readiness.borrow().clone()
+    }
+
+    /// Whether the registry has been read.
+    pub fn is_ready(&self) -> bool {
+        *self.0.view.readiness.borrow() == Readiness::Ready
+    }
+
+    fn check_ready(&self) -> Result<(), ChangeError> {
+        match self.readiness() {
+            Readiness::Ready => Ok(()),
+            Readiness::Waiting(what) => Err(ChangeError::NotReady(what)),
+        }
+    }
+
+    /// Frees the disk of artifacts that were forgotten while this host was away.
+    fn prune_when_ready(&self) {
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let mut readiness = inner.view.readiness.clone();
+            if readiness.wait_for(|readiness| *readiness == Readiness::Ready).await.is_ok() {
+                let _no_deploy_is_running = inner.writing.lock().await;
+                let named: BTreeSet<_> = inner.view.catalogue.borrow().artifacts().map(|(digest, _)| digest).collect();
+                inner.cache.keep_only(named).await;
+            }
+        });
+    }
+}
+
+impl Inner {
+    /// Waits until this host has read what it wrote, so that its next answers agree with it. When that takes too long
+    /// the change is made all the same.
+    pub(super) async fn read_back(&self, has_arrived: impl Fn(&Catalogue) -> bool) {
+        let mut catalogue = self.view.catalogue.clone();
+        let arrival = catalogue.wait_for(|catalogue| has_arrived(catalogue));
+        if tokio::time::timeout(READ_BACK_WITHIN, arrival).await.is_err() {
+            tracing::warn!("the registry was written, but this host has not read it back yet");
+        }
+    }
+}
+
+/// Runs a change to its end although the caller may go away: half of one helps nobody.
+async fn detached<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
+) -> Result<T, ChangeError> {
+    match tokio::spawn(change).await {
+        Ok(result) => result,
+        Err(_) => Err(ChangeError::NotReady("the host is stopping".to_owned())),
+    }
+}

@@ -1,0 +1,113 @@
+//! The log on Kafka: two compacted topics of one partition that every host of the cluster reads.
+//!
+//! `<prefix>functions` holds a record for each function, `<prefix>artifacts` the chunks of each artifact under the keys
+//! `<digest>/<index>`. A change is one transaction of the transactional id `<prefix>registry`: its chunks are
+//! acknowledged before the record that says where they start, and readers see all of it or nothing. Beginning a session
+//! fences whoever else had begun one; the fenced one notices at its commit and starts over.
+
+mod artifacts;
+mod follow;
+mod session;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::task::AbortHandle;
+
+use super::catalogue::ArtifactPlace;
+use super::log::{Log, LogError, Session};
+use super::publication::{Publication, Readiness};
+use crate::kafka::admin::{Admin, AdminError, NewTopic};
+use crate::kafka::settings::ClientSettings;
+use crate::model::ids::Digest;
+
+/// What the log needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The way to Kafka.
+    pub settings: ClientSettings,
+    /// What the names of the topics and the transactional id start with.
+    pub prefix: String,
+    /// The replicas of the topics; -1 is the cluster's default.
+    pub replication: i32,
+}
+
+/// A log on Kafka. It is read for as long as this lives.
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+    follower: AbortHandle,
+}
+
+struct Shared {
+    settings: ClientSettings,
+    admin: Admin,
+    publication: Publication,
+    functions: String,
+    artifacts: String,
+    transactional_id: String,
+    replication: i32,
+}
+
+impl KafkaLog {
+    /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
+    pub fn start(options: Options, admin: Admin, publication: Publication) -> Self {
+        let Options { settings, prefix, replication } = options;
+        let shared = Arc::new(Shared {
+            settings,
+            admin,
+            publication,
+            functions: format!("{prefix}functions"),
+            artifacts: format!("{prefix}artifacts"),
+            transactional_id: format!("{prefix}registry"),
+            replication,
+        });
+        let follower = tokio::spawn(follow::follow(Arc::clone(&shared))).abort_handle();
+        Self { shared, follower }
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl Shared {
+    /// Makes both topics unless they are there.
+    async fn make_topics(&self) -> Result<(), AdminError> {
+        for name in [&self.functions, &self.artifacts] {
+            // Old states of a key may go, the newest never does: there is no limit of time or size.
+            let config = BTreeMap::from([("cleanup.policy".to_owned(), "compact".to_owned())]);
+            let topic = NewTopic { name: name.clone(), partitions: 1, replication: self.replication, config };
+            if self.admin.create_topic(topic).await? {
+                tracing::info!(topic = %name, "created a topic of the registry");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Log for KafkaLog {
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>> {
+        Box::pin(async {
+            if let Readiness::Waiting(what) = self.shared.publication.readiness() {
+                return Err(LogError::NotReady(what));
+            }
+            let session = session::KafkaSession::begin(Arc::clone(&self.shared)).await?;
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+
+    fn load(&self, digest: Digest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(blocking(move || artifacts::load(&shared, digest, place)))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(LogError::Interrupted))
+}

@@ -1,0 +1,93 @@
+//! What the registry asks of the place that keeps its records.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::catalogue::{ArtifactPlace, Catalogue};
+use crate::kafka::topic_log::TopicLogError;
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+
+/// Keeps function records and artifacts, and publishes what it keeps.
+pub trait Log: Send + Sync {
+    /// Shuts every other writer out and reads to the end.
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>>;
+
+    /// Reads an artifact. The caller checks its digest.
+    fn load(&self, digest: Digest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>>;
+}
+
+/// The only writer of a log, until another one begins. Dropped without a commit it leaves nothing behind.
+pub trait Session: Send {
+    /// The newest state, in which nobody else can change anything.
+    fn catalogue(&self) -> &Catalogue;
+
+    /// Stores an artifact that no kept revision names.
+    fn store(&mut self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>>;
+
+    /// Makes the change, and what was stored, visible at once.
+    fn commit(self: Box<Self>, change: Change) -> BoxFuture<'static, Result<(), LogError>>;
+}
+
+/// A change of one function.
+#[derive(Debug)]
+pub struct Change {
+    /// The function.
+    pub name: FunctionName,
+    /// Its record's JSON; nothing deletes it.
+    pub record: Option<Vec<u8>>,
+    /// Artifacts that nobody names after this change.
+    pub forgotten: BTreeMap<Digest, ArtifactPlace>,
+}
+
+/// What the caller of a change believes to be live (`If-Match`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// Any revision, but one.
+    Exists,
+    /// This revision.
+    Revision(RevisionNumber),
+}
+
+impl Expectation {
+    /// Whether `live` is what was expected.
+    pub fn is_met_by(self, live: Option<RevisionNumber>) -> bool {
+        match self {
+            Self::Exists => live.is_some(),
+            Self::Revision(expected) => live == Some(expected),
+        }
+    }
+}
+
+/// Why a log could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// It has not been read yet.
+    #[error("{0}")]
+    NotReady(String),
+    /// The Kafka log failed.
+    #[error(transparent)]
+    Topic(#[from] TopicLogError),
+    /// The folder log failed.
+    #[error("cannot use the registry in the data folder: {0}")]
+    Folder(#[from] std::io::Error),
+    /// A chunk of an artifact is not where its record says.
+    #[error("artifact {digest} is not complete in topic \"{topic}\"; deploy its module again")]
+    MissingChunks {
+        /// The artifact.
+        digest: Digest,
+        /// The artifact topic.
+        topic: String,
+    },
+    /// The host is stopping.
+    #[error("the host stopped before the change was made")]
+    Interrupted,
+}
+
+impl LogError {
+    /// Whether another writer came between, so that the same change may be tried again from its beginning.
+    pub fn is_superseded(&self) -> bool {
+        matches!(self, Self::Topic(TopicLogError::Superseded { .. }))
+    }
+}

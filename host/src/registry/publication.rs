@@ -1,0 +1,72 @@
+//! How the log's reader tells everybody else what it has read, and what it still waits for.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::catalogue::Catalogue;
+use crate::model::function_table::FunctionTable;
+
+/// Whether the registry has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not yet; this is what is missing.
+    Waiting(String),
+    /// Read to its end at least once.
+    Ready,
+}
+
+/// The writing end: the log's reader has it.
+#[derive(Debug)]
+pub struct Publication {
+    catalogue: watch::Sender<Arc<Catalogue>>,
+    table: watch::Sender<Arc<FunctionTable>>,
+    readiness: watch::Sender<Readiness>,
+}
+
+/// The reading end.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// What the log says.
+    pub(super) catalogue: watch::Receiver<Arc<Catalogue>>,
+    /// What should run.
+    pub(super) table: watch::Receiver<Arc<FunctionTable>>,
+    /// Whether anything has been read.
+    pub(super) readiness: watch::Receiver<Readiness>,
+}
+
+/// Both ends, with an empty catalogue that nobody has read.
+pub fn publication() -> (Publication, View) {
+    let (catalogue_sender, catalogue) = watch::channel(Arc::default());
+    let (table_sender, table) = watch::channel(Arc::default());
+    let (readiness_sender, readiness) = watch::channel(Readiness::Waiting("the registry is not read yet".to_owned()));
+    let publication = Publication { catalogue: catalogue_sender, table: table_sender, readiness: readiness_sender };
+    (publication, View { catalogue, table, readiness })
+}
+
+impl Publication {
+    /// Publishes a catalogue that has been read to the log's end.
+    pub(super) fn publish(&self, catalogue: Catalogue) {
+        self.table.send_replace(Arc::new(catalogue.table()));
+        self.catalogue.send_replace(Arc::new(catalogue));
+        self.readiness.send_if_modified(|readiness| {
+            let was_waiting = *readiness != Readiness::Ready;
+            *readiness = Readiness::Ready;
+            was_waiting
+        });
+    }
+
+    /// Says what is missing. What was published before stays.
+    pub(super) fn wait_for(&self, what: String) {
+        tracing::warn!("the registry waits: {what}");
+        self.readiness.send_replace(Readiness::Waiting(what));
+    }
+
+    pub(super) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.borrow())
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        self.readiness.borrow().clone()
+    }
+}

@@ -1,0 +1,195 @@
+//! A function's record: its newest revisions and where their artifacts lie, as versioned JSON.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::function::Revision;
+use crate::model::ids::{Digest, RevisionNumber};
+
+/// How many revisions a record keeps at most.
+pub const KEPT_REVISIONS: usize = 10;
+/// Kafka takes no record above 1 MB by default; older revisions give way to a large manifest.
+const MAX_RECORD_BYTES: usize = 512 * 1024;
+/// The version of the JSON below. A host refuses to touch records of a version that it does not know.
+const VERSION: u32 = 1;
+
+/// What the registry keeps of one function. There is at least one revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionRecord {
+    /// Oldest first; the last one is live.
+    revisions: Vec<StoredRevision>,
+}
+
+/// A revision and where its artifact lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRevision {
+    /// The revision.
+    pub revision: Arc<Revision>,
+    /// Where to find the module.
+    pub artifact: ArtifactPlace,
+}
+
+/// Where an artifact lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactPlace {
+    /// In the artifact topic.
+    Chunks {
+        /// The offset of the first chunk. The others follow it.
+        start: i64,
+        /// How many there are.
+        count: u32,
+    },
+    /// In a file named by its digest.
+    File,
+}
+
+/// Why a record cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Made by a later Millstream.
+    #[error("its record has version {0}, this host knows {VERSION}: use a host of the version that deployed it")]
+    Version(u32),
+    /// Not what we write.
+    #[error("its record cannot be read: {0}")]
+    Invalid(String),
+    /// The manifest alone is too large.
+    #[error("its record would have {0} bytes, at most {MAX_RECORD_BYTES} are kept: make the manifest smaller")]
+    TooLarge(usize),
+}
+
+impl FunctionRecord {
+    /// The live revision.
+    pub fn live(&self) -> &StoredRevision {
+        // Neither `with` nor `decode` makes a record without one.
+        &self.revisions[self.revisions.len() - 1]
+    }
+
+    /// The record after `next` went live, as short as it must be to be kept, and its JSON.
+    pub fn with(previous: Option<&Self>, next: StoredRevision) -> Result<(Self, Vec<u8>), RecordError> {
+        let mut revisions = previous.map(|record| record.revisions.clone()).unwrap_or_default();
+        revisions.push(next);
+        let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
+        revisions.drain(..surplus);
+        loop {
+            let record = Self { revisions };
+            let json = record.encode();
+            if json.len() <= MAX_RECORD_BYTES {
+                return Ok((record, json));
+            }
+            if record.revisions.len() == 1 {
+                return Err(RecordError::TooLarge(json.len()));
+            }
+            revisions = record.revisions;
+            revisions.remove(0);
+        }
+    }
+
+    /// The number of the revision that comes after `previous`.
+    pub fn next_number(previous: Option<&Self>) -> RevisionNumber {
+        RevisionNumber(previous.map_or(0, |record| record.live().revision.number.0) + 1)
+    }
+
+    /// The kept artifacts, some perhaps twice.
+    pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
+        self.revisions.iter().map(|stored| (stored.revision.digest, stored.artifact))
+    }
+
+    /// Reads a record's JSON.
+    pub fn decode(json: &[u8]) -> Result<Self, RecordError> {
+        let invalid = |error: serde_json::Error| RecordError::Invalid(error.to_string());
+        let Versioned { version } = serde_json::from_slice(json).map_err(invalid)?;
+        if version != VERSION {
+            return Err(RecordError::Version(version));
+        }
+        let stored: OnWire<Revision> = serde_json::from_slice(json).map_err(invalid)?;
+        if stored.revisions.is_empty() {
+            return Err(RecordError::Invalid("it holds no revision".to_owned()));
+        }
+        let revisions = stored.revisions.into_iter();
+        Ok(Self {
+            revisions: revisions
+                .map(|entry| StoredRevision { revision: Arc::new(entry.revision), artifact: entry.artifact })
+                .collect(),
+        })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let entry = |stored: &StoredRevision| {
+            serde_json::json!({
+                "revision": stored.revision.as_ref(),
+                "artifact": stored.artifact,
+            })
+        };
+        let revisions: Vec<_> = self.revisions.iter().map(entry).collect();
+        serde_json::json!({ "version": VERSION, "revisions": revisions }).to_string().into_bytes()
+    }
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct OnWire<R> {
+    revisions: Vec<EntryOnWire<R>>,
+}
+
+#[derive(Deserialize)]
+struct EntryOnWire<R> {
+    revision: R,
+    artifact: ArtifactPlace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::tests::revision;
+
+    fn stored(number: u64) -> StoredRevision {
+        let revision = revision("thing", number, b"module");
+        StoredRevision { revision: Arc::new(revision), artifact: ArtifactPlace::Chunks { start: 7, count: 2 } }
+    }
+
+    #[test]
+    fn a_record_survives_its_json() {
+        let (first, _) = FunctionRecord::with(None, stored(1)).unwrap();
+        let (second, json) = FunctionRecord::with(Some(&first), stored(2)).unwrap();
+        assert_eq!(FunctionRecord::decode(&json), Ok(second.clone()));
+        assert_eq!(FunctionRecord::next_number(Some(&second)), RevisionNumber(3));
+    }
+
+    #[test]
+    fn only_the_newest_revisions_are_kept() {
+        let mut record = None;
+        for number in 1..=13 {
+            record = Some(FunctionRecord::with(record.as_ref(), stored(number)).unwrap().0);
+        }
+        let record = record.unwrap();
+        assert_eq!(record.revisions.len(), KEPT_REVISIONS);
+        assert_eq!(record.revisions[0].revision.number, RevisionNumber(4));
+        assert_eq!(record.live().revision.number, RevisionNumber(13));
+    }
+
+    #[test]
+    fn large_manifests_push_older_revisions_out() {
+        let large = |number| {
+            let mut revision = revision("thing", number, b"module");
+            revision.manifest.env.insert("LARGE".to_owned(), "x".repeat(300 * 1024));
+            StoredRevision { revision: Arc::new(revision), artifact: ArtifactPlace::File }
+        };
+        let (first, _) = FunctionRecord::with(None, large(1)).unwrap();
+        let (second, json) = FunctionRecord::with(Some(&first), large(2)).unwrap();
+        assert_eq!(second.revisions.len(), 1);
+        assert!(json.len() <= MAX_RECORD_BYTES);
+    }
+
+    #[test]
+    fn other_versions_and_garbage_are_refused() {
+        assert_eq!(FunctionRecord::decode(br#"{"version":9}"#), Err(RecordError::Version(9)));
+        assert!(matches!(FunctionRecord::decode(b"{"), Err(RecordError::Invalid(_))));
+        assert!(matches!(FunctionRecord::decode(br#"{"version":1,"revisions":[]}"#), Err(RecordError::Invalid(_))));
+    }
+}
