@@ -1,6 +1,7 @@
 //! Processes that end with the test, whatever happens to it.
 
 use std::process::{Child, Command, ExitStatus};
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 /// A process of a test's own. Killed when dropped, and by the kernel when the test process dies.
@@ -15,7 +16,7 @@ impl Process {
         command.args(["--pdeathsig", "KILL", "--", program]);
         command.stdin(std::process::Stdio::null());
         set(&mut command);
-        match command.spawn() {
+        match spawn(command) {
             Ok(child) => Self(child),
             Err(error) => panic!("{program} could not be started through setpriv: {error}; `./run setup` installs it"),
         }
@@ -56,6 +57,26 @@ impl Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Starts `command` from a thread that lives as long as this process: the kernel ends a child with the *thread* that
+/// started it, and a test's thread ends before the others are done with a shared broker.
+fn spawn(command: Command) -> std::io::Result<Child> {
+    type Request = (Command, mpsc::Sender<std::io::Result<Child>>);
+    static STARTER: OnceLock<mpsc::Sender<Request>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (requests, received) = mpsc::channel::<Request>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in received {
+                // The one who asked waits for it.
+                let _ = answer.send(command.spawn());
+            }
+        });
+        requests
+    });
+    let (answer, started) = mpsc::channel();
+    starter.send((command, answer)).expect("the starter lives as long as the process");
+    started.recv().expect("the starter answers")
 }
 
 impl Drop for Process {

@@ -62,7 +62,6 @@ impl ConsumerContext for MemberContext {
         if self.closing.load(Ordering::Acquire) {
             if !is_assignment && let Err(error) = consumer.incremental_unassign(partitions) {
                 tracing::debug!(%error, "could not give partitions back while closing");
-                let _ = consumer.unassign();
             }
             return;
         }

@@ -232,14 +232,9 @@ impl Shard {
 
     async fn stop(mut self) {
         let leases = std::mem::take(&mut self.leases);
-        let partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         self.drain(leases).await;
-        if !partitions.is_empty()
-            && let Err(error) = self.parts.consumer.unassign(&partitions)
-        {
-            tracing::debug!(%error, "partitions were not given back in order");
-        }
         self.parts.view.show(&[]);
+        // Leaving revokes what is still assigned; the context gives it back by itself from now on.
         self.parts.consumer.close();
         self.tell_intake(IntakeCommand::Stop);
         self.parts.tasks.shutdown().await;
