@@ -39,7 +39,7 @@ impl<'a> Batch<'a> {
         cursor.take(cursor.at().next_multiple_of(8) - cursor.at(), "padding")?;
         let records = cursor;
         for _ in 0..count {
-            Record::read(&mut cursor, cluster)?;
+            Record::read(&mut cursor, cluster, true)?;
         }
         if !cursor.is_at_end() {
             return Err(LayoutError::Impossible { what: "the number of records", at: 16 });
@@ -71,7 +71,7 @@ impl<'a> Batch<'a> {
     pub fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
         let (mut cursor, cluster) = (self.records, self.cluster);
         // Checked by `parse`: a failure can only be the end.
-        std::iter::from_fn(move || Record::read(&mut cursor, cluster).ok())
+        std::iter::from_fn(move || Record::read(&mut cursor, cluster, false).ok())
     }
 }
 

@@ -26,10 +26,9 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], LayoutError> {
-        let cut_short = LayoutError::CutShort { what, at: self.at };
-        let end = self.at.checked_add(length).ok_or(cut_short.clone())?;
-        let bytes = self.buffer.get(self.at..end).ok_or(cut_short)?;
-        self.at = end;
+        let rest = self.buffer.get(self.at..).unwrap_or_default();
+        let Some(bytes) = rest.get(..length) else { return Err(LayoutError::CutShort { what, at: self.at }) };
+        self.at += length;
         Ok(bytes)
     }
 

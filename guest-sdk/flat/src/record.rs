@@ -20,36 +20,30 @@ pub struct Record<'a> {
     attempt: u32,
     key: Option<&'a [u8]>,
     data: Option<&'a [u8]>,
-    attributes: Option<Known<'a>>,
+    /// The encoded attributes of a CloudEvent. Checked as a whole, and read where one of them is asked for: most
+    /// functions ask for few.
+    attributes: Option<&'a [u8]>,
     headers: &'a [u8],
 }
 
-/// The attributes of a CloudEvent; extensions are still encoded.
-#[derive(Debug, Clone, Copy)]
-struct Known<'a> {
-    id: &'a str,
-    source: &'a str,
-    type_: &'a str,
-    subject: Option<&'a str>,
-    time: Option<&'a str>,
-    datacontenttype: Option<&'a str>,
-    dataschema: Option<&'a str>,
-    extensions: &'a [u8],
-}
+/// How many texts the attributes start with: id, source and type.
+const REQUIRED: usize = 3;
+/// How many optional texts follow them: subject, time, datacontenttype and dataschema.
+const OPTIONAL: usize = 4;
 
 impl<'a> Record<'a> {
     /// Reads one record. `cluster` is the cluster's name in the `source` of records that are no CloudEvents.
     pub fn parse(blob: &'a [u8], cluster: &'a str) -> Result<Self, LayoutError> {
         let mut cursor = Cursor::new(blob);
-        let record = Self::read(&mut cursor, cluster)?;
+        let record = Self::read(&mut cursor, cluster, true)?;
         if !cursor.is_at_end() {
             return Err(LayoutError::Impossible { what: "the size of a record", at: 0 });
         }
         Ok(record)
     }
 
-    /// Reads the record at `cursor` and moves behind it.
-    pub(crate) fn read(outer: &mut Cursor<'a>, cluster: &'a str) -> Result<Self, LayoutError> {
+    /// Reads the record at `outer` and moves behind it. Without `check`, attributes and headers were checked before.
+    pub(crate) fn read(outer: &mut Cursor<'a>, cluster: &'a str, check: bool) -> Result<Self, LayoutError> {
         let at = outer.at();
         let size = outer.u32("the size of a record")?;
         let rest =
@@ -74,7 +68,11 @@ impl<'a> Record<'a> {
         let data = cursor.take(data_length as usize, "data")?;
         let attributes = cursor.take(attributes_length as usize, "attributes")?;
         let headers = cursor.take(headers_length as usize, "headers")?;
-        check_headers(headers)?;
+        let attributes = (flags & IS_CLOUDEVENT != 0).then_some(attributes);
+        if check {
+            attributes.map_or(Ok(()), check_attributes)?;
+            check_headers(headers)?;
+        }
         Ok(Self {
             cluster,
             topic,
@@ -84,7 +82,7 @@ impl<'a> Record<'a> {
             attempt,
             key: (flags & HAS_KEY != 0).then_some(key),
             data: (flags & HAS_DATA != 0).then_some(data),
-            attributes: if flags & IS_CLOUDEVENT != 0 { Some(Known::read(attributes)?) } else { None },
+            attributes,
             headers,
         })
     }
@@ -131,52 +129,52 @@ impl<'a> Record<'a> {
 
     /// `id`: the event's, or `topic/partition/offset`.
     pub fn id(&self) -> Cow<'a, str> {
-        match &self.attributes {
-            Some(known) => Cow::Borrowed(known.id),
+        match self.required(0) {
+            Some(id) => Cow::Borrowed(id),
             None => Cow::Owned(format!("{}/{}/{}", self.topic, self.partition, self.offset)),
         }
     }
 
     /// `source`: the event's, or `kafka://cluster/topic`.
     pub fn source(&self) -> Cow<'a, str> {
-        match &self.attributes {
-            Some(known) => Cow::Borrowed(known.source),
+        match self.required(1) {
+            Some(source) => Cow::Borrowed(source),
             None => Cow::Owned(format!("kafka://{}/{}", self.cluster, self.topic)),
         }
     }
 
     /// `type`: the event's, or `dev.millstream.record`.
     pub fn type_(&self) -> &'a str {
-        self.attributes.as_ref().map_or(WRAPPED_TYPE, |known| known.type_)
+        self.required(2).unwrap_or(WRAPPED_TYPE)
     }
 
     /// `subject`: the event's, or for a record that is no CloudEvent the key, where it is UTF-8.
     pub fn subject(&self) -> Option<&'a str> {
-        match &self.attributes {
-            Some(known) => known.subject,
+        match self.attributes {
+            Some(_) => self.optional(0),
             None => self.key.and_then(|key| std::str::from_utf8(key).ok()),
         }
     }
 
     /// `time`, RFC 3339.
     pub fn time(&self) -> Option<&'a str> {
-        self.attributes.as_ref()?.time
+        self.optional(1)
     }
 
     /// `datacontenttype`.
     pub fn datacontenttype(&self) -> Option<&'a str> {
-        self.attributes.as_ref()?.datacontenttype
+        self.optional(2)
     }
 
     /// `dataschema`.
     pub fn dataschema(&self) -> Option<&'a str> {
-        self.attributes.as_ref()?.dataschema
+        self.optional(3)
     }
 
     /// Extension attributes in order.
     pub fn extensions(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let encoded = self.attributes.as_ref().map_or(&[][..], |known| known.extensions);
-        let mut cursor = Cursor::new(encoded);
+        let mut cursor = self.optional_at(OPTIONAL).unwrap_or(Cursor::new(&[]));
+        let _count = cursor.u32("extensions");
         // Checked by `parse`: a failure can only be the end.
         std::iter::from_fn(move || Some((cursor.text("extension").ok()?, cursor.text("extension").ok()?)))
     }
@@ -207,25 +205,47 @@ impl<'a> Record<'a> {
         let _count = cursor.u32("headers");
         std::iter::from_fn(move || Some((cursor.text("header").ok()?, cursor.optional_bytes("header").ok()?)))
     }
+
+    /// The required text at `index`. Checked by `parse`: it is missing only where the record is no CloudEvent.
+    fn required(&self, index: usize) -> Option<&'a str> {
+        let mut cursor = Cursor::new(self.attributes?);
+        for _ in 0..index {
+            cursor.bytes("attribute").ok()?;
+        }
+        cursor.text("attribute").ok()
+    }
+
+    /// The optional text at `index`.
+    fn optional(&self, index: usize) -> Option<&'a str> {
+        optional_text(&mut self.optional_at(index)?, "attribute").ok()?
+    }
+
+    /// The place of the optional text at `index`, or of what follows the last.
+    fn optional_at(&self, index: usize) -> Option<Cursor<'a>> {
+        let mut cursor = Cursor::new(self.attributes?);
+        for _ in 0..REQUIRED {
+            cursor.bytes("attribute").ok()?;
+        }
+        for _ in 0..index {
+            cursor.optional_bytes("attribute").ok()?;
+        }
+        Some(cursor)
+    }
 }
 
-impl<'a> Known<'a> {
-    fn read(section: &'a [u8]) -> Result<Self, LayoutError> {
-        let mut cursor = Cursor::new(section);
-        let (id, source, type_) = (cursor.text("id")?, cursor.text("source")?, cursor.text("type")?);
-        let subject = optional_text(&mut cursor, "subject")?;
-        let time = optional_text(&mut cursor, "time")?;
-        let datacontenttype = optional_text(&mut cursor, "datacontenttype")?;
-        let dataschema = optional_text(&mut cursor, "dataschema")?;
-        let count = cursor.u32("extensions")?;
-        let extensions = &section[cursor.at()..];
-        for _ in 0..count {
-            cursor.text("an extension's name")?;
-            cursor.text("an extension's value")?;
-        }
-        end_of(&cursor, "extensions")?;
-        Ok(Self { id, source, type_, subject, time, datacontenttype, dataschema, extensions })
+fn check_attributes(section: &[u8]) -> Result<(), LayoutError> {
+    let mut cursor = Cursor::new(section);
+    for what in ["id", "source", "type"] {
+        cursor.text(what)?;
     }
+    for what in ["subject", "time", "datacontenttype", "dataschema"] {
+        optional_text(&mut cursor, what)?;
+    }
+    for _ in 0..cursor.u32("extensions")? {
+        cursor.text("an extension's name")?;
+        cursor.text("an extension's value")?;
+    }
+    end_of(&cursor, "extensions")
 }
 
 pub(crate) fn optional_text<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<Option<&'a str>, LayoutError> {

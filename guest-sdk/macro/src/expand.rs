@@ -68,7 +68,11 @@ fn expand(handler: &ItemFn) -> TokenStream {
     let input_span = handler.sig.inputs.first().map_or_else(Span::call_site, argument_span);
     let event = quote_spanned!(input_span=> event);
     let call = quote_spanned!(input_span=> #name(#event));
-    let write = quote_spanned!(handler.sig.output.span()=> verdict.write(result));
+    let output_span = match &handler.sig.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => Span::call_site(),
+    };
+    let write = quote_spanned!(output_span=> verdict.write(result));
     quote! {
         #handler
 
