@@ -1,20 +1,40 @@
 //! L6: the composition root: the only place where parts meet.
 
-use crate::config::host::HostConfig;
+mod demo;
+mod host;
+mod identity;
 
-/// How the demo is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DemoOptions {
-    /// Whether it stays up with its page when the auction is over.
-    pub stay: bool,
-}
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+pub use demo::{DemoOptions, demo};
+
+use self::host::{Host, Surroundings};
+use self::identity::Identity;
+use crate::api;
+use crate::config::host::{HostConfig, LogFormat};
+use crate::shutdown;
+use crate::telemetry::logs::{self, LineFormat};
 
 /// Runs a host until it is told to stop.
-pub async fn serve(_config: HostConfig) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no data path")
-}
-
-/// Plays the auction on the embedded broker.
-pub async fn demo(_options: DemoOptions) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no data path")
+pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
+    let format = match config.log.format {
+        LogFormat::Text => LineFormat::Text,
+        LogFormat::Json => LineFormat::Json,
+    };
+    logs::start(&config.log.level, format)?;
+    let identity = Identity::take(&config.data_dir)?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("can't listen on {}", config.listen))?;
+    let stop = shutdown::on_signal()?;
+    let surroundings = Surroundings::of_cluster(&config, identity.id.clone())?;
+    let host = Host::start(&config, surroundings)?;
+    tracing::info!(listen = %listener.local_addr()?, kafka = config.kafka.bootstrap_servers, host = &*identity.id,
+        version = env!("CARGO_PKG_VERSION"), "millstream is listening");
+    let served = api::serve(listener, host.api(), stop.clone().cancelled_owned()).await;
+    // Also when the API failed: what runs is finished and committed.
+    stop.cancel();
+    host.stop().await;
+    tracing::info!("stopped");
+    served.context("the API ended")
 }

@@ -14,6 +14,7 @@ mod invoke;
 mod list;
 mod progress;
 mod project;
+mod runtime;
 mod serve;
 mod status;
 mod table;

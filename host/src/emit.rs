@@ -8,3 +8,6 @@ pub mod dead_letter;
 pub mod encoder;
 pub mod structured;
 pub mod traceparent;
+
+#[cfg(test)]
+mod tests;

@@ -6,4 +6,5 @@
 pub mod admission;
 pub mod call;
 pub mod emulate;
+pub mod local;
 pub mod pool;

@@ -1,7 +1,12 @@
-//! The program. What it does is in [`millstream::cli`].
+//! The program: the command line, or, when a host started it so, the compiler of one module.
 
 use std::process::ExitCode;
 
+use millstream::{cli, wasm};
+
 fn main() -> ExitCode {
-    millstream::cli::run()
+    if std::env::args_os().nth(1).is_some_and(|word| word == wasm::compile::WORD) {
+        return wasm::compile::child_main();
+    }
+    cli::run()
 }

@@ -20,6 +20,8 @@ mod limiter;
 mod link;
 mod load;
 pub mod log;
+#[cfg(test)]
+mod measure;
 mod program;
 mod sandbox;
 pub mod shape;

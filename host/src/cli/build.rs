@@ -17,8 +17,8 @@ Examples:
 
 /// Build a function's module with the command in its manifest
 ///
-/// Runs the manifest's `build` line with `sh -c` in the folder and checks that it leaves a Wasm module at the manifest's
-/// `module` path, which is printed. Needs no host.
+/// Runs the manifest's `build` line with `sh -c` in the folder and checks that it leaves a Wasm module at the
+/// manifest's `module` path, which is printed. Needs no host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {

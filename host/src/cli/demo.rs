@@ -1,7 +1,7 @@
 //! `millstream demo`: plays the auction on the embedded broker.
 
 use super::failure::Failure;
-use super::serve;
+use super::runtime;
 use crate::app::{self, DemoOptions};
 
 const EXAMPLES: &str = "\
@@ -23,5 +23,5 @@ pub(super) struct Arguments {
 
 /// Plays the demo.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    serve::block_on(app::demo(DemoOptions { stay: arguments.stay }))
+    runtime::block_on(app::demo(DemoOptions { stay: arguments.stay }))?.map_err(|error| Failure::of_running(&error))
 }

@@ -24,7 +24,10 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 pub(super) struct HostArguments {
     /// The host's address
-    #[arg(long, env = "MILLSTREAM_HOST", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = parse_host)]
+    #[arg(
+        long, env = "MILLSTREAM_HOST", default_value = "http://127.0.0.1:8080", value_name = "URL",
+        value_parser = parse_host
+    )]
     pub(super) host: Url,
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::failure::Failure;
+use super::runtime;
 use crate::app;
 use crate::config::host::{HostConfig, HostConfigError};
 use crate::error_code::ErrorCode;
@@ -42,14 +43,6 @@ impl ConfigurationFile {
 
 /// Runs a host until it is told to stop.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    block_on(app::serve(arguments.configuration.load()?))
-}
-
-/// Runs `work` on a runtime of its own.
-pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(ErrorCode::Internal, format!("cannot start threads: {error}")))?;
-    runtime.block_on(work).map_err(|error| Failure::of_running(&error))
+    let config = arguments.configuration.load()?;
+    runtime::block_on(app::serve(config))?.map_err(|error| Failure::of_running(&error))
 }

@@ -35,8 +35,8 @@ Refused are, besides unknown keys and values out of range: an output or dead let
 `max.poll.interval.ms` (5 minutes).";
 
 const EMULATION: &str = "\
-The start delays that `instances.emulate` knows by name: `cold` is added to the first call of an instance, `hot` to every
-later one. A delay is one duration, or is drawn evenly from a range.";
+The start delays that `instances.emulate` knows by name: `cold` is added to the first call of an instance, `hot` to
+every later one. A delay is one duration, or is drawn evenly from a range.";
 
 /// A table of `default.toml` as its comments describe it.
 #[derive(Debug, PartialEq)]

@@ -67,6 +67,6 @@ mod tests {
         for _ in 0..100 {
             pace.note(10, Duration::from_micros(200));
         }
-        assert_eq!(pace.portion(256), Portion { of_one_lane: 249, in_all: 49 });
+        assert_eq!(pace.portion(256), Portion { of_one_lane: 250, in_all: 50 });
     }
 }

@@ -197,4 +197,6 @@ impl std::fmt::Debug for Pool {
 }
 
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod tests;

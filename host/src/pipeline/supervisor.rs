@@ -1,10 +1,9 @@
 //! Keeps on running what the function table says: one task for each function, so that none waits for another's compile.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,19 +15,13 @@ use crate::model::function::SharedRevision;
 use crate::model::function_table::FunctionTable;
 use crate::model::ids::FunctionName;
 use crate::model::status::{FunctionStatus, Observe};
-use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::exposition::Metrics;
 use crate::wasm::Engine;
 
 /// Where the modules of revisions come from.
 pub trait Artifacts: Send + Sync {
     /// The module of `revision`. The error says what a person should do.
-    fn module(&self, revision: SharedRevision) -> Pin<Box<dyn Future<Output = Result<Arc<[u8]>, String>> + Send + '_>>;
-}
-
-/// Where a function's figures are kept.
-pub trait MetricsOf: Send + Sync {
-    /// Those of `name`, the same for every call.
-    fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics>;
+    fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>>;
 }
 
 /// What every function of a host runs on.
@@ -43,7 +36,7 @@ pub struct Ground {
     /// The modules.
     pub artifacts: Arc<dyn Artifacts>,
     /// The figures.
-    pub metrics: Arc<dyn MetricsOf>,
+    pub metrics: Metrics,
 }
 
 /// Asks the supervisor. Cheap to clone.
@@ -123,6 +116,7 @@ impl Supervisor {
                 running.stop.cancel();
                 self.stopping.push(running.task);
                 self.handle.set(&name, None);
+                self.ground.metrics.remove(&name);
             }
         }
         for (name, revision) in &table.functions {

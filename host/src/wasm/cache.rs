@@ -79,6 +79,18 @@ impl Cache {
         kept().map_err(|error| self.failed("write to", error))
     }
 
+    /// Removes the compiled code of the module with this digest, if it is there.
+    pub(super) fn remove(&self, digest: &Digest) -> Result<(), CacheError> {
+        let (code, sum) = self.paths(digest);
+        for path in [sum, code] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed("clean", error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn paths(&self, digest: &Digest) -> (PathBuf, PathBuf) {
         let stem = format!("{}-{}", digest.hex(), self.settings);
         (self.folder.join(format!("{stem}.cwasm")), self.folder.join(format!("{stem}.sha256")))
@@ -134,6 +146,10 @@ mod tests {
         assert!(cache.get(&engine, &Digest::of(b"other")).is_none());
         let again = Cache::open(folder.path(), &engine).expect("opened");
         assert!(again.get(&engine, &digest).is_some());
+        for _ in 0..2 {
+            again.remove(&digest).expect("removed");
+            assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
+        }
         let mode = fs::metadata(folder.path()).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }

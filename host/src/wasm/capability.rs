@@ -5,3 +5,6 @@ pub(super) mod environment;
 pub(super) mod http;
 pub(super) mod logging;
 pub(super) mod stdio;
+
+#[cfg(test)]
+mod tests;

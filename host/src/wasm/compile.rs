@@ -150,7 +150,12 @@ async fn converse(child: &mut Child, module: &[u8]) -> std::io::Result<(ExitStat
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::ids::Digest;
+    use crate::wasm::testing::{ECHO, bench, guest, load};
+    use crate::wasm::{Compile, Engine, EngineOptions, LoadError};
 
     fn shell(script: &str) -> CompilerCommand {
         CompilerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
@@ -178,6 +183,82 @@ mod tests {
         assert!(matches!(error, CompileError::Memory(_)), "{error}");
         let error = run_shell("exit 101", limits).await.expect_err("died");
         assert!(matches!(error, CompileError::Died(_)), "{error}");
+    }
+
+    /// Not a test: the program that the tests below run as their compiler.
+    #[test]
+    #[ignore = "run by other tests"]
+    fn act_as_the_compiler() {
+        if let Err(reason) = child::compile() {
+            println!("{reason}");
+            std::process::exit(REFUSED.into());
+        }
+    }
+
+    fn this_test_program() -> CompilerCommand {
+        let arguments = ["wasm::compile::tests::act_as_the_compiler", "--exact", "--ignored", "--nocapture"];
+        CompilerCommand { program: "/proc/self/exe".into(), arguments: arguments.map(OsString::from).to_vec() }
+    }
+
+    fn engine(command: CompilerCommand, limits: CompileLimits, cache: &Path) -> Engine {
+        let compile = Compile::Child { command, limits, cache: cache.to_owned() };
+        Engine::new(EngineOptions { max_instances: 2, compile }).expect("an engine")
+    }
+
+    /// A module that takes seconds and hundreds of megabytes to compile.
+    fn large_module() -> Arc<[u8]> {
+        let step = "(local.set 0 (i32.xor (i32.mul (local.get 0) (local.get 1)) (i32.load (local.get 0))))";
+        let function = format!("(func (param i32 i32) {})", step.repeat(30_000));
+        guest(&function.repeat(12), ECHO)
+    }
+
+    #[tokio::test]
+    async fn what_a_child_compiled_runs_and_is_found_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let module = guest("", ECHO);
+        let compiling = engine(this_test_program(), CompileLimits::default(), folder.path());
+        load(&compiling, Arc::clone(&module)).await;
+        let no_compiler = CompilerCommand { program: "/nowhere/compiler".into(), arguments: Vec::new() };
+        let finding = engine(no_compiler, CompileLimits::default(), folder.path());
+        let bench = bench(&finding, module).await;
+        let mut instance = bench.sandbox.start().await.expect("started");
+        assert_eq!(instance.call(b"x", 1, Duration::from_secs(9)).await.as_deref(), Ok(&b"x"[..]));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_compile_is_refused_with_the_reason() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = engine(this_test_program(), CompileLimits::default(), folder.path());
+        // The outer form is right, the inner core module is not.
+        let mut module = guest("", ECHO).to_vec();
+        let body = module.windows(4).rposition(|bytes| bytes == [0x20, 0, 0x20, 1]).expect("the body of the entry");
+        module[body + 1] = 99;
+        let error = engine.load(module.as_slice().into(), Digest::of(&module)).await.expect_err("refused");
+        assert!(error.is_about_the_module());
+        assert!(error.to_string().contains("unknown local 99"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn compile_bombs_end_at_their_limits() {
+        let module = large_module();
+        let digest = Digest::of(&module);
+        let limited = async |limits| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let engine = engine(this_test_program(), limits, folder.path());
+            let refused = engine.load(Arc::clone(&module), digest).await.expect_err("refused");
+            assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0, "nothing is left behind");
+            match refused {
+                LoadError::Compile(error) => error,
+                other => panic!("{other}"),
+            }
+        };
+        let normal = CompileLimits::default();
+        let error = limited(CompileLimits { cpu: Duration::from_secs(1), ..normal }).await;
+        assert!(matches!(error, CompileError::CpuTime(_)), "{error}");
+        let error = limited(CompileLimits { memory: 64 << 20, ..normal }).await;
+        assert!(matches!(error, CompileError::Memory(_)), "{error}");
+        let error = limited(CompileLimits { wall: Duration::from_millis(300), ..normal }).await;
+        assert!(matches!(error, CompileError::WallTime(_)), "{error}");
     }
 
     #[tokio::test]

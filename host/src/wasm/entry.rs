@@ -1,11 +1,14 @@
 //! The exported function that the host calls: found and type-checked once for each program, bound once for each
 //! instance.
 
+mod typed;
+
 use wasmtime::Store;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, InstancePre};
 use wasmtime::format_err;
 
+use self::typed::{BoundTyped, TypedEntry};
 use super::shape::Inspection;
 use super::state::GuestState;
 use crate::model::function::Shape;
@@ -14,50 +17,86 @@ use crate::model::function::Shape;
 type BatchArguments<'a> = (&'a [u8],);
 type BatchResults = (Vec<u8>,);
 
+/// Bytes that a host call may always take from the guest, whatever its answer may have.
+const HOSTCALL_BYTES: usize = 1 << 20;
+/// The same for each record of a typed call.
+const RECORD_BYTES: usize = 128 << 10;
+
 /// Where the function is in every instance.
-pub(super) struct Entry {
-    function: ComponentExportIndex,
+pub(super) enum Entry {
+    /// The one that takes whole batches.
+    Batch(ComponentExportIndex),
+    /// The one that takes one event.
+    Typed(TypedEntry),
 }
 
 impl Entry {
     /// Finds the function that `inspection` promises, and checks its type.
     pub(super) fn find(instance: &InstancePre<GuestState>, inspection: &Inspection) -> wasmtime::Result<Self> {
-        let component: &Component = instance.component();
         let name = &inspection.export;
-        let missing = || format_err!("{name} has no function \"handle\"");
-        let interface = component.get_export_index(None, name).ok_or_else(missing)?;
-        let (item, function) = component.get_export(Some(&interface), "handle").ok_or_else(missing)?;
-        let ComponentItem::ComponentFunc(handle) = item else { return Err(missing()) };
-        let checked = match inspection.shape {
-            Shape::MillstreamBatch => handle.typecheck::<BatchArguments<'_>, BatchResults>(&instance.instance_type()),
-            Shape::MillstreamTyped => Ok(()),
+        let found = match inspection.shape {
+            Shape::MillstreamBatch => find_batch(instance, name).map(Self::Batch),
+            Shape::MillstreamTyped => TypedEntry::find(instance).map(Self::Typed),
         };
-        checked.map_err(|error| error.context(format!("\"handle\" of {name} has another type than the host's")))?;
-        Ok(Self { function })
+        found.map_err(|error| {
+            error.context(format!("\"handle\" of {name} is missing or of another type than the host's"))
+        })
     }
 
     /// The function in `instance`.
     pub(super) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
-        let function = instance.get_func(store, self.function).ok_or_else(|| format_err!("the entry is gone"))?;
-        Ok(BoundEntry::Batch(function))
+        match self {
+            Self::Batch(index) => {
+                let function = instance.get_func(store, *index).ok_or_else(|| format_err!("the entry is gone"))?;
+                Ok(BoundEntry::Batch(function))
+            }
+            Self::Typed(entry) => entry.bind(instance, store).map(BoundEntry::Typed),
+        }
     }
+}
+
+fn find_batch(instance: &InstancePre<GuestState>, interface: &str) -> wasmtime::Result<ComponentExportIndex> {
+    let component: &Component = instance.component();
+    let missing = || format_err!("there is no such function");
+    let interface = component.get_export_index(None, interface).ok_or_else(missing)?;
+    let (item, function) = component.get_export(Some(&interface), "handle").ok_or_else(missing)?;
+    let ComponentItem::ComponentFunc(handle) = item else { return Err(missing()) };
+    handle.typecheck::<BatchArguments<'_>, BatchResults>(&instance.instance_type())?;
+    Ok(function)
 }
 
 /// The function of one instance.
 pub(super) enum BoundEntry {
     /// It takes whole batches.
     Batch(Func),
+    /// It takes one event.
+    Typed(BoundTyped),
 }
 
 impl BoundEntry {
-    /// Calls the guest with a flat batch and gives its flat answer.
-    pub(super) async fn call(&self, store: &mut Store<GuestState>, request: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    /// Calls the guest with a flat batch of `records` records, and gives its flat answer, which the engine does not
+    /// copy if it is much beyond `answer_max`.
+    pub(super) async fn call(
+        &self,
+        store: &mut Store<GuestState>,
+        request: &[u8],
+        records: usize,
+        answer_max: usize,
+    ) -> wasmtime::Result<Vec<u8>> {
         match self {
             Self::Batch(function) => {
+                store.set_hostcall_fuel(answer_max.max(HOSTCALL_BYTES));
                 let function = function.typed::<BatchArguments<'_>, BatchResults>(&*store)?;
                 let (answer,) = function.call_async(store, (request,)).await?;
                 Ok(answer)
             }
+            Self::Typed(function) => {
+                let record_bytes = (answer_max / records.max(1)).max(RECORD_BYTES);
+                function.call(store, request, record_bytes).await
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,10 @@ pub(super) fn timeout(state: &GuestState, limit: Duration) -> Fault {
 
 /// The guest answered too much.
 pub(super) fn output_limit(limits: &Limits) -> Fault {
-    let reason = format!("the guest answered more than limits.output = {} bytes a record allows", limits.output);
+    let reason = format!(
+        "the guest answered, or wrote at once, more than limits.output = {} bytes a record allows",
+        limits.output
+    );
     Fault::new(FaultClass::OutputLimit, reason)
 }
 

@@ -7,13 +7,15 @@ use wasmtime::Store;
 
 use super::entry::BoundEntry;
 use super::fault;
-use super::sandbox::{self, hostcall_bytes};
+use super::sandbox;
 use super::state::GuestState;
 use crate::model::outcome::{Fault, FaultClass};
 
 /// What an answer may have beside the emissions: reasons, and a frame for each record.
 const ANSWER_SLACK: u64 = 64 * 1024;
 const ANSWER_SLACK_PER_RECORD: u64 = 4 * 1024;
+/// A limit that is never reached.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A started instance. It is used by one call at a time; dropping it frees all it has.
 pub struct Instance {
@@ -49,19 +51,18 @@ impl Instance {
         }
         self.healthy = false;
         let answer_max = self.answer_max(records);
-        let deadline = Moment::now() + limit;
+        let deadline = after(limit);
         let state = self.store.data_mut();
         state.deadline = deadline;
         state.log.begin();
-        self.store.set_hostcall_fuel(hostcall_bytes(answer_max));
         self.store.set_epoch_deadline(1);
 
         // The epoch stops a guest that computes, this timer one that waits in a host call.
-        let calling = self.entry.call(&mut self.store, request);
+        let calling = self.entry.call(&mut self.store, request, records, answer_max);
         let called = tokio::time::timeout_at(deadline.into(), calling).await;
         self.account();
         let state = self.store.data_mut();
-        let result = match called {
+        match called {
             Ok(Ok(answer)) if answer.len() > answer_max => Err(fault::output_limit(&self.sandbox.limits)),
             Ok(Ok(answer)) => {
                 // A guest that went on after it was refused memory may be in any state.
@@ -73,8 +74,7 @@ impl Instance {
                 state.timed_out = true;
                 Err(fault::timeout(state, limit))
             }
-        };
-        result
+        }
     }
 
     fn answer_max(&self, records: usize) -> usize {
@@ -97,6 +97,12 @@ impl Instance {
             metrics.memory_high_water_bytes.set(memory);
         }
     }
+}
+
+/// The point in time after `limit`, or after so long that it does not matter.
+pub(super) fn after(limit: Duration) -> Moment {
+    let now = Moment::now();
+    now.checked_add(limit).unwrap_or(now + FOR_EVER)
 }
 
 impl std::fmt::Debug for Instance {

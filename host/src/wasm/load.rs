@@ -86,8 +86,11 @@ impl Loader {
 
     fn slot(&self, digest: Digest) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        // Forget programs that nobody has. A slot that somebody is loading into is locked.
-        slots.retain(|_, slot| slot.try_lock().map_or(true, |program| program.strong_count() > 0));
+        // Forget programs that nobody has or loads.
+        slots.retain(|_, slot| {
+            let is_wanted = Arc::strong_count(slot) > 1;
+            is_wanted || slot.try_lock().is_ok_and(|program| program.strong_count() > 0)
+        });
         Arc::clone(slots.entry(digest).or_default())
     }
 
@@ -147,5 +150,12 @@ impl Engine {
         let program = Program::new(self, &component, &inspection)?;
         *loaded = program.downgrade();
         Ok(program)
+    }
+
+    /// Removes the compiled code of a module that no function has any more. Programs that are loaded go on.
+    pub async fn forget(&self, digest: Digest) -> Result<(), LoadError> {
+        let Compiler::Child { cache, .. } = &self.shared.loader.compiler else { return Ok(()) };
+        let cache = Arc::clone(cache);
+        Ok(blocking(move || cache.remove(&digest)).await??)
     }
 }

@@ -1,5 +1,6 @@
 //! A module that is ready to run: compiled, linked and type-checked.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use wasmtime::component::{Component, InstancePre};
@@ -11,7 +12,7 @@ use super::log::LogSink;
 use super::sandbox::Sandbox;
 use super::shape::Inspection;
 use super::state::GuestState;
-use crate::model::function::{Revision, Shape};
+use crate::model::function::{Limits, Revision, Shape};
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// A loaded module. Clones share it.
@@ -60,7 +61,19 @@ impl Program {
 
     /// The program under the limits and with the environment of `revision`. What the guest writes goes to `logs`.
     pub fn sandbox(&self, revision: &Arc<Revision>, metrics: Arc<FunctionMetrics>, logs: LogSink) -> Sandbox {
-        Sandbox::new(Arc::clone(&self.shared), &revision.manifest, metrics, logs)
+        let manifest = &revision.manifest;
+        self.sandbox_with(&manifest.limits, &manifest.env, metrics, logs)
+    }
+
+    /// The program under these limits and with this environment, without a revision.
+    pub fn sandbox_with(
+        &self,
+        limits: &Limits,
+        env: &BTreeMap<String, String>,
+        metrics: Arc<FunctionMetrics>,
+        logs: LogSink,
+    ) -> Sandbox {
+        Sandbox::new(Arc::clone(&self.shared), limits.clone(), env, metrics, logs)
     }
 }
 

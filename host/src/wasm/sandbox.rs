@@ -1,5 +1,6 @@
 //! A program under the limits of one revision, from which instances are started.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
@@ -14,11 +15,11 @@ use super::limiter::Limiter;
 use super::log::LogSink;
 use super::program;
 use super::state::GuestState;
-use crate::model::function::{Limits, Manifest};
+use crate::model::function::Limits;
 use crate::model::outcome::Fault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
-/// Bytes that one host call may take from the guest.
+/// Bytes that a host call may take from a guest that starts.
 const HOSTCALL_BYTES: usize = 1 << 20;
 
 /// Why there is no instance.
@@ -50,12 +51,13 @@ pub(super) struct Shared {
 impl Sandbox {
     pub(super) fn new(
         program: Arc<program::Shared>,
-        manifest: &Manifest,
+        limits: Limits,
+        env: &BTreeMap<String, String>,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
     ) -> Self {
-        let environment = Environment::new(&manifest.env);
-        Self { shared: Arc::new(Shared { limits: manifest.limits.clone(), metrics, program, environment, logs }) }
+        let environment = Environment::new(env);
+        Self { shared: Arc::new(Shared { limits, metrics, program, environment, logs }) }
     }
 
     /// The wall time of one invocation, which the start of an instance has too.
@@ -86,7 +88,13 @@ impl Sandbox {
         }
     }
 
-    fn store(&self) -> Store<GuestState> {
+    #[cfg(test)]
+    pub(super) fn program(&self) -> &program::Shared {
+        &self.shared.program
+    }
+
+    /// A store for one instance, with its state and limits.
+    pub(super) fn store(&self) -> Store<GuestState> {
         let Shared { limits, program, environment, logs, .. } = &*self.shared;
         let engine = &program.engine;
         let limiter = Limiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
@@ -118,9 +126,4 @@ fn on_tick(mut store: StoreContextMut<'_, GuestState>) -> wasmtime::Result<Updat
     state.busy.mark();
     // The runtime's own yield, and not the engine's, lets the runtime look at timers and sockets.
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-}
-
-/// What the host takes from the guest in one call, its answer above all.
-pub(super) fn hostcall_bytes(answer_max: usize) -> usize {
-    answer_max.max(HOSTCALL_BYTES)
 }

@@ -12,6 +12,7 @@ use super::capability::environment::Environment;
 use super::capability::http::DeniedHttp;
 use super::capability::stdio::GuestStream;
 use super::guest_log::{GuestLog, Stream};
+use super::instance::after;
 use super::limiter::Limiter;
 use super::ticker::Busy;
 use super::timer::Timer;
@@ -71,7 +72,7 @@ impl GuestState {
             busy,
             limiter,
             log,
-            deadline: born + time,
+            deadline: after(time),
             timed_out: false,
         }
     }

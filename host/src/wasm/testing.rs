@@ -71,15 +71,6 @@ const IMPORTS: &str = r#"
         (export "resolve-address-stream" (type $r (sub resource)))
         (export "resolve-addresses"
             (func (param "network" (borrow $n)) (param "name" string) (result (result (own $r) (error $c)))))))
-    (import "wasi:http/types@0.2.0" (instance $http
-        (export "fields" (type $fields (sub resource)))
-        (export "outgoing-request" (type $request (sub resource)))
-        (export "request-options" (type (sub resource)))
-        (export "future-incoming-response" (type (sub resource)))
-        (export "[constructor]fields" (func (result (own $fields))))
-        (export "[constructor]outgoing-request" (func (param "headers" (own $fields)) (result (own $request))))
-        (export "[method]outgoing-request.set-authority"
-            (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))))
     (core module $memory-module
         (memory (export "memory") 2)
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
@@ -241,3 +232,71 @@ pub(crate) async fn bench_with(engine: &Engine, module: Arc<[u8]>, limits: Limit
 pub(crate) async fn bench(engine: &Engine, module: Arc<[u8]>) -> Bench {
     bench_with(engine, module, limits(), &[]).await
 }
+
+/// A guest of the typed shape. The first attempt emits the event's id, key and data; the second is rejected with the id
+/// as the reason; the third wants another one after 7 ms because of the topic; the fourth traps.
+pub(crate) fn typed_guest() -> Arc<[u8]> {
+    wat::parse_str(TYPED).expect("valid text").into()
+}
+
+const TYPED: &str = r#"(component
+    (import "millstream:function/types@0.1.0" (instance $types
+        (type $header0 (record (field "name" string) (field "value" (option (list u8)))))
+        (export "header" (type $header (eq $header0)))
+        (type $context0 (record (field "topic" string) (field "partition" s32) (field "offset" s64)
+            (field "key" (option (list u8))) (field "headers" (list $header)) (field "timestamp" (option s64))
+            (field "attempt" u32) (field "deadline" u64)))
+        (export "context" (type $context (eq $context0)))
+        (type $event0 (record (field "id" string) (field "source" string) (field "type" string)
+            (field "subject" (option string)) (field "time" (option string)) (field "datacontenttype" (option string))
+            (field "dataschema" (option string)) (field "extensions" (list (tuple string string)))
+            (field "data" (option (list u8))) (field "context" $context)))
+        (export "event" (type (eq $event0)))
+        (type $key0 (variant (case "inherit") (case "none") (case "bytes" (list u8))))
+        (export "emission-key" (type $key (eq $key0)))
+        (type $emission0 (record (field "output" (option string)) (field "key" $key) (field "id" (option string))
+            (field "source" (option string)) (field "type" (option string)) (field "subject" (option string))
+            (field "time" (option string)) (field "datacontenttype" (option string))
+            (field "dataschema" (option string)) (field "extensions" (list (tuple string string)))
+            (field "headers" (list $header)) (field "data" (option (list u8)))))
+        (export "emission" (type (eq $emission0)))
+        (type $retry0 (record (field "after" (option u64)) (field "reason" string)))
+        (export "retry" (type $retry (eq $retry0)))
+        (type $failure0 (variant (case "retry" $retry) (case "reject" string)))
+        (export "failure" (type (eq $failure0)))))
+    (alias export $types "event" (type $event))
+    (alias export $types "emission" (type $emission))
+    (alias export $types "failure" (type $failure))
+    (core module $m
+        (memory (export "memory") 2)
+        (global $next (mut i32) (i32.const 4096))
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+            (global.get $next)
+            (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 15)) (i32.const -16))))
+        (func $copy (param $to i32) (param $from i32) (i64.store (local.get $to) (i64.load (local.get $from))))
+        (func (export "handle") (param $event i32) (result i32) (local $attempt i32)
+            (global.set $next (i32.const 4096))
+            (memory.fill (i32.const 64) (i32.const 0) (i32.const 512))
+            (local.set $attempt (i32.load (i32.add (local.get $event) (i32.const 160))))
+            (if (i32.eq (local.get $attempt) (i32.const 1)) (then
+                ;; ok of one emission at 256: key and data are those of the event, so is the id
+                (i32.store (i32.const 72) (i32.const 256)) (i32.store (i32.const 76) (i32.const 1))
+                (i32.store8 (i32.const 268) (i32.const 2))
+                (call $copy (i32.const 272) (i32.add (local.get $event) (i32.const 124)))
+                (i32.store8 (i32.const 280) (i32.const 1)) (call $copy (i32.const 284) (local.get $event))
+                (i32.store8 (i32.const 380) (i32.load8_u (i32.add (local.get $event) (i32.const 80))))
+                (call $copy (i32.const 384) (i32.add (local.get $event) (i32.const 84)))))
+            (if (i32.eq (local.get $attempt) (i32.const 2)) (then
+                (i32.store8 (i32.const 64) (i32.const 1)) (i32.store8 (i32.const 72) (i32.const 1))
+                (call $copy (i32.const 80) (local.get $event))))
+            (if (i32.eq (local.get $attempt) (i32.const 3)) (then
+                (i32.store8 (i32.const 64) (i32.const 1))
+                (i32.store8 (i32.const 80) (i32.const 1)) (i64.store (i32.const 88) (i64.const 7))
+                (call $copy (i32.const 96) (i32.add (local.get $event) (i32.const 96)))))
+            (if (i32.eq (local.get $attempt) (i32.const 4)) (then (unreachable)))
+            (i32.const 64)))
+    (core instance $i (instantiate $m))
+    (func $lifted (param "event" $event) (result (result (list $emission) (error $failure)))
+        (canon lift (core func $i "handle") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (instance $e (export "handle" (func $lifted)))
+    (export "millstream:function/handler@0.1.0" (instance $e)))"#;

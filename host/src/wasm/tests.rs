@@ -327,7 +327,7 @@ async fn an_entry_of_another_type_is_refused() {
     )
     .expect("valid text");
     let error = refused(&engine, &module).await;
-    assert!(error.to_string().contains("has another type"), "{error}");
+    assert!(error.to_string().contains("of another type than the host"), "{error}");
 }
 
 #[tokio::test]

@@ -2,9 +2,8 @@
 
 use std::io::Read;
 
-use cloudevents::{AttributesReader, Event};
-
 use crate::cli::failure::Failure;
+use crate::consume::structured;
 use crate::error_code::ErrorCode;
 
 /// What the record is made of.
@@ -37,7 +36,7 @@ impl InputArguments {
     pub(super) fn record(&self) -> Result<InputRecord, Failure> {
         let key = self.key.clone().map(String::into_bytes);
         match (&self.event, &self.data) {
-            (Some(place), _) => structured(read(place)?, key),
+            (Some(place), _) => event(read(place)?, key),
             (None, Some(data)) => {
                 let value = data.strip_prefix('@').map_or_else(|| Ok(data.clone().into_bytes()), read)?;
                 Ok(InputRecord { key, value, headers: Vec::new() })
@@ -49,13 +48,10 @@ impl InputArguments {
 }
 
 /// A record that holds a CloudEvent in its JSON format. The bytes stay as they are; only what they say is checked.
-fn structured(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, Failure> {
-    let invalid = |reason: String| Failure::new(ErrorCode::InvalidEvent, reason);
-    let event: Event = serde_json::from_slice(&value).map_err(|error| invalid(error.to_string()))?;
-    if event.id().is_empty() || event.ty().is_empty() {
-        return Err(invalid("id and type of an event must not be empty".to_owned()));
-    }
-    let key = key.or_else(|| event.extension("partitionkey").map(|key| key.to_string().into_bytes()));
+fn event(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, Failure> {
+    let event = structured::read(&value).map_err(|error| Failure::new(ErrorCode::InvalidEvent, error.to_string()))?;
+    let partition_key = event.extensions.into_iter().find(|(name, _)| name == "partitionkey");
+    let key = key.or_else(|| partition_key.map(|(_, key)| key.into_bytes()));
     Ok(InputRecord { key, value, headers: vec![("content-type", "application/cloudevents+json")] })
 }
 
@@ -102,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_no_event_is_refused() {
         for wrong in ["", "{}", "[]", r#"{"specversion":"1.0","id":"","source":"/me","type":"bid"}"#] {
-            assert!(structured(wrong.as_bytes().to_vec(), None).is_err(), "{wrong}");
+            assert!(event(wrong.as_bytes().to_vec(), None).is_err(), "{wrong}");
         }
         assert!(arguments(None, Some("no/such/file"), None).record().is_err());
     }

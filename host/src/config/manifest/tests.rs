@@ -161,6 +161,17 @@ fn a_trigger_is_needed_and_one_kind_is_enough() {
 }
 
 #[test]
+fn patterns_mean_the_same_to_us_and_to_the_client_library() {
+    let with_pattern = |pattern: &str| from_toml(&format!("name = \"f\"\ntopics_pattern = '{pattern}'"));
+    for good in ["bids[.][0-9]+", r"a\.b", "(a|b)?c{2}", r"a\?b"] {
+        assert!(with_pattern(good).is_ok(), "{good}");
+    }
+    for bad in [r"bids\d", "(?i)bids", "(?:a|b)", "a.*?b", r"\bbids"] {
+        assert!(with_pattern(bad).unwrap_err().to_string().contains("POSIX"), "{bad}");
+    }
+}
+
+#[test]
 fn misplaced_and_misspelt_keys_are_pointed_out() {
     assert!(problem_of("odering = \"key\"").contains("did you mean \"ordering\"?"));
     assert!(problem_of("max_attempts = 3").contains("did you mean \"retry.max_attempts\"?"));

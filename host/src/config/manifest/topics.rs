@@ -51,8 +51,30 @@ fn pattern(node: &Node) -> Read<String> {
     if pattern.len() > 1000 {
         return Err("is longer than 1000 bytes: shorten it".to_owned());
     }
+    if let Some(unknown) = not_posix(&pattern) {
+        return Err(format!(
+            "\"{}\" uses {unknown}, which Kafka's client does not know: keep to POSIX extended expressions, such as [0-9]",
+            cut(&pattern)
+        ));
+    }
     match compile(&pattern) {
         Ok(_) => Ok(pattern),
         Err(error) => Err(format!("\"{}\" is not a regular expression: {error}", cut(&pattern))),
     }
+}
+
+/// What in `pattern` the client library, which matches it as a POSIX extended expression, would take for something else.
+fn not_posix(pattern: &str) -> Option<&'static str> {
+    let mut previous = '\0';
+    for c in pattern.chars() {
+        match (previous, c) {
+            ('\\', c) if c.is_ascii_alphanumeric() => return Some("a class or anchor like \\d"),
+            ('(', '?') => return Some("a group with (?"),
+            ('*' | '+' | '?' | '}', '?') => return Some("a lazy repetition"),
+            _ => {}
+        }
+        // An escaped character is itself and escapes nothing.
+        previous = if previous == '\\' { '\0' } else { c };
+    }
+    None
 }

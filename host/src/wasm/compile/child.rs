@@ -25,7 +25,8 @@ pub fn child_main() -> ExitCode {
     }
 }
 
-fn compile() -> Result<(), String> {
+/// Does it, or tells why not.
+pub(super) fn compile() -> Result<(), String> {
     limit_resources()?;
     let output = variable(OUTPUT_VARIABLE)?;
     let mut module = Vec::new();

@@ -1,0 +1,163 @@
+//! A host: the parts of `millstream serve` and `millstream demo`, put together.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::config::host::HostConfig;
+use crate::invoke::admission::Admission;
+use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::poller::Pollers;
+use crate::kafka::producer::Producers;
+use crate::kafka::settings::ClientSettings;
+use crate::model::function::{Shape, SharedRevision};
+use crate::model::ids::Digest;
+use crate::model::status::Observe;
+use crate::pipeline::build::Environment;
+use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
+use crate::registry::cluster::{KafkaCluster, TopicPolicy};
+use crate::registry::inspect::{Inspect, ModuleRefused};
+use crate::registry::log::Log;
+use crate::registry::{self, View, kafka_log, publication};
+use crate::telemetry::exposition::Metrics;
+use crate::wasm::compile::{CompileLimits, CompilerCommand};
+use crate::wasm::{Compile, Engine, EngineOptions};
+
+/// Threads that poll consumers. One serves some hundred consumers; a second keeps a busy one from delaying them all.
+const POLLERS: usize = 2;
+
+/// What differs between a real cluster and the embedded broker.
+pub(super) struct Surroundings {
+    pub(super) kafka: ClientSettings,
+    pub(super) admin: Admin,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) view: View,
+    pub(super) host_id: Arc<str>,
+}
+
+impl Surroundings {
+    /// A Kafka cluster, with the registry in its topics.
+    pub(super) fn of_cluster(config: &HostConfig, host_id: Arc<str>) -> anyhow::Result<Self> {
+        let kafka = ClientSettings {
+            bootstrap_servers: config.kafka.bootstrap_servers.clone(),
+            options: config.kafka.options.clone(),
+        };
+        let admin = Admin::new(kafka.clone(), TopicCreation::Broker)?;
+        let (publication, view) = publication();
+        let options = kafka_log::Options {
+            settings: kafka.clone(),
+            prefix: config.topics.registry_prefix.clone(),
+            replication: config.topics.replication_factor,
+        };
+        let log = Arc::new(kafka_log::KafkaLog::start(options, admin.clone(), publication));
+        Ok(Self { kafka, admin, log, view, host_id })
+    }
+}
+
+/// A running host.
+pub(super) struct Host {
+    pub(super) registry: registry::Handle,
+    observe: supervisor::Handle,
+    metrics: Metrics,
+    upload_limit: u64,
+    supervisor: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Host {
+    /// Starts everything but the API.
+    pub(super) fn start(config: &HostConfig, surroundings: Surroundings) -> anyhow::Result<Self> {
+        let Surroundings { kafka, admin, log, view, host_id } = surroundings;
+        let total = config.instances.total;
+        let engine = Engine::new(EngineOptions {
+            max_instances: u32::try_from(total).context("instances.total is too large")?,
+            compile: Compile::Child {
+                command: CompilerCommand::this_program(),
+                limits: CompileLimits {
+                    wall: config.limits.compile_timeout,
+                    cpu: config.limits.compile_timeout,
+                    memory: config.limits.compile_memory,
+                },
+                cache: config.data_dir.join("compiled"),
+            },
+        })?;
+        let policy = TopicPolicy {
+            create: config.topics.create,
+            partitions: config.topics.partitions,
+            replication: config.topics.replication_factor,
+        };
+        let registry = registry::Handle::new(registry::Parts {
+            log,
+            view,
+            cluster: Arc::new(KafkaCluster::new(admin, policy)),
+            inspect: Arc::new(EngineInspect(engine.clone())),
+            cache_folder: config.data_dir.join("artifacts"),
+        })?;
+        let metrics = Metrics::default();
+        let observe = supervisor::Handle::default();
+        let ground = Ground {
+            environment: Environment {
+                producers: Producers::new(kafka.clone()),
+                kafka,
+                pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
+                cluster: config.cluster.name.as_str().into(),
+                host_id,
+            },
+            engine,
+            admission: Arc::new(Admission::new(total)),
+            artifacts: Arc::new(RegistryArtifacts(registry.clone())),
+            metrics: metrics.clone(),
+        };
+        let stop = CancellationToken::new();
+        let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
+        let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        Ok(Self { registry, observe, metrics, upload_limit: config.limits.upload, supervisor, stop })
+    }
+
+    /// What the API is made of.
+    pub(super) fn api(&self) -> Api {
+        Api::new(self.registry.clone(), Arc::new(self.observe.clone()), self.metrics.clone(), self.upload_limit)
+    }
+
+    /// Asks what functions are doing.
+    pub(super) fn observe(&self) -> &impl Observe {
+        &self.observe
+    }
+
+    /// Drains, commits, leaves every group.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.supervisor.await {
+            tracing::error!(%error, "the supervisor ended early");
+        }
+    }
+}
+
+/// Checks uploads by loading them.
+struct EngineInspect(Engine);
+
+impl Inspect for EngineInspect {
+    fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
+        Box::pin(async move {
+            let program = self.0.load(Arc::from(&*module), digest).await;
+            program.map(|program| program.shape()).map_err(|error| ModuleRefused { reason: error.to_string() })
+        })
+    }
+}
+
+/// Takes modules from the registry.
+struct RegistryArtifacts(registry::Handle);
+
+impl Artifacts for RegistryArtifacts {
+    fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>> {
+        Box::pin(async move {
+            let module = self.0.artifact(&revision).await;
+            module.map(|module| Arc::from(&*module)).map_err(|error| error.to_string())
+        })
+    }
+}

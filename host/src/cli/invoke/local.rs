@@ -1,0 +1,111 @@
+//! One call of a user's own module in this process, in the sandbox that a host would give it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use millstream_flat::begin_batch;
+
+use super::input::InputRecord;
+use crate::cli::failure::Failure;
+use crate::cli::progress;
+use crate::consume::decode::{self, Fields};
+use crate::error_code::ErrorCode;
+use crate::model::function::{Manifest, Revision, Topics};
+use crate::model::ids::{Digest, RevisionNumber};
+use crate::model::outcome::Fault;
+use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::log::{Level, Log};
+use crate::wasm::{Engine, EngineOptions, LoadError, Program, StartError};
+
+/// What events of this verb name as their cluster.
+const CLUSTER: &str = "local";
+
+/// What became of the call.
+#[derive(Debug)]
+pub(super) struct Called {
+    /// The guest's flat answer.
+    pub(super) answer: Result<Vec<u8>, Fault>,
+    /// How long the instance took to start.
+    pub(super) start: Duration,
+    /// How long the call took.
+    pub(super) call: Duration,
+}
+
+/// Calls the module at `path` with `record`.
+pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) -> Result<Called, Failure> {
+    let module: Arc<[u8]> = std::fs::read(path)
+        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", path.display())))?
+        .into();
+    let digest = Digest::of(&module);
+    // The user's own file, run as the user: nothing is gained by a compiler in another process.
+    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })
+        .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
+    let program = engine.load(Arc::clone(&module), digest).await.map_err(refused)?;
+    let limit = manifest.limits.timeout;
+    let request = request(&manifest, record, limit);
+    let revision = revision(&program, manifest, digest, module.len() as u64);
+    let sandbox = program.sandbox(&revision, Arc::new(FunctionMetrics::default()), Arc::new(StderrLog));
+
+    let starting = Instant::now();
+    let started = sandbox.start().await;
+    let start = starting.elapsed();
+    let mut instance = match started {
+        Ok(instance) => instance,
+        Err(StartError::Fault(fault)) => return Ok(Called { answer: Err(fault), start, call: Duration::ZERO }),
+        Err(error @ StartError::Exhausted) => return Err(Failure::new(ErrorCode::Internal, error.to_string())),
+    };
+    let calling = Instant::now();
+    let answer = instance.call(&request, 1, limit).await;
+    Ok(Called { answer, start, call: calling.elapsed() })
+}
+
+fn refused(error: LoadError) -> Failure {
+    let code = match error {
+        LoadError::Shape(_) => ErrorCode::ModuleRefused,
+        LoadError::Compile(_) | LoadError::Fit(_) => ErrorCode::CompileFailed,
+        LoadError::Cache(_) | LoadError::Interrupted(_) => ErrorCode::Internal,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// The record as the first of a partition, in a batch of one.
+fn request(manifest: &Manifest, record: &InputRecord, limit: Duration) -> Vec<u8> {
+    let topic = match &manifest.topics {
+        Topics::Named(topics) => topics.first().map_or("input", String::as_str),
+        Topics::Pattern(_) => "input",
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let headers: Vec<(&str, Option<&[u8]>)> =
+        record.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))).collect();
+    let fields = Fields {
+        topic,
+        partition: 0,
+        offset: 0,
+        timestamp_ms: i64::try_from(now.as_millis()).ok(),
+        key: record.key.as_deref(),
+        value: Some(&record.value),
+        headers: &headers,
+    };
+    let mut flat = Vec::new();
+    let decoded = decode::decode(&mut flat, &fields).flat;
+    let mut request = Vec::new();
+    let deadline_ms = u64::try_from((now + limit).as_millis()).unwrap_or(u64::MAX);
+    begin_batch(&mut request, 1, deadline_ms, CLUSTER);
+    request.extend_from_slice(&flat[decoded.start as usize..decoded.end as usize]);
+    request
+}
+
+fn revision(program: &Program, manifest: Manifest, digest: Digest, module_bytes: u64) -> Arc<Revision> {
+    let (number, shape) = (RevisionNumber(1), program.shape());
+    Arc::new(Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms: 0 })
+}
+
+/// Shows the guest's lines as they come, without the control characters that could play with a terminal.
+struct StderrLog;
+
+impl Log for StderrLog {
+    fn line(&self, level: Level, line: &str) {
+        progress::tell(format_args!("[{}] {}", format!("{level:?}").to_lowercase(), super::print::printable(line)));
+    }
+}

@@ -1,0 +1,196 @@
+//! What became of an invocation, for people and for scripts.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use millstream_flat::{Answer, Emission, EmissionKey, Emissions, Verdict};
+use serde_json::{Map, Value, json};
+
+use super::input::InputRecord;
+use super::local::Called;
+use crate::cli::failure::Failure;
+use crate::cli::progress;
+use crate::error_code::ErrorCode;
+use crate::model::outcome::{Fault, FaultClass};
+
+/// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
+pub(super) fn judge<'a>(
+    called: &'a Called,
+    outputs: Option<&BTreeSet<String>>,
+    output_limit: u64,
+) -> Result<Emissions<'a>, Fault> {
+    let bytes = called.answer.as_ref().map_err(Clone::clone)?;
+    let invalid = |reason: String| Fault::new(FaultClass::InvalidAnswer, reason);
+    let answer = Answer::parse(bytes).map_err(|error| invalid(format!("the answer cannot be read: {error}")))?;
+    let mut verdicts = answer.verdicts();
+    let (Some(verdict), None) = (verdicts.next(), verdicts.next()) else {
+        return Err(invalid(format!("the answer has {} verdicts for one record", answer.len())));
+    };
+    let emissions = match verdict {
+        Verdict::Emitted(emissions) => emissions,
+        Verdict::Reject { reason } => return Err(Fault::new(FaultClass::Reject, reason)),
+        Verdict::Retry { after_ms, reason } => {
+            let retry_after = after_ms.map(Duration::from_millis);
+            return Err(Fault { retry_after, ..Fault::new(FaultClass::Retry, reason) });
+        }
+    };
+    if emissions.bytes() as u64 > output_limit {
+        let message = format!("{} bytes were emitted, limits.output allows {output_limit}", emissions.bytes());
+        return Err(Fault::new(FaultClass::OutputLimit, message));
+    }
+    let is_unknown = |name: &str| outputs.is_some_and(|outputs| !outputs.contains(name));
+    match emissions.iter().find(|emission| is_unknown(emission.output())) {
+        Some(emission) => {
+            let message = format!("the manifest has no output \"{}\"", emission.output());
+            Err(Fault::new(FaultClass::UnknownOutput, message))
+        }
+        None => Ok(emissions),
+    }
+}
+
+/// Prints the outcome: the result to `out`, the rest as progress or failure.
+pub(super) fn print(
+    called: &Called,
+    outcome: Result<Emissions<'_>, Fault>,
+    record: &InputRecord,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if as_json {
+        writeln!(out, "{:#}", json_of(called, &outcome, record))?;
+    }
+    let emissions =
+        outcome.map_err(|fault| Failure::new(ErrorCode::InvocationFailed, lines_printable(&fault.to_string())))?;
+    if !as_json {
+        for emission in emissions.iter() {
+            print_for_people(&emission, record, out)?;
+        }
+    }
+    let (start, call) = (milliseconds(called.start), milliseconds(called.call));
+    progress::tell(format_args!("{} emitted in {call} ms, after a cold start of {start} ms", emissions.len()));
+    Ok(())
+}
+
+fn print_for_people(emission: &Emission<'_>, record: &InputRecord, out: &mut dyn Write) -> Result<(), Failure> {
+    let key = key_of(emission, record).map(|key| format!("  key={}", readable(key))).unwrap_or_default();
+    writeln!(out, "{}{key}", printable(emission.output()))?;
+    for (name, value) in attributes_of(emission).chain(emission.extensions()) {
+        writeln!(out, "  {}: {}", printable(name), printable(value))?;
+    }
+    for (name, value) in emission.headers() {
+        writeln!(out, "  header {}: {}", printable(name), value.map(readable).unwrap_or_default())?;
+    }
+    Ok(writeln!(out, "  {}", emission.data().map_or_else(|| "(no data)".to_owned(), readable))?)
+}
+
+fn json_of(called: &Called, outcome: &Result<Emissions<'_>, Fault>, record: &InputRecord) -> Value {
+    let mut object = Map::new();
+    match outcome {
+        Ok(emissions) => {
+            object.insert("outcome".to_owned(), json!("emitted"));
+            let events: Vec<Value> = emissions.iter().map(|emission| event_json(&emission, record)).collect();
+            object.insert("events".to_owned(), json!(events));
+        }
+        Err(fault) => {
+            object.insert("outcome".to_owned(), json!(fault.class.as_str()));
+            object.insert("message".to_owned(), json!(fault.message));
+            if let Some(after) = fault.retry_after {
+                object.insert("retry_after_ms".to_owned(), json!(milliseconds(after)));
+            }
+        }
+    }
+    object.insert("cold_start_ms".to_owned(), json!(milliseconds(called.start)));
+    object.insert("call_ms".to_owned(), json!(milliseconds(called.call)));
+    Value::Object(object)
+}
+
+fn event_json(emission: &Emission<'_>, record: &InputRecord) -> Value {
+    let attributes: Map<String, Value> = attributes_of(emission)
+        .chain(emission.extensions())
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect();
+    let headers: Vec<Value> = emission
+        .headers()
+        .map(|(name, value)| {
+            let mut header = Map::from_iter([("name".to_owned(), json!(name))]);
+            insert_bytes(&mut header, "value", value);
+            Value::Object(header)
+        })
+        .collect();
+    let mut event = Map::new();
+    event.insert("output".to_owned(), json!(emission.output()));
+    insert_bytes(&mut event, "key", key_of(emission, record));
+    event.insert("attributes".to_owned(), Value::Object(attributes));
+    event.insert("headers".to_owned(), json!(headers));
+    match declared_json(emission) {
+        Some(data) => {
+            event.insert("data".to_owned(), data);
+        }
+        None => insert_bytes(&mut event, "data", emission.data()),
+    }
+    Value::Object(event)
+}
+
+/// Bytes as text where they are one, else as `<name>_base64`; nothing for none.
+fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+    let Some(bytes) = bytes else { return };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => object.insert(name.to_owned(), json!(text)),
+        Err(_) => object.insert(format!("{name}_base64"), json!(BASE64.encode(bytes))),
+    };
+}
+
+/// The data as JSON, where the guest says that it is.
+fn declared_json(emission: &Emission<'_>) -> Option<Value> {
+    let media_type = emission.datacontenttype()?.split(';').next()?.trim().to_ascii_lowercase();
+    let is_json = media_type == "application/json" || media_type.ends_with("+json");
+    if is_json { serde_json::from_slice(emission.data()?).ok() } else { None }
+}
+
+fn key_of<'a>(emission: &Emission<'a>, record: &'a InputRecord) -> Option<&'a [u8]> {
+    match emission.key() {
+        EmissionKey::Inherit => record.key.as_deref(),
+        EmissionKey::None => None,
+        EmissionKey::Bytes(key) => Some(key),
+    }
+}
+
+/// What the guest itself gave; a host fills in what is missing.
+fn attributes_of<'a>(emission: &Emission<'a>) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    let given = [
+        ("id", emission.id()),
+        ("source", emission.source()),
+        ("type", emission.type_()),
+        ("subject", emission.subject()),
+        ("time", emission.time()),
+        ("datacontenttype", emission.datacontenttype()),
+        ("dataschema", emission.dataschema()),
+    ];
+    given.into_iter().filter_map(|(name, value)| Some((name, value?)))
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn readable(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => printable(text),
+        Err(_) => format!("base64:{}", BASE64.encode(bytes)),
+    }
+}
+
+/// `text` without what could play with a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() && c != '\t' { c.escape_default().collect() } else { vec![c] })
+        .collect()
+}
+
+/// The same, line by line.
+fn lines_printable(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,227 @@
+//! What reaches Kafka for what a guest emits, and for what is given up.
+
+use std::sync::Arc;
+
+use millstream_flat::{
+    Answer, AnswerWriter, Attributes, EmissionFields, EmissionKey, RecordFields, Verdict, write_record,
+};
+use proptest::prelude::*;
+
+use super::encoder::Encoder;
+use crate::model::function::tests_support::revision;
+use crate::model::function::{Format, Output, Revision};
+use crate::model::lease::Lease;
+use crate::model::outcome::{Fault, FaultClass};
+use crate::model::parcel::{MessageKind, Parcel};
+use crate::model::position::TopicPartition;
+use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+
+const TRACE: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn record(fields: RecordFields<'_>) -> RecordRef {
+    let revision = revision();
+    let mut arena = Vec::new();
+    write_record(
+        &mut arena,
+        &RecordFields { topic: "bids", partition: 2, offset: 7, timestamp_ms: Some(99), ..fields },
+    );
+    let flat = 0..arena.len() as u32;
+    let record = ChunkRecord { from: 5, offset: 7, flat, original_value: None, key_hash: None, undecodable: None };
+    let lease = Arc::new(Lease::new(TopicPartition::new("bids", 2), 1, 0));
+    RecordRef { chunk: Arc::new(Chunk { lease, revision, arena, records: vec![record] }), index: 0 }
+}
+
+fn encoder(format: Format) -> Encoder {
+    let mut revision: Revision = (*revision()).clone();
+    revision.manifest.outputs.insert("default".into(), Output { topic: "out".into(), format, compression: None });
+    revision.manifest.limits.output = 1000;
+    Encoder::new(&revision)
+}
+
+fn encode(encoder: &Encoder, record: &RecordRef, emissions: &[EmissionFields<'_>]) -> Result<Parcel, Fault> {
+    let mut answer = AnswerWriter::new();
+    answer.begin_emitted();
+    emissions.iter().for_each(|emission| answer.emission(emission));
+    answer.end_emitted();
+    let answer = answer.finish();
+    let answer = Answer::parse(&answer).expect("what was written can be read");
+    let mut parcel = Parcel::default();
+    for verdict in answer.verdicts() {
+        if let Verdict::Emitted(emissions) = verdict
+            && let Err(fault) = encoder.emitted(&mut parcel, record, &emissions)
+        {
+            assert!(parcel.messages.is_empty() && parcel.arena.is_empty(), "all or nothing");
+            return Err(fault);
+        }
+    }
+    Ok(parcel)
+}
+
+fn headers(parcel: &Parcel, index: usize) -> Vec<(String, String)> {
+    let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or(b"<none>")).into_owned();
+    parcel.headers_of(&parcel.messages[index]).map(|(name, value)| (name.to_owned(), text(value))).collect()
+}
+
+fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn binary_mode_fills_in_what_the_guest_left_out() {
+    let record =
+        record(RecordFields { key: Some(b"k"), headers: &[("traceparent", Some(TRACE))], ..Default::default() });
+    let emission = EmissionFields { data: Some(b"x"), extensions: &[("region", "eu")], ..Default::default() };
+    let parcel = encode(&encoder(Format::Binary), &record, &[emission]).expect("encoded");
+    let headers = headers(&parcel, 0);
+    assert_eq!(header(&headers, "ce_specversion"), Some("1.0"));
+    assert_eq!(header(&headers, "ce_id"), Some("test/bids/2/7/0"));
+    assert_eq!(header(&headers, "ce_source"), Some("/millstream/functions/test"));
+    assert_eq!(header(&headers, "ce_type"), Some("dev.millstream.event"));
+    assert_eq!(header(&headers, "ce_region"), Some("eu"));
+    assert_eq!(header(&headers, "ce_millstreamcause"), Some("bids/2/7"));
+    assert_eq!(header(&headers, "ce_millstreamfunction"), Some("test@1"));
+    assert!(header(&headers, "traceparent").is_some_and(|trace| trace.contains("4bf92f3577b34da6a3ce929d0e0e4736")));
+    let message = &parcel.messages[0];
+    assert_eq!(message.key.as_ref().map(|key| parcel.slice(key)), Some(&b"k"[..]));
+    assert_eq!(message.value.as_ref().map(|value| parcel.slice(value)), Some(&b"x"[..]));
+}
+
+#[test]
+fn the_hosts_own_headers_win() {
+    let emission = EmissionFields {
+        headers: &[("ce_id", Some(b"forged")), ("traceparent", Some(b"forged")), ("mine", None), ("mine", Some(b"2"))],
+        extensions: &[("millstreamcause", "forged"), ("id", "forged")],
+        ..Default::default()
+    };
+    let parcel = encode(&encoder(Format::Binary), &record(RecordFields::default()), &[emission]).expect("encoded");
+    let headers = headers(&parcel, 0);
+    assert!(!headers.iter().any(|(_, value)| value == "forged"), "{headers:?}");
+    assert_eq!(headers.iter().filter(|(name, _)| name == "mine").count(), 2);
+}
+
+#[test]
+fn structured_mode_is_one_json_object() {
+    let emission = EmissionFields {
+        id: Some("1"),
+        type_: Some("t"),
+        datacontenttype: Some("application/json"),
+        data: Some(br#"{"a":1}"#),
+        ..Default::default()
+    };
+    let parcel = encode(&encoder(Format::Structured), &record(RecordFields::default()), &[emission]).expect("encoded");
+    assert_eq!(header(&headers(&parcel, 0), "content-type"), Some("application/cloudevents+json; charset=UTF-8"));
+    let value = parcel.slice(parcel.messages[0].value.as_ref().expect("a value"));
+    let event: serde_json::Value = serde_json::from_slice(value).expect("JSON");
+    assert_eq!(event["data"]["a"], 1);
+    assert_eq!(event["millstreamcause"], "bids/2/7");
+    assert_eq!((event["id"].as_str(), event["type"].as_str()), (Some("1"), Some("t")));
+}
+
+#[test]
+fn raw_mode_adds_nothing() {
+    let emission = EmissionFields { headers: &[("ce_id", Some(b"1"))], data: Some(b"x"), ..Default::default() };
+    let parcel = encode(&encoder(Format::Raw), &record(RecordFields::default()), &[emission]).expect("encoded");
+    assert_eq!(headers(&parcel, 0), [("ce_id".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn keys_are_inherited_replaced_or_left_out() {
+    let record = record(RecordFields { key: Some(b"k\xff"), ..Default::default() });
+    let emissions = [
+        EmissionFields::default(),
+        EmissionFields { key: EmissionKey::None, ..Default::default() },
+        EmissionFields { key: EmissionKey::Bytes(b""), ..Default::default() },
+        EmissionFields { extensions: &[("partitionkey", "p")], ..Default::default() },
+    ];
+    let parcel = encode(&encoder(Format::Raw), &record, &emissions).expect("encoded");
+    let keys: Vec<_> =
+        parcel.messages.iter().map(|message| message.key.as_ref().map(|key| parcel.slice(key))).collect();
+    assert_eq!(keys, [Some(&b"k\xff"[..]), None, Some(&b""[..]), Some(&b"p"[..])]);
+}
+
+#[test]
+fn an_invocation_emits_all_or_nothing() {
+    let good = EmissionFields { data: Some(b"x"), ..Default::default() };
+    let cases = [
+        (EmissionFields { output: "elsewhere", ..Default::default() }, FaultClass::UnknownOutput),
+        (EmissionFields { extensions: &[("Not-Valid", "x")], ..Default::default() }, FaultClass::InvalidAnswer),
+        (EmissionFields { data: Some(&[0; 1001]), ..Default::default() }, FaultClass::OutputLimit),
+    ];
+    for (bad, class) in cases {
+        let fault = encode(&encoder(Format::Binary), &record(RecordFields::default()), &[good, bad]);
+        assert_eq!(fault.map_err(|fault| fault.class).err(), Some(class));
+    }
+}
+
+#[test]
+fn a_dead_letter_is_the_record_and_why() {
+    let old = [("millstream-error-class", Some(&b"old"[..])), ("a", Some(b"1")), ("a", None)];
+    let attributes = Attributes { id: "1", source: "/s", type_: "t", ..Default::default() };
+    let fields = RecordFields {
+        key: Some(b"k"),
+        data: Some(b"v"),
+        headers: &old,
+        attributes: Some(attributes),
+        ..Default::default()
+    };
+    let fault = Fault::new(FaultClass::Trap, "ä".repeat(5000));
+    let mut parcel = Parcel::default();
+    encoder(Format::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5, MessageKind::DeadLetter);
+    let headers = headers(&parcel, 0);
+    let expected = [
+        ("millstream-error-class", "trap"),
+        ("millstream-attempts", "5"),
+        ("millstream-function", "test@1"),
+        ("millstream-topic", "bids"),
+        ("millstream-partition", "2"),
+        ("millstream-offset", "7"),
+        ("millstream-timestamp", "99"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(header(&headers, name), Some(value), "{name}");
+    }
+    assert_eq!(headers.iter().filter(|(name, _)| name == "a").count(), 2);
+    assert_eq!(&*parcel.messages[0].topic, "test.dead");
+    assert_eq!(parcel.messages[0].value.as_ref().map(|value| parcel.slice(value)), Some(&b"v"[..]));
+    encoder(Format::Binary).dead_letter(
+        &mut parcel,
+        &record(RecordFields { data: Some(b"v"), ..Default::default() }),
+        &fault,
+        5,
+        MessageKind::DeadLetterReference,
+    );
+    assert_eq!(parcel.messages[1].value, None);
+}
+
+proptest! {
+    /// Whatever the data, a structured event is JSON from which the same bytes come back.
+    #[test]
+    fn structured_data_comes_back(
+        data in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            "[a-z0-9{}\":, ]{0,20}".prop_map(String::into_bytes),
+            Just(br#"{"a": [1, null]}"#.to_vec()),
+        ],
+        content_type in prop::option::of(prop_oneof![
+            Just("application/json"), Just("text/plain"), Just("application/octet-stream"), Just("image/svg+xml"),
+        ]),
+    ) {
+        let emission = EmissionFields { data: Some(&data), datacontenttype: content_type, ..Default::default() };
+        let parcel = encode(&encoder(Format::Structured), &record(RecordFields::default()), &[emission]).expect("encoded");
+        let value = parcel.slice(parcel.messages[0].value.as_ref().expect("a value"));
+        let event: serde_json::Value = serde_json::from_slice(value).expect("JSON");
+        let back = match (&event["data"], &event["data_base64"]) {
+            (serde_json::Value::Null, serde_json::Value::String(encoded)) => {
+                use base64::Engine as _;
+                base64::engine::general_purpose::STANDARD.decode(encoded).expect("base64")
+            }
+            (serde_json::Value::String(text), _) if content_type.is_some_and(|name| name.starts_with("text/")) => text.clone().into_bytes(),
+            (json, _) => {
+                let sent: serde_json::Value = serde_json::from_slice(&data).expect("it was sent as JSON");
+                prop_assert_eq!(json, &sent);
+                data.clone()
+            }
+        };
+        prop_assert_eq!(back, data);
+    }
+}

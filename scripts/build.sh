@@ -1,0 +1,16 @@
+# Building: guests once, and one profile of everything else.
+
+build_guests() {
+  (cd examples && cargo build --release --locked --target wasm32-wasip2 --workspace)
+}
+
+build_host() {
+  build_guests
+  cargo build --release --locked --bin millstream
+}
+
+run_benches() {
+  if [ -d host/benches ]; then cargo bench --locked "$@"; else
+    loudly "there is no benchmark in this version: nothing was measured"
+  fi
+}

@@ -1,0 +1,64 @@
+# What a bare Debian 12 with Rust lacks: a C compiler, JDK 17 and Kafka's artifacts, kcat, the Wasm target.
+# Each part looks first and installs only what is missing.
+
+KAFKA_LIB=.cache/kafka/lib
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+
+say() { printf '\033[2m· %s\033[0m\n' "$*" >&2; }
+loudly() { printf '\n!!! %s\n\n' "$*" >&2; }
+fail() { loudly "$*"; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
+    fail "these packages are missing and this user can't install them: ${*: -1}"
+  fi
+}
+
+setup() {
+  command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
+  setup_packages
+  setup_wasm_target
+  setup_kafka
+}
+
+setup_packages() {
+  local packages=()
+  command -v cc >/dev/null || packages+=(build-essential)
+  command -v make >/dev/null || packages+=(build-essential)
+  command -v c++ >/dev/null || packages+=(build-essential)
+  command -v pkg-config >/dev/null || packages+=(pkg-config)
+  command -v kcat >/dev/null || packages+=(kcat)
+  command -v setpriv >/dev/null || packages+=(util-linux)
+  java_is_17 || packages+=(openjdk-17-jre-headless)
+  [ -e "$KAFKA_LIB/.complete" ] || command -v mvn >/dev/null || packages+=(maven)
+  [ ${#packages[@]} = 0 ] && return
+  say "installing ${packages[*]}"
+  as_root apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+}
+
+java_is_17() {
+  local version
+  version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+  [ "${version:-0}" -ge 17 ]
+}
+
+setup_wasm_target() {
+  local library
+  library="$(rustc --print sysroot)/lib/rustlib/wasm32-wasip2/lib"
+  [ -d "$library" ] && return
+  if command -v rustup >/dev/null; then
+    say "adding the Rust target wasm32-wasip2"
+    rustup target add wasm32-wasip2 >&2 && return
+  fi
+  fail "the Rust target wasm32-wasip2 is missing and rustup can't add it; examples/README.md tells how to build guests
+    with Debian's packages (rust-web-src, lld-19), then give them in MILLSTREAM_DEMO_MODULES"
+}
+
+setup_kafka() {
+  [ -e "$KAFKA_LIB/.complete" ] && [ "$KAFKA_LIB/.complete" -nt tests/kafka/pom.xml ] && return
+  say "fetching Apache Kafka from its Maven artifacts"
+  mkdir -p "$KAFKA_LIB"
+  mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/$KAFKA_LIB" >&2
+  touch "$KAFKA_LIB/.complete"
+}

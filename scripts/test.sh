@@ -1,0 +1,44 @@
+# Tests and checks. The runners' own closing lines come last, so that they are seen.
+
+run_tests() {
+  if [ "${1:-}" = --long ]; then
+    export MILLSTREAM_TEST_LONG=1
+    shift
+  fi
+  build_host
+  local log
+  log=$(mktemp)
+  local result=0
+  {
+    cargo test --release --locked --workspace -- "$@" && (cd examples && cargo test --release --locked -- "$@")
+  } 2>&1 | tee "$log" || result=1
+  printf '\n'
+  grep -E '^test result: ' "$log" || true
+  rm -f "$log"
+  return $result
+}
+
+run_checks() {
+  cargo fmt --all --check
+  (cd examples && cargo fmt --all --check)
+  build_guests
+  cargo clippy --release --locked --workspace --all-targets -- -D warnings
+  cargo test --release --locked -p millstream-tests --test tidy
+  check_dependencies
+}
+
+check_dependencies() {
+  local deny=.cache/tools/bin/cargo-deny
+  if ! [ -x "$deny" ]; then
+    say "building cargo-deny, once"
+    cargo install --quiet --locked --root .cache/tools cargo-deny --version 0.20.2 >&2 || {
+      loudly "SKIPPED: cargo-deny could not be installed; licences and bans of dependencies were not checked"
+      return 0
+    }
+  fi
+  "$deny" check --hide-inclusion-graph licenses bans sources
+  "$deny" check --hide-inclusion-graph advisories ||
+    if "$deny" fetch db >/dev/null 2>&1; then return 1; else
+      loudly "SKIPPED: the advisory database can't be reached; dependencies were not checked for known vulnerabilities"
+    fi
+}

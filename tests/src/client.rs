@@ -1,0 +1,105 @@
+//! The HTTP surface, as a user's script calls it.
+
+use std::time::Duration;
+
+use reqwest::blocking::multipart::{Form, Part};
+use serde_json::Value;
+
+use crate::{root, wait_until};
+
+/// Speaks with one host.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    http: reqwest::blocking::Client,
+}
+
+impl Client {
+    /// A client of the host on that port.
+    pub fn new(port: u16) -> Self {
+        let http = reqwest::blocking::Client::builder().timeout(Duration::from_secs(90)).build().expect("a client");
+        Self { base: format!("http://127.0.0.1:{port}"), http }
+    }
+
+    /// Where it is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether `/readyz` says yes.
+    pub fn is_ready(&self) -> bool {
+        self.http.get(format!("{}/readyz", self.base)).send().is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Asks; panics unless the answer is a success.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> String {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().expect("an answer");
+        let status = answer.status();
+        let text = answer.text().expect("text");
+        assert!(status.is_success(), "GET {path}: {status}: {text}");
+        text
+    }
+
+    /// Uploads a function; gives the status code and the answer.
+    #[track_caller]
+    pub fn put(&self, name: &str, manifest: &str, module: Vec<u8>) -> (u16, Value) {
+        let manifest = Part::text(manifest.to_owned()).mime_str("application/toml").expect("a type");
+        let module = Part::bytes(module).mime_str("application/wasm").expect("a type");
+        let form = Form::new().part("manifest", manifest).part("module", module);
+        let answer = self.http.put(format!("{}/v1/functions/{name}?wait=60s", self.base)).multipart(form).send();
+        let answer = answer.expect("an answer");
+        (answer.status().as_u16(), answer.json().expect("JSON"))
+    }
+
+    /// Deploys one of the examples and waits until it runs.
+    #[track_caller]
+    pub fn deploy(&self, name: &str, example: &str, manifest: &str) {
+        let manifest = format!("name = \"{name}\"\n{manifest}");
+        let (status, answer) = self.put(name, &manifest, module(example));
+        assert!(status == 201 || status == 200, "deploy {name}: {status}: {answer}");
+        assert_eq!(answer["state"], "running", "deploy {name}: {answer}");
+    }
+
+    /// A function's status.
+    #[track_caller]
+    pub fn status(&self, name: &str) -> Value {
+        serde_json::from_str(&self.get(&format!("/v1/functions/{name}/status"))).expect("JSON")
+    }
+
+    /// One of a function's counters.
+    #[track_caller]
+    pub fn counter(&self, name: &str, counter: &str) -> u64 {
+        self.status(name)["counters"][counter].as_u64().unwrap_or_else(|| panic!("{name} has no counter {counter}"))
+    }
+
+    /// How many partitions of a function this host has.
+    #[track_caller]
+    pub fn partitions(&self, name: &str) -> usize {
+        self.status(name)["partitions"].as_array().map_or(0, Vec::len)
+    }
+
+    /// Waits until nothing is left to do, as the host sees it.
+    #[track_caller]
+    pub fn wait_for_no_lag(&self, name: &str, longest: Duration) {
+        wait_until(&format!("{name} has no lag"), longest, || {
+            let status = self.status(name);
+            let partitions = status["partitions"].as_array().cloned().unwrap_or_default();
+            !partitions.is_empty() && partitions.iter().all(|partition| partition["lag"] == 0)
+        });
+    }
+
+    /// Deletes a function; gives the status code.
+    #[track_caller]
+    pub fn delete(&self, name: &str) -> u16 {
+        let answer = self.http.delete(format!("{}/v1/functions/{name}", self.base)).send().expect("an answer");
+        answer.status().as_u16()
+    }
+}
+
+/// The module of an example, which `./run guests` builds.
+#[track_caller]
+pub fn module(example: &str) -> Vec<u8> {
+    let file = root().join(format!("examples/target/wasm32-wasip2/release/{}.wasm", example.replace('-', "_")));
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; `./run guests` builds it", file.display()))
+}

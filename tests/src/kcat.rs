@@ -1,0 +1,129 @@
+//! kcat as a foreign client.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A record as kcat read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Option<Vec<u8>>,
+    /// The headers in order, as `name=value` texts.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Record {
+    /// The value as text.
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(self.value.as_deref().unwrap_or_default()).expect("text")
+    }
+
+    /// The key as text.
+    #[track_caller]
+    pub fn key_text(&self) -> &str {
+        std::str::from_utf8(self.key.as_deref().unwrap_or_default()).expect("text")
+    }
+
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Writes `key:value` lines; both without colon or line end.
+#[track_caller]
+pub fn produce(bootstrap: &str, topic: &str, records: impl IntoIterator<Item = (String, String)>) {
+    let lines: String = records.into_iter().map(|(key, value)| format!("{key}:{value}\n")).collect();
+    run(bootstrap, &["-P", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"], lines.as_bytes());
+}
+
+/// Writes one record with headers; the value is any bytes, in one piece.
+#[track_caller]
+pub fn produce_one(bootstrap: &str, topic: &str, key: Option<&str>, headers: &[(&str, &str)], value: &[u8]) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), value).expect("written");
+    let mut arguments: Vec<String> = ["-P", "-t", topic].map(str::to_owned).into();
+    if let Some(key) = key {
+        arguments.extend(["-k".to_owned(), key.to_owned()]);
+    }
+    for (name, value) in headers {
+        arguments.extend(["-H".to_owned(), format!("{name}={value}")]);
+    }
+    arguments.push(file.path().to_string_lossy().into_owned());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    run(bootstrap, &arguments, b"");
+}
+
+/// Everything that is in a topic now, as a `read_committed` reader sees it.
+#[track_caller]
+pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
+    // Lengths first, so that keys and values may hold anything.
+    let format = "%p %o %K %S %h\n%k\n%s\n";
+    let arguments =
+        ["-C", "-q", "-t", topic, "-o", "beginning", "-e", "-f", format, "-X", "isolation.level=read_committed"];
+    parse(&run(bootstrap, &arguments, b""))
+}
+
+/// Reads until there are at least `count` records.
+#[track_caller]
+pub fn read_at_least(bootstrap: &str, topic: &str, count: usize, longest: Duration) -> Vec<Record> {
+    let start = Instant::now();
+    loop {
+        let records = read(bootstrap, topic);
+        if records.len() >= count {
+            return records;
+        }
+        assert!(start.elapsed() < longest, "{topic} has {} of {count} records after {longest:?}", records.len());
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn parse(mut bytes: &[u8]) -> Vec<Record> {
+    let mut records = Vec::new();
+    while !bytes.is_empty() {
+        let line_end = bytes.iter().position(|byte| *byte == b'\n').expect("a head line");
+        let head = String::from_utf8_lossy(&bytes[..line_end]).into_owned();
+        bytes = &bytes[line_end + 1..];
+        let mut fields = head.splitn(5, ' ');
+        let mut number = || fields.next().and_then(|field| field.parse::<i64>().ok()).expect("a number");
+        let (partition, offset, key_length, value_length) = (number() as i32, number(), number(), number());
+        let headers = fields.next().unwrap_or_default();
+        let mut take = |length: i64| {
+            let (taken, rest) = bytes.split_at(length.max(0) as usize);
+            bytes = &rest[1..];
+            (length >= 0).then(|| taken.to_vec())
+        };
+        let (key, value) = (take(key_length), take(value_length));
+        let split = |header: &str| header.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers = headers.split(',').filter(|header| !header.is_empty()).filter_map(split).collect();
+        records.push(Record { partition, offset, key, value, headers });
+    }
+    records
+}
+
+#[track_caller]
+fn run(bootstrap: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("kcat")
+        .args(["-b", bootstrap, "-X", "log_level=3"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kcat can be started: `./run setup` installs it");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let input = input.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("kcat ends");
+    let _ = writer.join();
+    assert!(output.status.success(), "kcat {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}

@@ -1,0 +1,11 @@
+//! The real binary on a real Kafka, with kcat and Kafka's own tools on the other side.
+
+mod broker {
+    mod cloudevents;
+    mod faults;
+    mod hosts;
+    mod retries;
+    mod setting;
+    mod starts;
+    mod stream;
+}

@@ -1,0 +1,88 @@
+//! What every test here stands on: topics of its own and a host of its own on the shared broker.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use millstream_tests::host::Host;
+use millstream_tests::kafka::Kafka;
+use millstream_tests::unique;
+
+/// Tests that run at once: two cores are two busy hosts.
+const AT_ONCE: usize = 2;
+
+static TURNS: Mutex<usize> = Mutex::new(0);
+static TURN_OVER: Condvar = Condvar::new();
+
+/// The right to run now.
+#[derive(Debug)]
+pub struct Turn;
+
+impl Turn {
+    /// Waits for it.
+    pub fn wait() -> Self {
+        let mut running = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        while *running >= AT_ONCE {
+            running = TURN_OVER.wait(running).unwrap_or_else(PoisonError::into_inner);
+        }
+        *running += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURN_OVER.notify_one();
+    }
+}
+
+/// A broker, a host, and a function's names.
+#[derive(Debug)]
+pub struct Setting {
+    /// The shared broker.
+    pub kafka: &'static Kafka,
+    /// This test's host.
+    pub host: Host,
+    /// The registry's prefix: what this test's hosts share.
+    pub prefix: String,
+    /// A function's name.
+    pub name: String,
+    /// Its input topic, which exists.
+    pub input: String,
+    /// Its output topic, which the deploy creates.
+    pub output: String,
+    pub turn: Turn,
+}
+
+impl Setting {
+    /// An input topic of `partitions`, and a ready host without functions.
+    #[track_caller]
+    pub fn new(stem: &str, partitions: u32) -> Self {
+        let turn = Turn::wait();
+        let kafka = Kafka::shared();
+        let name = unique(stem);
+        let (input, output) = (format!("{name}.in"), format!("{name}.out"));
+        kafka.create_topic(&input, partitions);
+        let host = Host::start(&kafka.bootstrap, &name);
+        Self { kafka, host, prefix: name.clone(), name, input, output, turn }
+    }
+
+    /// Deploys an example between this setting's topics.
+    #[track_caller]
+    pub fn deploy(&self, example: &str, more: &str) {
+        let manifest = format!(
+            "topics = [\"{}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{}\" }}\n{more}",
+            self.input, self.output
+        );
+        self.host.client.deploy(&self.name, example, &manifest);
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> String {
+        format!("millstream.{}", self.name)
+    }
+
+    /// The dead letter topic.
+    pub fn dead(&self) -> String {
+        format!("{}.dead", self.name)
+    }
+}
