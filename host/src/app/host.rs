@@ -25,8 +25,8 @@ use crate::registry::inspect::{Inspect, ModuleRefused};
 use crate::registry::log::Log;
 use crate::registry::{self, View, kafka_log, publication};
 use crate::telemetry::exposition::Metrics;
-use crate::wasm::compile::{CompileLimits, CompilerCommand};
-use crate::wasm::{Compile, Engine, EngineOptions};
+use crate::wasm::compile::{CompileError, CompileLimits, CompilerCommand};
+use crate::wasm::{Compile, Engine, EngineOptions, LoadError};
 
 /// Threads that poll consumers. One serves some hundred consumers; a second keeps a busy one from delaying them all.
 const POLLERS: usize = 2;
@@ -145,8 +145,23 @@ impl Inspect for EngineInspect {
     fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
         Box::pin(async move {
             let program = self.0.load(Arc::from(&*module), digest).await;
-            program.map(|program| program.shape()).map_err(|error| ModuleRefused { reason: error.to_string() })
+            program.map(|program| program.shape()).map_err(|error| refusal(&error))
         })
+    }
+}
+
+/// What a failed load means to whoever uploaded the module.
+fn refusal(error: &LoadError) -> ModuleRefused {
+    let told = error.to_string();
+    match error {
+        LoadError::Shape(_) | LoadError::Fit(_) => ModuleRefused::Unfit(told),
+        LoadError::Compile(CompileError::WallTime(_) | CompileError::CpuTime(_) | CompileError::Memory(_)) => {
+            ModuleRefused::TooCostly(told)
+        }
+        LoadError::Compile(CompileError::Refused(_) | CompileError::Died(_)) => ModuleRefused::Compile(told),
+        LoadError::Compile(CompileError::Run { .. }) | LoadError::Cache(_) | LoadError::Interrupted(_) => {
+            ModuleRefused::Host(told)
+        }
     }
 }
 
