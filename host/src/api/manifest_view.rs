@@ -94,7 +94,7 @@ mod tests {
     fn what_is_shown_can_be_deployed_again() {
         let text = r#"
             name = "enrich-bid"
-            topics_pattern = "bids\\..*"
+            topics_pattern = "placed\\..*"
             initial_offset = "earliest"
             ordering = "key"
             concurrency = 3

@@ -145,20 +145,23 @@ impl Inspect for EngineInspect {
     fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
         Box::pin(async move {
             let program = self.0.load(Arc::from(&*module), digest).await;
-            program.map(|program| program.shape()).map_err(|error| refused(&error))
+            program.map(|program| program.shape()).map_err(|error| refusal(&error))
         })
     }
 }
 
-fn refused(error: &LoadError) -> ModuleRefused {
-    let reason = error.to_string();
+/// What a failed load means to whoever uploaded the module.
+fn refusal(error: &LoadError) -> ModuleRefused {
+    let told = error.to_string();
     match error {
-        LoadError::Shape(_) | LoadError::Fit(_) => ModuleRefused::Unfit(reason),
+        LoadError::Shape(_) | LoadError::Fit(_) => ModuleRefused::Unfit(told),
         LoadError::Compile(CompileError::WallTime(_) | CompileError::CpuTime(_) | CompileError::Memory(_)) => {
-            ModuleRefused::TooCostly(reason)
+            ModuleRefused::TooCostly(told)
         }
-        error if error.is_about_the_module() => ModuleRefused::Compile(reason),
-        _ => ModuleRefused::Host(reason),
+        LoadError::Compile(CompileError::Refused(_) | CompileError::Died(_)) => ModuleRefused::Compile(told),
+        LoadError::Compile(CompileError::Run { .. }) | LoadError::Cache(_) | LoadError::Interrupted(_) => {
+            ModuleRefused::Host(told)
+        }
     }
 }
 

@@ -64,8 +64,10 @@ async fn delete_group(inner: Arc<Inner>, name: FunctionName) {
     }
 }
 
-/// Whether there is nothing left to do. A group is deleted only while no other host can deploy the name anew: that
-/// deploy's start offsets would go with it.
+/// Whether there is nothing left to do.
+///
+/// The session is for the deploy of another host that is storing start offsets for the same name just now: it is
+/// fenced, so it cannot commit, starts over, and finds the name's group empty.
 async fn try_delete_group(inner: &Inner, name: &FunctionName) -> Result<bool, ChangeError> {
     if inner.cluster.has_members(name).await? {
         return Ok(false);

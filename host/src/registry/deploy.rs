@@ -138,7 +138,7 @@ pub(super) async fn start_over_when_superseded<T, F: Future<Output = Result<T, C
 ) -> Result<T, ChangeError> {
     for _ in 1..ATTEMPTS {
         match attempt().await {
-            Err(ChangeError::Log(error)) if error.is_superseded() => {
+            Err(error) if error.is_superseded() => {
                 tracing::info!("another host changes the registry too; starting over");
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..LONGEST_PAUSE_MS))).await;
             }

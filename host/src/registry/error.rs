@@ -63,13 +63,12 @@ impl From<LogError> for ChangeError {
 }
 
 impl ChangeError {
-    /// Whether the cause is away for now, so that the same request may succeed later.
-    pub fn is_temporary(&self) -> bool {
+    /// Whether another host came between, so that the same change may be tried again from its beginning. Start offsets
+    /// that are gone at once are a sign of it too: that host was still deleting the group of an earlier function.
+    pub(super) fn is_superseded(&self) -> bool {
         match self {
-            Self::NotReady(_) | Self::Log(LogError::Interrupted | LogError::Topic(_)) => true,
-            Self::Cluster(ClusterError::Admin(error)) => {
-                error.is_unreachable() || matches!(error, AdminError::NotVisible { .. })
-            }
+            Self::Log(error) => error.is_superseded(),
+            Self::Cluster(ClusterError::Admin(error)) => matches!(error, AdminError::OffsetsNotKept { .. }),
             _ => false,
         }
     }

@@ -54,6 +54,7 @@ impl KafkaLog {
     /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
     pub fn start(options: Options, admin: Admin, publication: Publication) -> Self {
         let Options { settings, prefix, replication } = options;
+        publication.start_waiting(format!("kafka at {} has not answered yet", settings.bootstrap_servers));
         let shared = Arc::new(Shared {
             settings,
             admin,

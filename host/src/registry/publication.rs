@@ -56,6 +56,11 @@ impl Publication {
         });
     }
 
+    /// Says what is asked for first; nothing is wrong yet.
+    pub(super) fn start_waiting(&self, what: String) {
+        self.readiness.send_replace(Readiness::Waiting(what));
+    }
+
     /// Says what is missing. What was published before stays.
     pub(super) fn wait_for(&self, what: String) {
         tracing::warn!("the registry waits: {what}");

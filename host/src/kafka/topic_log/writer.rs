@@ -140,8 +140,9 @@ impl Deliveries {
 }
 
 impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client_log::line(level, facility, message);
+    /// Being fenced is how two hosts take turns, yet librdkafka calls it fatal. What matters comes back as an error.
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::line(RDKafkaLogLevel::Debug, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
