@@ -9,3 +9,4 @@ pub mod producer;
 pub mod rebalance;
 pub mod settings;
 pub mod topic_log;
+pub mod watch;

@@ -65,11 +65,33 @@ pub fn produce_one(bootstrap: &str, topic: &str, key: Option<&str>, headers: &[(
 /// Everything that is in a topic now, as a `read_committed` reader sees it.
 #[track_caller]
 pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
-    // Lengths first, so that keys and values may hold anything.
-    let format = "%p %o %K %S %h\n%k\n%s\n";
-    let arguments =
-        ["-C", "-q", "-t", topic, "-o", "beginning", "-e", "-f", format, "-X", "isolation.level=read_committed"];
-    parse(&run(bootstrap, &arguments, b""))
+    // Lengths first, so that keys and values may hold anything; headers with commas or line ends only JSON tells apart.
+    let mut records = parse(&consume(bootstrap, topic, &["-f", "%p %o %K %S\n%k\n%s\n"]));
+    let json = consume(bootstrap, topic, &["-J"]);
+    let heads = json.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(head_of_json);
+    let headers: std::collections::HashMap<_, _> = heads.collect();
+    for record in &mut records {
+        record.headers = headers.get(&(record.partition, record.offset)).cloned().unwrap_or_default();
+    }
+    records
+}
+
+#[track_caller]
+fn consume(bootstrap: &str, topic: &str, form: &[&str]) -> Vec<u8> {
+    let common = ["-C", "-q", "-t", topic, "-o", "beginning", "-e", "-X", "isolation.level=read_committed"];
+    run(bootstrap, &[&common, form].concat(), b"")
+}
+
+/// The place and the headers of a record in kcat's JSON. Keys and values there are no text where they are no UTF-8.
+#[track_caller]
+fn head_of_json(line: &[u8]) -> ((i32, i64), Vec<(String, String)>) {
+    let line = String::from_utf8_lossy(line);
+    let record: serde_json::Value = serde_json::from_str(&line).expect("kcat writes JSON");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let headers = record["headers"].as_array().cloned().unwrap_or_default();
+    let pairs = headers.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
+    let place = (record["partition"].as_i64().unwrap_or(-1) as i32, record["offset"].as_i64().unwrap_or(-1));
+    (place, pairs)
 }
 
 /// Reads until there are at least `count` records.
@@ -92,19 +114,16 @@ fn parse(mut bytes: &[u8]) -> Vec<Record> {
         let line_end = bytes.iter().position(|byte| *byte == b'\n').expect("a head line");
         let head = String::from_utf8_lossy(&bytes[..line_end]).into_owned();
         bytes = &bytes[line_end + 1..];
-        let mut fields = head.splitn(5, ' ');
+        let mut fields = head.split(' ');
         let mut number = || fields.next().and_then(|field| field.parse::<i64>().ok()).expect("a number");
         let (partition, offset, key_length, value_length) = (number() as i32, number(), number(), number());
-        let headers = fields.next().unwrap_or_default();
         let mut take = |length: i64| {
             let (taken, rest) = bytes.split_at(length.max(0) as usize);
             bytes = &rest[1..];
             (length >= 0).then(|| taken.to_vec())
         };
         let (key, value) = (take(key_length), take(value_length));
-        let split = |header: &str| header.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let headers = headers.split(',').filter(|header| !header.is_empty()).filter_map(split).collect();
-        records.push(Record { partition, offset, key, value, headers });
+        records.push(Record { partition, offset, key, value, headers: Vec::new() });
     }
     records
 }

@@ -14,6 +14,8 @@ use crate::model::function::Manifest;
 use crate::model::ids::FunctionName;
 
 const ARRIVES_WITHIN: Duration = Duration::from_secs(300);
+/// How long the rest of a refused upload is taken.
+const REST_WITHIN: Duration = Duration::from_secs(10);
 const MANIFEST_BYTES: u64 = 256 * 1024;
 
 /// A function on its way in.
@@ -43,11 +45,15 @@ pub(super) async fn read(
 async fn read_parts(mut form: Multipart, name: &FunctionName, module_limit: u64) -> Result<Upload, Problem> {
     let (mut manifest, mut module) = (None, None);
     while let Some(part) = form.next_field().await.map_err(|error| broken(&error, module_limit))? {
-        match part.name().unwrap_or_default() {
-            "manifest" if manifest.is_none() => manifest = Some(read_manifest(part, name).await?),
-            "module" if module.is_none() => module = Some(read_module(part, module_limit).await?),
-            again @ ("manifest" | "module") => return Err(invalid(format!("part \"{again}\" came twice"))),
-            other => return Err(invalid(format!("it has a part \"{}\" that nobody asked for", other.escape_debug()))),
+        let read = match part.name().unwrap_or_default() {
+            "manifest" if manifest.is_none() => read_manifest(part, name).await.map(|read| manifest = Some(read)),
+            "module" if module.is_none() => read_module(part, module_limit).await.map(|read| module = Some(read)),
+            again @ ("manifest" | "module") => Err(invalid(format!("part \"{again}\" came twice"))),
+            other => Err(invalid(format!("it has a part \"{}\" that nobody asked for", other.escape_debug()))),
+        };
+        if let Err(problem) = read {
+            pass_over_rest(form).await;
+            return Err(problem);
         }
     }
     match (manifest, module) {
@@ -55,6 +61,14 @@ async fn read_parts(mut form: Multipart, name: &FunctionName, module_limit: u64)
         (None, _) => Err(invalid("part \"manifest\" is missing")),
         (_, None) => Err(invalid("part \"module\" is missing")),
     }
+}
+
+/// A client that still sends when the answer comes sees a broken connection instead of it. The body's own limit bounds
+/// how much there can be.
+async fn pass_over_rest(mut form: Multipart) {
+    let rest = async { while let Ok(Some(_)) = form.next_field().await {} };
+    // What is not there by now is not waited for.
+    let _ = tokio::time::timeout(REST_WITHIN, rest).await;
 }
 
 async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest, Problem> {

@@ -1,13 +1,81 @@
-//! The demo.
+//! `millstream demo`: the auction of `examples/`, on a broker inside this process.
+
+mod script;
+mod stage;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use self::script::SCRIPT;
+use self::stage::{Stage, Tally};
+use crate::shutdown;
+use crate::telemetry::logs::{self, LineFormat};
 
 /// How the demo is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoOptions {
-    /// Whether it stays up with its page when the auction is over.
+    /// Whether it stays up when the auction is over.
     pub stay: bool,
 }
 
+/// The pause between two events of the script, so that one can read along.
+const PAUSE: Duration = Duration::from_millis(120);
+
+/// How long the functions may take for what is left when the script is over.
+const LAST_EVENT_WITHIN: Duration = Duration::from_secs(30);
+
+const OPENING: &str = "\
+An auction, played by three functions. Each is a Wasm module in a sandbox of its own; Kafka's records turn them.
+
+  bids ───────────► place-bid ─────► bids.accepted, bids.rejected
+  items.complete ─► item-complete ─► items.validated ─► notify-bidders ─► notifications
+
+An event that goes in is marked ›, one that a function emitted ‹, a record that was given up ✗.
+";
+
+const CLOSING: &str = "
+What you saw:
+  · a bid that breaks the rules is a result: place-bid wrote it to its output \"rejected\", with the reason;
+  · what is no bid at all was given up: it lies in place-bid.dead, whole, with headers that say why;
+  · the item that was only looked at never reached place-bid: its manifest filters by type;
+  · bids on one item stayed in order, since place-bid asks for ordering = \"key\".
+";
+
 /// Plays the auction on the embedded broker.
-pub async fn demo(_options: DemoOptions) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no demo")
+pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+    let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| "error".to_owned());
+    logs::start(&level, LineFormat::Text)?;
+    let stop = shutdown::on_signal()?;
+    println!("{OPENING}");
+    let mut stage = Stage::set().await.context("the demo could not be set up")?;
+    let played = tokio::select! {
+        played = play(&mut stage) => played,
+        () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
+    };
+    let tally = played?;
+    print!("{CLOSING}");
+    if options.stay {
+        let listening = stage.listen(stop.clone()).await?;
+        println!(
+            "\nThe host stays up at http://{}, the broker at {}. Ctrl-C ends both.",
+            listening.address,
+            stage.broker()
+        );
+        println!("Try: kcat -b {} -t bids.accepted -C -o beginning -e", stage.broker());
+        stop.cancelled().await;
+        listening.ended().await;
+    }
+    stage.strike().await;
+    println!("\ndemo: {} in, {} out, {} dead letters", tally.put_in, tally.came_out, tally.dead);
+    Ok(())
+}
+
+async fn play(stage: &mut Stage) -> anyhow::Result<Tally> {
+    for event in SCRIPT {
+        stage.put_in(event)?;
+        stage.show_what_appears(PAUSE).await?;
+    }
+    stage.show_the_rest(LAST_EVENT_WITHIN).await?;
+    Ok(stage.tally())
 }

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::sent::Sent;
-use super::tracker::Tracker;
+use super::tracker::{Place, Tracker};
 use crate::flow::budget::Share;
-use crate::kafka::consumer::Consumer;
+use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::producer::{Delivered, NotQueued, Outgoing, Producers, Undelivered};
 use crate::model::lease::Lease;
 use crate::model::offsets::Progress;
@@ -282,14 +282,16 @@ impl Committer {
         if places.is_empty() {
             return;
         }
-        let offsets = places.iter().map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str()));
-        match self.options.consumer.commit(offsets) {
-            Ok(()) => self.commit_is_under_way = true,
-            Err(error) => {
-                tracing::warn!(%error, "offsets are committed later");
-                self.trackers.values_mut().for_each(|tracker| tracker.settle_commit(false));
+        self.commit_is_under_way = true;
+        let (consumer, back) = (self.options.consumer.clone(), self.back.clone());
+        tokio::task::spawn_blocking(move || {
+            let committed = commit_places(&consumer, &places);
+            if let Err(error) = &committed {
+                tracing::warn!(%error, "offsets were not committed; they are tried again");
             }
-        }
+            // The committer is gone only when its shard is.
+            let _ = back.send(Command::Committed(committed.is_ok()));
+        });
     }
 
     async fn finish_releases(&mut self) {
@@ -314,11 +316,7 @@ impl Committer {
             .collect();
         if !places.is_empty() {
             let consumer = self.options.consumer.clone();
-            let committed = tokio::task::spawn_blocking(move || {
-                let offsets =
-                    places.iter().map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str()));
-                consumer.commit_and_wait(offsets)
-            });
+            let committed = tokio::task::spawn_blocking(move || commit_places(&consumer, &places));
             match committed.await {
                 Ok(Ok(())) => {
                     self.options.metrics.commits.inc();
@@ -332,6 +330,10 @@ impl Committer {
         // The one who asked may have stopped waiting.
         let _ = release.answer.send(());
     }
+}
+
+fn commit_places(consumer: &Consumer, places: &[(Arc<Lease>, Place)]) -> Result<(), consumer::Error> {
+    consumer.commit(places.iter().map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str())))
 }
 
 fn is_alive(parcel: &Parcel, record: u32) -> bool {

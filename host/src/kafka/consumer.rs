@@ -249,17 +249,9 @@ impl Consumer {
         Ok(known.collect())
     }
 
-    /// Commits offsets with their metadata; the answer arrives as [`GroupEvent::Committed`].
+    /// Commits offsets with their metadata, and waits for the answer. Blocks: of a commit that does not wait, librdkafka
+    /// tells an application that takes events no answer at all.
     pub fn commit<'a>(&self, offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>) -> Result<(), Error> {
-        let list = offsets_of(offsets).map_err(self.failed("commit"))?;
-        self.client.commit(&list, CommitMode::Async).map_err(self.failed("commit"))
-    }
-
-    /// Commits and waits for the answer. Blocks.
-    pub fn commit_and_wait<'a>(
-        &self,
-        offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
-    ) -> Result<(), Error> {
         let list = offsets_of(offsets).map_err(self.failed("commit"))?;
         self.client.commit(&list, CommitMode::Sync).map_err(self.failed("commit"))
     }

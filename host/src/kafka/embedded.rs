@@ -1,47 +1,85 @@
 //! The broker inside the binary: librdkafka's mock cluster. For trying things; `docs/operations.md` tells its limits.
+//!
+//! The cluster's handle must stay on one thread, so it lives on one of its own, which takes requests.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc;
+use std::thread;
 
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 /// A broker in this process, on loopback. It ends when the last clone is dropped.
-#[derive(Clone)]
-pub struct EmbeddedBroker(Arc<Inner>);
-
-struct Inner {
-    cluster: MockCluster<'static, DefaultProducerContext>,
-    topics: Mutex<HashSet<String>>,
+#[derive(Debug, Clone)]
+pub struct EmbeddedBroker {
+    bootstrap_servers: String,
+    requests: mpsc::Sender<Request>,
 }
 
-impl std::fmt::Debug for EmbeddedBroker {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("EmbeddedBroker").field(&self.bootstrap_servers()).finish()
-    }
+/// Why the broker does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its thread could not be started.
+    #[error("the embedded broker's thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// librdkafka refuses.
+    #[error("the embedded broker refuses: {0}")]
+    Refused(#[from] KafkaError),
+    /// Its thread is gone.
+    #[error("the embedded broker ended")]
+    Ended,
+}
+
+struct Request {
+    topic: String,
+    partitions: i32,
+    answer: mpsc::Sender<Result<(), KafkaError>>,
 }
 
 impl EmbeddedBroker {
     /// Starts it on a free port.
-    pub fn start() -> Result<Self, KafkaError> {
-        let cluster = MockCluster::new(1)?;
-        Ok(Self(Arc::new(Inner { cluster, topics: Mutex::default() })))
+    pub fn start() -> Result<Self, Error> {
+        let (requests, received) = mpsc::channel();
+        let (answer, started) = mpsc::channel();
+        thread::Builder::new().name("embedded-broker".into()).spawn(move || match MockCluster::new(1) {
+            Ok(cluster) => {
+                // Whoever starts it waits for this answer, and for those below.
+                let _ = answer.send(Ok(cluster.bootstrap_servers()));
+                serve(&cluster, &received);
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+            }
+        })?;
+        let bootstrap_servers = started.recv().map_err(|_| Error::Ended)??;
+        Ok(Self { bootstrap_servers, requests })
     }
 
     /// Where it listens.
     pub fn bootstrap_servers(&self) -> String {
-        self.0.cluster.bootstrap_servers()
+        self.bootstrap_servers.clone()
     }
 
     /// Creates `topic` unless it was created here before.
-    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
-        let mut topics = self.0.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if topics.contains(topic) {
-            return Ok(());
+    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
+        let (answer, created) = mpsc::channel();
+        let request = Request { topic: topic.to_owned(), partitions, answer };
+        self.requests.send(request).map_err(|_| Error::Ended)?;
+        Ok(created.recv().map_err(|_| Error::Ended)??)
+    }
+}
+
+fn serve(cluster: &MockCluster<'static, DefaultProducerContext>, requests: &mpsc::Receiver<Request>) {
+    let mut known = HashSet::new();
+    for Request { topic, partitions, answer } in requests {
+        let created = match known.contains(&topic) {
+            true => Ok(()),
+            false => cluster.create_topic(&topic, partitions, 1),
+        };
+        if created.is_ok() {
+            known.insert(topic);
         }
-        self.0.cluster.create_topic(topic, partitions, 1)?;
-        topics.insert(topic.to_owned());
-        Ok(())
+        let _ = answer.send(created);
     }
 }

@@ -1,4 +1,4 @@
-//! What a consumer's context hears: rebalances and answers to commits. It only passes them on; the shard acts.
+//! What a consumer's context hears of its group. It only passes it on; the shard acts.
 //!
 //! librdkafka serves these callbacks on the polling thread and waits, without blocking it, until somebody assigns or
 //! unassigns. Doing so seconds later is allowed, for the classic protocol and for KIP-848.
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
@@ -25,8 +25,6 @@ pub enum GroupEvent {
     Revoked(Vec<TopicPartition>),
     /// These partitions are somebody else's already.
     Lost(Vec<TopicPartition>),
-    /// Kafka answered to a commit of offsets.
-    Committed(Result<(), KafkaError>),
 }
 
 /// The context of every group member.
@@ -73,10 +71,6 @@ impl ConsumerContext for MemberContext {
         };
         // The shard is gone only while closing.
         let _ = self.events.send(event);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        let _ = self.events.send(GroupEvent::Committed(result));
     }
 }
 

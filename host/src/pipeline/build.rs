@@ -19,7 +19,6 @@ use crate::kafka::poller::{Pollers, Waker};
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::{Manifest, Membership, Topics};
-use crate::model::ids::FunctionName;
 use crate::model::lease::Lease;
 use crate::model::work::Chunk;
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -37,11 +36,6 @@ pub struct Environment {
     pub cluster: Arc<str>,
     /// This host's identity, for static membership.
     pub host_id: Arc<str>,
-}
-
-/// The consumer group of a function.
-pub fn group_of(function: &FunctionName) -> String {
-    format!("millstream.{function}")
 }
 
 /// Starts shard number `index` of a function. It joins its group at once.
@@ -119,7 +113,7 @@ pub fn build(
 }
 
 fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> consumer::Membership {
-    let group = group_of(&manifest.name);
+    let group = manifest.name.group_id();
     let instance = match manifest.delivery.membership {
         Membership::Dynamic => None,
         Membership::Static => Some(format!("{group}.{}.{index}", environment.host_id)),

@@ -125,12 +125,6 @@ impl Shard {
             GroupEvent::Assigned(partitions) => self.assigned(partitions).await,
             GroupEvent::Revoked(partitions) => self.revoked(&partitions).await,
             GroupEvent::Lost(partitions) => self.lost(&partitions).await,
-            GroupEvent::Committed(result) => {
-                if let Err(error) = &result {
-                    tracing::warn!(%error, "a commit was refused; it is tried again");
-                }
-                self.tell_committer(CommitCommand::Committed(result.is_ok()));
-            }
         }
     }
 

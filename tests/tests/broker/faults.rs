@@ -35,7 +35,7 @@ fn every_fault_has_its_class_and_harms_nobody_else() {
     }
     setting.deploy(
         "faults",
-        "ordering = \"key\"\n[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n[limits]\ntimeout = \"500ms\"\nmemory = \"32MiB\"\n",
+        "ordering = \"key\"\n[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n[limits]\ntimeout = \"500ms\"\nmemory = \"128MiB\"\n",
     );
     kcat::produce(&bootstrap, &input, (0..50).map(|index| ("k".to_owned(), format!("n{index}"))));
     let served = kcat::read_at_least(&bootstrap, &output, 50, Duration::from_secs(30));

@@ -1,0 +1,67 @@
+//! Watches topics from their beginning, without a group: for people who want to see what appears.
+
+use std::time::Duration;
+
+use rdkafka::Offset;
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers as _, Message as _};
+
+use super::client_log::Logging;
+use super::settings::ClientSettings;
+
+/// A record that appeared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appeared {
+    /// The topic.
+    pub topic: String,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Option<Vec<u8>>,
+    /// The headers that have a value, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A reader of some topics.
+pub struct Watch(BaseConsumer<Logging>);
+
+impl Watch {
+    /// Starts at the first record of each topic, of which the number of partitions is given too.
+    pub fn open(settings: &ClientSettings, topics: &[(&str, i32)]) -> Result<Self, KafkaError> {
+        let mut config = settings.base();
+        config
+            // librdkafka wants a name even from a reader that neither joins nor commits.
+            .set("group.id", "millstream.watch")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "50");
+        let consumer = BaseConsumer::from_config_and_context(&config, Logging)?;
+        let mut assignment = TopicPartitionList::new();
+        for (topic, partitions) in topics {
+            for partition in 0..*partitions {
+                assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
+            }
+        }
+        consumer.assign(&assignment)?;
+        Ok(Self(consumer))
+    }
+
+    /// The next record, or nothing within `patience`.
+    pub fn next(&self, patience: Duration) -> Result<Option<Appeared>, KafkaError> {
+        let Some(message) = self.0.poll(patience).transpose()? else { return Ok(None) };
+        let headers = message.headers().map(|headers| {
+            let with_value = headers.iter().filter_map(|header| Some((header.key.to_owned(), header.value?.to_vec())));
+            with_value.collect()
+        });
+        Ok(Some(Appeared {
+            topic: message.topic().to_owned(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+        }))
+    }
+}
