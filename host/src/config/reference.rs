@@ -117,7 +117,7 @@ fn page() -> String {
 fn the_page_is_up_to_date() {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "docs", "configuration.md"].iter().collect();
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, page()).unwrap();
+        std::fs::write(&path, page()).expect("the page can be written");
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == page(), "docs/configuration.md is stale: run this test with UPDATE_DOCS=1");
@@ -163,8 +163,8 @@ fn known_by_reader(section: &str) -> BTreeSet<String> {
     } else {
         manifest::from_toml(&text).unwrap_err().problems().to_vec()
     };
-    let problem = problems.iter().find(|problem| problem.at.ends_with(UNKNOWN)).unwrap();
-    let (_, known) = problem.message.split_once("known here are ").unwrap();
+    let problem = problems.iter().find(|problem| problem.at.ends_with(UNKNOWN)).expect("it is unknown");
+    let (_, known) = problem.message.split_once("known here are ").expect("they are told");
     known.split(", ").map(str::to_owned).collect()
 }
 

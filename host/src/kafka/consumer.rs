@@ -144,7 +144,6 @@ impl Consumer {
         config
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.message.max.bytes", "1048576")
-            .set("fetch.wait.max.ms", "500")
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "3000")
             .set("partition.assignment.strategy", "cooperative-sticky");

@@ -1,6 +1,5 @@
 //! The demo's broker, host and audience.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -80,7 +79,9 @@ impl Stage {
     pub(super) async fn set() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no folder for temporary files")?;
         let broker = EmbeddedBroker::start()?;
-        let kafka = ClientSettings { bootstrap_servers: broker.bootstrap_servers(), options: BTreeMap::new() };
+        // The embedded broker answers a fetch only when its time is up: a short one, so that one can watch.
+        let options = [("fetch.wait.max.ms".to_owned(), "20".to_owned())].into();
+        let kafka = ClientSettings { bootstrap_servers: broker.bootstrap_servers(), options };
         let manifests: Vec<_> =
             FUNCTIONS.iter().map(|(text, _)| manifest::from_toml(text)).collect::<Result<_, _>>()?;
         let mut topics: Vec<String> = INPUTS.map(str::to_owned).into();
