@@ -1,5 +1,16 @@
 //! Millstream: Wasm functions that a Kafka stream turns.
-#![allow(missing_docs, reason = "skeleton")]
+//!
+//! A host consumes topics, runs sandboxed functions on their records, and writes what they emit to output topics.
+//!
+//! ```text
+//!          poller thread                  runtime: `concurrency` workers a shard           one task a shard
+//! topic ─► consume/intake ─► dispatch/board ─► invoke/call ─► emit/encoder ─► commit/committer ─► output topics
+//!          chunk ≤            records ≤         batch ≤        parcel ≤                           offset and map
+//!          `batch_size`       `in_flight`       5 ms of work   `pending` bytes
+//!                             a partition                      a shard
+//! ```
+//!
+//! `docs/architecture.md` is the guide; the layers below are checked by a test.
 
 // L0
 pub mod model;

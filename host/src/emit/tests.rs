@@ -115,6 +115,10 @@ fn structured_mode_is_one_json_object() {
     assert_eq!(event["data"]["a"], 1);
     assert_eq!(event["millstreamcause"], "bids/2/7");
     assert_eq!((event["id"].as_str(), event["type"].as_str()), (Some("1"), Some("t")));
+    // A reader that we did not write.
+    let foreign: cloudevents::Event = serde_json::from_slice(value).expect("CloudEvents' own SDK reads it");
+    use cloudevents::AttributesReader as _;
+    assert_eq!((foreign.id(), foreign.ty(), foreign.source().as_str()), ("1", "t", "/millstream/functions/test"));
 }
 
 #[test]

@@ -51,14 +51,15 @@ fn without_order_nothing_is_lost_either() {
     assert_no_lag_by_kafkas_own_tool(&setting);
 }
 
-/// One partition, slow records, sixteen lanes: with `ordering = "none"` they sleep side by side.
+/// One partition, slow records, sixteen lanes: with `ordering = "none"` they sleep side by side. The small budget makes
+/// the partition pause and resume.
 #[test]
 fn without_order_one_partition_uses_all_lanes() {
     let setting = Setting::new("lanes", 1);
     let inputs = (0..400).map(|seq| ("k".to_owned(), format!("{{\"seq\"{}{seq}}}", '\u{3a}')));
     // kcat splits at the first colon, which is the key's.
     kcat::produce(&setting.kafka.bootstrap, &setting.input, inputs);
-    setting.deploy("sleepy", "ordering = \"none\"\nconcurrency = 16");
+    setting.deploy("sleepy", "ordering = \"none\"\nconcurrency = 16\n[delivery]\nin_flight = 50");
     setting.host.client.wait_for_no_lag(&setting.name, LONG);
     assert_eq!(kcat::read(&setting.kafka.bootstrap, &setting.output).len(), 400);
     // Instances are made when no idle one is left: as many as calls ran at once.
