@@ -136,11 +136,10 @@ impl Lanes {
 
     fn take_one(&mut self, room: usize, batch: &mut Batch, revision: &mut Option<SharedRevision>) -> bool {
         self.free_is_next = !self.free_is_next;
-        if self.free_is_next {
-            self.take_free(room, batch, revision) || self.take_lane(room, batch, revision)
-        } else {
-            self.take_lane(room, batch, revision) || self.take_free(room, batch, revision)
+        if self.free_is_next && self.take_free(room, batch, revision) {
+            return true;
         }
+        self.take_lane(room, batch, revision) || self.take_free(room, batch, revision)
     }
 
     fn take_free(&mut self, room: usize, batch: &mut Batch, revision: &mut Option<SharedRevision>) -> bool {

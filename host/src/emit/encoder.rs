@@ -67,7 +67,7 @@ impl Encoder {
                 ),
             ));
         }
-        if emissions.len() == 0 {
+        if emissions.is_empty() {
             return Ok(());
         }
         let mark = parcel.mark();

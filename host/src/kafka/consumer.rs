@@ -67,6 +67,9 @@ pub enum Polled<'a> {
     Fatal(KafkaError),
 }
 
+/// A header's name and value, borrowed from the client.
+pub type HeaderRef<'a> = (&'a str, Option<&'a [u8]>);
+
 /// A record as Kafka gives it, borrowed from the client.
 pub struct RawRecord<'a>(BorrowedMessage<'a>);
 
@@ -102,7 +105,7 @@ impl RawRecord<'_> {
     }
 
     /// All headers in order. An error when a name is no UTF-8.
-    pub fn headers(&self) -> Result<Vec<(&str, Option<&[u8]>)>, HeaderNameNotText> {
+    pub fn headers(&self) -> Result<Vec<HeaderRef<'_>>, HeaderNameNotText> {
         let Some(headers) = self.0.headers() else { return Ok(Vec::new()) };
         // rdkafka unwraps the conversion of a name to text; a foreign producer must not be able to end a poller thread.
         catch_unwind(AssertUnwindSafe(|| headers.iter().map(|header| (header.key, header.value)).collect()))

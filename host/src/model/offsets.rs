@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(progress.watermark(), 10);
         assert_eq!(progress.finish(10..12, 2), 3);
         assert_eq!(progress.watermark(), 13);
-        assert_eq!(progress.ranges().collect::<Vec<_>>(), [14..15]);
+        assert!(progress.ranges().eq(std::iter::once(14..15)));
         assert!(progress.contains(14) && !progress.contains(13) && progress.contains(9));
     }
 
