@@ -99,6 +99,11 @@ impl Kafka {
         *process = run_broker(&self.folder);
     }
 
+    /// Whether its process runs.
+    pub fn is_up(&self) -> bool {
+        self.process().ended().is_none()
+    }
+
     /// A connection for what tools are too slow for.
     #[track_caller]
     pub fn wire(&self) -> Wire {
