@@ -1,5 +1,6 @@
 //! Looks again and again, while a test runs, at what a group has committed and where its topics end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::oracle::Glance;
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 /// The time between two glances.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -81,7 +82,15 @@ fn look(scene: &Scene, wire: &mut Option<Wire>) -> io::Result<Glance> {
     let of_input = committed.into_iter().filter(|((topic, _), _)| *topic == scene.input);
     Ok(Glance {
         committed: of_input.map(|((_, partition), committed)| (partition, committed.offset)).collect(),
-        output_ends: wire.ends(&scene.output.0, scene.output.1)?,
-        dead_ends: wire.ends(&scene.dead.0, scene.dead.1)?,
+        output_ends: ends(wire, &scene.output)?,
+        dead_ends: ends(wire, &scene.dead)?,
     })
+}
+
+/// A topic that is missing for now has no ends.
+fn ends(wire: &mut Wire, (topic, partitions): &(String, i32)) -> io::Result<BTreeMap<i32, i64>> {
+    match wire.ends(topic, *partitions) {
+        Err(error) if wire::is_refusal(&error) => Ok(BTreeMap::new()),
+        ends => ends,
+    }
 }

@@ -29,6 +29,12 @@ pub fn json_inputs(count: usize, keys: usize) -> Vec<(String, String)> {
     inputs(count, keys).into_iter().enumerate().map(as_json).collect()
 }
 
+/// The same as commands for the example `faults`: `<word>:<key>/<number>`; `word` picks one by the input's index.
+pub fn commands(count: usize, keys: usize, word: impl Fn(usize) -> &'static str) -> Vec<(String, String)> {
+    let command = |(index, (key, id))| (key, format!("{}:{id}", word(index)));
+    inputs(count, keys).into_iter().enumerate().map(command).collect()
+}
+
 /// What the outputs say.
 #[derive(Debug, Default)]
 pub struct Findings {

@@ -1,6 +1,7 @@
 //! A foreign `read_committed` reader that reads while records flow, and notes the first thing that is wrong when it
 //! happens.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +56,15 @@ impl Watch {
     /// How many outputs came out so far.
     pub fn total(&self) -> usize {
         self.seen().records.len()
+    }
+
+    /// How many outputs came out of each partition so far.
+    pub fn by_partition(&self) -> BTreeMap<i32, usize> {
+        let mut counts = BTreeMap::new();
+        for record in &self.seen().records {
+            *counts.entry(record.partition).or_default() += 1;
+        }
+        counts
     }
 
     /// When the last output appeared that was not there before.

@@ -25,14 +25,27 @@ pub struct Wire {
     number: i32,
 }
 
-/// What Kafka refused, by its number.
+/// What Kafka answered instead, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused(pub i16);
+struct Refused(i16);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Kafka answered with its error {}", self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 impl From<Refused> for io::Error {
     fn from(refused: Refused) -> Self {
-        io::Error::other(format!("Kafka answered with its error {}", refused.0))
+        io::Error::other(refused)
     }
+}
+
+/// Whether Kafka answered, but said no.
+pub fn is_refusal(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Refused>())
 }
 
 impl Wire {

@@ -22,6 +22,14 @@ macro_rules! for_both_guarantees {
 
 mod delivery {
     mod rebalance;
+    mod row_1;
+    mod row_2;
+    mod row_3;
+    mod row_4;
+    mod row_5;
+    mod row_7;
+    mod row_8;
+    mod row_9;
     mod stage;
     mod trial;
 }

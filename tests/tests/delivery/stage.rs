@@ -1,8 +1,9 @@
 //! What every test here stands on: topics of its own on a broker that it shares, or on one that it may break.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millstream_tests::host::{Host, Options};
 use millstream_tests::kafka::Kafka;
@@ -24,7 +25,7 @@ pub fn long() -> bool {
 }
 
 /// Tests that run at once: two cores are two busy hosts.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
 
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static TURN_OVER: Condvar = Condvar::new();
@@ -60,12 +61,18 @@ pub enum Broker {
     Fragile(&'static Kafka, #[expect(dead_code, reason = "held until the test is over")] MutexGuard<'static, ()>),
 }
 
+/// Brokers that may be broken. Two, so that two tests may break one at the same time.
+static FRAGILE: [(Mutex<()>, OnceLock<Kafka>); 2] = [const { (Mutex::new(()), OnceLock::new()) }; 2];
+
 impl Broker {
     fn fragile() -> Self {
-        static TAKEN: Mutex<()> = Mutex::new(());
-        static BROKER: OnceLock<Kafka> = OnceLock::new();
-        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let kafka = BROKER.get_or_init(Kafka::start);
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let free = FRAGILE.iter().find_map(|(taken, broker)| Some((taken.try_lock().ok()?, broker)));
+        let (taken, broker) = free.unwrap_or_else(|| {
+            let (taken, broker) = &FRAGILE[NEXT.fetch_add(1, Ordering::Relaxed) % FRAGILE.len()];
+            (taken.lock().unwrap_or_else(PoisonError::into_inner), broker)
+        });
+        let kafka = broker.get_or_init(Kafka::start);
         // A test that failed may have left it broken.
         kafka.proxy.heal();
         if !kafka.is_up() {
@@ -98,7 +105,14 @@ pub struct Stage {
     pub input: String,
     /// Its output topic, which exists.
     pub output: String,
+    start: Instant,
     _turn: Turn,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        println!("{} took {:.1} s", self.name, self.start.elapsed().as_secs_f32());
+    }
 }
 
 impl Stage {
