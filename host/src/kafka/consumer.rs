@@ -149,6 +149,8 @@ impl Consumer {
             .set("fetch.message.max.bytes", "1048576")
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "3000")
+            // Partitions that are added to a topic, and topics that come and go, are noticed within this time.
+            .set("topic.metadata.refresh.interval.ms", "10000")
             .set("partition.assignment.strategy", "cooperative-sticky");
         for (key, value) in &membership.options {
             config.set(key, value);
