@@ -24,6 +24,12 @@ mod delivery {
     mod rebalance;
     mod row_1;
     mod row_2;
+    mod row_22;
+    mod row_23;
+    mod row_24;
+    mod row_26;
+    mod row_28;
+    mod row_29;
     mod row_3;
     mod row_4;
     mod row_5;

@@ -18,7 +18,7 @@ fn row_5_output_topic_missing(guarantee: Guarantee) {
         &host,
         "uppercase",
         "ordering = \"key\"\nconcurrency = 8",
-        &format!("[delivery]\nin_flight = {IN_FLIGHT}\npending = \"256KiB\""),
+        &format!("[limits]\noutput = \"64KiB\"\n[delivery]\nin_flight = {IN_FLIGHT}\npending = \"256KiB\""),
     );
     let mut wire = stage.kafka.wire();
     wire.delete_topic(&stage.output).expect("it was there");

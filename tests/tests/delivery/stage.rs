@@ -134,8 +134,15 @@ impl Stage {
     #[track_caller]
     fn set(kafka: Broker, stem: &str, guarantee: Guarantee, partitions: i32, turn: Turn) -> Self {
         let name = unique(&format!("{stem}-{}", guarantee.name().replace('_', "-")));
-        let stage =
-            Self { kafka, guarantee, input: format!("{name}.in"), output: format!("{name}.out"), name, _turn: turn };
+        let stage = Self {
+            kafka,
+            guarantee,
+            input: format!("{name}.in"),
+            output: format!("{name}.out"),
+            name,
+            start: Instant::now(),
+            _turn: turn,
+        };
         let mut wire = stage.kafka.wire();
         let dead = stage.dead();
         for (topic, partitions) in
