@@ -17,7 +17,7 @@ pub struct Kafka {
     /// Where clients connect.
     pub bootstrap: String,
     _process: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What Kafka's own tool says of a partition of a group.
@@ -66,7 +66,7 @@ impl Kafka {
             command.args(java_arguments()).arg("kafka.Kafka").arg(&file);
             command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         });
-        let kafka = Self { bootstrap: format!("127.0.0.1:{port}"), _process: process, _folder: folder };
+        let kafka = Self { bootstrap: format!("127.0.0.1:{port}"), _process: process, folder };
         wait_until("Kafka starts", Duration::from_secs(60), || {
             fs::read_to_string(&log).is_ok_and(|log| log.contains("Kafka Server started"))
         });
@@ -76,10 +76,26 @@ impl Kafka {
     /// Creates a topic.
     #[track_caller]
     pub fn create_topic(&self, topic: &str, partitions: u32) {
-        self.tool(
-            "org.apache.kafka.tools.TopicCommand",
-            &["--create", "--topic", topic, "--partitions", &partitions.to_string(), "--replication-factor", "1"],
-        );
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    /// Creates a topic with settings of its own, each as `name=value`.
+    #[track_caller]
+    pub fn create_topic_with(&self, topic: &str, partitions: u32, settings: &[&str]) {
+        let partitions = partitions.to_string();
+        let mut arguments =
+            vec!["--create", "--topic", topic, "--partitions", &partitions, "--replication-factor", "1"];
+        arguments.extend(settings.iter().flat_map(|setting| ["--config", setting]));
+        self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
+    }
+
+    /// How much a partition's records take on disk.
+    #[track_caller]
+    pub fn log_bytes(&self, topic: &str, partition: u32) -> u64 {
+        let folder = self.folder.path().join(format!("data/{topic}-{partition}"));
+        let segments = fs::read_dir(&folder).expect("the partition's folder").filter_map(Result::ok);
+        let logs = segments.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "log"));
+        logs.filter_map(|entry| entry.metadata().ok()).map(|segment| segment.len()).sum()
     }
 
     /// What Kafka's own tool says of a consumer group.
