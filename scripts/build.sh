@@ -9,6 +9,12 @@ build_host() {
   cargo build --release --locked --bin millstream
 }
 
+# A second binary, in which tests can make the process fail at chosen places.
+build_failing_host() {
+  cargo build --release --locked --bin millstream --features failpoints
+  cp target/release/millstream target/release/millstream-failpoints
+}
+
 run_benches() {
   if [ -d host/benches ]; then cargo bench --locked "$@"; else
     loudly "there is no benchmark in this version: nothing was measured"

@@ -13,6 +13,7 @@ use self::host::{Host, Surroundings};
 use self::identity::Identity;
 use crate::api;
 use crate::config::host::{HostConfig, LogFormat};
+use crate::failpoint;
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
 
@@ -23,6 +24,7 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
         LogFormat::Json => LineFormat::Json,
     };
     logs::start(&config.log.level, format)?;
+    failpoint::set_up();
     let identity = Identity::take(&config.data_dir)?;
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("can't listen on {}", config.listen))?;

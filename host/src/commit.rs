@@ -1,9 +1,16 @@
-//! L3: publishes outcomes and commits offsets, one committer a shard.
+//! L3: publishes parcels and commits offsets.
 //!
-//! Owns what is finished and what of it Kafka knows. An offset is committed only after everything that its record
-//! emitted was acknowledged; a lease that died admits no commit. Knows no guest and no lane.
+//! One committer for each shard: emit and tracking hand over to it and to nothing else. How it publishes is the
+//! function's processing guarantee: [`at_least_once`] writes at once and commits what is acknowledged, [`exactly_once`]
+//! writes and commits in one transaction. Owns the trackers. Does not know guests, lanes or events.
 
+pub mod at_least_once;
 pub mod committer;
+pub mod delivery;
+pub mod exactly_once;
 pub mod offset_map;
+pub mod refusal;
+pub mod selection;
 pub mod sent;
 pub mod tracker;
+pub mod transaction;

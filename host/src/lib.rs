@@ -17,6 +17,7 @@ pub mod model;
 // L1
 pub mod config;
 pub mod error_code;
+pub mod failpoint;
 pub mod flow;
 pub mod shutdown;
 pub mod telemetry;

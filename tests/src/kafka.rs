@@ -117,10 +117,26 @@ impl Kafka {
     /// Creates a topic.
     #[track_caller]
     pub fn create_topic(&self, topic: &str, partitions: u32) {
-        self.tool(
-            "org.apache.kafka.tools.TopicCommand",
-            &["--create", "--topic", topic, "--partitions", &partitions.to_string(), "--replication-factor", "1"],
-        );
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    /// Creates a topic with settings of its own, each as `name=value`.
+    #[track_caller]
+    pub fn create_topic_with(&self, topic: &str, partitions: u32, settings: &[&str]) {
+        let partitions = partitions.to_string();
+        let mut arguments =
+            vec!["--create", "--topic", topic, "--partitions", &partitions, "--replication-factor", "1"];
+        arguments.extend(settings.iter().flat_map(|setting| ["--config", setting]));
+        self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
+    }
+
+    /// How much a partition's records take on disk.
+    #[track_caller]
+    pub fn log_bytes(&self, topic: &str, partition: u32) -> u64 {
+        let folder = self.folder.path().join(format!("data/{topic}-{partition}"));
+        let segments = fs::read_dir(&folder).expect("the partition's folder").filter_map(Result::ok);
+        let logs = segments.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "log"));
+        logs.filter_map(|entry| entry.metadata().ok()).map(|segment| segment.len()).sum()
     }
 
     /// What Kafka's own tool says of a consumer group.

@@ -2,6 +2,7 @@
 
 mod broker {
     mod cloudevents;
+    mod exactly_once;
     mod faults;
     mod hosts;
     mod retries;

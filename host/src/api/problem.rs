@@ -70,7 +70,6 @@ impl From<ChangeError> for Problem {
 fn code_of(error: &ChangeError) -> ErrorCode {
     match error {
         ChangeError::NotReady(_) => ErrorCode::NotReady,
-        ChangeError::Unsupported(_) => ErrorCode::NotSupported,
         ChangeError::Module(ModuleRefused::Unfit(_)) => ErrorCode::ModuleRefused,
         ChangeError::Module(ModuleRefused::Compile(_)) => ErrorCode::CompileFailed,
         ChangeError::Module(ModuleRefused::TooCostly(_)) => ErrorCode::CompileTooCostly,

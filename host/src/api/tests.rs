@@ -161,7 +161,6 @@ async fn uploads_that_are_wrong_say_what_is() {
     host.put("/v1/functions/mill?wait=long", &[manifest, module]).await.is_problem(400, "MS0204");
     host.deploy("name = \"mill\"\nconcurrency = 0", b"one").await.is_problem(400, "MS0101");
     host.deploy(TOML, b"bad").await.is_problem(400, "MS0104");
-    host.deploy(&format!("{TOML}processing_guarantee = \"exactly_once\""), b"one").await.is_problem(400, "MS0108");
     host.ask("PUT", path).await.is_problem(415, "MS0109");
     let cut = Body::from(form(&[manifest, module])[..100].to_vec());
     host.send(upload(path).body(cut).unwrap()).await.is_problem(400, "MS0103");

@@ -51,6 +51,11 @@ pub enum Unreadable {
     ImpossibleRange,
 }
 
+/// Whether everything that `progress` has above its watermark can be told, whatever the transaction's number is.
+pub fn fits(progress: &Progress) -> bool {
+    encode(progress, u64::MAX, LONGEST).left_out == 0
+}
+
 /// Encodes what `progress` has above its watermark, in at most `longest` characters.
 pub fn encode(progress: &Progress, transaction: u64, longest: usize) -> Encoded {
     if progress.range_count() == 0 && transaction == 0 {

@@ -1,11 +1,12 @@
-//! A parcel on its way: counts acknowledgements, and tells the committer when the last one came.
+//! A parcel on its way: counts acknowledgements, and tells when the last one came.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::committer::Command;
+use super::at_least_once::Event;
+use super::refusal::Refused;
 use crate::flow::budget::Share;
 use crate::kafka::producer::{Delivered, Undelivered};
 use crate::model::parcel::{Parcel, Run};
@@ -16,9 +17,9 @@ pub struct Sent {
     /// The messages, kept until all are acknowledged.
     pub parcel: Parcel,
     remaining: AtomicUsize,
-    failed: Mutex<Vec<(u32, Undelivered)>>,
+    failed: Mutex<Vec<Refused>>,
     rest: Mutex<Option<Rest>>,
-    done: mpsc::UnboundedSender<Command>,
+    done: mpsc::UnboundedSender<Event>,
 }
 
 /// What goes on when a parcel is acknowledged, or moves to the parcel that tries again.
@@ -31,16 +32,14 @@ pub struct Rest {
 }
 
 impl Sent {
-    /// A parcel of which `messages` messages will be reported. With none it is never reported.
-    pub fn new(mut parcel: Parcel, share: Share, done: mpsc::UnboundedSender<Command>) -> Arc<Self> {
-        let runs = std::mem::take(&mut parcel.runs);
+    /// A parcel whose messages will all be reported. With none it is never reported.
+    pub fn new(parcel: Parcel, rest: Rest, done: mpsc::UnboundedSender<Event>) -> Arc<Self> {
         let remaining = AtomicUsize::new(parcel.messages.len());
-        let rest = Mutex::new(Some(Rest { runs, share }));
-        Arc::new(Self { parcel, remaining, failed: Mutex::default(), rest, done })
+        Arc::new(Self { parcel, remaining, failed: Mutex::default(), rest: Mutex::new(Some(rest)), done })
     }
 
     /// Takes what failed, by message.
-    pub fn take_failures(&self) -> Vec<(u32, Undelivered)> {
+    pub fn take_failures(&self) -> Vec<Refused> {
         std::mem::take(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -58,7 +57,7 @@ impl Delivered for Sent {
         if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
             let done = self.done.clone();
             // The committer is gone only when its shard is.
-            let _ = done.send(Command::Acknowledged(self));
+            let _ = done.send(Event::Acknowledged(self));
         }
     }
 }

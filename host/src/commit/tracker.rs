@@ -19,8 +19,8 @@ pub struct Tracker {
     acknowledged: Progress,
     /// Parcels with records of this lease that Kafka has not acknowledged.
     pub outstanding: usize,
-    committed: Option<Place>,
-    committing: Option<Place>,
+    committed: Progress,
+    committing: Option<Progress>,
 }
 
 /// What a commit says of a partition.
@@ -39,9 +39,9 @@ impl Tracker {
         Self {
             lease,
             known: finished.clone(),
-            acknowledged: finished,
+            acknowledged: finished.clone(),
             outstanding: 0,
-            committed: None,
+            committed: finished,
             committing: None,
         }
     }
@@ -61,31 +61,51 @@ impl Tracker {
         self.lease.set_watermark(self.acknowledged.watermark());
     }
 
+    /// What is finished, whether Kafka knows it or not.
+    pub fn progress(&self) -> &Progress {
+        &self.acknowledged
+    }
+
+    /// Whether more is finished than Kafka knows.
+    pub fn is_uncommitted(&self) -> bool {
+        self.acknowledged != self.committed
+    }
+
+    /// Where `progress` stands, when Kafka does not know it.
+    pub fn place(&self, progress: &Progress, transaction: u64) -> Option<Place> {
+        if *progress == self.committed {
+            return None;
+        }
+        let encoded = offset_map::encode(progress, transaction, LONGEST);
+        if encoded.left_out > 0 {
+            tracing::debug!(partition = %self.lease.partition, ranges = encoded.left_out,
+                "the out-of-order map is full: after a crash some finished records would run again");
+        }
+        Some(Place { offset: progress.watermark(), metadata: encoded.text })
+    }
+
     /// What should be committed, when it is not already. Call [`Self::settle_commit`] with the answer.
     pub fn begin_commit(&mut self) -> Option<Place> {
         if !self.lease.is_alive() {
             return None;
         }
-        let encoded = offset_map::encode(&self.acknowledged, 0, LONGEST);
-        if encoded.left_out > 0 {
-            tracing::warn!(partition = %self.lease.partition, ranges = encoded.left_out,
-                "the out-of-order map is full: after a crash some finished records would run again");
-        }
-        let place = Place { offset: self.acknowledged.watermark(), metadata: encoded.text };
-        if self.committed.as_ref() == Some(&place) {
-            return None;
-        }
-        self.committing = Some(place.clone());
+        let place = self.place(&self.acknowledged, 0)?;
+        self.committing = Some(self.acknowledged.clone());
         Some(place)
     }
 
     /// Notes Kafka's answer to the last commit.
     pub fn settle_commit(&mut self, succeeded: bool) {
-        if let Some(place) = self.committing.take()
+        if let Some(progress) = self.committing.take()
             && succeeded
         {
-            self.committed = Some(place);
+            self.committed = progress;
         }
+    }
+
+    /// Notes that Kafka knows `progress`.
+    pub fn committed(&mut self, progress: Progress) {
+        self.committed = progress;
     }
 }
 

@@ -115,6 +115,11 @@ impl Board {
         }
     }
 
+    /// Whether records wait for a worker.
+    pub fn has_work(&self) -> bool {
+        self.lanes().has_work()
+    }
+
     /// Drops all that waits under a lease; what runs goes on.
     pub fn drop_lease(&self, epoch: u64) {
         self.lanes().drop_lease(epoch);

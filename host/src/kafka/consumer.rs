@@ -280,7 +280,7 @@ fn list_of<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> Topi
     list
 }
 
-fn offsets_of<'a>(
+pub(super) fn offsets_of<'a>(
     offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
 ) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();

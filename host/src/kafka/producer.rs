@@ -15,9 +15,28 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 use super::client_log;
 use super::settings::ClientSettings;
 use crate::model::function::Compression;
+use crate::model::parcel::{Message, Parcel};
 
 /// What librdkafka allows at most; a topic's or broker's own `max.message.bytes` refuses what it does not take.
-const LARGEST_MESSAGE: &str = "100000000";
+pub(super) const LARGEST_MESSAGE: &str = "100000000";
+
+/// How messages share batches. Kafka refuses a batch as a whole when it is larger than its topic takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Batching {
+    /// As many as there are.
+    Together,
+    /// One message a batch: what is refused then is refused for itself.
+    Alone,
+}
+
+impl Batching {
+    pub(super) fn most_messages(self) -> &'static str {
+        match self {
+            Self::Together => "10000",
+            Self::Alone => "1",
+        }
+    }
+}
 
 /// Told what became of one message. Called on the producer's thread: must be quick.
 pub trait Delivered: Send + Sync {
@@ -34,6 +53,8 @@ pub type Ticket = Box<(Arc<dyn Delivered>, u32)>;
 pub struct Undelivered {
     /// Whether the same message will never be accepted: too large, invalid, forbidden by the topic's settings.
     pub for_good: bool,
+    /// Whether a whole batch was refused as too large: alone the message may be accepted.
+    pub together: bool,
     /// What Kafka said.
     pub reason: String,
 }
@@ -51,6 +72,21 @@ pub struct Outgoing<'a, H> {
     pub headers: H,
 }
 
+impl<'a> Outgoing<'a, ()> {
+    /// A message of `parcel`.
+    pub fn of(
+        parcel: &'a Parcel,
+        message: &'a Message,
+    ) -> Outgoing<'a, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>> {
+        Outgoing {
+            topic: &message.topic,
+            key: message.key.as_ref().map(|key| parcel.slice(key)),
+            value: message.value.as_ref().map(|value| parcel.slice(value)),
+            headers: parcel.headers_of(message),
+        }
+    }
+}
+
 /// Why a message could not be queued.
 #[derive(Debug)]
 pub enum NotQueued {
@@ -60,7 +96,9 @@ pub enum NotQueued {
     Refused(Undelivered),
 }
 
-struct DeliveryContext;
+struct DeliveryContext {
+    batching: Batching,
+}
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -77,7 +115,8 @@ impl ProducerContext for DeliveryContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Ticket) {
         let (listener, message) = *ticket;
-        listener.delivered(message, result.as_ref().map(|_| ()).map_err(|(error, _)| undelivered(error)));
+        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| undelivered(error, self.batching));
+        listener.delivered(message, result);
     }
 }
 
@@ -85,7 +124,7 @@ impl ProducerContext for DeliveryContext {
 #[derive(Clone)]
 pub struct Producers {
     settings: ClientSettings,
-    clients: Arc<Mutex<HashMap<Compression, Arc<Client>>>>,
+    clients: Arc<Mutex<HashMap<(Compression, Batching), Arc<Client>>>>,
 }
 
 struct Client(ThreadedProducer<DeliveryContext>);
@@ -102,40 +141,37 @@ impl Producers {
         Self { settings, clients: Arc::default() }
     }
 
-    /// The producer that compresses so.
-    pub fn with(&self, compression: Option<Compression>) -> Result<Producer, KafkaError> {
-        let compression = compression.unwrap_or(Compression::None);
+    /// The producer that compresses and batches so.
+    pub fn with(&self, compression: Option<Compression>, batching: Batching) -> Result<Producer, KafkaError> {
+        let kind = (compression.unwrap_or(Compression::None), batching);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&compression) {
+        if let Some(client) = clients.get(&kind) {
             return Ok(Producer(client.clone()));
         }
-        let client = Arc::new(Client(self.create(compression)?));
-        clients.insert(compression, client.clone());
+        let client = Arc::new(Client(self.create(kind.0, kind.1)?));
+        clients.insert(kind, client.clone());
         Ok(Producer(client))
     }
 
-    fn create(&self, compression: Compression) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
-        let codec = match compression {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-            Compression::Snappy => "snappy",
-            Compression::Lz4 => "lz4",
-            Compression::Zstd => "zstd",
-        };
+    fn create(
+        &self,
+        compression: Compression,
+        batching: Batching,
+    ) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
         let mut config = self.settings.base();
         config
             .set("enable.idempotence", "true")
             // Without end: what a function emitted waits for its broker, and back-pressure holds the rest.
             .set("message.timeout.ms", "0")
             .set("message.max.bytes", LARGEST_MESSAGE)
-            .set("compression.codec", codec)
+            .set("compression.codec", codec(compression))
             .set("linger.ms", "1")
-            .set("batch.num.messages", "10000")
+            .set("batch.num.messages", batching.most_messages())
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
             // Java's partitioner, so that what is keyed alike lies alike whoever wrote it.
             .set("partitioner", "murmur2_random");
-        config.create_with_context(DeliveryContext)
+        config.create_with_context(DeliveryContext { batching })
     }
 }
 
@@ -153,17 +189,11 @@ impl Producer {
         let mut record: BaseRecord<'_, [u8], [u8], Ticket> = BaseRecord::with_opaque_to(message.topic, ticket);
         record.key = message.key;
         record.payload = message.value;
-        let mut headers = message.headers.peekable();
-        if headers.peek().is_some() {
-            let mut owned = OwnedHeaders::new_with_capacity(12);
-            for (key, value) in headers {
-                owned = owned.insert(Header { key, value });
-            }
-            record.headers = Some(owned);
-        }
-        self.0.0.send(record).map_err(|(error, _)| match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => NotQueued::Full,
-            _ => NotQueued::Refused(undelivered(&error)),
+        record.headers = owned_headers(message.headers);
+        self.0.0.send(record).map_err(|(error, _)| match is_queue_full(&error) {
+            true => NotQueued::Full,
+            // What is refused here is refused for itself.
+            false => NotQueued::Refused(undelivered(&error, Batching::Alone)),
         })
     }
 
@@ -173,22 +203,38 @@ impl Producer {
     }
 }
 
-fn undelivered(error: &KafkaError) -> Undelivered {
+pub(super) fn is_queue_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+pub(super) fn codec(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Gzip => "gzip",
+        Compression::Snappy => "snappy",
+        Compression::Lz4 => "lz4",
+        Compression::Zstd => "zstd",
+    }
+}
+
+pub(super) fn owned_headers<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Option<OwnedHeaders> {
+    let mut headers = headers.peekable();
+    headers.peek()?;
+    let mut owned = OwnedHeaders::new_with_capacity(12);
+    for (key, value) in headers {
+        owned = owned.insert(Header { key, value });
+    }
+    Some(owned)
+}
+
+pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered {
     use RDKafkaErrorCode::{
         InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageBatchTooLarge, MessageSizeTooLarge,
         PolicyViolation,
     };
-    let for_good = matches!(
-        error.rdkafka_error_code(),
-        Some(
-            MessageSizeTooLarge
-                | InvalidMessageSize
-                | InvalidMessage
-                | InvalidRecord
-                | InvalidTimestamp
-                | PolicyViolation
-                | MessageBatchTooLarge
-        )
-    );
-    Undelivered { for_good, reason: error.to_string() }
+    let code = error.rdkafka_error_code();
+    let is_large = matches!(code, Some(MessageSizeTooLarge | MessageBatchTooLarge | InvalidMessageSize));
+    let is_invalid = matches!(code, Some(InvalidMessage | InvalidRecord | InvalidTimestamp | PolicyViolation));
+    let together = is_large && batching == Batching::Together;
+    Undelivered { for_good: is_invalid || (is_large && !together), together, reason: error.to_string() }
 }

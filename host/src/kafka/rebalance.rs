@@ -4,6 +4,7 @@
 //! unassigns. Doing so seconds later is allowed, for the classic protocol and for KIP-848.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -14,15 +15,16 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 
 use super::client_log;
+use super::generation::Generation;
 use crate::model::position::TopicPartition;
 
 /// What happened to a member of a group.
 #[derive(Debug)]
 pub enum GroupEvent {
     /// These partitions are ours once they are assigned with their offsets.
-    Assigned(Vec<TopicPartition>),
-    /// These partitions go elsewhere once they are unassigned.
-    Revoked(Vec<TopicPartition>),
+    Assigned(Vec<TopicPartition>, Option<Arc<Generation>>),
+    /// These partitions go elsewhere once they are unassigned; until then the member of this generation has them.
+    Revoked(Vec<TopicPartition>, Option<Arc<Generation>>),
     /// These partitions are somebody else's already.
     Lost(Vec<TopicPartition>),
     /// A topic of the subscription is not there, or may not be read; the text names it.
@@ -33,16 +35,27 @@ pub enum GroupEvent {
 pub struct MemberContext {
     events: mpsc::UnboundedSender<GroupEvent>,
     closing: AtomicBool,
+    generation: Mutex<Option<Arc<Generation>>>,
 }
 
 impl MemberContext {
     pub(super) fn new(events: mpsc::UnboundedSender<GroupEvent>) -> Self {
-        Self { events, closing: AtomicBool::new(false) }
+        Self { events, closing: AtomicBool::new(false), generation: Mutex::default() }
     }
 
     /// From now on partitions are given back at once: nobody listens any more, and a close waits for it.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
+    }
+
+    /// Ends the generation that was, and only then looks at the next one.
+    fn follow(&self, next: impl FnOnce() -> Option<Generation>) -> Option<Arc<Generation>> {
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(past) = generation.take() {
+            past.retire();
+        }
+        *generation = next().map(Arc::new);
+        generation.clone()
     }
 }
 
@@ -75,9 +88,12 @@ impl ConsumerContext for MemberContext {
         }
         let named = to_positions(partitions);
         let event = match (is_assignment, consumer.assignment_lost()) {
-            (true, _) => GroupEvent::Assigned(named),
-            (false, false) => GroupEvent::Revoked(named),
-            (false, true) => GroupEvent::Lost(named),
+            (true, _) => GroupEvent::Assigned(named, self.follow(|| Generation::of(consumer))),
+            (false, false) => GroupEvent::Revoked(named, self.follow(|| Generation::of(consumer))),
+            (false, true) => {
+                self.follow(|| None);
+                GroupEvent::Lost(named)
+            }
         };
         // The shard is gone only while closing.
         let _ = self.events.send(event);

@@ -163,6 +163,44 @@ impl Parcel {
         self.records.truncate(mark.records);
     }
 
+    /// Drops what was done under leases that `stays` does not want: their messages and their runs.
+    pub fn retain(&mut self, stays: impl Fn(&Lease) -> bool) {
+        if self.runs.iter().all(|run| stays(&run.lease)) && self.records.iter().all(|of| stays(&of.chunk.lease)) {
+            return;
+        }
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.retain(|run| stays(&run.lease));
+        let mut kept = Self { runs, ..Self::default() };
+        let is_kept = |message: &&Message| stays(&self.records[message.record as usize].chunk.lease);
+        self.messages.iter().filter(is_kept).for_each(|message| kept.copy_message(self, message));
+        *self = kept;
+    }
+
+    /// Splits off the runs that `goes` wants, asked in order, with the messages of their records.
+    pub fn take_runs(&mut self, goes: impl FnMut(&Run) -> bool) -> Self {
+        let mut goes = goes;
+        let runs: Vec<Run> = self.runs.extract_if(.., |run| goes(run)).collect();
+        let mut taken = Self { runs, ..Self::default() };
+        if taken.runs.is_empty() {
+            return taken;
+        }
+        let mut left = Self { runs: std::mem::take(&mut self.runs), ..Self::default() };
+        for message in &self.messages {
+            let record = &self.records[message.record as usize];
+            let (epoch, offset) = (record.chunk.lease.epoch, record.record().offset);
+            let is_taken = taken.runs.iter().any(|run| run.lease.epoch == epoch && run.offsets.contains(&offset));
+            let side = if is_taken { &mut taken } else { &mut left };
+            side.copy_message(self, message);
+        }
+        *self = left;
+        taken
+    }
+
+    /// Records that are finished with it.
+    pub fn finished_records(&self) -> usize {
+        self.runs.iter().map(|run| run.records).sum()
+    }
+
     /// Copies a message of `other` with all that belongs to it.
     pub fn copy_message(&mut self, other: &Parcel, message: &Message) {
         let first_header = self.headers.len() as u32;

@@ -10,7 +10,11 @@ use tokio::task::JoinSet;
 use super::revisions::Revisions;
 use super::shard::{Shard, ShardView};
 use super::worker::Worker;
+use crate::commit::at_least_once::{self, AtLeastOnce};
 use crate::commit::committer::{self, Committer};
+use crate::commit::exactly_once::{self, ExactlyOnce};
+use crate::commit::refusal::Refuse;
+use crate::commit::transaction::Transactor;
 use crate::consume::intake::{self, Intake};
 use crate::dispatch::board::Board;
 use crate::flow::budget::Budget;
@@ -18,7 +22,8 @@ use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::poller::{Pollers, Waker};
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
-use crate::model::function::{Manifest, Membership, Topics};
+use crate::kafka::transaction::TopicCompression;
+use crate::model::function::{Compression, Manifest, Membership, ProcessingGuarantee, Topics};
 use crate::model::lease::Lease;
 use crate::model::work::Chunk;
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -58,31 +63,48 @@ pub fn build(
     let (to_committer, commands) = mpsc::unbounded_channel();
     let refusing = revisions.clone();
     let freed = waker.clone();
-    let committer = Committer::new(
-        committer::Options {
-            producers: environment.producers.clone(),
-            consumer: consumer.clone(),
-            refuse: Box::new(move |parcel, record, fault, kind| {
-                // A refusal is no attempt of the guest: its one invocation succeeded.
-                let callable = refusing.get(record.chunk.revision.number);
-                callable.encoder.dead_letter(parcel, record, fault, 1, kind);
-            }),
-            freed: Box::new(move || freed.wake()),
-            commit_interval: delivery.commit_interval,
-            metrics: metrics.clone(),
-        },
-        commands,
-        to_committer.clone(),
-    );
+    let refuse: Refuse = Box::new(move |parcel, record, fault, kind| {
+        // A refusal is no attempt of the guest: its one invocation succeeded.
+        let callable = refusing.get(record.chunk.revision.number);
+        callable.encoder.dead_letter(parcel, record, fault, 1, kind);
+    });
+    let freed = Box::new(move || freed.wake());
+    let view = Arc::new(ShardView::new(&consumer));
+    let troubled = view.clone();
+    let trouble = Box::new(move |reason| troubled.note_trouble(reason, false));
+    let pending = Budget::new(delivery.pending);
+    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
     let mut tasks = JoinSet::new();
-    tasks.spawn(committer.run());
+    match manifest.processing_guarantee {
+        ProcessingGuarantee::AtLeastOnce => {
+            let way = AtLeastOnce::new(at_least_once::Options {
+                producers: environment.producers.clone(),
+                consumer: consumer.clone(),
+                refuse,
+                trouble,
+                metrics: metrics.clone(),
+            });
+            tasks.spawn(Committer::new(way, commands, freed, delivery.commit_interval).run());
+        }
+        ProcessingGuarantee::ExactlyOnce => {
+            let idle = board.clone();
+            let options = exactly_once::Options {
+                pending: pending.clone(),
+                is_idle: Box::new(move || !idle.has_work()),
+                refuse,
+                trouble,
+                metrics: metrics.clone(),
+            };
+            let way = ExactlyOnce::new(options, transactor(environment, manifest, index, &consumer));
+            tasks.spawn(Committer::new(way, commands, freed, delivery.commit_interval).run());
+        }
+    }
 
     // dispatch, invoke, emit
-    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
     let worker = Worker {
         board: board.clone(),
         revisions: revisions.clone(),
-        pending: Budget::new(delivery.pending),
+        pending,
         committer: to_committer.clone(),
         metrics: metrics.clone(),
     };
@@ -91,7 +113,6 @@ pub fn build(
     }
 
     // consume
-    let view = Arc::new(ShardView::new(&consumer));
     let (to_intake, intake_commands) = thread_mpsc::channel();
     let downstream = Downstream { board: board.clone(), committer: to_committer.clone(), view: view.clone() };
     let options =
@@ -124,6 +145,17 @@ fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> c
         Topics::Pattern(pattern) => vec![format!("^({pattern})$")],
     };
     consumer::Membership { group, instance, subscription, options: manifest.kafka.clone() }
+}
+
+/// The one who carries out a shard's transactions. Its identity outlives the process, so that what a dead one left open is
+/// settled by the next.
+fn transactor(environment: &Environment, manifest: &Manifest, index: usize, consumer: &Arc<Consumer>) -> Transactor {
+    let id = format!("{}.{}.{index}", manifest.name.group_id(), environment.host_id);
+    let compressed = manifest.outputs.values().filter_map(|output| {
+        let compression = output.compression.filter(|compression| *compression != Compression::None)?;
+        Some(TopicCompression { topic: output.topic.clone(), compression })
+    });
+    Transactor::new(environment.kafka.clone(), id, compressed.collect(), consumer.clone())
 }
 
 struct Downstream {

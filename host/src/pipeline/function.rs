@@ -13,7 +13,7 @@ use super::supervisor::Ground;
 use crate::emit::encoder::Encoder;
 use crate::invoke::call::Invoker;
 use crate::invoke::pool::Pool;
-use crate::model::function::{Manifest, SharedRevision};
+use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
 use crate::model::status::{FunctionStatus, State};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::TracingLog;
@@ -150,6 +150,8 @@ fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
         && old.delivery == new.delivery
         && old.kafka == new.kafka
         && old.processing_guarantee == new.processing_guarantee
+        // A transactional producer knows its topics' compressions from its start.
+        && (old.processing_guarantee == ProcessingGuarantee::AtLeastOnce || old.outputs == new.outputs)
 }
 
 async fn sleep(time: Option<Duration>) {

@@ -122,9 +122,18 @@ impl Shard {
 
     async fn heed(&mut self, event: GroupEvent) {
         match event {
-            GroupEvent::Assigned(partitions) => self.assigned(partitions).await,
-            GroupEvent::Revoked(partitions) => self.revoked(&partitions).await,
-            GroupEvent::Lost(partitions) => self.lost(&partitions).await,
+            GroupEvent::Assigned(partitions, generation) => {
+                self.tell_committer(CommitCommand::Generation(generation));
+                self.assigned(partitions).await;
+            }
+            GroupEvent::Revoked(partitions, generation) => {
+                self.tell_committer(CommitCommand::Generation(generation));
+                self.revoked(&partitions).await;
+            }
+            GroupEvent::Lost(partitions) => {
+                self.tell_committer(CommitCommand::Generation(None));
+                self.lost(&partitions).await;
+            }
             GroupEvent::TopicUnavailable(reason) => self.parts.view.note_unavailable(reason),
         }
     }

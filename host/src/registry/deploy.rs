@@ -10,7 +10,7 @@ use super::error::ChangeError;
 use super::handle::Inner;
 use super::log::{Change, Expectation};
 use super::record::{FunctionRecord, StoredRevision};
-use crate::model::function::{Manifest, ProcessingGuarantee, Revision, Shape, SharedRevision};
+use crate::model::function::{Manifest, Revision, Shape, SharedRevision};
 use crate::model::ids::{Digest, FunctionName};
 
 /// How often a change starts over because another host came between.
@@ -40,7 +40,6 @@ pub(super) async fn deploy(
     module: Bytes,
     expectation: Option<Expectation>,
 ) -> Result<Deployed, ChangeError> {
-    check_supported(&manifest)?;
     let digest = Digest::of(&module);
     let shape = inner.inspect.check(digest, module.clone()).await?;
     let upload = Upload { manifest, digest, module, shape };
@@ -54,17 +53,6 @@ pub(super) async fn deploy(
         .await;
     tracing::info!(function = %name, revision = %number, %digest, "deployed");
     Ok(deployed)
-}
-
-/// What manifests may ask for that this version does not do. The one place for such refusals.
-fn check_supported(manifest: &Manifest) -> Result<(), ChangeError> {
-    if manifest.processing_guarantee == ProcessingGuarantee::ExactlyOnce {
-        return Err(ChangeError::Unsupported(
-            "processing_guarantee = \"exactly_once\" is not supported by this version: use \"at_least_once\", and make \
-             what consumes the outputs ignore events whose id it has seen",
-        ));
-    }
-    Ok(())
 }
 
 /// One attempt: shuts other writers out, looks at the newest record, and writes the next one.

@@ -13,9 +13,6 @@ pub enum ChangeError {
     /// The registry is not read yet, or Kafka is away.
     #[error("the host cannot change functions now: {0}")]
     NotReady(String),
-    /// The manifest asks for what this version does not have.
-    #[error("{0}")]
-    Unsupported(&'static str),
     /// The module cannot run here.
     #[error("the module cannot run here: {0}")]
     Module(#[from] ModuleRefused),

@@ -186,9 +186,6 @@ async fn refused_deploys_leave_nothing() {
     let (registry, cluster) = open(folder.path());
     let bad = registry.deploy(manifest("mill", ""), Bytes::from_static(b"bad"), None).await;
     assert!(matches!(bad, Err(ChangeError::Module(_))));
-    let exact = manifest("mill", "processing_guarantee = \"exactly_once\"");
-    let unsupported = registry.deploy(exact, MODULE, None).await;
-    assert!(matches!(unsupported, Err(ChangeError::Unsupported(_))));
     assert!(registry.list().is_empty());
     assert!(cluster.asked().is_empty());
 }

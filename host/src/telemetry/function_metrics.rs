@@ -46,6 +46,8 @@ pub struct FunctionMetrics {
     pub memory_high_water_bytes: Gauge,
     /// Offset commits that Kafka confirmed.
     pub commits: Counter,
+    /// Transactions that did not go through; their outcomes are committed by a later one.
+    pub aborts: Counter,
     /// Bytes of guest log lines dropped because of `limits.logs`.
     pub log_bytes_dropped: Counter,
 }
@@ -68,6 +70,7 @@ impl Default for FunctionMetrics {
             instances: Gauge::default(),
             memory_high_water_bytes: Gauge::default(),
             commits: Counter::default(),
+            aborts: Counter::default(),
             log_bytes_dropped: Counter::default(),
         }
     }

@@ -20,7 +20,7 @@ use crate::config::host::HostConfig;
 use crate::config::manifest;
 use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::embedded::EmbeddedBroker;
-use crate::kafka::producer::{Delivered, Outgoing, Producer, Producers, Undelivered};
+use crate::kafka::producer::{Batching, Delivered, Outgoing, Producer, Producers, Undelivered};
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::watch::{Appeared, Watch};
 use crate::model::ids::FunctionName;
@@ -108,7 +108,7 @@ impl Stage {
             .map(|topic| (topic.as_str(), PARTITIONS))
             .collect();
         let watch = Arc::new(Watch::open(&kafka, &watched)?);
-        let producer = Producers::new(kafka).with(None)?;
+        let producer = Producers::new(kafka).with(None, Batching::Together)?;
         let is_coloured =
             std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let stage =

@@ -29,6 +29,7 @@ const FAMILIES: &[Family] = &[
     Family { name: "records_dead_lettered", help: "Records given up", of: |function| &function.dead_lettered },
     Family { name: "events_emitted", help: "Events that output topics acknowledged", of: |function| &function.emitted },
     Family { name: "commits", help: "Offset commits that Kafka confirmed", of: |function| &function.commits },
+    Family { name: "aborts", help: "Transactions that did not go through", of: |function| &function.aborts },
     Family { name: "cold_starts", help: "Instances started", of: |function| &function.cold_starts },
     Family {
         name: "hot_starts",

@@ -1,0 +1,313 @@
+//! Exactly once: finished outcomes, their offsets and the out-of-order map are committed in one transaction.
+//!
+//! Outcomes wait in a queue; a transaction takes all of them, is carried out on a thread that may block, and meanwhile the
+//! next ones gather. So a slow guest never holds a transaction open, and a commit waits for no lane. What a transaction
+//! held is kept until it is known to be committed: after an abort the same outcomes go into the next one, in the same
+//! order, and no guest runs again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::delivery::{Delivery, Trackers, count};
+use super::refusal::{Refuse, Refused, amended};
+use super::selection::{Pending, ProgressByEpoch, select};
+use super::tracker::{Place, Tracker};
+use super::transaction::{Content, Outcome, Transactor};
+use crate::flow::budget::{Budget, Share};
+use crate::kafka::generation::Generation;
+use crate::model::lease::Lease;
+use crate::model::parcel::Parcel;
+use crate::telemetry::function_metrics::FunctionMetrics;
+
+/// So few outcomes do not wait for the commit interval while the lanes are idle: a commit costs as much as they do.
+const FEW: usize = 1_000;
+
+/// So many outcomes do not wait for the commit interval.
+const MANY: usize = 50_000;
+
+/// The wait before a transaction that failed is tried again: the first, doubled up to the longest.
+const TRY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What it is made with.
+pub struct Options {
+    /// What finished outcomes may hold: when it is scarce, a commit makes room.
+    pub pending: Budget,
+    /// Whether no record waits for a worker.
+    pub is_idle: Box<dyn Fn() -> bool + Send + Sync>,
+    /// See [`Refuse`].
+    pub refuse: Refuse,
+    /// Told what a person should know.
+    pub trouble: Box<dyn Fn(String) + Send + Sync>,
+    /// Where emissions, dead letters, commits and aborts are counted.
+    pub metrics: Arc<FunctionMetrics>,
+}
+
+/// What happens by and by.
+pub enum Event {
+    /// The connection is there, or is not.
+    Connected(Transactor, Result<(), String>),
+    /// A transaction ended.
+    Ended(Box<Ended>),
+    /// It is time to try again.
+    TryAgain,
+    /// The thread of a transaction ended early: a defect of the host.
+    Broken(String),
+}
+
+/// A transaction that ended.
+pub struct Ended {
+    transactor: Transactor,
+    transaction: Transaction,
+    outcome: Outcome,
+}
+
+/// A transaction, and where its partitions stand when it is committed.
+struct Transaction {
+    content: Content,
+    progress: ProgressByEpoch,
+}
+
+/// See the module.
+pub struct ExactlyOnce {
+    options: Options,
+    queue: VecDeque<Pending>,
+    queued_records: usize,
+    generation: Option<Arc<Generation>>,
+    /// None while a thread has it.
+    transactor: Option<Transactor>,
+    under_way: Option<JoinHandle<Event>>,
+    /// A transaction of which nobody knows whether it was committed: nothing else is committed before that is settled.
+    unsettled: Option<Transaction>,
+    not_before: Option<Instant>,
+    wait: Duration,
+    /// A commit was wanted while another was under way.
+    is_wanted: bool,
+}
+
+impl ExactlyOnce {
+    /// Connects at once, so that whatever an earlier process of the same id left open is settled early.
+    pub fn new(options: Options, transactor: Transactor) -> Self {
+        let mut delivery = Self {
+            options,
+            queue: VecDeque::new(),
+            queued_records: 0,
+            generation: None,
+            transactor: None,
+            under_way: None,
+            unsettled: None,
+            not_before: None,
+            wait: TRY_AGAIN_AFTER.0,
+            is_wanted: false,
+        };
+        delivery.connect(transactor);
+        delivery
+    }
+
+    fn connect(&mut self, mut transactor: Transactor) {
+        self.under_way = Some(tokio::task::spawn_blocking(move || {
+            let connected = transactor.connect();
+            Event::Connected(transactor, connected)
+        }));
+    }
+
+    fn is_due(&self) -> bool {
+        let records = self.queued_records;
+        records >= MANY || self.options.pending.is_scarce() || (records <= FEW && (self.options.is_idle)())
+    }
+
+    /// Begins a transaction, when there is something to commit and nothing in the way.
+    fn begin(&mut self, trackers: &Trackers) {
+        self.is_wanted = true;
+        if self.under_way.is_some() || self.not_before.is_some() {
+            return;
+        }
+        let Some(transactor) = self.transactor.take() else { return };
+        let transaction = match self.unsettled.take() {
+            Some(unsettled) => Some(unsettled),
+            None => self.fill(trackers),
+        };
+        match transaction {
+            Some(transaction) => {
+                self.under_way = Some(tokio::task::spawn_blocking(|| carry_out(transactor, transaction)))
+            }
+            None => self.transactor = Some(transactor),
+        }
+        self.is_wanted = false;
+    }
+
+    fn fill(&mut self, trackers: &Trackers) -> Option<Transaction> {
+        let generation = self.generation.clone().filter(|generation| generation.is_current())?;
+        let alive = trackers.values().filter(|tracker| tracker.lease.is_alive());
+        let mut progress: ProgressByEpoch =
+            alive.map(|tracker| (tracker.lease.epoch, tracker.progress().clone())).collect();
+        let pending = select(&mut self.queue, &mut progress);
+        self.queued_records = self.queue.iter().map(|pending| pending.parcel.finished_records()).sum();
+        let number = fastrand::u64(1..);
+        let places: Vec<(Arc<Lease>, Place)> = progress
+            .iter()
+            .filter_map(|(epoch, progress)| {
+                let tracker = trackers.get(epoch)?;
+                Some((tracker.lease.clone(), tracker.place(progress, number)?))
+            })
+            .collect();
+        if places.is_empty() {
+            debug_assert!(pending.is_empty(), "outcomes without a place");
+            return None;
+        }
+        let content = Content { pending, places, generation, number, is_unsettled: false };
+        Some(Transaction { content, progress })
+    }
+
+    fn ended(&mut self, ended: Ended, trackers: &mut Trackers) {
+        let Ended { transactor, transaction, outcome } = ended;
+        self.transactor = Some(transactor);
+        match outcome {
+            Outcome::Committed => self.committed(transaction, trackers),
+            Outcome::Refused(refused) => {
+                let mut transaction = transaction;
+                let amended = self.amend(&mut transaction.content.pending, refused);
+                self.queue_again(transaction);
+                if !amended {
+                    self.pause("Kafka refuses a dead letter that only refers to its record".to_owned());
+                }
+            }
+            Outcome::Overtaken | Outcome::BatchRefused => self.queue_again(transaction),
+            Outcome::Aborted(reason) => {
+                self.queue_again(transaction);
+                self.pause(reason);
+            }
+            Outcome::Unknown(reason) => {
+                self.unsettled = Some(transaction);
+                self.pause(reason);
+            }
+        }
+    }
+
+    fn committed(&mut self, transaction: Transaction, trackers: &mut Trackers) {
+        let Transaction { content, mut progress } = transaction;
+        self.wait = TRY_AGAIN_AFTER.0;
+        self.options.metrics.commits.inc();
+        for pending in content.pending {
+            count(&self.options.metrics, &pending.parcel, std::iter::empty());
+            for run in pending.parcel.runs {
+                if let Some(tracker) = trackers.get_mut(&run.lease.epoch) {
+                    tracker.outstanding -= 1;
+                    tracker.acknowledge(run.offsets);
+                }
+            }
+        }
+        for (lease, _) in content.places {
+            if let (Some(tracker), Some(progress)) = (trackers.get_mut(&lease.epoch), progress.remove(&lease.epoch)) {
+                tracker.committed(progress);
+            }
+        }
+    }
+
+    /// Puts dead letters in the place of refused records. Tells whether anything changed.
+    fn amend(&self, pending: &mut [Pending], refused: Vec<(usize, u32, crate::kafka::producer::Undelivered)>) -> bool {
+        let mut by_outcome: Vec<Vec<Refused>> = Vec::new();
+        by_outcome.resize_with(pending.len(), Vec::new);
+        for (outcome, message, undelivered) in refused {
+            by_outcome[outcome].push((message, undelivered));
+        }
+        let mut changed = false;
+        for (pending, refused) in pending.iter_mut().zip(by_outcome).filter(|(_, refused)| !refused.is_empty()) {
+            changed |= amended(&self.options.refuse, &mut pending.parcel, &refused);
+        }
+        changed
+    }
+
+    fn queue_again(&mut self, transaction: Transaction) {
+        self.options.metrics.aborts.inc();
+        for pending in transaction.content.pending.into_iter().rev() {
+            self.queued_records += pending.parcel.finished_records();
+            self.queue.push_front(pending);
+        }
+        self.is_wanted = true;
+    }
+
+    fn pause(&mut self, reason: String) {
+        tracing::warn!(%reason, "a transaction did not go through; it is tried again");
+        (self.options.trouble)(reason);
+        self.not_before = Some(Instant::now() + self.wait);
+        self.wait = (self.wait * 2).min(TRY_AGAIN_AFTER.1);
+        self.is_wanted = true;
+    }
+}
+
+impl Delivery for ExactlyOnce {
+    type Event = Event;
+
+    async fn publish(&mut self, parcel: Parcel, share: Share, trackers: &mut Trackers) {
+        self.queued_records += parcel.finished_records();
+        self.queue.push_back(Pending { parcel, share });
+        if self.is_due() {
+            self.begin(trackers);
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        if let Some(under_way) = &mut self.under_way {
+            return match under_way.await {
+                Ok(event) => event,
+                Err(error) => Event::Broken(error.to_string()),
+            };
+        }
+        match self.not_before {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        Event::TryAgain
+    }
+
+    async fn heed(&mut self, event: Event, trackers: &mut Trackers) {
+        match event {
+            Event::Connected(transactor, Ok(())) => {
+                self.under_way = None;
+                self.transactor = Some(transactor);
+            }
+            Event::Connected(transactor, Err(reason)) => {
+                self.under_way = None;
+                self.transactor = Some(transactor);
+                self.pause(reason);
+            }
+            Event::Ended(ended) => {
+                self.under_way = None;
+                self.ended(*ended, trackers);
+            }
+            Event::TryAgain => self.not_before = None,
+            Event::Broken(reason) => {
+                self.under_way = None;
+                tracing::error!(%reason, "a transaction's thread ended early; please report this");
+                (self.options.trouble)(reason);
+            }
+        }
+        if self.is_wanted || self.is_due() {
+            self.begin(trackers);
+        }
+    }
+
+    fn commit(&mut self, trackers: &mut Trackers) {
+        self.begin(trackers);
+    }
+
+    fn is_settled(&self, tracker: &Tracker) -> bool {
+        tracker.outstanding == 0 && !tracker.is_uncommitted()
+    }
+
+    /// What is not committed by now is dropped with its lease, and runs elsewhere.
+    async fn release(&mut self, _: Vec<Tracker>) {}
+
+    fn follow(&mut self, generation: Option<Arc<Generation>>) {
+        self.generation = generation;
+    }
+}
+
+fn carry_out(mut transactor: Transactor, mut transaction: Transaction) -> Event {
+    let outcome = transactor.carry_out(&mut transaction.content);
+    Event::Ended(Box::new(Ended { transactor, transaction, outcome }))
+}

@@ -1,0 +1,250 @@
+//! One transaction, from begin to commit, on a thread that may block. Guests never run here: a transaction holds finished
+//! outcomes only, so it is short, and one that fails is carried out again with the same outcomes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::offset_map;
+use super::selection::Pending;
+use super::tracker::Place;
+use crate::failpoint;
+use crate::kafka::consumer::Consumer;
+use crate::kafka::generation::Generation;
+use crate::kafka::producer::{Batching, Outgoing, Undelivered};
+use crate::kafka::settings::ClientSettings;
+use crate::kafka::transaction::{Failure, TopicCompression, TransactionalProducer};
+use crate::model::lease::Lease;
+
+/// What a transaction writes.
+#[derive(Debug)]
+pub struct Content {
+    /// Outcomes, in the order in which they are written.
+    pub pending: Vec<Pending>,
+    /// Where each partition stands once it is committed. Each map carries [`Self::number`].
+    pub places: Vec<(Arc<Lease>, Place)>,
+    /// As whom the host commits.
+    pub generation: Arc<Generation>,
+    /// Drawn at random, so that no other transaction of any host has it.
+    pub number: u64,
+    /// Whether nobody knows if it was committed.
+    pub is_unsettled: bool,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is committed, all of it.
+    Committed,
+    /// Kafka refuses messages, by outcome and message; nothing of it is visible.
+    Refused(Vec<(usize, u32, Undelivered)>),
+    /// Kafka refuses a batch of messages that it may take one by one, as they will be sent next; nothing is visible.
+    BatchRefused,
+    /// Nothing of it is visible, because the group changed.
+    Overtaken,
+    /// Nothing of it is visible.
+    Aborted(String),
+    /// Nobody knows. Carrying it out again settles that first.
+    Unknown(String),
+}
+
+/// Carries out the transactions of one shard, one after another.
+#[derive(Debug)]
+pub struct Transactor {
+    settings: ClientSettings,
+    id: String,
+    compressions: Vec<TopicCompression>,
+    consumer: Arc<Consumer>,
+    producer: Option<TransactionalProducer>,
+    /// Since when a topic refuses batches: for a while messages are sent one a batch.
+    alone_since: Option<Instant>,
+}
+
+/// How long messages are sent one a batch after a batch was refused.
+const ALONE_FOR: Duration = Duration::from_secs(60);
+
+impl Transactor {
+    /// A transactor of the transactional id `id`. Connects when it is first needed.
+    pub fn new(
+        settings: ClientSettings,
+        id: String,
+        compressions: Vec<TopicCompression>,
+        consumer: Arc<Consumer>,
+    ) -> Self {
+        Self { settings, id, compressions, consumer, producer: None, alone_since: None }
+    }
+
+    /// Settles what an earlier process of the same id left open: until then nobody can read where to start. Blocks.
+    pub fn connect(&mut self) -> Result<(), String> {
+        if self.producer.is_none() {
+            let opened = TransactionalProducer::open(&self.settings, &self.id, &self.compressions, self.batching());
+            self.producer = Some(opened.map_err(|error| format!("no transactional producer: {error}"))?);
+        }
+        Ok(())
+    }
+
+    fn batching(&self) -> Batching {
+        if self.alone_since.is_some() { Batching::Alone } else { Batching::Together }
+    }
+
+    /// Carries out `content`. Blocks, up to half a minute when Kafka does not answer.
+    pub fn carry_out(&mut self, content: &mut Content) -> Outcome {
+        if content.is_unsettled {
+            return self.settle(content);
+        }
+        if self.alone_since.is_some_and(|since| since.elapsed() > ALONE_FOR) {
+            self.alone_since = None;
+            self.producer = None;
+        }
+        if let Err(reason) = self.connect() {
+            return Outcome::Aborted(reason);
+        }
+        let Some(producer) = &self.producer else {
+            return Outcome::Aborted("no transactional producer".to_owned());
+        };
+        let Err(Broken { outcome, producer: state }) = write_and_commit(producer, content) else {
+            return Outcome::Committed;
+        };
+        if state == Producer::MustAbort
+            && let Err(error) = producer.abort()
+        {
+            tracing::warn!(id = self.id, %error, "a transaction was not aborted in order; its producer is replaced");
+            self.producer = None;
+        }
+        if state == Producer::MustGo {
+            self.producer = None;
+        }
+        if matches!(outcome, Outcome::BatchRefused) {
+            self.alone_since = Some(Instant::now());
+            self.producer = None;
+        }
+        content.is_unsettled = matches!(outcome, Outcome::Unknown(_));
+        outcome
+    }
+
+    /// A new producer of the same id makes Kafka finish or abort what the last one left; then the offsets tell which.
+    fn settle(&mut self, content: &mut Content) -> Outcome {
+        self.producer = None;
+        if let Err(reason) = self.connect() {
+            return Outcome::Unknown(reason);
+        }
+        let leased: Vec<_> = content
+            .places
+            .iter()
+            .filter(|(lease, _)| lease.is_alive())
+            .map(|(lease, _)| lease.partition.clone())
+            .collect();
+        let committed = match self.consumer.committed(&leased) {
+            Ok(committed) => committed,
+            Err(error) => return Outcome::Unknown(error.to_string()),
+        };
+        // While the lease lives nobody else commits for the partition: the number is there, or it was never committed.
+        let is_ours = |metadata: &str| {
+            offset_map::decode(metadata, 0).is_ok_and(|(_, transaction)| transaction == content.number)
+        };
+        let happened = committed.iter().any(|committed| is_ours(&committed.metadata));
+        tracing::info!(id = self.id, happened, "a commit of unknown outcome is settled");
+        content.is_unsettled = false;
+        match happened {
+            true => Outcome::Committed,
+            false => Outcome::Aborted("its commit did not happen".to_owned()),
+        }
+    }
+}
+
+/// A transaction that did not go through.
+struct Broken {
+    outcome: Outcome,
+    producer: Producer,
+}
+
+/// What must become of the producer.
+#[derive(PartialEq, Eq)]
+enum Producer {
+    MustAbort,
+    MustGo,
+}
+
+impl Broken {
+    fn abort(outcome: Outcome) -> Self {
+        Self { outcome, producer: Producer::MustAbort }
+    }
+
+    /// A step before the commit failed: nothing can be visible.
+    fn before_commit(step: &'static str) -> impl Fn(Failure) -> Self {
+        move |failure| {
+            let outcome = Outcome::Aborted(format!("{step}: {failure}"));
+            match failure {
+                Failure::Abort(_) => Self { outcome, producer: Producer::MustAbort },
+                Failure::Replace(_) => Self { outcome, producer: Producer::MustGo },
+            }
+        }
+    }
+
+    fn in_commit(failure: Failure) -> Self {
+        let reason = format!("commit: {failure}");
+        match failure {
+            Failure::Abort(_) => Self { outcome: Outcome::Aborted(reason), producer: Producer::MustAbort },
+            Failure::Replace(_) => Self { outcome: Outcome::Unknown(reason), producer: Producer::MustGo },
+        }
+    }
+}
+
+impl From<failpoint::Injected> for Broken {
+    fn from(injected: failpoint::Injected) -> Self {
+        Self::abort(Outcome::Aborted(injected.to_string()))
+    }
+}
+
+fn write_and_commit(producer: &TransactionalProducer, content: &Content) -> Result<(), Broken> {
+    producer.begin().map_err(Broken::before_commit("begin"))?;
+    failpoint::at("transaction::begun")?;
+    write(producer, content)?;
+    failpoint::at("transaction::produced")?;
+    // A lease that died since the outcomes were chosen takes the whole transaction with it; the others follow in the next.
+    if !content.generation.is_current() || !content.places.iter().all(|(lease, _)| lease.is_alive()) {
+        return Err(Broken::abort(Outcome::Overtaken));
+    }
+    let places = content.places.iter();
+    let offsets = places.map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str()));
+    producer.send_offsets(offsets, &content.generation).map_err(Broken::before_commit("send offsets"))?;
+    failpoint::at("transaction::offsets-sent")?;
+    failpoint::at("transaction::before-commit")?;
+    failpoint::beside("transaction::during-commit");
+    producer.commit().map_err(Broken::in_commit)?;
+    failpoint::at("transaction::after-commit")
+        .map_err(|injected| Broken { outcome: Outcome::Unknown(injected.to_string()), producer: Producer::MustGo })
+}
+
+fn write(producer: &TransactionalProducer, content: &Content) -> Result<(), Broken> {
+    let mut refused = Vec::new();
+    let mut places = Vec::new();
+    for (outcome, pending) in content.pending.iter().enumerate() {
+        for (index, message) in pending.parcel.messages.iter().enumerate() {
+            let place = places.len();
+            places.push((outcome, index as u32));
+            if let Err(undelivered) = producer.send(Outgoing::of(&pending.parcel, message), place) {
+                refused.push((place, undelivered));
+            }
+        }
+    }
+    let undrained = producer.drain(&mut refused);
+    if refused.iter().any(|(_, undelivered)| undelivered.for_good) {
+        let named = refused.into_iter().map(|(place, undelivered)| (places[place].0, places[place].1, undelivered));
+        return Err(Broken::abort(Outcome::Refused(named.collect())));
+    }
+    if refused.iter().any(|(_, undelivered)| undelivered.together) {
+        return Err(Broken::abort(Outcome::BatchRefused));
+    }
+    if let Some((place, undelivered)) = refused.first() {
+        let (outcome, index) = places[*place];
+        let topic = &content.pending[outcome].parcel.messages[index as usize].topic;
+        return Err(Broken::abort(Outcome::Aborted(format!(
+            "topic {topic} does not take what is written: {undelivered}"
+        ))));
+    }
+    if undrained > 0 {
+        let reason = format!("{undrained} messages stayed unanswered");
+        return Err(Broken { outcome: Outcome::Aborted(reason), producer: Producer::MustGo });
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! A transactional producer: the steps of one transaction, each blocking, each with what its failure means.
+//!
+//! Two settings make a small transaction take 10 ms instead of 150: delivery reports are drained before the commit
+//! (rdkafka takes them as events, so librdkafka's own flush waits for somebody to poll), and `retry.backoff.ms` is small
+//! (the broker refuses the next transaction's first request until the last one's markers are written).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+
+use super::client_log;
+use super::consumer::offsets_of;
+use super::generation::Generation;
+use super::producer::{Batching, LARGEST_MESSAGE, Outgoing, Undelivered, is_queue_full, owned_headers, undelivered};
+use super::settings::ClientSettings;
+use super::topic_compression::{self, Kept};
+use crate::model::position::TopicPartition;
+
+/// Below the session timeout of group members (10 s): when a host dies, its transaction is gone before its partitions
+/// are another's.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(9);
+/// Below the transaction's.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long one step may be asked again.
+const STEP_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest wait for a delivery report before the queue is looked at again.
+const POLL_FOR: Duration = Duration::from_millis(20);
+
+pub use super::topic_compression::TopicCompression;
+
+/// What a failed step means.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The transaction must be aborted; the producer goes on.
+    #[error("{0}")]
+    Abort(KafkaError),
+    /// The producer must be replaced: it can't go on, or nobody knows what became of the step.
+    #[error("{0}")]
+    Replace(KafkaError),
+}
+
+/// See the module. Its transactions are one after another.
+pub struct TransactionalProducer {
+    // Dropped before the client.
+    _topics: Kept,
+    client: BaseProducer<Reports>,
+}
+
+impl TransactionalProducer {
+    /// Makes a producer and fences every other one of `id`. Whatever such a one left open is settled afterwards.
+    pub fn open(
+        settings: &ClientSettings,
+        id: &str,
+        compressions: &[TopicCompression],
+        batching: Batching,
+    ) -> Result<Self, KafkaError> {
+        let mut config = settings.base();
+        config
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
+            .set("message.timeout.ms", MESSAGE_TIMEOUT.as_millis().to_string())
+            .set("message.max.bytes", LARGEST_MESSAGE)
+            .set("retry.backoff.ms", "2")
+            .set("linger.ms", "1")
+            .set("batch.num.messages", batching.most_messages())
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "131072")
+            .set("partitioner", "murmur2_random");
+        let client = BaseProducer::from_config_and_context(&config, Reports { batching, refused: Mutex::default() })?;
+        let topics = topic_compression::apply(client.client().native_client(), compressions)?;
+        let deadline = Instant::now() + STEP_TIMEOUT;
+        loop {
+            match client.init_transactions(STEP_TIMEOUT) {
+                Ok(()) => return Ok(Self { _topics: topics, client }),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Begins a transaction.
+    pub fn begin(&self) -> Result<(), Failure> {
+        self.client.begin_transaction().map_err(triage)
+    }
+
+    /// Adds a message; `index` comes back with its refusal. Waits while librdkafka's queue is full.
+    pub fn send<'a>(
+        &self,
+        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        index: usize,
+    ) -> Result<(), Undelivered> {
+        let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(message.topic, index);
+        record.key = message.key;
+        record.payload = message.value;
+        record.headers = owned_headers(message.headers);
+        let deadline = Instant::now() + MESSAGE_TIMEOUT;
+        loop {
+            let (error, returned) = match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            if !is_queue_full(&error) || Instant::now() > deadline {
+                return Err(undelivered(&error, Batching::Alone));
+            }
+            self.client.poll(POLL_FOR);
+            record = returned;
+        }
+    }
+
+    /// Waits until every message is acknowledged or refused, and adds those that were refused. Gives how many stayed
+    /// without an answer: librdkafka gives a message up after 8 s, so none but by a defect.
+    pub fn drain(&self, refused: &mut Vec<(usize, Undelivered)>) -> usize {
+        let deadline = Instant::now() + MESSAGE_TIMEOUT + Duration::from_secs(1);
+        while self.client.in_flight_count() > 0 && Instant::now() < deadline {
+            self.client.poll(POLL_FOR);
+        }
+        refused.append(&mut self.client.context().refused());
+        usize::try_from(self.client.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Adds offsets with their metadata, as the member of `generation`.
+    pub fn send_offsets<'a>(
+        &self,
+        offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
+        generation: &Generation,
+    ) -> Result<(), Failure> {
+        let offsets = offsets_of(offsets).map_err(Failure::Abort)?;
+        repeat(|| self.client.send_offsets_to_transaction(&offsets, &generation.metadata, STEP_TIMEOUT))
+    }
+
+    /// Makes all of it visible at once. After a failure nobody knows whether it happened, unless it says `Abort`.
+    pub fn commit(&self) -> Result<(), Failure> {
+        repeat(|| self.client.commit_transaction(STEP_TIMEOUT))
+    }
+
+    /// Leaves nothing behind.
+    pub fn abort(&self) -> Result<(), Failure> {
+        // What is queued need not be sent; what is on its way is waited for, since librdkafka's own wait needs a poll.
+        self.client.purge(PurgeConfig::default().queue());
+        self.drain(&mut Vec::new());
+        // An abort that must be aborted is one that failed.
+        repeat(|| self.client.abort_transaction(STEP_TIMEOUT)).map_err(|failure| match failure {
+            Failure::Abort(error) | Failure::Replace(error) => Failure::Replace(error),
+        })
+    }
+}
+
+impl std::fmt::Debug for TransactionalProducer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("TransactionalProducer").finish_non_exhaustive()
+    }
+}
+
+/// Asks again while librdkafka says that the same call may be repeated. A step that stays unanswered is of unknown
+/// outcome.
+fn repeat(step: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
+    let deadline = Instant::now() + STEP_TIMEOUT;
+    loop {
+        match step() {
+            Ok(()) => return Ok(()),
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(triage(error)),
+        }
+    }
+}
+
+fn triage(error: KafkaError) -> Failure {
+    match &error {
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() && !inner.is_fatal() => Failure::Abort(error),
+        _ => Failure::Replace(error),
+    }
+}
+
+/// Messages that were refused since the last drain, by their index.
+struct Reports {
+    batching: Batching,
+    refused: Mutex<Vec<(usize, Undelivered)>>,
+}
+
+impl Reports {
+    fn refused(&self) -> MutexGuard<'_, Vec<(usize, Undelivered)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client_log::error(&error, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+        match result {
+            Ok(_) => {}
+            // Our own purge before an abort.
+            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeQueue) => {}
+            Err((error, _)) => self.refused().push((index, undelivered(error, self.batching))),
+        }
+    }
+}
