@@ -17,7 +17,12 @@ pub struct Client {
 impl Client {
     /// A client of the host on that port.
     pub fn new(port: u16) -> Self {
-        let http = reqwest::blocking::Client::builder().timeout(Duration::from_secs(90)).build().expect("a client");
+        let http = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(90))
+            // A host that was halted or killed leaves dead connections behind.
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("a client");
         Self { base: format!("http://127.0.0.1:{port}"), http }
     }
 

@@ -100,10 +100,10 @@ impl Verdict {
             let passes = |glance: &&Glance| glance.committed.get(&input.partition).is_some_and(|at| *at > input.offset);
             let Some(glance) = evidence.glances.iter().find(passes) else { continue };
             if !written.before(&value, glance) {
-                verdict.passed_unfinished.push(value.clone());
+                verdict.passed_unfinished.push(written.tell(input, glance));
             }
             if written.again_after(&value, glance) {
-                verdict.replayed_finished.push(value);
+                verdict.replayed_finished.push(written.tell(input, glance));
             }
         }
         verdict
@@ -133,7 +133,7 @@ impl Verdict {
 }
 
 fn some<T: std::fmt::Debug>(found: &[T]) -> String {
-    format!("{:?}", &found[..found.len().min(8)])
+    format!("{:?}", &found[..found.len().min(4)])
 }
 
 /// A key lies in one partition: there its order is that of the offsets.
@@ -155,6 +155,22 @@ impl Written {
             found.any(|(partition, offset)| ends.get(partition).is_some_and(|end| offset < end))
         };
         lies_before(&self.outputs, &glance.output_ends) || lies_before(&self.dead, &glance.dead_ends)
+    }
+
+    /// What is known of an input, for people.
+    fn tell(&self, input: &Record, glance: &Glance) -> String {
+        let value = input.text().to_lowercase();
+        let found = |places: &HashMap<String, Vec<(i32, i64)>>| places.get(&value).cloned().unwrap_or_default();
+        format!(
+            "{value} (input {}/{}, committed {:?}, outputs {:?} of ends {:?}, dead letters {:?} of ends {:?})",
+            input.partition,
+            input.offset,
+            glance.committed.get(&input.partition),
+            found(&self.outputs),
+            glance.output_ends,
+            found(&self.dead),
+            glance.dead_ends,
+        )
     }
 
     fn again_after(&self, value: &str, glance: &Glance) -> bool {
@@ -192,6 +208,10 @@ mod tests {
         let (key, _) = value.split_once('/').expect("key/number");
         let (key, value) = (Some(key.as_bytes().to_vec()), Some(value.as_bytes().to_vec()));
         Record { partition: 0, offset, key, value, headers: Vec::new() }
+    }
+
+    fn names(found: &[String]) -> impl Iterator<Item = &str> {
+        found.iter().filter_map(|told| told.split(' ').next())
     }
 
     fn glance(committed: i64, output_end: i64) -> Glance {
@@ -240,7 +260,7 @@ mod tests {
     fn a_repetition_of_what_was_committed_is_no_replay() {
         let mut evidence = good();
         evidence.outputs.push(record(2, "a/1"));
-        assert_eq!(Verdict::of(&evidence).replayed_finished, ["a/1"]);
+        assert!(names(&Verdict::of(&evidence).replayed_finished).eq(["a/1"]));
         // Without the glance that saw the commit, it may be one.
         evidence.glances.pop();
         assert!(Verdict::of(&evidence).replayed_finished.is_empty());
@@ -250,9 +270,9 @@ mod tests {
     fn a_commit_above_unfinished_work_is_found() {
         let mut evidence = good();
         evidence.glances = vec![glance(1, 0)];
-        assert_eq!(Verdict::of(&evidence).passed_unfinished, ["a/1"], "its output came after the commit");
+        assert!(names(&Verdict::of(&evidence).passed_unfinished).eq(["a/1"]), "its output came after the commit");
         evidence.glances = vec![glance(2, 1)];
-        assert_eq!(Verdict::of(&evidence).passed_unfinished, ["b/1"], "its dead letter came after the commit");
+        assert!(names(&Verdict::of(&evidence).passed_unfinished).eq(["b/1"]), "its dead letter came after the commit");
         evidence.glances[0].dead_ends.insert(0, 1);
         assert!(Verdict::of(&evidence).passed_unfinished.is_empty());
     }
