@@ -1,7 +1,7 @@
 //! One member of a consumer group. It is polled by a poller thread and told by its shard what to assign, pause and
 //! commit; librdkafka allows both at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
 use super::settings::ClientSettings;
+use super::topic_id::{self, TopicId};
 use crate::model::position::TopicPartition;
 
 /// How long a question to the cluster may take.
@@ -236,6 +237,13 @@ impl Consumer {
             _ => None,
         });
         Ok(ends.collect())
+    }
+
+    /// The identities of the topics of `partitions`, as far as the cluster tells them. Blocks up to ten seconds.
+    pub fn topic_ids(&self, partitions: &[TopicPartition]) -> BTreeMap<String, TopicId> {
+        let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        topic_id::topic_ids(self.client.client().native_client(), &topics, ANSWER_TIMEOUT)
     }
 
     /// Takes partitions, each from its offset on.

@@ -4,16 +4,21 @@
 //! Kafka is told where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
 
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as thread_mpsc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::watchdog::{Standstill, Watchdog};
+pub use view::ShardView;
+
+use super::watchdog::Watchdog;
 use crate::commit::committer::Command as CommitCommand;
 use crate::commit::offset_map;
 use crate::consume::intake::Command as IntakeCommand;
@@ -21,11 +26,11 @@ use crate::dispatch::board::Board;
 use crate::kafka::consumer::{Committed, Consumer, Error};
 use crate::kafka::poller::Waker;
 use crate::kafka::rebalance::GroupEvent;
+use crate::kafka::topic_id::TopicId;
 use crate::model::function::SharedRevision;
 use crate::model::lease::Lease;
 use crate::model::offsets::Progress;
 use crate::model::position::TopicPartition;
-use crate::model::status::PartitionStatus;
 
 /// No two leases of a host have the same epoch.
 static NEXT_EPOCH: AtomicU64 = AtomicU64::new(1);
@@ -38,9 +43,6 @@ const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 
 /// How long the other stages may take to let go of the consumer.
 const LONGEST_LEAVE: Duration = Duration::from_secs(5);
-
-/// How long a trouble that passes by itself is shown.
-const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
 
 /// The time between two looks at partitions that may stand still.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -90,12 +92,14 @@ pub struct Shard {
     parts: Parts,
     leases: Vec<Arc<Lease>>,
     watchdog: Watchdog,
+    /// The topics as they were when their partitions were assigned.
+    topics: BTreeMap<String, TopicId>,
 }
 
 impl Shard {
     /// A shard without partitions.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, leases: Vec::new(), watchdog: Watchdog::default() }
+        Self { parts, leases: Vec::new(), watchdog: Watchdog::default(), topics: BTreeMap::new() }
     }
 
     /// Works until it is told to stop, nobody can tell it any more, or it needs a new consumer.
@@ -106,10 +110,13 @@ impl Shard {
         loop {
             tokio::select! {
                 _ = look.tick() => self.ask_for_ends(&ends_in),
-                Some(()) = ends.recv() => if self.stands_still() {
-                    self.stop().await;
-                    return Ending::Starved;
-                },
+                Some(topics) = ends.recv() => {
+                    self.part_from_replaced(&topics).await;
+                    if self.stands_still() {
+                        self.stop().await;
+                        return Ending::Starved;
+                    }
+                }
                 told = control.recv() => match told {
                     Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
                     Some(Control::Stop(answer)) => {
@@ -140,9 +147,9 @@ impl Shard {
         }
     }
 
-    /// Asks Kafka where the partitions end: one that gets no records would not know that there are any. The answer comes
-    /// on `told`; while Kafka gives none, nobody is to blame for standing still.
-    fn ask_for_ends(&self, told: &mpsc::Sender<()>) {
+    /// Asks Kafka where the partitions end and which topics they are of: one that gets no records would not know that
+    /// there are any. The answer comes on `told`; while Kafka gives none, nobody is to blame for standing still.
+    fn ask_for_ends(&self, told: &mpsc::Sender<BTreeMap<String, TopicId>>) {
         let Ok(place) = told.clone().try_reserve_owned() else { return };
         let (consumer, leases) = (self.parts.consumer.clone(), self.leases.clone());
         tokio::task::spawn_blocking(move || {
@@ -150,16 +157,41 @@ impl Shard {
             match consumer.ends(&partitions) {
                 Ok(ends) => {
                     for (partition, end) in ends {
-                        leases
-                            .iter()
-                            .filter(|lease| lease.partition == partition)
-                            .for_each(|lease| lease.raise_end(end));
+                        let of_it = leases.iter().filter(|lease| lease.partition == partition);
+                        of_it.for_each(|lease| lease.raise_end(end));
                     }
-                    place.send(());
+                    place.send(consumer.topic_ids(&partitions));
                 }
                 Err(error) => tracing::debug!(%error, "the watchdog does not know where partitions end"),
             }
         });
+    }
+
+    /// Takes no more of a topic that was deleted and made again: its offsets mean other records now.
+    async fn part_from_replaced(&mut self, now: &BTreeMap<String, TopicId>) {
+        let is_another = |(topic, id): &(&String, &TopicId)| self.topics.get(*topic).is_some_and(|known| known != *id);
+        let replaced: Vec<String> = now.iter().filter(is_another).map(|(topic, _)| topic.clone()).collect();
+        for topic in replaced {
+            let leases: Vec<_> = self.leases.extract_if(.., |lease| *lease.partition.topic == *topic).collect();
+            let Some(lease) = leases.first() else { continue };
+            let reason = format!(
+                "topic {topic} was deleted and made again while the function read it, so its offsets mean other records: the \
+                 first {} of {} may have been passed over; delete the function and deploy it again to read the new topic",
+                lease.watermark(),
+                lease.partition
+            );
+            for lease in &leases {
+                lease.kill();
+                if let Err(error) = self.parts.consumer.pause(&lease.partition) {
+                    tracing::debug!(%error, "a replaced partition could not be paused");
+                }
+            }
+            self.stop_intake(&leases).await;
+            leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
+            self.tell_committer(CommitCommand::Forget(leases));
+            self.parts.view.note_trouble(reason, true);
+            self.parts.view.show(&self.leases);
+        }
     }
 
     /// Looks for partitions that stand still; true when a new consumer is needed.
@@ -193,7 +225,9 @@ impl Shard {
             // Kafka tells again what is still missing, with the next look at its topics.
             self.parts.view.note_available();
         }
-        let places = self.where_to_start(partitions).await;
+        let (places, topics) = self.where_to_start(partitions).await;
+        // Kafka forgets the offsets of a topic with the topic: whoever is assigned a new one starts at its beginning.
+        self.topics.extend(topics);
         let starts: Vec<_> =
             places.iter().map(|(partition, finished)| (partition.clone(), finished.watermark())).collect();
         let mut added = Vec::with_capacity(places.len());
@@ -214,16 +248,20 @@ impl Shard {
     }
 
     /// Asks Kafka until it answers: without an offset there is no honest place to start.
-    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, Progress)> {
+    async fn where_to_start(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> (Vec<(TopicPartition, Progress)>, BTreeMap<String, TopicId>) {
         if partitions.is_empty() {
-            return Vec::new();
+            return (Vec::new(), BTreeMap::new());
         }
         loop {
             let (consumer, asked) = (self.parts.consumer.clone(), partitions.clone());
-            let answer = tokio::task::spawn_blocking(move || read_places(&consumer, &asked)).await;
+            let ask = move || Ok((read_places(&consumer, &asked)?, consumer.topic_ids(&asked)));
+            let answer = tokio::task::spawn_blocking(ask).await;
             match answer {
                 Ok(Ok(places)) => return places,
-                Ok(Err(error)) => {
+                Ok(Err::<_, Error>(error)) => {
                     tracing::warn!(%error, "committed offsets are asked for again");
                     self.parts.view.note_trouble(error.to_string(), false);
                 }
@@ -343,125 +381,4 @@ fn place(consumer: &Consumer, committed: &Committed) -> Result<Progress, Error> 
             Progress::new(offset)
         }
     })
-}
-
-/// What others see of a shard, also while its consumer is replaced.
-#[derive(Debug, Default)]
-pub struct ShardView {
-    consumer: Mutex<Weak<Consumer>>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    has_joined: bool,
-    leases: Vec<Arc<Lease>>,
-    passing: Option<(std::time::Instant, String)>,
-    unavailable: Option<String>,
-    standstill: Option<Standstill>,
-    fatal: Option<String>,
-}
-
-impl ShardView {
-    /// From now on shows the shard of `consumer`, which has not joined yet. What was noted before stays until it is mended.
-    pub fn follow(&self, consumer: &Arc<Consumer>) {
-        *self.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(consumer);
-        let mut seen = self.seen();
-        seen.has_joined = false;
-        seen.leases.clear();
-    }
-
-    /// Notes something that a person should know.
-    pub fn note_trouble(&self, reason: String, fatal: bool) {
-        let mut seen = self.seen();
-        if fatal {
-            tracing::error!(%reason, "a shard can't go on");
-            seen.fatal = Some(reason);
-        } else {
-            tracing::debug!(%reason, "passing trouble");
-            seen.passing = Some((std::time::Instant::now(), reason));
-        }
-    }
-
-    /// Notes that a topic can't be read, until partitions are assigned again.
-    fn note_unavailable(&self, reason: String) {
-        let mut seen = self.seen();
-        if seen.unavailable.as_ref() != Some(&reason) {
-            tracing::error!(%reason, "a topic of the function can't be read");
-            seen.unavailable = Some(reason);
-        }
-    }
-
-    fn show_standstill(&self, found: Option<Standstill>) {
-        let mut seen = self.seen();
-        match (&seen.standstill, &found) {
-            (None, Some(found)) if found.starves => {
-                tracing::error!(reason = found.reason, "a partition stands still; its consumer is replaced");
-            }
-            (None, Some(found)) => tracing::error!(reason = found.reason, "a partition stands still"),
-            (Some(_), None) => tracing::info!("every partition moves again"),
-            _ => {}
-        }
-        seen.standstill = found;
-    }
-
-    fn note_available(&self) {
-        self.seen().unavailable = None;
-    }
-
-    fn show(&self, leases: &[Arc<Lease>]) {
-        let mut seen = self.seen();
-        seen.has_joined = true;
-        seen.leases = leases.to_vec();
-    }
-
-    /// Whether partitions were assigned, or it is known that there are none for this host.
-    pub fn has_joined(&self) -> bool {
-        self.seen().has_joined
-    }
-
-    /// Why it can't go on, by itself or until somebody mends what it reads.
-    pub fn stalled(&self) -> Option<String> {
-        let seen = self.seen();
-        let standstill = seen.standstill.as_ref().map(|standstill| standstill.reason.clone());
-        seen.fatal.clone().or_else(|| seen.unavailable.clone()).or(standstill)
-    }
-
-    /// What went wrong a moment ago.
-    pub fn passing(&self) -> Option<String> {
-        let seen = self.seen();
-        let recent = seen.passing.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_SHOWN_FOR);
-        recent.map(|(_, reason)| reason.clone())
-    }
-
-    /// The partitions. Asks Kafka for their ends: blocks.
-    pub fn partitions(&self) -> Vec<PartitionStatus> {
-        let leases = self.seen().leases.clone();
-        let consumer = self.consumer.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-        let mut kafka_answers = true;
-        let status = leases.iter().map(|lease| {
-            if kafka_answers && let Some(consumer) = &consumer {
-                match consumer.range(&lease.partition) {
-                    Ok((_, end)) => lease.raise_end(end),
-                    Err(_) => kafka_answers = false,
-                }
-            }
-            // In this order, so that the lag is never below zero: the watermark only grows.
-            let watermark = lease.watermark();
-            let end = lease.end().max(watermark);
-            PartitionStatus {
-                topic: lease.partition.topic.to_string(),
-                partition: lease.partition.partition,
-                watermark,
-                end,
-                lag: end - watermark,
-                in_flight: lease.in_flight() as u64,
-            }
-        });
-        status.collect()
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
