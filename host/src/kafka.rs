@@ -10,6 +10,7 @@ pub mod producer;
 pub mod rebalance;
 pub mod settings;
 pub mod topic_compression;
+pub mod topic_id;
 pub mod topic_log;
 pub mod transaction;
 pub mod watch;

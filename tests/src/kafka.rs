@@ -1,5 +1,7 @@
 //! A real Apache Kafka of one node for this test process, from the artifacts that `./run setup` fetched.
 
+pub mod second;
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
@@ -63,12 +65,7 @@ impl Kafka {
         let file = folder.path().join("server.properties");
         // Of two lines for a key the later one counts.
         fs::write(&file, settings + &two_doors(port, controller, &proxy)).expect("written");
-        let formatted = java()
-            .args(["kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c"])
-            .arg(&file)
-            .output()
-            .expect("java can be started: `./run setup` installs it");
-        assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
+        format_storage(&folder);
         let process = Mutex::new(run_broker(&folder));
         Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, folder }
     }
@@ -169,6 +166,17 @@ impl Kafka {
         assert!(output.status.success(), "{class} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// Makes the folder of a broker, whose settings lie beside it.
+#[track_caller]
+fn format_storage(folder: &TempDir) {
+    let formatted = java()
+        .args(["kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c"])
+        .arg(folder.path().join("server.properties"))
+        .output()
+        .expect("java can be started: `./run setup` installs it");
+    assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
 }
 
 #[track_caller]

@@ -120,7 +120,20 @@ impl Wire {
         for (name, value) in config {
             body = body.text(name).text(value);
         }
-        let mut answer = self.ask(19, 2, body.number(10_000_i32).byte(0))?;
+        self.create(body)
+    }
+
+    /// Creates a topic whose partitions all lie on one broker.
+    pub fn create_topic_on(&mut self, topic: &str, partitions: i32, broker: i32) -> io::Result<()> {
+        let mut body = Writer::default().number(1_i32).text(topic).number(-1_i32).number(-1_i16).number(partitions);
+        for partition in 0..partitions {
+            body = body.number(partition).number(1_i32).number(broker);
+        }
+        self.create(body.number(0_i32))
+    }
+
+    fn create(&mut self, topics: Writer) -> io::Result<()> {
+        let mut answer = self.ask(19, 2, topics.number(10_000_i32).byte(0))?;
         answer.i32()?;
         for _ in 0..answer.count()? {
             answer.text()?;
