@@ -17,7 +17,12 @@ pub struct Client {
 impl Client {
     /// A client of the host on that port.
     pub fn new(port: u16) -> Self {
-        let http = reqwest::blocking::Client::builder().timeout(Duration::from_secs(90)).build().expect("a client");
+        let http = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(90))
+            // A host that was halted or killed leaves dead connections behind.
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("a client");
         Self { base: format!("http://127.0.0.1:{port}"), http }
     }
 
@@ -44,11 +49,25 @@ impl Client {
     /// Uploads a function; gives the status code and the answer.
     #[track_caller]
     pub fn put(&self, name: &str, manifest: &str, module: Vec<u8>) -> (u16, Value) {
+        self.upload(name, manifest, module, None)
+    }
+
+    /// The same, if the live revision has the tag `tag`.
+    #[track_caller]
+    pub fn put_if(&self, name: &str, manifest: &str, module: Vec<u8>, tag: &str) -> (u16, Value) {
+        self.upload(name, manifest, module, Some(tag))
+    }
+
+    #[track_caller]
+    fn upload(&self, name: &str, manifest: &str, module: Vec<u8>, tag: Option<&str>) -> (u16, Value) {
         let manifest = Part::text(manifest.to_owned()).mime_str("application/toml").expect("a type");
         let module = Part::bytes(module).mime_str("application/wasm").expect("a type");
         let form = Form::new().part("manifest", manifest).part("module", module);
-        let answer = self.http.put(format!("{}/v1/functions/{name}?wait=60s", self.base)).multipart(form).send();
-        let answer = answer.expect("an answer");
+        let mut request = self.http.put(format!("{}/v1/functions/{name}?wait=60s", self.base)).multipart(form);
+        if let Some(tag) = tag {
+            request = request.header("If-Match", tag);
+        }
+        let answer = request.send().expect("an answer");
         (answer.status().as_u16(), answer.json().expect("JSON"))
     }
 

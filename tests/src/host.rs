@@ -10,6 +10,20 @@ use crate::client::Client;
 use crate::process::{Process, free_port};
 use crate::wait_until;
 
+/// How long a host may take until it is ready.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How a host is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The brokers.
+    pub bootstrap: String,
+    /// The registry's prefix: hosts with the same one have the same functions.
+    pub prefix: String,
+    /// More environment. With `FAILPOINTS` in it, the binary that knows them is started.
+    pub environment: Vec<(String, String)>,
+}
+
 /// A running host with a data folder of its own.
 #[derive(Debug)]
 pub struct Host {
@@ -18,15 +32,56 @@ pub struct Host {
     process: Process,
     log: PathBuf,
     folder: TempDir,
+    options: Options,
 }
 
 /// The binary, which `./run test` builds before the tests.
 pub fn binary() -> PathBuf {
+    built("millstream")
+}
+
+/// The binary that ends, halts or fails where `FAILPOINTS` says.
+pub fn binary_with_failpoints() -> PathBuf {
+    built("millstream-failpoints")
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test's own path");
     let folder = test.ancestors().find(|folder| folder.ends_with("release") || folder.ends_with("debug"));
-    let binary = folder.expect("tests run from cargo's folder").join("millstream");
+    let binary = folder.expect("tests run from cargo's folder").join(name);
     assert!(binary.exists(), "{} is missing: `./run test` builds it first", binary.display());
     binary
+}
+
+impl Options {
+    /// A host without failpoints.
+    pub fn new(bootstrap: &str, prefix: &str) -> Self {
+        Self { bootstrap: bootstrap.to_owned(), prefix: prefix.to_owned(), environment: Vec::new() }
+    }
+
+    /// The same with one more variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    #[track_caller]
+    fn spawn(&self, folder: &Path) -> (Process, Client, PathBuf) {
+        let port = free_port();
+        let log = folder.join(format!("stderr-{port}"));
+        let has_failpoints = self.environment.iter().any(|(name, _)| name == "FAILPOINTS");
+        let binary = if has_failpoints { binary_with_failpoints() } else { binary() };
+        let process = Process::start(&binary.to_string_lossy(), |command| {
+            command.arg("serve").env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", &self.bootstrap);
+            command.env("MILLSTREAM_LISTEN", format!("127.0.0.1:{port}"));
+            command.env("MILLSTREAM_DATA_DIR", folder);
+            command.env("MILLSTREAM_TOPICS__REGISTRY_PREFIX", format!("{}.", self.prefix));
+            command.env("MILLSTREAM_LOG__LEVEL", std::env::var("HOST_LOG").unwrap_or("info".into()));
+            command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+            command.stderr(File::create(&log).expect("a log"));
+        });
+        (process, Client::new(port), log)
+    }
 }
 
 impl Host {
@@ -39,25 +94,68 @@ impl Host {
     /// The same on a data folder that exists. Hosts with the same `prefix` have the same functions.
     #[track_caller]
     pub fn start_in(bootstrap: &str, prefix: &str, folder: TempDir) -> Self {
-        let port = free_port();
-        let log = folder.path().join(format!("stderr-{port}"));
-        let process = Process::start(&binary().to_string_lossy(), |command| {
-            command.arg("serve").env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", bootstrap);
-            command.env("MILLSTREAM_LISTEN", format!("127.0.0.1:{port}"));
-            command.env("MILLSTREAM_DATA_DIR", folder.path());
-            command.env("MILLSTREAM_TOPICS__REGISTRY_PREFIX", format!("{prefix}."));
-            command.env("MILLSTREAM_LOG__LEVEL", std::env::var("HOST_LOG").unwrap_or("info".into()));
-            command.stderr(File::create(&log).expect("a log"));
-        });
-        let client = Client::new(port);
-        let mut host = Self { client, process, log, folder };
-        wait_until("the host is ready", Duration::from_secs(60), || {
-            if let Some(status) = host.process.ended() {
-                panic!("the host ended with {status}: {}", host.log_tail());
-            }
-            host.client.is_ready()
-        });
+        let mut host = Self::launch(Options::new(bootstrap, prefix), folder);
+        host.wait_until_ready();
         host
+    }
+
+    /// Starts a host and waits for nothing.
+    #[track_caller]
+    pub fn launch(options: Options, folder: TempDir) -> Self {
+        let (process, client, log) = options.spawn(folder.path());
+        Self { client, process, log, folder, options }
+    }
+
+    /// Waits until it is ready.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        wait_until("the host is ready", STARTS_WITHIN, || {
+            if let Some(status) = self.process.ended() {
+                panic!("the host ended with {status}: {}", self.log_tail());
+            }
+            self.client.is_ready()
+        });
+    }
+
+    /// Ends it as a power cut would; [`Self::restart`] starts it again.
+    pub fn crash(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same data, with the same identity; waits for nothing.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.process.kill();
+        (self.process, self.client, self.log) = self.options.spawn(self.folder.path());
+    }
+
+    /// The same without failpoints: what was to fail has failed.
+    #[track_caller]
+    pub fn restart_without_failpoints(&mut self) {
+        self.options.environment.retain(|(name, _)| name != "FAILPOINTS");
+        self.restart();
+    }
+
+    /// Halts it in whatever it does (SIGSTOP); [`Self::resume`] lets it go on as if nothing had been.
+    pub fn halt(&self) {
+        self.process.signal("STOP");
+        wait_until("the host is halted", Duration::from_secs(5), || self.process.is_halted());
+    }
+
+    /// Whether it is halted, by [`Self::halt`] or by a failpoint.
+    pub fn is_halted(&self) -> bool {
+        self.process.is_halted()
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// Waits until it ends by itself, as a failpoint makes it.
+    #[track_caller]
+    pub fn wait_for_end(&mut self, longest: Duration) -> std::process::ExitStatus {
+        self.process.wait(longest)
     }
 
     /// Ends it as an operator would, and gives the data folder for the next one.

@@ -3,20 +3,27 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::process::{Process, free_port};
+use crate::proxy::Proxy;
+use crate::wire::Wire;
 use crate::{root, wait_until};
+
+/// How long a broker may take to start; longer after it was killed, since it looks through its logs then.
+const STARTS_WITHIN: Duration = Duration::from_secs(90);
 
 /// A running broker.
 #[derive(Debug)]
 pub struct Kafka {
     /// Where clients connect.
     pub bootstrap: String,
-    _process: Process,
+    /// A second door for clients whose traffic a test wants to harm; the broker's answers lead them through it again.
+    pub proxy: Proxy,
+    process: Mutex<Process>,
     folder: TempDir,
 }
 
@@ -47,30 +54,64 @@ impl Kafka {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
+        let proxy = Proxy::start(free_port(), free_port());
         let template = fs::read_to_string(root().join("tests/kafka/server.properties")).expect("the settings");
         let settings = template
             .replace("@PORT@", &port.to_string())
             .replace("@CONTROLLER@", &controller.to_string())
             .replace("@DATA@", &folder.path().join("data").to_string_lossy());
         let file = folder.path().join("server.properties");
-        fs::write(&file, settings).expect("written");
-        let log = folder.path().join("log");
+        // Of two lines for a key the later one counts.
+        fs::write(&file, settings + &two_doors(port, controller, &proxy)).expect("written");
         let formatted = java()
             .args(["kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c"])
             .arg(&file)
             .output()
             .expect("java can be started: `./run setup` installs it");
         assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
-        let process = Process::start("java", |command| {
-            let output = File::create(&log).expect("a log");
-            command.args(java_arguments()).arg("kafka.Kafka").arg(&file);
-            command.stdout(output.try_clone().expect("a second handle")).stderr(output);
-        });
-        let kafka = Self { bootstrap: format!("127.0.0.1:{port}"), _process: process, folder };
-        wait_until("Kafka starts", Duration::from_secs(60), || {
-            fs::read_to_string(&log).is_ok_and(|log| log.contains("Kafka Server started"))
-        });
-        kafka
+        let process = Mutex::new(run_broker(&folder));
+        Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, folder }
+    }
+
+    /// Where clients connect that go through the proxy.
+    pub fn proxied(&self) -> String {
+        format!("127.0.0.1:{}", self.proxy.port)
+    }
+
+    /// Ends it as a power cut would, but for what the system's own cache still writes.
+    pub fn kill(&self) {
+        self.process().kill();
+    }
+
+    /// Ends it as an operator would.
+    #[track_caller]
+    pub fn stop(&self) {
+        let mut process = self.process();
+        process.signal("TERM");
+        process.wait(Duration::from_secs(60));
+    }
+
+    /// Starts it again on the same data and ports, and waits until it serves.
+    #[track_caller]
+    pub fn start_again(&self) {
+        let mut process = self.process();
+        process.kill();
+        *process = run_broker(&self.folder);
+    }
+
+    /// Whether its process runs.
+    pub fn is_up(&self) -> bool {
+        self.process().ended().is_none()
+    }
+
+    /// A connection for what tools are too slow for.
+    #[track_caller]
+    pub fn wire(&self) -> Wire {
+        Wire::connect(&self.bootstrap).expect("the broker is up")
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Creates a topic.
@@ -128,6 +169,37 @@ impl Kafka {
         assert!(output.status.success(), "{class} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+#[track_caller]
+fn run_broker(folder: &TempDir) -> Process {
+    let log = folder.path().join("log");
+    let output = File::create(&log).expect("a log");
+    let mut process = Process::start("java", |command| {
+        command.args(java_arguments()).arg("kafka.Kafka").arg(folder.path().join("server.properties"));
+        command.stdout(output.try_clone().expect("a second handle")).stderr(output);
+    });
+    wait_until("Kafka starts", STARTS_WITHIN, || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        if let Some(status) = process.ended() {
+            panic!("Kafka ended with {status}: {}", text.lines().rev().take(20).collect::<Vec<_>>().join("\n"));
+        }
+        text.contains("Kafka Server started")
+    });
+    process
+}
+
+/// A second listener whose address, as the broker tells it, is the proxy's. And sessions so short that a broker which
+/// was killed may register again soon.
+fn two_doors(port: u16, controller: u16, proxy: &Proxy) -> String {
+    let (told, upstream) = (proxy.port, proxy.upstream);
+    format!(
+        "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{upstream},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{told}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=PLAINTEXT\n\
+         broker.heartbeat.interval.ms=500\nbroker.session.timeout.ms=4000\n"
+    )
 }
 
 fn java() -> Command {

@@ -65,8 +65,8 @@ pub fn produce_one(bootstrap: &str, topic: &str, key: Option<&str>, headers: &[(
 /// Everything that is in a topic now, as a `read_committed` reader sees it.
 #[track_caller]
 pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
-    // Lengths first, so that keys and values may hold anything; headers with commas or line ends only JSON tells apart.
-    let mut records = parse(&consume(bootstrap, topic, &["-f", "%p %o %K %S\n%k\n%s\n"]));
+    // Headers with commas or line ends only JSON tells apart.
+    let mut records = read_without_headers(bootstrap, topic);
     let json = consume(bootstrap, topic, &["-J"]);
     let heads = json.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(head_of_json);
     let headers: std::collections::HashMap<_, _> = heads.collect();
@@ -74,6 +74,13 @@ pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
         record.headers = headers.get(&(record.partition, record.offset)).cloned().unwrap_or_default();
     }
     records
+}
+
+/// The same, quicker.
+#[track_caller]
+pub fn read_without_headers(bootstrap: &str, topic: &str) -> Vec<Record> {
+    // Lengths first, so that keys and values may hold anything.
+    parse(&consume(bootstrap, topic, &["-f", "%p %o %K %S\n%k\n%s\n"]))
 }
 
 #[track_caller]

@@ -1,11 +1,17 @@
 //! What the tests of the third ring share: the real binary on a real Kafka, with foreign clients on both sides.
 
+pub mod chance;
 pub mod client;
+pub mod flow;
+pub mod glances;
 pub mod host;
 pub mod kafka;
 pub mod kcat;
 pub mod oracle;
 pub mod process;
+pub mod proxy;
+pub mod watch;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 

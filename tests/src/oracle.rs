@@ -1,5 +1,11 @@
 //! Inputs that can be recognized, and what must be true of the outputs.
 
+mod ledger;
+mod verdict;
+
+pub use ledger::Ledger;
+pub use verdict::{Evidence, Glance, Guarantee, Verdict};
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kcat::Record;
@@ -12,6 +18,21 @@ pub fn inputs(count: usize, keys: usize) -> Vec<(String, String)> {
         (key, value)
     };
     (0..count).map(input).collect()
+}
+
+/// The same as JSON for functions that want it: `{"id":"<key>/<number>","seq":<number>}`.
+pub fn json_inputs(count: usize, keys: usize) -> Vec<(String, String)> {
+    let as_json = |(index, (key, id)): (usize, (String, String))| {
+        let value = format!("{{\"id\":\"{id}\",\"seq\":{}}}", index / keys);
+        (key, value)
+    };
+    inputs(count, keys).into_iter().enumerate().map(as_json).collect()
+}
+
+/// The same as commands for the example `faults`: `<word>:<key>/<number>`; `word` picks one by the input's index.
+pub fn commands(count: usize, keys: usize, word: impl Fn(usize) -> &'static str) -> Vec<(String, String)> {
+    let command = |(index, (key, id))| (key, format!("{}:{id}", word(index)));
+    inputs(count, keys).into_iter().enumerate().map(command).collect()
 }
 
 /// What the outputs say.

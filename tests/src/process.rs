@@ -1,6 +1,7 @@
 //! Processes that end with the test, whatever happens to it.
 
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,25 @@ impl Process {
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIG{signal} could not be sent");
+    }
+
+    /// What it reads, when it was started so.
+    #[track_caller]
+    pub fn take_stdin(&mut self) -> ChildStdin {
+        self.0.stdin.take().expect("its standard input is a pipe that nobody took yet")
+    }
+
+    /// What it writes, when it was started so.
+    #[track_caller]
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().expect("its standard output is a pipe that nobody took yet")
+    }
+
+    /// Whether a signal halted it (SIGSTOP) and nothing has continued it.
+    pub fn is_halted(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        // The state follows the name, which stands in brackets and may hold anything.
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
     }
 
     /// How it ended, when it has.
@@ -85,8 +105,20 @@ impl Drop for Process {
     }
 }
 
-/// A port that nothing listens on at this moment.
+/// Ports that the system gives to nobody by itself: a host or a broker that is killed finds its own free again.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port that nothing listens on at this moment and that no other test of this process was given.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        // Test processes that run at once begin at different places.
+        let places = u32::from(PORTS.end - PORTS.start);
+        let begin = std::process::id().wrapping_mul(97) % places;
+        let place = (begin + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % places;
+        let port = PORTS.start + u16::try_from(place).expect("there are fewer than 65,536 ports");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -147,7 +147,14 @@ impl Consumer {
             move |source| Error { group, action, source }
         };
         let mut config = settings.base();
-        config.set("queued.max.messages.kbytes", "16384").set("fetch.message.max.bytes", "1048576");
+        config
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.message.max.bytes", "1048576")
+            // librdkafka fetches no more once 100,000 records wait, and looks again only a second later: a quick
+            // function would starve for most of it.
+            .set("fetch.queue.backoff.ms", "10")
+            // Partitions that are added to a topic, and topics that come and go, are noticed within this time.
+            .set("topic.metadata.refresh.interval.ms", "10000");
         let moves_silently = membership.options.get("group.protocol").is_some_and(|protocol| protocol == "consumer");
         if !moves_silently {
             // With KIP-848 these are the brokers' to set, and librdkafka refuses them.

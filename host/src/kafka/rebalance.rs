@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
@@ -27,6 +27,8 @@ pub enum GroupEvent {
     Revoked(Vec<TopicPartition>, Option<Arc<Generation>>),
     /// These partitions are somebody else's already.
     Lost(Vec<TopicPartition>),
+    /// A topic of the subscription is not there, or may not be read; the text names it.
+    TopicUnavailable(String),
 }
 
 /// The context of every group member.
@@ -64,6 +66,14 @@ impl ClientContext for MemberContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millstream::kafka", %error, reason, "consumer client");
+        // Only here librdkafka names the topic.
+        if let Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed) =
+            error.rdkafka_error_code()
+            && !self.closing.load(Ordering::Acquire)
+        {
+            // The shard is gone only while closing.
+            let _ = self.events.send(GroupEvent::TopicUnavailable(reason.to_owned()));
+        }
     }
 }
 

@@ -202,10 +202,10 @@ impl FunctionView {
             (seen.revision.clone(), seen.failure.clone(), seen.shards.clone())
         };
         let partitions = tokio::task::block_in_place(|| shards.iter().flat_map(|shard| shard.partitions()).collect());
-        let fatal = shards.iter().find_map(|shard| shard.fatal());
+        let stalled = shards.iter().find_map(|shard| shard.stalled());
         let passing = shards.iter().find_map(|shard| shard.passing());
         let has_joined = !shards.is_empty() && shards.iter().all(|shard| shard.has_joined());
-        let (state, reason) = match (failure, fatal, has_joined) {
+        let (state, reason) = match (failure, stalled, has_joined) {
             (Some(reason), ..) => (State::Failed, Some(reason)),
             (None, Some(reason), _) => (State::Stalled, Some(reason)),
             (None, None, true) => (State::Running, passing),

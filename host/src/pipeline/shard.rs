@@ -134,10 +134,15 @@ impl Shard {
                 self.tell_committer(CommitCommand::Generation(None));
                 self.lost(&partitions).await;
             }
+            GroupEvent::TopicUnavailable(reason) => self.parts.view.note_unavailable(reason),
         }
     }
 
     async fn assigned(&mut self, partitions: Vec<TopicPartition>) {
+        if !partitions.is_empty() {
+            // Kafka tells again what is still missing, with the next look at its topics.
+            self.parts.view.note_available();
+        }
         let places = self.where_to_start(partitions).await;
         let starts: Vec<_> =
             places.iter().map(|(partition, finished)| (partition.clone(), finished.watermark())).collect();
@@ -302,6 +307,7 @@ struct Seen {
     has_joined: bool,
     leases: Vec<Arc<Lease>>,
     passing: Option<(std::time::Instant, String)>,
+    unavailable: Option<String>,
     fatal: Option<String>,
 }
 
@@ -323,6 +329,19 @@ impl ShardView {
         }
     }
 
+    /// Notes that a topic can't be read, until partitions are assigned again.
+    fn note_unavailable(&self, reason: String) {
+        let mut seen = self.seen();
+        if seen.unavailable.as_ref() != Some(&reason) {
+            tracing::error!(%reason, "a topic of the function can't be read");
+            seen.unavailable = Some(reason);
+        }
+    }
+
+    fn note_available(&self) {
+        self.seen().unavailable = None;
+    }
+
     fn show(&self, leases: &[Arc<Lease>]) {
         let mut seen = self.seen();
         seen.has_joined = true;
@@ -334,9 +353,10 @@ impl ShardView {
         self.seen().has_joined
     }
 
-    /// Why it can't go on.
-    pub fn fatal(&self) -> Option<String> {
-        self.seen().fatal.clone()
+    /// Why it can't go on, by itself or until somebody mends what it reads.
+    pub fn stalled(&self) -> Option<String> {
+        let seen = self.seen();
+        seen.fatal.clone().or_else(|| seen.unavailable.clone())
     }
 
     /// What went wrong a moment ago.

@@ -1,0 +1,83 @@
+//! A seeded source of chance: what a seed did once, it does again.
+
+use std::time::Duration;
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+#[derive(Debug, Clone)]
+pub struct Chance {
+    state: u64,
+}
+
+impl Chance {
+    /// The source for one test. `MILLSTREAM_TEST_SEED` decides it; without, the clock does, and the seed is printed.
+    pub fn of_this_run() -> Self {
+        let given = std::env::var("MILLSTREAM_TEST_SEED").ok();
+        let seed = match given {
+            Some(text) => text.trim().parse().unwrap_or_else(|_| panic!("MILLSTREAM_TEST_SEED={text} is no number")),
+            None => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| {
+                // Short enough to be typed again.
+                now.as_nanos() as u64 % 1_000_000
+            }),
+        };
+        println!("seed {seed}: MILLSTREAM_TEST_SEED={seed} does the same again");
+        Self::new(seed)
+    }
+
+    /// The source of that seed.
+    pub fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.number() % end.max(1)
+    }
+
+    /// A time between the two.
+    pub fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
+        let room = longest.saturating_sub(shortest).as_millis() as u64;
+        shortest + Duration::from_millis(self.below(room + 1))
+    }
+
+    /// One of these.
+    #[track_caller]
+    pub fn one_of<'a, T>(&mut self, these: &'a [T]) -> &'a T {
+        assert!(!these.is_empty(), "there is nothing to choose from");
+        &these[self.below(these.len() as u64) as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_does_the_same_again_and_another_does_not() {
+        let numbers = |seed| {
+            let mut chance = Chance::new(seed);
+            (0..20).map(|_| chance.below(1000)).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(7), numbers(7));
+        assert_ne!(numbers(7), numbers(8));
+    }
+
+    #[test]
+    fn what_is_drawn_lies_between_its_limits() {
+        let mut chance = Chance::new(1);
+        let (shortest, longest) = (Duration::from_millis(3), Duration::from_millis(9));
+        for _ in 0..200 {
+            assert!(chance.below(5) < 5);
+            assert!((shortest..=longest).contains(&chance.between(shortest, longest)));
+            assert!([1, 2, 3].contains(chance.one_of(&[1, 2, 3])));
+        }
+    }
+}

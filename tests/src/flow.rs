@@ -1,0 +1,83 @@
+//! Inputs that arrive at a pace, so that faults fall into the middle of them.
+
+use std::io::Write as _;
+use std::process::{ChildStdin, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::process::Process;
+
+/// How often the pace is kept.
+const TICK: Duration = Duration::from_millis(20);
+
+/// A producer that writes its inputs in the background. It is idempotent: a broker that restarts doubles no input.
+#[derive(Debug)]
+pub struct Flow {
+    written: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    writer: Option<JoinHandle<Process>>,
+}
+
+impl Flow {
+    /// Writes `inputs` to `topic`, `per_second` of them; keys and values without line end, keys without colon.
+    #[track_caller]
+    pub fn start(bootstrap: &str, topic: &str, inputs: Vec<(String, String)>, per_second: usize) -> Self {
+        let mut kcat = Process::start("kcat", |command| {
+            command.args(["-b", bootstrap, "-P", "-E", "-q", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"]);
+            command.args(["-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "reconnect.backoff.max.ms=500"]);
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        });
+        let (written, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let (count, told) = (written.clone(), stop.clone());
+        let stdin = kcat.take_stdin();
+        let writer = std::thread::spawn(move || {
+            write(stdin, &inputs, per_second.max(1), &count, &told);
+            kcat
+        });
+        Self { written, stop, writer: Some(writer) }
+    }
+
+    /// How many were given to kcat so far.
+    pub fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether all were.
+    pub fn is_over(&self) -> bool {
+        self.writer.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits until Kafka has all of them.
+    #[track_caller]
+    pub fn finish(mut self) {
+        let writer = self.writer.take().expect("it is finished once");
+        let mut kcat = writer.join().expect("the writer ends");
+        let status = kcat.wait(Duration::from_secs(120));
+        assert!(status.success(), "kcat could not write all inputs: {status}");
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn write(mut to: ChildStdin, inputs: &[(String, String)], per_second: usize, count: &AtomicUsize, stop: &AtomicBool) {
+    let start = Instant::now();
+    let mut done = 0;
+    while done < inputs.len() && !stop.load(Ordering::Relaxed) {
+        let due = (start.elapsed().as_secs_f64() * per_second as f64) as usize;
+        let due = due.min(inputs.len());
+        let lines: String = inputs[done..due].iter().map(|(key, value)| format!("{key}:{value}\n")).collect();
+        // kcat is gone only when the test is.
+        if to.write_all(lines.as_bytes()).is_err() {
+            return;
+        }
+        done = due;
+        count.store(done, Ordering::Relaxed);
+        std::thread::sleep(TICK);
+    }
+}

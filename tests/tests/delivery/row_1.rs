@@ -1,0 +1,59 @@
+//! A host is killed at every step of a commit.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
+
+use millstream_tests::chance::Chance;
+use millstream_tests::oracle::{self, Guarantee};
+
+use super::stage::{PROGRESS, Stage};
+use super::trial::Trial;
+
+/// A test for each place where the committer of an exactly-once shard can be killed.
+macro_rules! killed {
+    ($($test:ident: $point:literal),+ $(,)?) => {$(
+        #[test]
+        fn $test() {
+            killed_at($point);
+        }
+    )+};
+}
+
+killed! {
+    row_1_host_killed_after_begin: "transaction::begun",
+    row_1_host_killed_after_produce: "transaction::produced",
+    row_1_host_killed_after_send_offsets: "transaction::offsets-sent",
+    row_1_host_killed_before_commit: "transaction::before-commit",
+    row_1_host_killed_during_commit: "transaction::during-commit",
+    row_1_host_killed_after_commit: "transaction::after-commit",
+}
+
+const TOP: &str = "ordering = \"key\"\nconcurrency = 8";
+const DELIVERY: &str = "[delivery]\nmembership = \"static\"\ncommit_interval = \"20ms\"";
+
+fn killed_at(point: &str) {
+    let stage = Stage::new("killed", Guarantee::ExactlyOnce, 4);
+    let mut host = stage.host_with(stage.options().with("FAILPOINTS", &format!("{point}=20*off->1*return(kill)")));
+    stage.deploy(&host, "uppercase", TOP, DELIVERY);
+    let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    let status = host.wait_for_end(PROGRESS);
+    assert_eq!(status.signal(), Some(9), "it was killed at {point}");
+    host.restart_without_failpoints();
+    trial.finish(0);
+}
+
+/// At-least-once has no such steps: any moment will do.
+#[test]
+fn row_1_host_killed_at_any_moment() {
+    let stage = Stage::new("killed", Guarantee::AtLeastOnce, 4);
+    let mut host = stage.host();
+    stage.deploy(&host, "uppercase", TOP, DELIVERY);
+    let mut chance = Chance::of_this_run();
+    let mut trial = Trial::start(&stage, oracle::inputs(6_000, 50), 1_000);
+    for kill in 1..=4 {
+        trial.wait_for(kill * 700);
+        std::thread::sleep(chance.between(Duration::ZERO, Duration::from_millis(150)));
+        host.restart();
+    }
+    trial.finish(0);
+}

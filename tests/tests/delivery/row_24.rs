@@ -1,0 +1,65 @@
+//! The out-of-order map beside a committed offset is damaged, or does not hold all that it should.
+
+use millstream_tests::host::Host;
+use millstream_tests::kcat;
+use millstream_tests::oracle::{self, Guarantee};
+use millstream_tests::wait_until;
+use millstream_tests::wire::Committed;
+
+use super::stage::{PROGRESS, Stage};
+use super::trial::Trial;
+
+for_both_guarantees!(row_24_corrupt_map, row_24_map_too_large);
+
+/// Replayed, never skipped.
+fn row_24_corrupt_map(guarantee: Guarantee) {
+    let stage = Stage::new("corrupt", guarantee, 1);
+    let host = stage.host();
+    stage.deploy(&host, "uppercase", "", "");
+    kcat::produce(&stage.kafka.bootstrap, &stage.input, oracle::inputs(100, 10));
+    kcat::read_at_least(&stage.kafka.bootstrap, &stage.output, 100, PROGRESS);
+    let mut folder = host.terminate();
+    // "AQAB…" begins like a map of this version.
+    let damaged = ["no map", "!!!", "AQAB", "AQABBQUAAAAA", "AgABBQUAAAAA", "ÿÿÿÿ"];
+    for (round, metadata) in damaged.iter().enumerate() {
+        let committed = Committed { offset: 90, metadata: (*metadata).to_owned() };
+        let mut wire = stage.kafka.wire();
+        wait_until("the group has no member", PROGRESS, || {
+            wire.commit(&stage.group(), &stage.input, 0, &committed).is_ok()
+        });
+        let mut host = Host::launch(stage.options(), folder);
+        host.wait_until_ready();
+        let expected = 100 + 10 * (round + 1);
+        let outputs = kcat::read_at_least(&stage.kafka.bootstrap, &stage.output, expected, PROGRESS);
+        wait_until("all is committed again", PROGRESS, || {
+            let found = wire.committed(&stage.group()).expect("the broker answers");
+            found.get(&(stage.input.clone(), 0)).is_some_and(|committed| committed.offset == 100)
+        });
+        assert_eq!(outputs.len(), expected, "ten records ran again after {metadata:?}");
+        folder = host.terminate();
+    }
+}
+
+/// Thousands of finished records between thousands of unfinished ones make more ranges than a commit can hold.
+fn row_24_map_too_large(guarantee: Guarantee) {
+    let stage = Stage::new("large", guarantee, 1);
+    let mut host = stage.host();
+    stage.deploy(
+        &host,
+        "faults",
+        "ordering = \"key\"\nconcurrency = 8",
+        "[retry]\nmax_attempts = 2\nbackoff = \"20s\"\nbackoff_max = \"20s\"\n\
+         [delivery]\nmembership = \"static\"\nin_flight = 20000",
+    );
+    // Every second record waits for its second attempt, each with a key of its own.
+    let inputs = oracle::commands(8_000, 8_000, |index| if index % 2 == 0 { "trap" } else { "ok" });
+    let mut trial = Trial::start(&stage, inputs, 4_000);
+    trial.wait_for(1_200);
+    let mut wire = stage.kafka.wire();
+    wait_until("a long map is committed", PROGRESS, || {
+        let found = wire.committed(&stage.group()).expect("the broker answers");
+        found.get(&(stage.input.clone(), 0)).is_some_and(|committed| committed.metadata.len() > 2_000)
+    });
+    host.restart();
+    trial.finish(4_000);
+}

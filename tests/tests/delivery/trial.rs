@@ -1,0 +1,112 @@
+//! Records that flow through a function while a test does harm, and the judgement afterwards.
+
+use std::time::Instant;
+
+use millstream_tests::flow::Flow;
+use millstream_tests::glances::{Glances, Scene};
+use millstream_tests::kcat;
+use millstream_tests::oracle::{Evidence, Guarantee, Verdict};
+use millstream_tests::wait_until;
+use millstream_tests::watch::Watch;
+
+use super::stage::{DEAD_PARTITIONS, OUTPUT_PARTITIONS, PROGRESS, Stage};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Trial<'a> {
+    stage: &'a Stage,
+    inputs: usize,
+    /// The concurrent reader of the output.
+    pub watch: Watch,
+    /// The producer of the input.
+    pub flow: Flow,
+    glances: Glances,
+    late_writes: bool,
+}
+
+impl<'a> Trial<'a> {
+    /// Starts the readers, then writes `inputs`, `per_second` of them.
+    #[track_caller]
+    pub fn start(stage: &'a Stage, inputs: Vec<(String, String)>, per_second: usize) -> Self {
+        let flow = Flow::start(&stage.kafka.bootstrap, &stage.input, inputs.clone(), per_second);
+        Self::around(stage, &inputs, flow)
+    }
+
+    /// Starts the readers around a flow of `inputs` that is under way.
+    #[track_caller]
+    pub fn around(stage: &'a Stage, inputs: &[(String, String)], flow: Flow) -> Self {
+        let bootstrap = &stage.kafka.bootstrap;
+        let values = inputs.iter().map(|(_, value)| value.clone()).collect();
+        let watch = Watch::open(bootstrap, &stage.output, values);
+        let glances = Glances::start(Scene {
+            bootstrap: bootstrap.clone(),
+            group: stage.group(),
+            input: stage.input.clone(),
+            output: (stage.output.clone(), OUTPUT_PARTITIONS),
+            dead: (stage.dead(), DEAD_PARTITIONS),
+        });
+        Self { stage, inputs: inputs.len(), watch, flow, glances, late_writes: false }
+    }
+
+    /// Allows a halted host of an at-least-once function to write what it had in hand when it goes on, although another
+    /// one has finished it meanwhile. Nothing fences such a writer.
+    pub fn allow_late_writes(&mut self) {
+        self.late_writes = self.stage.guarantee == Guarantee::AtLeastOnce;
+    }
+
+    /// Waits until `count` inputs came out.
+    #[track_caller]
+    pub fn wait_for(&mut self, count: usize) {
+        self.watch.wait_for(count, PROGRESS);
+    }
+
+    /// Waits until every input has come out, but for `dead` that are given up, and is committed; then everything must be
+    /// as the stage's guarantee says. The hosts still run.
+    #[track_caller]
+    pub fn finish(self, dead: usize) -> Verdict {
+        let Self { stage, inputs, mut watch, flow, glances, late_writes } = self;
+        flow.finish();
+        watch.wait_for(inputs - dead, PROGRESS);
+        let mut wire = stage.kafka.wire();
+        let mut last = (None, Instant::now());
+        wait_until("the last offset is committed", PROGRESS * 2, || {
+            let committed = wire.committed(&stage.group()).expect("the broker answers");
+            let at = committed.iter().filter(|((topic, _), _)| *topic == stage.input);
+            let sum: i64 = at.map(|(_, committed)| committed.offset).sum();
+            if last.0 != Some(sum) {
+                last = (Some(sum), Instant::now());
+            }
+            assert!(last.1.elapsed() < PROGRESS, "no commit for {PROGRESS:?}: {sum} of {inputs}");
+            sum >= inputs as i64
+        });
+        let glances = glances.close();
+        let bootstrap = &stage.kafka.bootstrap;
+        let evidence = Evidence {
+            inputs: kcat::read_without_headers(bootstrap, &stage.input),
+            outputs: kcat::read_without_headers(bootstrap, &stage.output),
+            dead: kcat::read_without_headers(bootstrap, &stage.dead()),
+            glances,
+        };
+        assert_eq!(evidence.inputs.len(), inputs, "every input was written once");
+        let mut verdict = Verdict::of(&evidence);
+        if late_writes {
+            verdict.replayed_finished.clear();
+        }
+        verdict.assert_holds(stage.guarantee);
+        assert_eq!(evidence.dead.len() - repeated(&evidence.dead), dead, "dead letters");
+        let (seen_live, ledger) = watch.close(evidence.outputs.len());
+        let mut outputs = evidence.outputs;
+        outputs.sort_by_key(|record| (record.partition, record.offset));
+        assert!(seen_live == outputs, "who reads while records flow sees what who reads later sees");
+        assert_eq!(ledger.out_of_order, [], "in the order in which the concurrent reader saw them");
+        let by_kafka = stage.kafka.group(&stage.group());
+        let committed: i64 = by_kafka.iter().map(|partition| partition.committed).sum();
+        assert_eq!(committed, inputs as i64, "Kafka's own tool: {by_kafka:?}");
+        verdict
+    }
+}
+
+fn repeated(records: &[kcat::Record]) -> usize {
+    let distinct: std::collections::HashSet<_> = records.iter().map(|record| &record.value).collect();
+    records.len() - distinct.len()
+}
