@@ -42,9 +42,20 @@ impl Kafka {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a broker.
+    /// Starts a broker that is up soon.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_on(&QUICK)
+    }
+
+    /// Starts a broker as one runs it in earnest: it takes a while to become fast.
+    #[track_caller]
+    pub fn start_for_measuring() -> Self {
+        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"])
+    }
+
+    #[track_caller]
+    fn start_on(machine: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
         let template = fs::read_to_string(root().join("tests/kafka/server.properties")).expect("the settings");
@@ -63,7 +74,7 @@ impl Kafka {
         assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
         let process = Process::start("java", |command| {
             let output = File::create(&log).expect("a log");
-            command.args(java_arguments()).arg("kafka.Kafka").arg(&file);
+            command.args(machine).args(java_arguments()).arg("kafka.Kafka").arg(&file);
             command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         });
         let kafka = Self { bootstrap: format!("127.0.0.1:{port}"), _process: process, _folder: folder };
@@ -114,9 +125,12 @@ impl Kafka {
     }
 }
 
+/// A virtual machine that starts quickly.
+const QUICK: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 fn java() -> Command {
     let mut command = Command::new("java");
-    command.args(java_arguments());
+    command.args(QUICK).args(java_arguments());
     command
 }
 
@@ -124,12 +138,5 @@ fn java_arguments() -> Vec<String> {
     let library: PathBuf = root().join(".cache/kafka/lib");
     assert!(library.join(".complete").exists(), "Kafka's artifacts are missing: run `./run setup`");
     let logging = root().join("tests/kafka/log4j2.properties");
-    vec![
-        "-Xmx512m".into(),
-        "-XX:+UseSerialGC".into(),
-        "-XX:TieredStopAtLevel=1".into(),
-        format!("-Dlog4j2.configurationFile={}", logging.display()),
-        "-cp".into(),
-        format!("{}/*", library.display()),
-    ]
+    vec![format!("-Dlog4j2.configurationFile={}", logging.display()), "-cp".into(), format!("{}/*", library.display())]
 }

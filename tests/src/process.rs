@@ -27,6 +27,20 @@ impl Process {
         self.0.id()
     }
 
+    /// The most resident memory that it ever had, in bytes.
+    #[track_caller]
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    #[track_caller]
+    pub(crate) fn memory(&self, what: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with(what)).expect("Linux tells it");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
+        kib * 1024
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([&format!("-{signal}"), &self.id().to_string()]).status();
