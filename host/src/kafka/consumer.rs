@@ -147,6 +147,9 @@ impl Consumer {
         config
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.message.max.bytes", "1048576")
+            // librdkafka fetches no more once 100,000 records wait, and looks again only a second later: a quick
+            // function would starve for most of it.
+            .set("fetch.queue.backoff.ms", "10")
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "3000")
             .set("partition.assignment.strategy", "cooperative-sticky");
