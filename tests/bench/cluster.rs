@@ -36,6 +36,11 @@ impl Cluster {
         &self.kafka.bootstrap
     }
 
+    /// The CPU time that the broker has used.
+    pub fn cpu(&self) -> Duration {
+        self.kafka.cpu()
+    }
+
     /// Creates a topic.
     pub fn create(&self, topic: &str, partitions: i32) -> anyhow::Result<()> {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));

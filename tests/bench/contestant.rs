@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use millstream_tests::host::Host;
 use millstream_tests::process::Process;
@@ -122,6 +123,14 @@ impl Running {
                     panic!("a peer ended with {status}: {log}");
                 }
             }
+        }
+    }
+
+    /// The CPU time that it has used.
+    pub fn cpu(&self) -> Duration {
+        match self {
+            Self::Host(host) => host.cpu(),
+            Self::Program { process, .. } => process.cpu(),
         }
     }
 

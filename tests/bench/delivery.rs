@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use crate::cluster::{Cluster, all, config, reader};
 use crate::contestant::{Contestant, Guarantee, Program, Task};
+use crate::load;
 use crate::options::Options;
 use crate::report::{self, Bar, Section};
 use crate::stats::{percentile, spread};
@@ -55,6 +56,7 @@ pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
         let mut index = 0;
         while index < entrants.len() {
             let (name, contestant, guarantee) = entrants[index];
+            load::wait_for_quiet(cluster, options);
             match measure(cluster, contestant.as_ref(), options.seconds)? {
                 Ok(measured) => {
                     report::progress(&format!(

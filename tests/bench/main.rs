@@ -6,6 +6,7 @@
 mod cluster;
 mod contestant;
 mod delivery;
+mod load;
 mod machine;
 mod options;
 mod order;
@@ -18,6 +19,7 @@ mod watch;
 use clap::Parser as _;
 
 use crate::cluster::Cluster;
+use crate::load::Load;
 use crate::options::{Options, What};
 
 fn main() -> anyhow::Result<()> {
@@ -27,11 +29,14 @@ fn main() -> anyhow::Result<()> {
     let command = ["./run bench", &given.join(" ")].join(" ");
     let cluster = Cluster::start()?;
     for what in options.measurements() {
-        let section = match what {
+        let before = Load::now(&cluster);
+        let mut section = match what {
             What::Throughput => throughput::run(&cluster, &options)?,
             What::Order => order::run(&cluster, &options)?,
             What::Delivery => delivery::run(&cluster, &options)?,
         };
+        let others = before.others_since(&cluster) * 100.0;
+        section.notes.push(format!("Meanwhile other processes took {others:.0} % of the cores."));
         println!("\n{}\n{}{}\n", section.name, section.table(), section.notes.join("\n"));
         if options.writes() {
             section.write(command.trim())?;

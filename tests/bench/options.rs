@@ -20,6 +20,9 @@ pub struct Options {
     /// Runs of each contestant; they alternate, and the median counts.
     #[arg(long, default_value_t = 3)]
     pub runs: usize,
+    /// Seconds to wait, before each run, for others to leave the cores alone.
+    #[arg(long, default_value_t = 0)]
+    pub patience: u64,
     /// Only contestants whose name holds this text; nothing is written then.
     #[arg(long)]
     pub only: Option<String>,

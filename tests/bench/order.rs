@@ -7,6 +7,7 @@ use millstream_tests::unique;
 
 use crate::cluster::Cluster;
 use crate::contestant::{Contestant, Guarantee, Program, Task};
+use crate::load;
 use crate::options::Options;
 use crate::report::{self, Bar, Section};
 use crate::stats::spread;
@@ -40,6 +41,7 @@ pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
         let mut all: Vec<Vec<f64>> = contestants.iter().map(|_| Vec::new()).collect();
         for _ in 0..options.runs {
             for (index, contestant) in contestants.iter().enumerate() {
+                load::wait_for_quiet(cluster, options);
                 let seconds = measure(cluster, contestant, keys, options.order_records)?;
                 report::progress(&format!("{}, {keys} keys: {seconds:.3} s", contestant.name));
                 all[index].push(seconds);
@@ -90,11 +92,11 @@ fn measure(cluster: &Cluster, contestant: &Contestant, keys: u64, records: u64) 
     let mut running = contestant.start(&task).map_err(anyhow::Error::msg)?;
     let probe = cluster.probe(&to, 1)?;
     let wait = |total| Wait { total, pause: Duration::from_millis(5), patience: Duration::from_secs(30) };
-    watch::until(&probe, &mut running, wait(WARM_UP), |_| true)?;
+    watch::until(&probe, &mut running, wait(WARM_UP), |_, _| true)?;
     let total = WARM_UP + records;
     let started = Instant::now();
     cluster.fill(&from, (WARM_UP..total).map(record))?;
-    let last = watch::until(&probe, &mut running, wait(total), |_| true)?;
+    let last = watch::until(&probe, &mut running, wait(total), |_, _| true)?;
     drop(running);
     let count = cluster.count(&to, 1, |value| value.starts_with(b"{\"seq\":"))?;
     ensure!(count == total, "{} wrote {count} records for {total}", contestant.name);

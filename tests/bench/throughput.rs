@@ -7,6 +7,7 @@ use millstream_tests::unique;
 
 use crate::cluster::Cluster;
 use crate::contestant::{Contestant, Guarantee, Program, Task};
+use crate::load;
 use crate::options::Options;
 use crate::report::{self, Bar, Section};
 use crate::stats::{Spread, spread};
@@ -44,6 +45,10 @@ fn contestants() -> Vec<Contestant> {
 
 struct Measured {
     rate: f64,
+    /// CPU time of the contestant alone.
+    cpu_per_record: Duration,
+    /// CPU time that its requests cost the broker.
+    broker_per_record: Duration,
     peak_mib: f64,
     whole: bool,
 }
@@ -66,13 +71,16 @@ pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
         let mut index = 0;
         while index < contestants.len() {
             let contestant = contestants[index];
+            load::wait_for_quiet(cluster, options);
             match measure(cluster, &contestant, warm_up, total)? {
                 Ok(measured) => {
                     report::progress(&format!(
-                        "{}, {}: {:.0} records/s, {:.0} MiB",
+                        "{}, {}: {:.0} records/s, {:?} of CPU each and {:?} of the broker's, {:.0} MiB",
                         contestant.name,
                         contestant.guarantee.text(),
                         measured.rate,
+                        measured.cpu_per_record,
+                        measured.broker_per_record,
                         measured.peak_mib
                     ));
                     all[index].push(measured);
@@ -112,19 +120,23 @@ fn measure(
     let task = Task { bootstrap: cluster.bootstrap(), from: FROM, to: &to, id };
     let mut running = match contestant.start(&task) {
         Ok(running) => running,
-        Err(reason) => return Ok(Err(reason)),
+        Err(reason) => {
+            cluster.delete(&[&to])?;
+            return Ok(Err(reason));
+        }
     };
     let probe = cluster.probe(&to, PARTITIONS)?;
-    let mut warm = None;
+    let mut warm: Option<(watch::Sample, Duration, Duration)> = None;
     let wait = Wait { total, pause: Duration::from_millis(20), patience: Duration::from_secs(60) };
-    let last = watch::until(&probe, &mut running, wait, |sample| match warm {
+    let last = watch::until(&probe, &mut running, wait, |sample, running| match warm {
         None => {
-            warm = (sample.count >= warm_up).then_some(sample);
+            warm = (sample.count >= warm_up).then(|| (sample, running.cpu(), cluster.cpu()));
             true
         }
-        Some(warm) => sample.at - warm.at < LONGEST || sample.count >= total,
+        Some((warm, ..)) => sample.at - warm.at < LONGEST || sample.count >= total,
     })?;
-    let Some(warm) = warm else { anyhow::bail!("{to} was full at once: take more records") };
+    let Some((warm, cpu, broker)) = warm else { anyhow::bail!("{to} was full at once: take more records") };
+    let (cpu, broker) = (running.cpu() - cpu, cluster.cpu() - broker);
     let peak_mib = running.peak_mib();
     drop(running);
     let whole = last.count >= total;
@@ -133,8 +145,10 @@ fn measure(
         ensure!(count == total, "{} wrote {count} records for {total}", contestant.name);
     }
     cluster.delete(&[&to])?;
-    let rate = (last.count - warm.count) as f64 / (last.at - warm.at).as_secs_f64();
-    Ok(Ok(Measured { rate, peak_mib, whole }))
+    let records = last.count - warm.count;
+    let rate = records as f64 / (last.at - warm.at).as_secs_f64();
+    let each = |all: Duration| all / u32::try_from(records.max(1)).unwrap_or(u32::MAX);
+    Ok(Ok(Measured { rate, cpu_per_record: each(cpu), broker_per_record: each(broker), peak_mib, whole }))
 }
 
 fn section(options: &Options, contestants: &[Contestant], all: &[Vec<Measured>], mut notes: Vec<String>) -> Section {
@@ -157,6 +171,8 @@ fn section(options: &Options, contestants: &[Contestant], all: &[Vec<Measured>],
             format!("{}–{}", report::thousands(rate.least), report::thousands(rate.most)),
             ratio(rate.median, base(NATIVE, contestant.guarantee)),
             ratio(rate.median, base(STREAMS, contestant.guarantee)),
+            micros(runs, |run| run.cpu_per_record),
+            micros(runs, |run| run.broker_per_record),
             report::thousands(spread(runs.iter().map(|run| run.peak_mib)).median),
         ]);
         section.bars.push(Bar {
@@ -178,4 +194,8 @@ fn section(options: &Options, contestants: &[Contestant], all: &[Vec<Measured>],
     }
     section.notes.append(&mut notes);
     section
+}
+
+fn micros(runs: &[Measured], of: impl Fn(&Measured) -> Duration) -> String {
+    format!("{:.2}", spread(runs.iter().map(|run| of(run).as_secs_f64() * 1e6)).median)
 }

@@ -36,7 +36,7 @@ pub fn until(
     probe: &Probe,
     running: &mut Running,
     wait: Wait,
-    mut sample: impl FnMut(Sample) -> bool,
+    mut sample: impl FnMut(Sample, &Running) -> bool,
 ) -> anyhow::Result<Sample> {
     let mut last = Sample { at: Instant::now(), count: 0 };
     loop {
@@ -45,7 +45,7 @@ pub fn until(
         let now = Sample { at: Instant::now(), count };
         if count > last.count {
             last = now;
-            if !sample(now) {
+            if !sample(now, running) {
                 return Ok(last);
             }
         }

@@ -87,6 +87,12 @@ impl Host {
         self.process.peak_bytes()
     }
 
+    /// The CPU time that it has used.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.ended().is_none()

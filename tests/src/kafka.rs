@@ -16,7 +16,7 @@ use crate::{root, wait_until};
 pub struct Kafka {
     /// Where clients connect.
     pub bootstrap: String,
-    _process: Process,
+    process: Process,
     _folder: TempDir,
 }
 
@@ -77,11 +77,17 @@ impl Kafka {
             command.args(machine).args(java_arguments()).arg("kafka.Kafka").arg(&file);
             command.stdout(output.try_clone().expect("a second handle")).stderr(output);
         });
-        let kafka = Self { bootstrap: format!("127.0.0.1:{port}"), _process: process, _folder: folder };
+        let kafka = Self { bootstrap: format!("127.0.0.1:{port}"), process, _folder: folder };
         wait_until("Kafka starts", Duration::from_secs(60), || {
             fs::read_to_string(&log).is_ok_and(|log| log.contains("Kafka Server started"))
         });
         kafka
+    }
+
+    /// The CPU time that it has used.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 
     /// Creates a topic.
