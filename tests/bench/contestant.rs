@@ -33,8 +33,8 @@ pub enum Program {
     Millstream { function: &'static str, manifest: &'static str, format: &'static str },
     /// `tests/peers/native.rs`.
     Native,
-    /// `tests/peers/streams`.
-    Streams,
+    /// `tests/peers/streams`; whether it is set for short delays.
+    Streams { soon: bool },
     /// `tests/peers/parallel`; whether it waits for what it sends.
     Parallel { function: &'static str, waits: bool },
 }
@@ -96,11 +96,12 @@ impl Contestant {
                 let arguments = [bootstrap, from, output, id, mode].map(str::to_owned);
                 Ok(start(&own.with_file_name("native-loop").to_string_lossy(), &arguments))
             }
-            Program::Streams => {
+            Program::Streams { soon } => {
                 let guarantee = if exactly_once { "exactly_once_v2" } else { "at_least_once" };
                 let folder = tempfile::tempdir().expect("a folder");
                 let state = folder.path().join("state").to_string_lossy().into_owned();
-                let arguments = [to(bootstrap), to(from), to(output), to(guarantee), to(id), state];
+                let aim = if soon { "soon" } else { "default" }.to_owned();
+                let arguments = [to(bootstrap), to(from), to(output), to(guarantee), to(id), state, aim];
                 Ok(start_in(folder, "java", &java("streams", "Streams", &arguments)))
             }
             Program::Parallel { function, waits } => {

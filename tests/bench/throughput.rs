@@ -32,12 +32,12 @@ fn contestants() -> Vec<Contestant> {
         (NATIVE, Program::Native, AtLeastOnce),
         ("Millstream, raw", millstream("raw"), AtLeastOnce),
         ("Millstream, binary", millstream("binary"), AtLeastOnce),
-        (STREAMS, Program::Streams, AtLeastOnce),
+        (STREAMS, Program::Streams { soon: false }, AtLeastOnce),
         ("Parallel Consumer", parallel, AtLeastOnce),
         (NATIVE, Program::Native, ExactlyOnce),
         ("Millstream, raw", millstream("raw"), ExactlyOnce),
         ("Millstream, binary", millstream("binary"), ExactlyOnce),
-        (STREAMS, Program::Streams, ExactlyOnce),
+        (STREAMS, Program::Streams { soon: false }, ExactlyOnce),
     ]
     .map(|(name, program, guarantee)| Contestant { name, program, guarantee })
     .into()

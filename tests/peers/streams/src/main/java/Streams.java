@@ -7,7 +7,7 @@ import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Produced;
 
-/** The example `uppercase` as a Kafka Streams application of two threads; all else as Kafka Streams comes. */
+/** The example `uppercase` as a Kafka Streams application of two threads; all else as it comes, or set for short delays. */
 public final class Streams {
   public static void main(String[] arguments) throws InterruptedException {
     String bootstrap = arguments[0], from = arguments[1], to = arguments[2], guarantee = arguments[3];
@@ -19,6 +19,11 @@ public final class Streams {
     settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
     settings.put(StreamsConfig.STATE_DIR_CONFIG, folder);
     settings.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
+    // What a user sets who needs results soon rather than many.
+    if (arguments[6].equals("soon")) {
+      settings.put(StreamsConfig.producerPrefix("linger.ms"), 0);
+      settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 10);
+    }
     var bytes = Serdes.ByteArray();
     StreamsBuilder builder = new StreamsBuilder();
     builder.stream(from, Consumed.with(bytes, bytes)).mapValues(Streams::uppercase).to(to, Produced.with(bytes, bytes));
