@@ -24,6 +24,7 @@ pub struct Kafka {
     /// A second door for clients whose traffic a test wants to harm; the broker's answers lead them through it again.
     pub proxy: Proxy,
     process: Mutex<Process>,
+    machine: &'static [&'static str],
     folder: TempDir,
 }
 
@@ -49,9 +50,20 @@ impl Kafka {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a broker.
+    /// Starts a broker that is up soon.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_on(&QUICK)
+    }
+
+    /// Starts a broker as one runs it in earnest: it takes a while to become fast.
+    #[track_caller]
+    pub fn start_for_measuring() -> Self {
+        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"])
+    }
+
+    #[track_caller]
+    fn start_on(machine: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
         let proxy = Proxy::start(free_port(), free_port());
@@ -69,8 +81,8 @@ impl Kafka {
             .output()
             .expect("java can be started: `./run setup` installs it");
         assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
-        let process = Mutex::new(run_broker(&folder));
-        Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, folder }
+        let process = Mutex::new(run_broker(&folder, machine));
+        Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, machine, folder }
     }
 
     /// Where clients connect that go through the proxy.
@@ -96,7 +108,7 @@ impl Kafka {
     pub fn start_again(&self) {
         let mut process = self.process();
         process.kill();
-        *process = run_broker(&self.folder);
+        *process = run_broker(&self.folder, self.machine);
     }
 
     /// Whether its process runs.
@@ -112,6 +124,12 @@ impl Kafka {
 
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The CPU time that it has used.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        self.process().cpu()
     }
 
     /// Creates a topic.
@@ -171,12 +189,15 @@ impl Kafka {
     }
 }
 
+/// A virtual machine that starts quickly.
+const QUICK: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 #[track_caller]
-fn run_broker(folder: &TempDir) -> Process {
+fn run_broker(folder: &TempDir, machine: &[&str]) -> Process {
     let log = folder.path().join("log");
     let output = File::create(&log).expect("a log");
     let mut process = Process::start("java", |command| {
-        command.args(java_arguments()).arg("kafka.Kafka").arg(folder.path().join("server.properties"));
+        command.args(machine).args(java_arguments()).arg("kafka.Kafka").arg(folder.path().join("server.properties"));
         command.stdout(output.try_clone().expect("a second handle")).stderr(output);
     });
     wait_until("Kafka starts", STARTS_WITHIN, || {
@@ -204,7 +225,7 @@ fn two_doors(port: u16, controller: u16, proxy: &Proxy) -> String {
 
 fn java() -> Command {
     let mut command = Command::new("java");
-    command.args(java_arguments());
+    command.args(QUICK).args(java_arguments());
     command
 }
 
@@ -212,12 +233,5 @@ fn java_arguments() -> Vec<String> {
     let library: PathBuf = root().join(".cache/kafka/lib");
     assert!(library.join(".complete").exists(), "Kafka's artifacts are missing: run `./run setup`");
     let logging = root().join("tests/kafka/log4j2.properties");
-    vec![
-        "-Xmx512m".into(),
-        "-XX:+UseSerialGC".into(),
-        "-XX:TieredStopAtLevel=1".into(),
-        format!("-Dlog4j2.configurationFile={}", logging.display()),
-        "-cp".into(),
-        format!("{}/*", library.display()),
-    ]
+    vec![format!("-Dlog4j2.configurationFile={}", logging.display()), "-cp".into(), format!("{}/*", library.display())]
 }
