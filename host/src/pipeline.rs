@@ -12,4 +12,5 @@ pub mod function;
 pub mod revisions;
 pub mod shard;
 pub mod supervisor;
+pub mod watchdog;
 pub mod worker;

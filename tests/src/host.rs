@@ -196,6 +196,11 @@ impl Host {
         self.process.ended().is_none()
     }
 
+    /// What it wrote since it was started last.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of what it wrote.
     pub fn log_tail(&self) -> String {
         tail(&self.log)

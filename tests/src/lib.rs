@@ -2,6 +2,7 @@
 
 pub mod chance;
 pub mod client;
+pub mod clock;
 pub mod flow;
 pub mod glances;
 pub mod host;

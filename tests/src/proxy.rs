@@ -34,6 +34,8 @@ pub enum Harm {
     Delay(Duration),
     /// It never arrives, and its connection breaks: the client can't know whether it was done.
     Lose,
+    /// It never arrives, but what follows it does.
+    Swallow,
     /// It is kept back until the door is healed.
     Hold,
 }
@@ -237,6 +239,7 @@ impl Door {
                 None => {}
                 Some((_, Harm::Delay(time))) => thread::sleep(time),
                 Some((_, Harm::Lose)) => return Ok(()),
+                Some((_, Harm::Swallow)) => continue,
                 Some((request, Harm::Hold)) => self.wait_while(|rules| rules.answers.contains_key(&request)),
             }
             to.write_all(&frame)?;
@@ -325,6 +328,11 @@ mod tests {
         let mut client = connect();
         assert_eq!(ask(&mut client, Request::END_TXN, 11).expect("only one is lost"), 11);
         assert_eq!((proxy.harmed(), proxy.passed(Request::END_TXN)), (2, 3));
+        proxy.harm_next(1, Request::FETCH, Harm::Swallow);
+        let frame =
+            [&8_i32.to_be_bytes()[..], &Request::FETCH.0.to_be_bytes(), &[0, 0], &12_i32.to_be_bytes()].concat();
+        client.write_all(&frame).expect("written");
+        assert_eq!(ask(&mut client, Request::END_TXN, 13).expect("what follows arrives"), 13);
         proxy.shut();
         assert!(ask(&mut client, Request::PRODUCE, 12).is_err(), "the connection is cut");
         assert!(ask(&mut connect(), Request::PRODUCE, 13).is_err(), "nobody is let in");

@@ -28,6 +28,7 @@ mod delivery {
     mod row_23;
     mod row_24;
     mod row_26;
+    mod row_27;
     mod row_28;
     mod row_29;
     mod row_3;

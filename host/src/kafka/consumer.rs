@@ -240,6 +240,23 @@ impl Consumer {
             .map_err(self.failed("read the range of a partition"))
     }
 
+    /// The end of each of `partitions`, as far as transactions are finished. Blocks up to ten seconds.
+    pub fn ends(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, i64)>, Error> {
+        let mut asked = TopicPartitionList::new();
+        for partition in partitions {
+            // "The offset at the time of the end": one request for each broker instead of one for each partition.
+            asked
+                .add_partition_offset(&partition.topic, partition.partition, Offset::End)
+                .map_err(self.failed("ask for ends"))?;
+        }
+        let answer = self.client.offsets_for_times(asked, ANSWER_TIMEOUT).map_err(self.failed("read ends"))?;
+        let ends = answer.elements().into_iter().filter_map(|element| match element.offset() {
+            Offset::Offset(end) => Some((TopicPartition::new(element.topic(), element.partition()), end)),
+            _ => None,
+        });
+        Ok(ends.collect())
+    }
+
     /// Takes partitions, each from its offset on.
     pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))

@@ -43,12 +43,13 @@ pub struct Environment {
     pub host_id: Arc<str>,
 }
 
-/// Starts shard number `index` of a function. It joins its group at once.
+/// Starts shard number `index` of a function, which `view` shows from now on. It joins its group at once.
 pub fn build(
     environment: &Environment,
     revisions: &Revisions,
     metrics: &Arc<FunctionMetrics>,
     index: usize,
+    view: &Arc<ShardView>,
 ) -> Result<Shard, consumer::Error> {
     let revision = revisions.live().revision.clone();
     let manifest = &revision.manifest;
@@ -69,7 +70,7 @@ pub fn build(
         callable.encoder.dead_letter(parcel, record, fault, 1, kind);
     });
     let freed = Box::new(move || freed.wake());
-    let view = Arc::new(ShardView::new(&consumer));
+    view.follow(&consumer);
     let troubled = view.clone();
     let trouble = Box::new(move |reason| troubled.note_trouble(reason, false));
     let pending = Budget::new(delivery.pending);
@@ -129,7 +130,7 @@ pub fn build(
         to_committer,
         board,
         tasks,
-        view,
+        view: view.clone(),
     }))
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::build::build;
+use super::build::{Environment, build};
 use super::revisions::{Callable, Revisions};
-use super::shard::{Control, ShardView};
+use super::shard::{Control, Ending, Shard, ShardView};
 use super::supervisor::Ground;
 use crate::emit::encoder::Encoder;
 use crate::invoke::call::Invoker;
 use crate::invoke::pool::Pool;
+use crate::kafka::consumer;
 use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
 use crate::model::status::{FunctionStatus, State};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -97,11 +98,17 @@ impl FunctionTask {
         let mut shards = Vec::new();
         let mut views = Vec::new();
         for index in 0..revision.manifest.shards {
-            let shard = build(&self.ground.environment, &revisions, &self.metrics, index)
-                .map_err(|error| format!("shard {index} did not start: {error}"))?;
-            views.push(shard.view());
+            let plan = Plan {
+                environment: self.ground.environment.clone(),
+                revisions: revisions.clone(),
+                metrics: self.metrics.clone(),
+                index,
+                view: Arc::default(),
+            };
+            let shard = plan.build().map_err(|error| format!("shard {index} did not start: {error}"))?;
+            views.push(plan.view.clone());
             let (control, told) = mpsc::channel(4);
-            tokio::spawn(shard.run(told));
+            tokio::spawn(plan.keep_running(shard, told));
             shards.push(control);
         }
         self.view.show(views);
@@ -138,6 +145,33 @@ impl FunctionTask {
             let _ = stopped.await;
         }
         self.view.show(Vec::new());
+    }
+}
+
+/// How a shard is built, also a second time.
+struct Plan {
+    environment: Environment,
+    revisions: Revisions,
+    metrics: Arc<FunctionMetrics>,
+    index: usize,
+    view: Arc<ShardView>,
+}
+
+impl Plan {
+    fn build(&self) -> Result<Shard, consumer::Error> {
+        build(&self.environment, &self.revisions, &self.metrics, self.index, &self.view)
+    }
+
+    /// Runs the shard, and another one in its place when it needs a new consumer.
+    async fn keep_running(self, first: Shard, mut control: mpsc::Receiver<Control>) {
+        let mut shard = first;
+        while shard.run(&mut control).await == Ending::Starved {
+            shard = match self.build() {
+                Ok(next) => next,
+                // The same settings made a consumer before.
+                Err(error) => return self.view.note_trouble(error.to_string(), true),
+            };
+        }
     }
 }
 

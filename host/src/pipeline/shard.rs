@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
+use super::watchdog::{Standstill, Watchdog};
 use crate::commit::committer::Command as CommitCommand;
 use crate::commit::offset_map;
 use crate::consume::intake::Command as IntakeCommand;
@@ -40,6 +41,9 @@ const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
 /// How long a trouble that passes by itself is shown.
 const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
+
+/// The time between two looks at partitions that may stand still.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a shard can be told.
 #[derive(Debug)]
@@ -72,41 +76,57 @@ pub struct Parts {
     pub view: Arc<ShardView>,
 }
 
+/// Why a shard's run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to stop, or it can't go on; its view says which.
+    Stopped,
+    /// Its consumer gets no records although there are some: a new one may.
+    Starved,
+}
+
 /// See the module.
 pub struct Shard {
     parts: Parts,
     leases: Vec<Arc<Lease>>,
+    watchdog: Watchdog,
 }
 
 impl Shard {
     /// A shard without partitions.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, leases: Vec::new() }
+        Self { parts, leases: Vec::new(), watchdog: Watchdog::default() }
     }
 
-    /// What others may see of it.
-    pub fn view(&self) -> Arc<ShardView> {
-        self.parts.view.clone()
-    }
-
-    /// Works until it is told to stop, or nobody can tell it any more.
-    pub async fn run(mut self, mut control: mpsc::Receiver<Control>) {
+    /// Works until it is told to stop, nobody can tell it any more, or it needs a new consumer.
+    pub async fn run(mut self, control: &mut mpsc::Receiver<Control>) -> Ending {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (ends_in, mut ends) = mpsc::channel(1);
         loop {
             tokio::select! {
+                _ = look.tick() => self.ask_for_ends(&ends_in),
+                Some(()) = ends.recv() => if self.stands_still() {
+                    self.stop().await;
+                    return Ending::Starved;
+                },
                 told = control.recv() => match told {
                     Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
                     Some(Control::Stop(answer)) => {
                         self.stop().await;
                         // The one who asked may have stopped waiting.
                         let _ = answer.send(());
-                        return;
+                        return Ending::Stopped;
                     }
-                    None => return self.stop().await,
+                    None => {
+                        self.stop().await;
+                        return Ending::Stopped;
+                    }
                 },
                 event = self.parts.member_events.recv() => match event {
                     Some(event) => self.heed(event).await,
                     // The consumer's context lives as long as the consumer.
-                    None => return,
+                    None => return Ending::Stopped,
                 },
                 Some(ended) = self.parts.tasks.join_next() => {
                     let reason = match ended {
@@ -118,6 +138,36 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Asks Kafka where the partitions end: one that gets no records would not know that there are any. The answer comes
+    /// on `told`; while Kafka gives none, nobody is to blame for standing still.
+    fn ask_for_ends(&self, told: &mpsc::Sender<()>) {
+        let Ok(place) = told.clone().try_reserve_owned() else { return };
+        let (consumer, leases) = (self.parts.consumer.clone(), self.leases.clone());
+        tokio::task::spawn_blocking(move || {
+            let partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
+            match consumer.ends(&partitions) {
+                Ok(ends) => {
+                    for (partition, end) in ends {
+                        leases
+                            .iter()
+                            .filter(|lease| lease.partition == partition)
+                            .for_each(|lease| lease.raise_end(end));
+                    }
+                    place.send(());
+                }
+                Err(error) => tracing::debug!(%error, "the watchdog does not know where partitions end"),
+            }
+        });
+    }
+
+    /// Looks for partitions that stand still; true when a new consumer is needed.
+    fn stands_still(&mut self) -> bool {
+        let found = self.watchdog.look(&self.leases, std::time::Instant::now());
+        let starves = found.as_ref().is_some_and(|found| found.starves);
+        self.parts.view.show_standstill(found);
+        starves
     }
 
     async fn heed(&mut self, event: GroupEvent) {
@@ -295,10 +345,10 @@ fn place(consumer: &Consumer, committed: &Committed) -> Result<Progress, Error> 
     })
 }
 
-/// What others see of a shard.
-#[derive(Debug)]
+/// What others see of a shard, also while its consumer is replaced.
+#[derive(Debug, Default)]
 pub struct ShardView {
-    consumer: Weak<Consumer>,
+    consumer: Mutex<Weak<Consumer>>,
     seen: Mutex<Seen>,
 }
 
@@ -308,13 +358,17 @@ struct Seen {
     leases: Vec<Arc<Lease>>,
     passing: Option<(std::time::Instant, String)>,
     unavailable: Option<String>,
+    standstill: Option<Standstill>,
     fatal: Option<String>,
 }
 
 impl ShardView {
-    /// A view of a shard that has not joined yet.
-    pub fn new(consumer: &Arc<Consumer>) -> Self {
-        Self { consumer: Arc::downgrade(consumer), seen: Mutex::default() }
+    /// From now on shows the shard of `consumer`, which has not joined yet. What was noted before stays until it is mended.
+    pub fn follow(&self, consumer: &Arc<Consumer>) {
+        *self.consumer.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(consumer);
+        let mut seen = self.seen();
+        seen.has_joined = false;
+        seen.leases.clear();
     }
 
     /// Notes something that a person should know.
@@ -338,6 +392,19 @@ impl ShardView {
         }
     }
 
+    fn show_standstill(&self, found: Option<Standstill>) {
+        let mut seen = self.seen();
+        match (&seen.standstill, &found) {
+            (None, Some(found)) if found.starves => {
+                tracing::error!(reason = found.reason, "a partition stands still; its consumer is replaced");
+            }
+            (None, Some(found)) => tracing::error!(reason = found.reason, "a partition stands still"),
+            (Some(_), None) => tracing::info!("every partition moves again"),
+            _ => {}
+        }
+        seen.standstill = found;
+    }
+
     fn note_available(&self) {
         self.seen().unavailable = None;
     }
@@ -356,7 +423,8 @@ impl ShardView {
     /// Why it can't go on, by itself or until somebody mends what it reads.
     pub fn stalled(&self) -> Option<String> {
         let seen = self.seen();
-        seen.fatal.clone().or_else(|| seen.unavailable.clone())
+        let standstill = seen.standstill.as_ref().map(|standstill| standstill.reason.clone());
+        seen.fatal.clone().or_else(|| seen.unavailable.clone()).or(standstill)
     }
 
     /// What went wrong a moment ago.
@@ -369,9 +437,10 @@ impl ShardView {
     /// The partitions. Asks Kafka for their ends: blocks.
     pub fn partitions(&self) -> Vec<PartitionStatus> {
         let leases = self.seen().leases.clone();
+        let consumer = self.consumer.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         let mut kafka_answers = true;
         let status = leases.iter().map(|lease| {
-            if kafka_answers && let Some(consumer) = self.consumer.upgrade() {
+            if kafka_answers && let Some(consumer) = &consumer {
                 match consumer.range(&lease.partition) {
                     Ok((_, end)) => lease.raise_end(end),
                     Err(_) => kafka_answers = false,

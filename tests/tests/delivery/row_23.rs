@@ -10,7 +10,12 @@ use millstream_tests::{kcat, wait_until};
 use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_23_offset_out_of_range, row_23_topic_deleted_and_made_again, row_23_partitions_added,);
+for_both_guarantees!(
+    row_23_offset_out_of_range,
+    row_23_topic_deleted_and_made_again,
+    row_23_topic_replaced_at_once,
+    row_23_partitions_added
+);
 
 /// The longest time that a host takes to end, whatever became of its topics.
 const CLOSES_WITHIN: Duration = Duration::from_secs(10);

@@ -34,8 +34,9 @@ fn row_5_output_topic_missing(guarantee: Guarantee) {
     assert!(received < 20_000, "{received} records are in memory although nothing goes out");
     let mib = host.resident_bytes() / (1 << 20);
     assert!(mib < 300, "{mib} MiB while an output is missing");
-    let status = host.client.status(&stage.name);
-    assert!(status["reason"].to_string().contains(&stage.output), "the status says what is missing: {status}");
+    wait_until("the status says what is missing", PROGRESS, || {
+        host.client.status(&stage.name)["reason"].to_string().contains(&stage.output)
+    });
     wire.create_topic(&stage.output, OUTPUT_PARTITIONS, &[]).expect("a new topic");
     Trial::around(&stage, &inputs, flow).finish(0);
 }
