@@ -25,6 +25,12 @@ build_peers() {
 }
 
 run_benches() {
+  if [ "${1:-}" = micro ]; then
+    shift
+    # All members are selected, as everywhere, so that nothing is built twice with other features.
+    cargo bench --locked --workspace --bench hot_path -- "$@"
+    return
+  fi
   build_peers
   # One selection with the host, so that nothing is built twice with other features.
   cargo build --release --locked --bin millstream --bin bench --bin native-loop

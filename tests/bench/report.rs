@@ -45,6 +45,7 @@ impl Section {
 
     /// A table that reads well as it is, and as Markdown.
     pub fn table(&self) -> String {
+        assert!(self.rows.iter().all(|row| row.len() == self.head.len()), "a row has other columns than the head");
         let head: Vec<String> = self.head.iter().map(|&name| name.to_owned()).collect();
         let width = |column: usize| {
             let cells = self.rows.iter().chain([&head]).map(|row| row[column].chars().count());

@@ -160,7 +160,17 @@ fn section(options: &Options, contestants: &[Contestant], all: &[Vec<Measured>],
     let ratio = |own: f64, base: Option<f64>| base.map_or("–".to_owned(), |base| format!("{:.2}", own / base));
     let mut section = Section::new(
         "throughput",
-        &["", "guarantee", "records/s", "least–most", "× native", "× Kafka Streams", "peak MiB"],
+        &[
+            "",
+            "guarantee",
+            "records/s",
+            "least–most",
+            "× native",
+            "× Kafka Streams",
+            "CPU µs/record",
+            "broker µs/record",
+            "peak MiB",
+        ],
     );
     for ((contestant, rate), runs) in contestants.iter().zip(&rates).zip(all) {
         let stopped = if runs.iter().all(|run| run.whole) { "" } else { " ¹" };
