@@ -15,8 +15,24 @@ build_failing_host() {
   cp target/release/millstream target/release/millstream-failpoints
 }
 
+# What the driver measures against; it writes nothing but .cache/peers.
+build_peers() {
+  [ -e .cache/peers/.complete ] && [ -z "$(find tests/peers -newer .cache/peers/.complete -print -quit)" ] && return
+  setup_jdk
+  say "building what Millstream is measured against"
+  mvn -q -B -f tests/peers/pom.xml compile >&2
+  touch .cache/peers/.complete
+}
+
 run_benches() {
-  if [ -d host/benches ]; then cargo bench --locked "$@"; else
-    loudly "there is no benchmark in this version: nothing was measured"
+  if [ "${1:-}" = micro ]; then
+    shift
+    # All members are selected, as everywhere, so that nothing is built twice with other features.
+    cargo bench --locked --workspace --bench hot_path -- "$@"
+    return
   fi
+  build_peers
+  # One selection with the host, so that nothing is built twice with other features.
+  cargo build --release --locked --bin millstream --bin bench --bin native-loop
+  exec target/release/bench "$@"
 }

@@ -176,10 +176,19 @@ impl Host {
     /// Its resident memory in bytes.
     #[track_caller]
     pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
-        kib * 1024
+        self.process.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    #[track_caller]
+    pub fn peak_bytes(&self) -> u64 {
+        self.process.peak_bytes()
+    }
+
+    /// The CPU time that it has used.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 
     /// Whether it still runs.

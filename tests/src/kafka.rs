@@ -26,6 +26,7 @@ pub struct Kafka {
     /// A second door for clients whose traffic a test wants to harm; the broker's answers lead them through it again.
     pub proxy: Proxy,
     process: Mutex<Process>,
+    machine: &'static [&'static str],
     folder: TempDir,
 }
 
@@ -51,9 +52,20 @@ impl Kafka {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a broker.
+    /// Starts a broker that is up soon.
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_on(&QUICK)
+    }
+
+    /// Starts a broker as one runs it in earnest: it takes a while to become fast.
+    #[track_caller]
+    pub fn start_for_measuring() -> Self {
+        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"])
+    }
+
+    #[track_caller]
+    fn start_on(machine: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
         let proxy = Proxy::start(free_port(), free_port());
@@ -66,8 +78,8 @@ impl Kafka {
         // Of two lines for a key the later one counts.
         fs::write(&file, settings + &two_doors(port, controller, &proxy)).expect("written");
         format_storage(&folder);
-        let process = Mutex::new(run_broker(&folder));
-        Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, folder }
+        let process = Mutex::new(run_broker(&folder, machine));
+        Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, machine, folder }
     }
 
     /// Where clients connect that go through the proxy.
@@ -93,7 +105,7 @@ impl Kafka {
     pub fn start_again(&self) {
         let mut process = self.process();
         process.kill();
-        *process = run_broker(&self.folder);
+        *process = run_broker(&self.folder, self.machine);
     }
 
     /// Whether its process runs.
@@ -109,6 +121,12 @@ impl Kafka {
 
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The CPU time that it has used.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        self.process().cpu()
     }
 
     /// Creates a topic.
@@ -179,12 +197,15 @@ fn format_storage(folder: &TempDir) {
     assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
 }
 
+/// A virtual machine that starts quickly.
+const QUICK: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 #[track_caller]
-fn run_broker(folder: &TempDir) -> Process {
+fn run_broker(folder: &TempDir, machine: &[&str]) -> Process {
     let log = folder.path().join("log");
     let output = File::create(&log).expect("a log");
     let mut process = Process::start("java", |command| {
-        command.args(java_arguments()).arg("kafka.Kafka").arg(folder.path().join("server.properties"));
+        command.args(machine).args(java_arguments()).arg("kafka.Kafka").arg(folder.path().join("server.properties"));
         command.stdout(output.try_clone().expect("a second handle")).stderr(output);
     });
     wait_until("Kafka starts", STARTS_WITHIN, || {
@@ -198,7 +219,7 @@ fn run_broker(folder: &TempDir) -> Process {
 }
 
 /// A second listener whose address, as the broker tells it, is the proxy's. And sessions so short that a broker which
-/// was killed may register again soon.
+/// was killed may register again soon, and that a member of a KIP-848 group is missed as soon as one of a classic group.
 fn two_doors(port: u16, controller: u16, proxy: &Proxy) -> String {
     let (told, upstream) = (proxy.port, proxy.upstream);
     format!(
@@ -206,13 +227,15 @@ fn two_doors(port: u16, controller: u16, proxy: &Proxy) -> String {
          advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{told}\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=PLAINTEXT\n\
-         broker.heartbeat.interval.ms=500\nbroker.session.timeout.ms=4000\n"
+         broker.heartbeat.interval.ms=500\nbroker.session.timeout.ms=4000\n\
+         group.consumer.min.heartbeat.interval.ms=500\ngroup.consumer.heartbeat.interval.ms=1000\n\
+         group.consumer.min.session.timeout.ms=5000\ngroup.consumer.session.timeout.ms=10000\n"
     )
 }
 
 fn java() -> Command {
     let mut command = Command::new("java");
-    command.args(java_arguments());
+    command.args(QUICK).args(java_arguments());
     command
 }
 
@@ -220,12 +243,5 @@ fn java_arguments() -> Vec<String> {
     let library: PathBuf = root().join(".cache/kafka/lib");
     assert!(library.join(".complete").exists(), "Kafka's artifacts are missing: run `./run setup`");
     let logging = root().join("tests/kafka/log4j2.properties");
-    vec![
-        "-Xmx512m".into(),
-        "-XX:+UseSerialGC".into(),
-        "-XX:TieredStopAtLevel=1".into(),
-        format!("-Dlog4j2.configurationFile={}", logging.display()),
-        "-cp".into(),
-        format!("{}/*", library.display()),
-    ]
+    vec![format!("-Dlog4j2.configurationFile={}", logging.display()), "-cp".into(), format!("{}/*", library.display())]
 }

@@ -191,7 +191,7 @@ impl Delivery for AtLeastOnce {
             return;
         }
         let consumer = self.options.consumer.clone();
-        match tokio::task::spawn_blocking(move || commit_places(&consumer, &places)).await {
+        match tokio::task::spawn_blocking(move || commit_at_last(&consumer, &places)).await {
             Ok(Ok(())) => {
                 self.options.metrics.commits.inc();
             }
@@ -208,6 +208,20 @@ impl Delivery for AtLeastOnce {
 
 fn places<'a>(trackers: impl Iterator<Item = &'a mut Tracker>) -> Vec<(Arc<Lease>, Place)> {
     trackers.filter_map(|tracker| tracker.begin_commit().map(|place| (tracker.lease.clone(), place))).collect()
+}
+
+/// The last chance: what fails in the middle of a rebalance is tried again at once.
+fn commit_at_last(consumer: &Consumer, places: &[(Arc<Lease>, Place)]) -> Result<(), consumer::Error> {
+    const ATTEMPTS: usize = 3;
+    let mut committed = commit_places(consumer, places);
+    for _ in 1..ATTEMPTS {
+        if committed.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        committed = commit_places(consumer, places);
+    }
+    committed
 }
 
 fn commit_places(consumer: &Consumer, places: &[(Arc<Lease>, Place)]) -> Result<(), consumer::Error> {

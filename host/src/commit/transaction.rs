@@ -98,6 +98,9 @@ impl Transactor {
         if let Err(reason) = self.connect() {
             return Outcome::Aborted(reason);
         }
+        if let Some(renewed) = self.consumer.renewed(&content.generation) {
+            content.generation = renewed;
+        }
         let Some(producer) = &self.producer else {
             return Outcome::Aborted("no transactional producer".to_owned());
         };
@@ -218,12 +221,13 @@ fn write_and_commit(producer: &TransactionalProducer, content: &Content) -> Resu
 fn write(producer: &TransactionalProducer, content: &Content) -> Result<(), Broken> {
     let mut refused = Vec::new();
     let mut places = Vec::new();
-    for (outcome, pending) in content.pending.iter().enumerate() {
+    'sending: for (outcome, pending) in content.pending.iter().enumerate() {
         for (index, message) in pending.parcel.messages.iter().enumerate() {
             let place = places.len();
             places.push((outcome, index as u32));
             if let Err(undelivered) = producer.send(Outgoing::of(&pending.parcel, message), place) {
                 refused.push((place, undelivered));
+                break 'sending;
             }
         }
     }

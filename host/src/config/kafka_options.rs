@@ -6,7 +6,7 @@ use super::node::{Node, Table};
 use super::section::Section;
 
 /// Settings that Millstream sets itself, and why.
-const OWNED: [(&str, &str); 22] = [
+const OWNED: [(&str, &str); 21] = [
     ("enable.auto.commit", "offsets are committed only once their records are finished"),
     ("enable.auto.offset.store", "offsets are committed only once their records are finished"),
     ("auto.commit.interval.ms", "set delivery.commit_interval in the function's manifest"),
@@ -16,7 +16,6 @@ const OWNED: [(&str, &str); 22] = [
     ("partition.assignment.strategy", "the host's rebalance is made for one strategy"),
     ("group.id", "the group is always millstream.<function>"),
     ("group.instance.id", "set delivery.membership in the function's manifest"),
-    ("group.protocol", "the host's rebalance is made for one protocol"),
     ("group.remote.assignor", "the host's rebalance is made for one protocol"),
     ("transactional.id", "it identifies a shard, so the host makes it"),
     ("transaction.timeout.ms", "exactly-once needs session, transaction and message timeout in this order"),
@@ -71,6 +70,9 @@ fn flatten_table<'a>(prefix: &str, table: &'a Table) -> Vec<(String, &'a Node)> 
 }
 
 fn check(name: &str, value: &Node, owner: Owner) -> Result<String, String> {
+    if name == "group.protocol" {
+        return check_protocol(value, owner);
+    }
     if let Some(reason) = owned_because(name) {
         return Err(format!("belongs to Millstream and cannot be set: {reason}"));
     }
@@ -85,6 +87,15 @@ fn check(name: &str, value: &Node, owner: Owner) -> Result<String, String> {
         Some(text) => Ok(text),
         None => Err(format!("expected a text, a number or a boolean, found {}: give librdkafka's value", value.kind())),
     }
+}
+
+/// The one thing about a group that its function may choose.
+fn check_protocol(value: &Node, owner: Owner) -> Result<String, String> {
+    if owner == Owner::Host {
+        return Err("is a function's choice: set it under [kafka] in the manifest".to_owned());
+    }
+    let known = value.scalar_text().filter(|text| ["classic", "consumer"].contains(&text.as_str()));
+    known.ok_or_else(|| "expected \"classic\" (the default) or \"consumer\" (KIP-848)".to_owned())
 }
 
 fn owned_because(name: &str) -> Option<&'static str> {
@@ -117,6 +128,14 @@ mod tests {
             }
         }
         assert_eq!(refusal("fetch.min.bytes", Owner::Function), None);
+    }
+
+    #[test]
+    fn a_function_chooses_its_groups_protocol() {
+        let chosen = |value: &str, owner| check("group.protocol", &Node::Text(value.to_owned()), owner);
+        assert_eq!(chosen("consumer", Owner::Function).unwrap(), "consumer");
+        assert!(chosen("kip-848", Owner::Function).unwrap_err().contains("classic"));
+        assert!(chosen("consumer", Owner::Host).unwrap_err().contains("manifest"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
+use super::generation::Generation;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
 use super::settings::ClientSettings;
@@ -123,6 +124,8 @@ pub struct HeaderNameNotText;
 pub struct Consumer {
     group: String,
     client: BaseConsumer<MemberContext>,
+    /// With KIP-848 a member's generation moves on without a rebalance of its own.
+    moves_silently: bool,
 }
 
 impl std::fmt::Debug for Consumer {
@@ -148,11 +151,19 @@ impl Consumer {
         config
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.message.max.bytes", "1048576")
-            .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "3000")
+            // librdkafka fetches no more once 100,000 records wait, and looks again only a second later: a quick
+            // function would starve for most of it.
+            .set("fetch.queue.backoff.ms", "10")
             // Partitions that are added to a topic, and topics that come and go, are noticed within this time.
-            .set("topic.metadata.refresh.interval.ms", "10000")
-            .set("partition.assignment.strategy", "cooperative-sticky");
+            .set("topic.metadata.refresh.interval.ms", "10000");
+        let moves_silently = membership.options.get("group.protocol").is_some_and(|protocol| protocol == "consumer");
+        if !moves_silently {
+            // With KIP-848 these are the brokers' to set, and librdkafka refuses them.
+            config
+                .set("session.timeout.ms", "10000")
+                .set("heartbeat.interval.ms", "3000")
+                .set("partition.assignment.strategy", "cooperative-sticky");
+        }
         for (key, value) in &membership.options {
             config.set(key, value);
         }
@@ -172,7 +183,15 @@ impl Consumer {
         client.set_nonempty_callback(move || waker.wake());
         let topics: Vec<&str> = membership.subscription.iter().map(String::as_str).collect();
         client.subscribe(&topics).map_err(failed("subscribe"))?;
-        Ok(Arc::new(Self { group: membership.group.clone(), client }))
+        Ok(Arc::new(Self { group: membership.group.clone(), client, moves_silently }))
+    }
+
+    /// The generation that `generation` has become meanwhile without a rebalance, where the group's protocol allows that.
+    pub fn renewed(&self, generation: &Generation) -> Option<Arc<Generation>> {
+        if !self.moves_silently {
+            return None;
+        }
+        generation.renewed(&self.client).map(Arc::new)
     }
 
     /// Serves callbacks and gives what is next, without waiting.

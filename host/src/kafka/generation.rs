@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "rdkafka keeps the generation's number to itself; its library tells it")]
 
 use std::ffi::CStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::bindings as ffi;
@@ -18,7 +19,7 @@ pub struct Generation {
     pub(super) metadata: ConsumerGroupMetadata,
     number: i32,
     member: String,
-    is_current: AtomicBool,
+    is_current: Arc<AtomicBool>,
 }
 
 impl Generation {
@@ -30,8 +31,8 @@ impl Generation {
         let after = identity(consumer.client().native_client())?;
         let (number, member) = (before == after).then_some(after)?;
         // Kafka takes offsets without a generation from anybody while the group is empty.
-        let is_member = number >= 0 && !member.is_empty();
-        is_member.then(|| Self { metadata, number, member, is_current: AtomicBool::new(true) })
+        let is_member = number > 0 && !member.is_empty();
+        is_member.then(|| Self { metadata, number, member, is_current: Arc::new(AtomicBool::new(true)) })
     }
 
     /// Whether the group has not changed since, as far as this host heard.
@@ -43,9 +44,13 @@ impl Generation {
         self.is_current.store(false, Ordering::Release);
     }
 
-    /// Whether `other` is the same member's.
-    pub(super) fn is_same_member(&self, other: &Self) -> bool {
-        self.member == other.member
+    /// With KIP-848 the number of a member moves on while its partitions stay, and no rebalance tells it. It may be read
+    /// anew as long as the member is the same and heard of no rebalance: whoever was expelled hears of one before it may
+    /// join again. What is read is retired together with this one.
+    pub(super) fn renewed<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Option<Self> {
+        let fresh = Self::of(consumer)?;
+        let is_same = fresh.member == self.member && !consumer.assignment_lost() && self.is_current();
+        is_same.then(|| Self { is_current: self.is_current.clone(), ..fresh })
     }
 }
 

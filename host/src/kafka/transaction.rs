@@ -112,12 +112,13 @@ impl TransactionalProducer {
         }
     }
 
-    /// Waits until every message is acknowledged or refused, and adds those that were refused. Gives how many stayed
-    /// without an answer: librdkafka gives a message up after 8 s, so none but by a defect.
+    /// Waits until every message is acknowledged, or one is refused: then the rest is not sent, since the transaction can
+    /// only be aborted. Gives how many stayed without an answer.
     pub fn drain(&self, refused: &mut Vec<(usize, Undelivered)>) -> usize {
         let deadline = Instant::now() + MESSAGE_TIMEOUT + Duration::from_secs(1);
-        while self.client.in_flight_count() > 0 && Instant::now() < deadline {
+        while refused.is_empty() && self.client.in_flight_count() > 0 && Instant::now() < deadline {
             self.client.poll(POLL_FOR);
+            refused.append(&mut self.client.context().refused());
         }
         refused.append(&mut self.client.context().refused());
         usize::try_from(self.client.in_flight_count()).unwrap_or(0)
@@ -140,9 +141,17 @@ impl TransactionalProducer {
 
     /// Leaves nothing behind.
     pub fn abort(&self) -> Result<(), Failure> {
-        // What is queued need not be sent; what is on its way is waited for, since librdkafka's own wait needs a poll.
+        // What is queued need not be sent. What is on its way is waited for: arriving after the abort it would be taken for
+        // a message of the next transaction. librdkafka waits too, but for somebody else to poll.
         self.client.purge(PurgeConfig::default().queue());
-        self.drain(&mut Vec::new());
+        let deadline = Instant::now() + MESSAGE_TIMEOUT;
+        while self.client.in_flight_count() > 0 && Instant::now() < deadline {
+            self.client.poll(POLL_FOR);
+        }
+        self.client.context().refused().clear();
+        if self.client.in_flight_count() > 0 {
+            return Err(Failure::Replace(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
+        }
         // An abort that must be aborted is one that failed.
         repeat(|| self.client.abort_transaction(STEP_TIMEOUT)).map_err(|failure| match failure {
             Failure::Abort(error) | Failure::Replace(error) => Failure::Replace(error),
@@ -206,8 +215,6 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         match result {
             Ok(_) => {}
-            // Our own purge before an abort.
-            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PurgeQueue) => {}
             Err((error, _)) => self.refused().push((index, undelivered(error, self.batching))),
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::{Kafka, format_storage, run_broker};
+use super::{Kafka, QUICK, format_storage, run_broker};
 use crate::process::{Process, free_port};
 
 /// Its number in the cluster.
@@ -33,7 +33,7 @@ impl Kafka {
         );
         fs::write(folder.path().join("server.properties"), first + &own).expect("written");
         format_storage(&folder);
-        SecondBroker { process: run_broker(&folder), folder }
+        SecondBroker { process: run_broker(&folder, &QUICK), folder }
     }
 }
 
@@ -47,6 +47,6 @@ impl SecondBroker {
     #[track_caller]
     pub fn start_again(&mut self) {
         self.process.kill();
-        self.process = run_broker(&self.folder);
+        self.process = run_broker(&self.folder, &QUICK);
     }
 }

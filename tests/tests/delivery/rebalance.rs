@@ -10,7 +10,12 @@ use millstream_tests::wait_until;
 use super::stage::{PROGRESS, Stage, long};
 use super::trial::Trial;
 
-for_both_guarantees!(static_members_killed_in_turn, dynamic_members_killed_in_turn, row_6_hosts_join_and_leave);
+for_both_guarantees!(
+    static_members_killed_in_turn,
+    dynamic_members_killed_in_turn,
+    row_6_hosts_join_and_leave,
+    hosts_come_and_go_by_the_new_protocol,
+);
 
 const KEYS: usize = 200;
 
@@ -91,6 +96,25 @@ fn row_6_hosts_join_and_leave(guarantee: Guarantee) {
         // It works for five seconds in all.
         std::thread::sleep(Duration::from_secs(5).saturating_sub(start.elapsed()));
         guest.terminate();
+    }
+    trial.finish(0);
+}
+
+/// KIP-848: the broker assigns, member by member.
+fn hosts_come_and_go_by_the_new_protocol(guarantee: Guarantee) {
+    let stage = Stage::new("protocol", guarantee, 8);
+    let stays = stage.host();
+    let sections = "[kafka]\n\"group.protocol\" = \"consumer\"";
+    stage.deploy(&stays, "sleepy", "ordering = \"key\"\nconcurrency = 8", sections);
+    let mut trial = Trial::start(&stage, oracle::json_inputs(12_000, KEYS), 500);
+    trial.wait_for(1);
+    for leaves in [Host::terminate, Host::kill] {
+        let guest = stage.host();
+        wait_until("the host that joined has its share", PROGRESS, || guest.client.partitions(&stage.name) == 4);
+        let before = guest.client.counter(&stage.name, "succeeded");
+        wait_until("it works", PROGRESS, || guest.client.counter(&stage.name, "succeeded") > before);
+        leaves(guest);
+        wait_until("the other one has all back", PROGRESS, || stays.client.partitions(&stage.name) == 8);
     }
     trial.finish(0);
 }
