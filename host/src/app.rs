@@ -40,6 +40,5 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
     // Also when the API failed: what runs is finished and committed.
     stop.cancel();
     host.stop().await;
-    tracing::info!("stopped");
     served.context("the API ended")
 }
