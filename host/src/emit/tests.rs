@@ -170,7 +170,7 @@ fn a_dead_letter_is_the_record_and_why() {
     };
     let fault = Fault::new(FaultClass::Trap, "ä".repeat(5000));
     let mut parcel = Parcel::default();
-    encoder(Format::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5, MessageKind::DeadLetter);
+    encoder(Format::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5);
     let headers = headers(&parcel, 0);
     let expected = [
         ("millstream-error-class", "trap"),
@@ -187,14 +187,7 @@ fn a_dead_letter_is_the_record_and_why() {
     assert_eq!(headers.iter().filter(|(name, _)| name == "a").count(), 2);
     assert_eq!(&*parcel.messages[0].topic, "test.dead");
     assert_eq!(parcel.messages[0].value.as_ref().map(|value| parcel.slice(value)), Some(&b"v"[..]));
-    encoder(Format::Binary).dead_letter(
-        &mut parcel,
-        &record(RecordFields { data: Some(b"v"), ..Default::default() }),
-        &fault,
-        5,
-        MessageKind::DeadLetterReference,
-    );
-    assert_eq!(parcel.messages[1].value, None);
+    assert_eq!(parcel.messages[0].kind, MessageKind::DeadLetter);
 }
 
 proptest! {

@@ -63,10 +63,10 @@ pub fn build(
     let (to_committer, commands) = mpsc::unbounded_channel();
     let refusing = revisions.clone();
     let freed = waker.clone();
-    let refuse: Refuse = Box::new(move |parcel, record, fault, kind| {
+    let refuse: Refuse = Box::new(move |parcel, record, fault| {
         // A refusal is no attempt of the guest: its one invocation succeeded.
         let callable = refusing.get(record.chunk.revision.number);
-        callable.encoder.dead_letter(parcel, record, fault, 1, kind);
+        callable.encoder.dead_letter(parcel, record, fault, 1);
     });
     let freed = Box::new(move || freed.wake());
     let view = Arc::new(ShardView::new(&consumer));
