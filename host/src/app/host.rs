@@ -100,7 +100,7 @@ impl Host {
         let registry = registry::Handle::new(registry::Parts {
             log,
             view,
-            cluster: Arc::new(KafkaCluster::new(admin, policy)),
+            cluster: Arc::new(KafkaCluster::new(admin.clone(), policy)),
             inspect: Arc::new(EngineInspect(engine.clone())),
             cache_folder: config.data_dir.join("artifacts"),
         })
@@ -112,6 +112,7 @@ impl Host {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
                 kafka,
+                admin,
                 pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
                 cluster: config.cluster.name.as_str().into(),
                 host_id,

@@ -45,8 +45,9 @@ impl Encoder {
         let key = input.as_ref().and_then(Record::key).map(|key| parcel.store(key));
         parcel.records.push(record.clone());
         parcel.messages.push(Message {
-            topic: self.dead_letter_topic.clone(),
+            topic: self.dead_letters.topic.clone(),
             compression: None,
+            batch_bytes: self.dead_letters.batch_bytes,
             key,
             value,
             headers: first_header..parcel.headers.len() as u32,

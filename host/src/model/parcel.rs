@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::batch_bytes::BatchBytes;
 use super::function::Compression;
 use super::lease::Lease;
 use super::work::RecordRef;
@@ -32,6 +33,8 @@ pub struct Message {
     pub topic: Arc<str>,
     /// The topic's compression, when it has its own.
     pub compression: Option<Compression>,
+    /// The most bytes of a batch that the topic takes, when it told.
+    pub batch_bytes: Option<BatchBytes>,
     /// The key, in the arena.
     pub key: Option<Range<u32>>,
     /// The value, in the arena.
