@@ -42,11 +42,6 @@ impl Generation {
     pub(super) fn retire(&self) {
         self.is_current.store(false, Ordering::Release);
     }
-
-    /// Whether `other` is the same member's.
-    pub(super) fn is_same_member(&self, other: &Self) -> bool {
-        self.member == other.member
-    }
 }
 
 impl std::fmt::Debug for Generation {
