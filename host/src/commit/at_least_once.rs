@@ -109,7 +109,7 @@ impl AtLeastOnce {
     async fn send(&self, sent: &Arc<Sent>, index: u32, batching: Batching) {
         let message = &sent.parcel.messages[index as usize];
         loop {
-            let refused = match self.options.producers.with(message.compression, batching) {
+            let refused = match self.options.producers.with(message.compression, batching, message.batch_bytes) {
                 Ok(producer) => {
                     let outgoing = Outgoing::of(&sent.parcel, message);
                     match producer.send(outgoing, Box::new((sent.clone(), index))) {
