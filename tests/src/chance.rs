@@ -8,17 +8,22 @@ pub struct Chance {
     state: u64,
 }
 
+/// The seed of this run: `MILLSTREAM_TEST_SEED`, else the clock's.
+pub fn seed_of_this_run() -> u64 {
+    match std::env::var("MILLSTREAM_TEST_SEED") {
+        Ok(text) => text.trim().parse().unwrap_or_else(|_| panic!("MILLSTREAM_TEST_SEED={text} is no number")),
+        Err(_) => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            // Short enough to be typed again.
+            now.as_nanos() as u64 % 1_000_000
+        }
+    }
+}
+
 impl Chance {
-    /// The source for one test. `MILLSTREAM_TEST_SEED` decides it; without, the clock does, and the seed is printed.
+    /// The source for one test; the seed is printed.
     pub fn of_this_run() -> Self {
-        let given = std::env::var("MILLSTREAM_TEST_SEED").ok();
-        let seed = match given {
-            Some(text) => text.trim().parse().unwrap_or_else(|_| panic!("MILLSTREAM_TEST_SEED={text} is no number")),
-            None => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| {
-                // Short enough to be typed again.
-                now.as_nanos() as u64 % 1_000_000
-            }),
-        };
+        let seed = seed_of_this_run();
         println!("seed {seed}: MILLSTREAM_TEST_SEED={seed} does the same again");
         Self::new(seed)
     }

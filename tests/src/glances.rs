@@ -1,6 +1,5 @@
 //! Looks again and again, while a test runs, at what a group has committed and where its topics end.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::oracle::Glance;
-use crate::wire::{self, Wire};
+use crate::wire::Wire;
 
 /// The time between two glances.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -44,7 +43,8 @@ impl Glances {
             let mut glances: Vec<Glance> = Vec::new();
             let mut wire = None;
             while !told.load(Ordering::Relaxed) {
-                // A broker that is down is looked at again when it is back.
+                // A broker that is down is looked at again when it is back. A topic that is missing, or whose broker is
+                // not ready yet, has no ends: such a glance says nothing.
                 match look(&scene, &mut wire) {
                     Ok(glance) if glances.last() == Some(&glance) => {}
                     Ok(glance) => glances.push(glance),
@@ -82,15 +82,7 @@ fn look(scene: &Scene, wire: &mut Option<Wire>) -> io::Result<Glance> {
     let of_input = committed.into_iter().filter(|((topic, _), _)| *topic == scene.input);
     Ok(Glance {
         committed: of_input.map(|((_, partition), committed)| (partition, committed.offset)).collect(),
-        output_ends: ends(wire, &scene.output)?,
-        dead_ends: ends(wire, &scene.dead)?,
+        output_ends: wire.ends(&scene.output.0, scene.output.1)?,
+        dead_ends: wire.ends(&scene.dead.0, scene.dead.1)?,
     })
-}
-
-/// A topic that is missing for now has no ends.
-fn ends(wire: &mut Wire, (topic, partitions): &(String, i32)) -> io::Result<BTreeMap<i32, i64>> {
-    match wire.ends(topic, *partitions) {
-        Err(error) if wire::is_refusal(&error) => Ok(BTreeMap::new()),
-        ends => ends,
-    }
 }

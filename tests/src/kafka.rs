@@ -55,17 +55,24 @@ impl Kafka {
     /// Starts a broker that is up soon.
     #[track_caller]
     pub fn start() -> Self {
-        Self::start_on(&QUICK)
+        Self::start_on(&QUICK, PATIENT)
+    }
+
+    /// The same for one that is to be killed: it is missed, and may register again, within a few seconds. A busy machine
+    /// may make it look dead while it is not.
+    #[track_caller]
+    pub fn start_fragile() -> Self {
+        Self::start_on(&QUICK, Duration::from_secs(4))
     }
 
     /// Starts a broker as one runs it in earnest: it takes a while to become fast.
     #[track_caller]
     pub fn start_for_measuring() -> Self {
-        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"])
+        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"], PATIENT)
     }
 
     #[track_caller]
-    fn start_on(machine: &'static [&'static str]) -> Self {
+    fn start_on(machine: &'static [&'static str], session: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
         let proxy = Proxy::start(free_port(), free_port());
@@ -76,7 +83,7 @@ impl Kafka {
             .replace("@DATA@", &folder.path().join("data").to_string_lossy());
         let file = folder.path().join("server.properties");
         // Of two lines for a key the later one counts.
-        fs::write(&file, settings + &two_doors(port, controller, &proxy)).expect("written");
+        fs::write(&file, settings + &two_doors(port, controller, &proxy, session)).expect("written");
         format_storage(&folder);
         let process = Mutex::new(run_broker(&folder, machine));
         Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, machine, folder }
@@ -116,7 +123,12 @@ impl Kafka {
     /// A connection for what tools are too slow for.
     #[track_caller]
     pub fn wire(&self) -> Wire {
-        Wire::connect(&self.bootstrap).expect("the broker is up")
+        self.try_wire().expect("the broker is up")
+    }
+
+    /// The same, unless the broker is down.
+    pub fn try_wire(&self) -> std::io::Result<Wire> {
+        Wire::connect(&self.bootstrap)
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
@@ -210,6 +222,9 @@ fn format_storage(folder: &TempDir) {
     assert!(formatted.status.success(), "Kafka's storage: {}", String::from_utf8_lossy(&formatted.stderr));
 }
 
+/// How long a broker that stays whole may be silent.
+const PATIENT: Duration = Duration::from_secs(30);
+
 /// A virtual machine that starts quickly.
 const QUICK: [&str; 3] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
@@ -231,16 +246,17 @@ fn run_broker(folder: &TempDir, machine: &[&str]) -> Process {
     process
 }
 
-/// A second listener whose address, as the broker tells it, is the proxy's. And sessions so short that a broker which
-/// was killed may register again soon, and that a member of a KIP-848 group is missed as soon as one of a classic group.
-fn two_doors(port: u16, controller: u16, proxy: &Proxy) -> String {
+/// A second listener whose address, as the broker tells it, is the proxy's. And sessions so short that a member of a
+/// KIP-848 group is missed as soon as one of a classic group.
+fn two_doors(port: u16, controller: u16, proxy: &Proxy, session: Duration) -> String {
     let (told, upstream) = (proxy.port, proxy.upstream);
+    let session = session.as_millis();
     format!(
         "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{upstream},CONTROLLER://127.0.0.1:{controller}\n\
          advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{told}\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=PLAINTEXT\n\
-         broker.heartbeat.interval.ms=500\nbroker.session.timeout.ms=4000\n\
+         broker.heartbeat.interval.ms=500\nbroker.session.timeout.ms={session}\n\
          group.consumer.min.heartbeat.interval.ms=500\ngroup.consumer.heartbeat.interval.ms=1000\n\
          group.consumer.min.session.timeout.ms=5000\ngroup.consumer.session.timeout.ms=10000\n"
     )

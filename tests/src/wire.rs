@@ -25,29 +25,6 @@ pub struct Wire {
     number: i32,
 }
 
-/// What Kafka answered instead, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Refused(i16);
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Kafka answered with its error {}", self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        io::Error::other(refused)
-    }
-}
-
-/// Whether Kafka answered, but said no.
-pub fn is_refusal(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Refused>())
-}
-
 impl Wire {
     /// Connects.
     pub fn connect(bootstrap: &str) -> io::Result<Self> {
@@ -202,8 +179,8 @@ impl Wire {
     }
 }
 
-fn refuse(code: i16) -> Result<(), Refused> {
-    if code == 0 { Ok(()) } else { Err(Refused(code)) }
+fn refuse(code: i16) -> io::Result<()> {
+    if code == 0 { Ok(()) } else { Err(io::Error::other(format!("Kafka answered with its error {code}"))) }
 }
 
 #[derive(Debug, Default)]

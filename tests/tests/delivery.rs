@@ -37,6 +37,7 @@ mod delivery {
     mod row_7;
     mod row_8;
     mod row_9;
+    mod seeds;
     mod stage;
     mod trial;
 }

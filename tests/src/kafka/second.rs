@@ -1,6 +1,7 @@
 //! A second broker of a cluster, which can go while the first one stays.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -10,7 +11,7 @@ use crate::process::{Process, free_port};
 /// Its number in the cluster.
 pub const NUMBER: i32 = 2;
 
-/// See the module. Killed when dropped.
+/// See the module. Stopped when dropped, so that the cluster knows at once that it is gone and puts nothing on it.
 #[derive(Debug)]
 pub struct SecondBroker {
     process: Process,
@@ -48,5 +49,17 @@ impl SecondBroker {
     pub fn start_again(&mut self) {
         self.process.kill();
         self.process = run_broker(&self.folder, &QUICK);
+    }
+}
+
+impl Drop for SecondBroker {
+    fn drop(&mut self) {
+        let start = Instant::now();
+        if self.process.ended().is_none() {
+            self.process.signal("TERM");
+        }
+        while self.process.ended().is_none() && start.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }

@@ -80,7 +80,12 @@ pub enum AdminError {
 impl AdminError {
     /// The error of a request that meant to do `action`.
     pub(super) fn of(error: KafkaError, action: impl Into<String>) -> Self {
-        match error.rdkafka_error_code() {
+        let code = match &error {
+            // The one kind of error whose code rdkafka keeps to itself.
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        match code {
             Some(code) => Self::of_code(code, action),
             None => Self::Configuration(error),
         }
@@ -108,5 +113,21 @@ impl AdminError {
     /// Whether the cause is that no broker answers, so that the same request may succeed later.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Interrupted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Taken for a wrong setting, it would not be tried again, and people would look in the wrong place.
+    #[test]
+    fn a_broker_that_does_not_answer_is_no_wrong_setting() {
+        for error in [
+            KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut),
+            KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure),
+        ] {
+            assert!(AdminError::of(error, "create a topic").is_unreachable());
+        }
     }
 }
