@@ -9,6 +9,7 @@ pub mod poller;
 pub mod producer;
 pub mod rebalance;
 pub mod settings;
+pub mod survey;
 pub mod topic_compression;
 pub mod topic_log;
 pub mod transaction;

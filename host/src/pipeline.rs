@@ -11,5 +11,6 @@ pub mod build;
 pub mod function;
 pub mod revisions;
 pub mod shard;
+pub mod shard_view;
 pub mod supervisor;
 pub mod worker;

@@ -27,7 +27,6 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<impl IntoResponse, 
 
 /// All figures in Prometheus' text format.
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    let live = api.registry.list();
-    let statuses = live.iter().filter_map(|revision| api.observe.status(&revision.manifest.name)).collect();
+    let statuses = api.observe.statuses().await;
     ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], api.metrics.render(statuses))
 }

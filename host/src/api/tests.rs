@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{Api, serve};
-use crate::model::ids::FunctionName;
+use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, Observe, State};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
@@ -21,10 +22,27 @@ const TOML: &str = "name = \"mill\"\ntopics = [\"in\"]\n";
 struct Fixed(Mutex<Option<(State, u64)>>);
 
 impl Observe for Fixed {
-    fn status(&self, name: &FunctionName) -> Option<FunctionStatus> {
-        let (state, revision) = (*self.0.lock().unwrap())?;
+    fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
+        let seen = *self.0.lock().unwrap();
         let (name, partitions, counters) = (name.to_string(), Vec::new(), Counters::default());
-        Some(FunctionStatus { name, revision, state, reason: None, partitions, counters })
+        let status = seen.map(|(state, revision)| FunctionStatus {
+            name,
+            revision,
+            state,
+            reason: None,
+            partitions,
+            counters,
+        });
+        Box::pin(std::future::ready(status))
+    }
+
+    fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn state(&self, _: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
+        let (state, revision) = (*self.0.lock().unwrap())?;
+        Some((RevisionNumber(revision), state, (state == State::Stalled).then(|| "topic in".to_owned())))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::poller::Pollers;
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::survey::Survey;
 use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
@@ -99,10 +100,12 @@ impl Host {
             cache_folder: config.data_dir.join("artifacts"),
         })?;
         let metrics = Metrics::default();
-        let observe = supervisor::Handle::default();
+        let survey = Survey::new(&kafka).context("the settings of [kafka] are refused")?;
+        let observe = supervisor::Handle::new(survey.clone());
         let ground = Ground {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
+                survey,
                 kafka,
                 pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
                 cluster: config.cluster.name.as_str().into(),

@@ -1,6 +1,9 @@
 //! What a function is doing on this host, as the API and the CLI show it.
 
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+
+use super::ids::{FunctionName, RevisionNumber};
 
 /// The state of a function on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +81,12 @@ pub struct Counters {
 
 /// Something that knows what functions are doing; the supervisor does, the API only asks.
 pub trait Observe: Send + Sync {
-    /// The status of `name`, or nothing when this host has no such function.
-    fn status(&self, name: &super::ids::FunctionName) -> Option<FunctionStatus>;
+    /// The status of `name`, or nothing when this host has no such function. Asks Kafka where its partitions end.
+    fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>>;
+
+    /// The statuses of all functions; Kafka is asked once for all of them.
+    fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>>;
+
+    /// Which revision `name` is at, what it is doing, and why. Asks nobody.
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)>;
 }

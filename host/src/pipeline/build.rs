@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::revisions::Revisions;
-use super::shard::{Shard, ShardView};
+use super::shard::Shard;
+use super::shard_view::ShardView;
 use super::worker::Worker;
 use crate::commit::at_least_once::{self, AtLeastOnce};
 use crate::commit::committer::{self, Committer};
@@ -22,6 +23,7 @@ use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::poller::{Pollers, Waker};
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::survey::Survey;
 use crate::kafka::transaction::TopicCompression;
 use crate::model::function::{Compression, Manifest, Membership, ProcessingGuarantee, Topics};
 use crate::model::lease::Lease;
@@ -37,6 +39,8 @@ pub struct Environment {
     pub pollers: Arc<Pollers>,
     /// Who writes, for at-least-once functions.
     pub producers: Producers,
+    /// Who asks for the ends of partitions.
+    pub survey: Survey,
     /// The cluster's name in the `source` of wrapped records.
     pub cluster: Arc<str>,
     /// This host's identity, for static membership.
@@ -69,7 +73,7 @@ pub fn build(
         callable.encoder.dead_letter(parcel, record, fault, 1, kind);
     });
     let freed = Box::new(move || freed.wake());
-    let view = Arc::new(ShardView::new(&consumer));
+    let view = Arc::new(ShardView::default());
     let troubled = view.clone();
     let trouble = Box::new(move |reason| troubled.note_trouble(reason, false));
     let pending = Budget::new(delivery.pending);

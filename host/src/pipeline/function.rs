@@ -8,12 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::build;
 use super::revisions::{Callable, Revisions};
-use super::shard::{Control, ShardView};
+use super::shard::Control;
+use super::shard_view::ShardView;
 use super::supervisor::Ground;
 use crate::emit::encoder::Encoder;
 use crate::invoke::call::Invoker;
 use crate::invoke::pool::Pool;
 use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
+use crate::model::ids::RevisionNumber;
+use crate::model::lease::Lease;
 use crate::model::status::{FunctionStatus, State};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::TracingLog;
@@ -195,13 +198,17 @@ impl FunctionView {
         self.seen().shards = shards;
     }
 
-    /// The status. Asks Kafka for the ends of partitions: blocks, so it tells the runtime.
-    pub fn status(&self) -> FunctionStatus {
+    /// The leases of all its shards.
+    pub fn leases(&self) -> Vec<Arc<Lease>> {
+        self.shards().iter().flat_map(|shard| shard.leases()).collect()
+    }
+
+    /// Which revision it is at, what it is doing, and why.
+    pub fn state(&self) -> (RevisionNumber, State, Option<String>) {
         let (revision, failure, shards) = {
             let seen = self.seen();
-            (seen.revision.clone(), seen.failure.clone(), seen.shards.clone())
+            (seen.revision.number, seen.failure.clone(), seen.shards.clone())
         };
-        let partitions = tokio::task::block_in_place(|| shards.iter().flat_map(|shard| shard.partitions()).collect());
         let fatal = shards.iter().find_map(|shard| shard.fatal());
         let passing = shards.iter().find_map(|shard| shard.passing());
         let has_joined = !shards.is_empty() && shards.iter().all(|shard| shard.has_joined());
@@ -211,14 +218,25 @@ impl FunctionView {
             (None, None, true) => (State::Running, passing),
             (None, None, false) => (State::Starting, passing),
         };
+        (revision, state, reason)
+    }
+
+    /// The status, with the ends of partitions as far as they are known.
+    pub fn status(&self) -> FunctionStatus {
+        let (revision, state, reason) = self.state();
+        let name = self.seen().revision.manifest.name.to_string();
         FunctionStatus {
-            name: revision.manifest.name.to_string(),
-            revision: revision.number.0,
+            name,
+            revision: revision.0,
             state,
             reason,
-            partitions,
+            partitions: self.shards().iter().flat_map(|shard| shard.partitions()).collect(),
             counters: self.metrics.counters(),
         }
+    }
+
+    fn shards(&self) -> Vec<Arc<ShardView>> {
+        self.seen().shards.clone()
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

@@ -6,13 +6,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as thread_mpsc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::shard_view::ShardView;
 use crate::commit::committer::Command as CommitCommand;
 use crate::commit::offset_map;
 use crate::consume::intake::Command as IntakeCommand;
@@ -24,7 +25,6 @@ use crate::model::function::SharedRevision;
 use crate::model::lease::Lease;
 use crate::model::offsets::Progress;
 use crate::model::position::TopicPartition;
-use crate::model::status::PartitionStatus;
 
 /// No two leases of a host have the same epoch.
 static NEXT_EPOCH: AtomicU64 = AtomicU64::new(1);
@@ -37,9 +37,6 @@ const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 
 /// How long the other stages may take to let go of the consumer.
 const LONGEST_LEAVE: Duration = Duration::from_secs(5);
-
-/// How long a trouble that passes by itself is shown.
-const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
 
 /// What a shard can be told.
 #[derive(Debug)]
@@ -288,91 +285,4 @@ fn place(consumer: &Consumer, committed: &Committed) -> Result<Progress, Error> 
             Progress::new(offset)
         }
     })
-}
-
-/// What others see of a shard.
-#[derive(Debug)]
-pub struct ShardView {
-    consumer: Weak<Consumer>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    has_joined: bool,
-    leases: Vec<Arc<Lease>>,
-    passing: Option<(std::time::Instant, String)>,
-    fatal: Option<String>,
-}
-
-impl ShardView {
-    /// A view of a shard that has not joined yet.
-    pub fn new(consumer: &Arc<Consumer>) -> Self {
-        Self { consumer: Arc::downgrade(consumer), seen: Mutex::default() }
-    }
-
-    /// Notes something that a person should know.
-    pub fn note_trouble(&self, reason: String, fatal: bool) {
-        let mut seen = self.seen();
-        if fatal {
-            tracing::error!(%reason, "a shard can't go on");
-            seen.fatal = Some(reason);
-        } else {
-            tracing::debug!(%reason, "passing trouble");
-            seen.passing = Some((std::time::Instant::now(), reason));
-        }
-    }
-
-    fn show(&self, leases: &[Arc<Lease>]) {
-        let mut seen = self.seen();
-        seen.has_joined = true;
-        seen.leases = leases.to_vec();
-    }
-
-    /// Whether partitions were assigned, or it is known that there are none for this host.
-    pub fn has_joined(&self) -> bool {
-        self.seen().has_joined
-    }
-
-    /// Why it can't go on.
-    pub fn fatal(&self) -> Option<String> {
-        self.seen().fatal.clone()
-    }
-
-    /// What went wrong a moment ago.
-    pub fn passing(&self) -> Option<String> {
-        let seen = self.seen();
-        let recent = seen.passing.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_SHOWN_FOR);
-        recent.map(|(_, reason)| reason.clone())
-    }
-
-    /// The partitions. Asks Kafka for their ends: blocks.
-    pub fn partitions(&self) -> Vec<PartitionStatus> {
-        let leases = self.seen().leases.clone();
-        let mut kafka_answers = true;
-        let status = leases.iter().map(|lease| {
-            if kafka_answers && let Some(consumer) = self.consumer.upgrade() {
-                match consumer.range(&lease.partition) {
-                    Ok((_, end)) => lease.raise_end(end),
-                    Err(_) => kafka_answers = false,
-                }
-            }
-            // In this order, so that the lag is never below zero: the watermark only grows.
-            let watermark = lease.watermark();
-            let end = lease.end().max(watermark);
-            PartitionStatus {
-                topic: lease.partition.topic.to_string(),
-                partition: lease.partition.partition,
-                watermark,
-                end,
-                lag: end - watermark,
-                in_flight: lease.in_flight() as u64,
-            }
-        });
-        status.collect()
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -13,8 +13,10 @@ use super::function::{FunctionTask, FunctionView};
 use crate::invoke::admission::Admission;
 use crate::model::function::SharedRevision;
 use crate::model::function_table::FunctionTable;
-use crate::model::ids::FunctionName;
-use crate::model::status::{FunctionStatus, Observe};
+use crate::kafka::survey::Survey;
+use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::lease::Lease;
+use crate::model::status::{FunctionStatus, Observe, State};
 use crate::telemetry::exposition::Metrics;
 use crate::wasm::Engine;
 
@@ -40,12 +42,31 @@ pub struct Ground {
 }
 
 /// Asks the supervisor. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Handle {
     views: Arc<Mutex<BTreeMap<FunctionName, Arc<FunctionView>>>>,
+    survey: Survey,
 }
 
 impl Handle {
+    /// Sees no functions yet; asks `survey` where partitions end.
+    pub fn new(survey: Survey) -> Self {
+        Self { views: Arc::default(), survey }
+    }
+
+    fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<FunctionView>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    async fn learn_ends(&self, views: &[Arc<FunctionView>]) {
+        let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
+        learn_ends(&self.survey, &leases).await;
+    }
+
     fn set(&self, name: &FunctionName, view: Option<Arc<FunctionView>>) {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         match view {
@@ -56,9 +77,34 @@ impl Handle {
 }
 
 impl Observe for Handle {
-    fn status(&self, name: &FunctionName) -> Option<FunctionStatus> {
-        let view = self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        view.map(|view| view.status())
+    fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
+        Box::pin(async move {
+            let view = self.view(name)?;
+            self.learn_ends(std::slice::from_ref(&view)).await;
+            Some(view.status())
+        })
+    }
+
+    fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>> {
+        Box::pin(async move {
+            let views = self.all();
+            self.learn_ends(&views).await;
+            views.iter().map(|view| view.status()).collect()
+        })
+    }
+
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
+        self.view(name).map(|view| view.state())
+    }
+}
+
+/// Asks where the partitions of `leases` end. Where Kafka does not tell, what was known stays.
+async fn learn_ends(survey: &Survey, leases: &[Arc<Lease>]) {
+    let ends = survey.ends(leases.iter().map(|lease| lease.partition.clone()).collect()).await;
+    for lease in leases {
+        if let Some(end) = ends.get(&lease.partition) {
+            lease.raise_end(*end);
+        }
     }
 }
 
