@@ -11,6 +11,7 @@ pub mod rebalance;
 pub mod settings;
 pub mod survey;
 pub mod topic_compression;
+pub mod topic_ids;
 pub mod topic_log;
 pub mod transaction;
 pub mod watch;

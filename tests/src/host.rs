@@ -29,6 +29,13 @@ pub fn binary() -> PathBuf {
     binary
 }
 
+/// The binary in which tests can make the process fail.
+pub fn failing_binary() -> PathBuf {
+    let binary = binary().with_file_name("millstream-failpoints");
+    assert!(binary.exists(), "{} is missing: `./run test` builds it first", binary.display());
+    binary
+}
+
 impl Host {
     /// Starts a host and waits until it is ready.
     #[track_caller]
@@ -39,14 +46,27 @@ impl Host {
     /// The same on a data folder that exists. Hosts with the same `prefix` have the same functions.
     #[track_caller]
     pub fn start_in(bootstrap: &str, prefix: &str, folder: TempDir) -> Self {
+        Self::start_with(bootstrap, prefix, folder, &binary(), &[])
+    }
+
+    /// The same with a binary and variables of its own.
+    #[track_caller]
+    pub fn start_with(
+        bootstrap: &str,
+        prefix: &str,
+        folder: TempDir,
+        binary: &Path,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let port = free_port();
         let log = folder.path().join(format!("stderr-{port}"));
-        let process = Process::start(&binary().to_string_lossy(), |command| {
+        let process = Process::start(&binary.to_string_lossy(), |command| {
             command.arg("serve").env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", bootstrap);
             command.env("MILLSTREAM_LISTEN", format!("127.0.0.1:{port}"));
             command.env("MILLSTREAM_DATA_DIR", folder.path());
             command.env("MILLSTREAM_TOPICS__REGISTRY_PREFIX", format!("{prefix}."));
             command.env("MILLSTREAM_LOG__LEVEL", std::env::var("HOST_LOG").unwrap_or("info".into()));
+            command.envs(variables.iter().copied());
             command.stderr(File::create(&log).expect("a log"));
         });
         let client = Client::new(port);
@@ -87,6 +107,11 @@ impl Host {
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.ended().is_none()
+    }
+
+    /// How many lines it wrote with this in them.
+    pub fn log_lines_with(&self, text: &str) -> usize {
+        fs::read_to_string(&self.log).unwrap_or_default().lines().filter(|line| line.contains(text)).count()
     }
 
     /// The end of what it wrote.

@@ -7,6 +7,8 @@ mod broker {
     mod hosts;
     mod retries;
     mod setting;
+    mod stalls;
     mod starts;
     mod stream;
+    mod topics;
 }

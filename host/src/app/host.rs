@@ -21,6 +21,7 @@ use crate::model::ids::Digest;
 use crate::model::status::Observe;
 use crate::pipeline::build::Environment;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
+use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
 use crate::registry::inspect::{Inspect, ModuleRefused};
 use crate::registry::log::Log;
@@ -105,7 +106,7 @@ impl Host {
         let ground = Ground {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
-                survey,
+                survey: survey.clone(),
                 kafka,
                 pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
                 cluster: config.cluster.name.as_str().into(),
@@ -119,6 +120,8 @@ impl Host {
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
+        tokio::spawn(watchdog.run(stop.clone()));
         Ok(Self { registry, observe, metrics, upload_limit: config.limits.upload, supervisor, stop })
     }
 

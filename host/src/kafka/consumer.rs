@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
 use super::settings::ClientSettings;
+use crate::failpoint;
 use crate::model::position::TopicPartition;
 
 /// How long a question to the cluster may take.
@@ -149,6 +150,8 @@ impl Consumer {
             .set("fetch.message.max.bytes", "1048576")
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "3000")
+            // Partitions that are added are found within this time, and a rebalance.
+            .set("topic.metadata.refresh.interval.ms", "20000")
             .set("partition.assignment.strategy", "cooperative-sticky");
         for (key, value) in &membership.options {
             config.set(key, value);
@@ -223,7 +226,12 @@ impl Consumer {
     pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))
             .map_err(self.failed("assign partitions"))?;
-        self.client.incremental_assign(&list).map_err(self.failed("assign partitions"))
+        self.client.incremental_assign(&list).map_err(self.failed("assign partitions"))?;
+        if failpoint::at("consumer::assigned").is_err() {
+            // A consumer that has its partitions and gives nothing: what the watchdog is there for.
+            self.client.pause(&list).map_err(self.failed("pause partitions"))?;
+        }
+        Ok(())
     }
 
     /// Gives partitions back.

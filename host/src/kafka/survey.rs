@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client_log::Logging;
 use super::settings::ClientSettings;
+use super::topic_ids::{self, Topics};
 use crate::model::position::TopicPartition;
 
 /// The longest wait for an answer.
@@ -62,6 +63,14 @@ impl Survey {
         self.offsets(partitions, Offset::Beginning).await
     }
 
+    /// What the topics with these names are; nothing where Kafka does not answer.
+    pub async fn topics(&self, names: Vec<String>) -> Option<Topics> {
+        if names.is_empty() {
+            return Some(Topics::new());
+        }
+        self.ask(move |client| topic_ids::describe(client.client().native_client(), &names, PATIENCE)).await
+    }
+
     async fn offsets(&self, partitions: Vec<TopicPartition>, edge: Offset) -> Offsets {
         if partitions.is_empty() {
             return Offsets::new();
@@ -105,7 +114,7 @@ fn offsets(client: &BaseConsumer<Logging>, partitions: &[TopicPartition], edge: 
         Ok(offsets) => return Some(offsets),
         Err(error) => {
             tracing::debug!(%error, partitions = partitions.len(), "offsets of partitions were not told");
-            if matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::OperationTimedOut)) {
+            if is_silence(&error) {
                 return None;
             }
         }
@@ -118,7 +127,13 @@ fn offsets(client: &BaseConsumer<Logging>, partitions: &[TopicPartition], edge: 
             told.extend(offsets);
         }
     }
-    (!told.is_empty()).then_some(told)
+    // Even an answer that tells nothing is one: Kafka is not away.
+    Some(told)
+}
+
+fn is_silence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    matches!(error.rdkafka_error_code(), Some(OperationTimedOut | AllBrokersDown | BrokerTransportFailure))
 }
 
 fn offsets_at_once(
@@ -133,9 +148,7 @@ fn offsets_at_once(
     }
     let answer = client.offsets_for_times(asked, longest)?;
     let told = answer.elements().into_iter().filter_map(|element| match (element.error(), element.offset()) {
-        (Ok(()), Offset::Offset(offset)) => {
-            Some((TopicPartition::new(element.topic(), element.partition()), offset))
-        }
+        (Ok(()), Offset::Offset(offset)) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
         _ => None,
     });
     Ok(told.collect())

@@ -56,6 +56,52 @@ pub struct PartitionStatus {
     pub lag: i64,
     /// Records queued, running or parked, or finished out of order.
     pub in_flight: u64,
+    /// Milliseconds since the oldest record was taken that is not finished; 0 when there is none.
+    #[serde(default)]
+    pub oldest_in_flight_ms: u64,
+    /// The record that holds the watermark, when it has done so for a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<BlockedBy>,
+    /// Why the partition makes no progress, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
+}
+
+/// The lowest record of a partition that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedBy {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key, where it is a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its key in base64, where it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_base64: Option<String>,
+    /// What it waits for.
+    #[serde(flatten)]
+    pub why: Why,
+}
+
+/// What the lowest unfinished record waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Why {
+    /// The guest has it.
+    Running,
+    /// No worker was free.
+    Queued,
+    /// It waits for its next attempt.
+    Retry {
+        /// The number of that attempt.
+        attempt: u32,
+        /// How many there are in all.
+        max_attempts: u32,
+        /// Until then.
+        in_ms: u64,
+    },
+    /// Kafka has not acknowledged what the record led to, or the commit.
+    Kafka,
 }
 
 /// A function's counters on one host since the host started.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::revisions::Revisions;
 use super::shard::Shard;
 use super::shard_view::ShardView;
+use super::topics::KnownTopics;
 use super::worker::Worker;
 use crate::commit::at_least_once::{self, AtLeastOnce};
 use crate::commit::committer::{self, Committer};
@@ -52,6 +53,7 @@ pub fn build(
     environment: &Environment,
     revisions: &Revisions,
     metrics: &Arc<FunctionMetrics>,
+    topics: &Arc<KnownTopics>,
     index: usize,
 ) -> Result<Shard, consumer::Error> {
     let revision = revisions.live().revision.clone();
@@ -73,11 +75,11 @@ pub fn build(
         callable.encoder.dead_letter(parcel, record, fault, 1, kind);
     });
     let freed = Box::new(move || freed.wake());
-    let view = Arc::new(ShardView::default());
+    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
+    let view = Arc::new(ShardView::new(board.clone()));
     let troubled = view.clone();
     let trouble = Box::new(move |reason| troubled.note_trouble(reason, false));
     let pending = Budget::new(delivery.pending);
-    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
     let mut tasks = JoinSet::new();
     match manifest.processing_guarantee {
         ProcessingGuarantee::AtLeastOnce => {
@@ -125,7 +127,10 @@ pub fn build(
     environment.pollers.add(Box::new(intake), waker.clone());
 
     Ok(Shard::new(super::shard::Parts {
+        function: manifest.name.clone(),
         drain_timeout: delivery.drain_timeout,
+        survey: environment.survey.clone(),
+        topics: topics.clone(),
         consumer,
         member_events,
         waker,
@@ -180,5 +185,9 @@ impl intake::Downstream for Downstream {
 
     fn trouble(&self, reason: String, fatal: bool) {
         self.view.note_trouble(reason, fatal);
+    }
+
+    fn out_of_range(&self, reason: String) {
+        self.view.note_out_of_range(reason);
     }
 }

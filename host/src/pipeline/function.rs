@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::build::build;
@@ -11,11 +12,12 @@ use super::revisions::{Callable, Revisions};
 use super::shard::Control;
 use super::shard_view::ShardView;
 use super::supervisor::Ground;
+use super::topics::KnownTopics;
 use crate::emit::encoder::Encoder;
 use crate::invoke::call::Invoker;
 use crate::invoke::pool::Pool;
-use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
-use crate::model::ids::RevisionNumber;
+use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision, Topics};
+use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::lease::Lease;
 use crate::model::status::{FunctionStatus, State};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -30,7 +32,17 @@ pub struct FunctionTask {
     metrics: Arc<FunctionMetrics>,
     view: Arc<FunctionView>,
     wanted: watch::Receiver<SharedRevision>,
+    asked: mpsc::UnboundedReceiver<Request>,
     running: Option<Running>,
+}
+
+/// What the watchdog asks of a function.
+#[derive(Debug)]
+pub enum Request {
+    /// Start this shard anew.
+    Rebuild(Arc<ShardView>),
+    /// Read nothing more of this topic.
+    Halt(String),
 }
 
 struct Running {
@@ -46,8 +58,9 @@ impl FunctionTask {
         metrics: Arc<FunctionMetrics>,
         view: Arc<FunctionView>,
         wanted: watch::Receiver<SharedRevision>,
+        asked: mpsc::UnboundedReceiver<Request>,
     ) -> Self {
-        Self { ground, metrics, view, wanted, running: None }
+        Self { ground, metrics, view, wanted, asked, running: None }
     }
 
     /// Works until `stop`; then the shards drain, commit and leave the group.
@@ -74,13 +87,58 @@ impl FunctionTask {
                     Some(this_time)
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => break,
-                changed = self.wanted.changed() => if changed.is_err() { break },
-                () = sleep(try_again) => {}
+            if !self.until_next_move(&stop, try_again.map(|wait| Instant::now() + wait)).await {
+                break;
             }
         }
         self.stop_shards().await;
+    }
+
+    /// Heeds requests until something is to be started: another revision, or one that did not start. Not when it is over.
+    async fn until_next_move(&mut self, stop: &CancellationToken, try_again: Option<Instant>) -> bool {
+        loop {
+            let request = tokio::select! {
+                () = stop.cancelled() => return false,
+                changed = self.wanted.changed() => return changed.is_ok(),
+                () = sleep_until(try_again) => return true,
+                Some(request) = self.asked.recv() => request,
+            };
+            match request {
+                Request::Rebuild(stuck) => {
+                    if let Err(reason) = self.rebuild(&stuck).await {
+                        tracing::error!(%reason, "a shard could not be started anew; the whole function is");
+                        self.view.failed(reason);
+                        self.stop_shards().await;
+                        return true;
+                    }
+                }
+                Request::Halt(topic) => {
+                    for shard in self.running.iter().flat_map(|running| &running.shards) {
+                        // A shard that ended says so in its view.
+                        let _ = shard.send(Control::Halt(topic.clone())).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn rebuild(&mut self, stuck: &Arc<ShardView>) -> Result<(), String> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        // It may have been replaced since.
+        let is_it = |shard: &Arc<ShardView>| Arc::ptr_eq(shard, stuck);
+        let Some(index) = self.view.shards().iter().position(is_it) else { return Ok(()) };
+        let (answer, stopped) = oneshot::channel();
+        if running.shards[index].send(Control::Stop(answer)).await.is_ok() {
+            // No answer means that it ended another way.
+            let _ = stopped.await;
+        }
+        let shard = build(&self.ground.environment, &running.revisions, &self.metrics, &self.view.topics, index)
+            .map_err(|error| format!("shard {index} did not start: {error}"))?;
+        self.view.replace(index, shard.view());
+        let (control, told) = mpsc::channel(4);
+        tokio::spawn(shard.run(told));
+        running.shards[index] = control;
+        Ok(())
     }
 
     async fn move_to(&mut self, revision: SharedRevision) -> Result<(), String> {
@@ -100,7 +158,7 @@ impl FunctionTask {
         let mut shards = Vec::new();
         let mut views = Vec::new();
         for index in 0..revision.manifest.shards {
-            let shard = build(&self.ground.environment, &revisions, &self.metrics, index)
+            let shard = build(&self.ground.environment, &revisions, &self.metrics, &self.view.topics, index)
                 .map_err(|error| format!("shard {index} did not start: {error}"))?;
             views.push(shard.view());
             let (control, told) = mpsc::channel(4);
@@ -157,9 +215,9 @@ fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
         && (old.processing_guarantee == ProcessingGuarantee::AtLeastOnce || old.outputs == new.outputs)
 }
 
-async fn sleep(time: Option<Duration>) {
+async fn sleep_until(time: Option<Instant>) {
     match time {
-        Some(time) => tokio::time::sleep(time).await,
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }
@@ -167,6 +225,9 @@ async fn sleep(time: Option<Duration>) {
 /// What others see of a function.
 #[derive(Debug)]
 pub struct FunctionView {
+    /// The topics that it reads.
+    pub topics: Arc<KnownTopics>,
+    asks: mpsc::UnboundedSender<Request>,
     metrics: Arc<FunctionMetrics>,
     seen: Mutex<Seen>,
 }
@@ -180,8 +241,48 @@ struct Seen {
 
 impl FunctionView {
     /// A function that is about to start.
-    pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>) -> Self {
-        Self { metrics, seen: Mutex::new(Seen { revision, failure: None, shards: Vec::new() }) }
+    pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>, asks: mpsc::UnboundedSender<Request>) -> Self {
+        let seen = Mutex::new(Seen { revision, failure: None, shards: Vec::new() });
+        Self { topics: Arc::default(), asks, metrics, seen }
+    }
+
+    /// Asks the function for something; it is done when it is done.
+    pub fn ask(&self, request: Request) {
+        // Its task is gone only when the function is.
+        let _ = self.asks.send(request);
+    }
+
+    /// Its name.
+    pub fn name(&self) -> FunctionName {
+        self.seen().revision.manifest.name.clone()
+    }
+
+    /// The longest time between two commits.
+    pub fn commit_interval(&self) -> Duration {
+        self.seen().revision.manifest.delivery.commit_interval
+    }
+
+    /// The topics that its manifest names, and those that it has partitions of.
+    pub fn topic_names(&self) -> Vec<String> {
+        let mut names = self.named_topics();
+        names.extend(self.leases().iter().map(|lease| lease.partition.topic.to_string()));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn named_topics(&self) -> Vec<String> {
+        match &self.seen().revision.manifest.topics {
+            Topics::Named(topics) => topics.clone(),
+            // Topics of a pattern come and go.
+            Topics::Pattern(_) => Vec::new(),
+        }
+    }
+
+    fn replace(&self, index: usize, shard: Arc<ShardView>) {
+        if let Some(place) = self.seen().shards.get_mut(index) {
+            *place = shard;
+        }
     }
 
     fn now_runs(&self, revision: SharedRevision) {
@@ -209,7 +310,8 @@ impl FunctionView {
             let seen = self.seen();
             (seen.revision.number, seen.failure.clone(), seen.shards.clone())
         };
-        let fatal = shards.iter().find_map(|shard| shard.fatal());
+        let gone = self.named_topics().iter().find_map(|topic| self.topics.gone(topic));
+        let fatal = gone.or_else(|| shards.iter().find_map(|shard| shard.fatal().or_else(|| shard.stalled())));
         let passing = shards.iter().find_map(|shard| shard.passing());
         let has_joined = !shards.is_empty() && shards.iter().all(|shard| shard.has_joined());
         let (state, reason) = match (failure, fatal, has_joined) {
@@ -224,9 +326,8 @@ impl FunctionView {
     /// The status, with the ends of partitions as far as they are known.
     pub fn status(&self) -> FunctionStatus {
         let (revision, state, reason) = self.state();
-        let name = self.seen().revision.manifest.name.to_string();
         FunctionStatus {
-            name,
+            name: self.name().to_string(),
             revision: revision.0,
             state,
             reason,
@@ -235,7 +336,8 @@ impl FunctionView {
         }
     }
 
-    fn shards(&self) -> Vec<Arc<ShardView>> {
+    /// Its shards.
+    pub fn shards(&self) -> Vec<Arc<ShardView>> {
         self.seen().shards.clone()
     }
 

@@ -4,9 +4,10 @@
 //! Kafka is told where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as thread_mpsc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::shard_view::ShardView;
+use super::topics::KnownTopics;
 use crate::commit::committer::Command as CommitCommand;
 use crate::commit::offset_map;
 use crate::consume::intake::Command as IntakeCommand;
@@ -21,7 +23,9 @@ use crate::dispatch::board::Board;
 use crate::kafka::consumer::{Committed, Consumer, Error};
 use crate::kafka::poller::Waker;
 use crate::kafka::rebalance::GroupEvent;
+use crate::kafka::survey::Survey;
 use crate::model::function::SharedRevision;
+use crate::model::ids::FunctionName;
 use crate::model::lease::Lease;
 use crate::model::offsets::Progress;
 use crate::model::position::TopicPartition;
@@ -43,14 +47,22 @@ const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 pub enum Control {
     /// Handle what is taken from now on with this revision.
     Revise(SharedRevision),
+    /// Work no more on partitions of this topic: it is another one than it was.
+    Halt(String),
     /// Drain, commit, leave the group. Answered when that is done.
     Stop(oneshot::Sender<()>),
 }
 
 /// What [`super::build`] made.
 pub struct Parts {
+    /// The function's name.
+    pub function: FunctionName,
     /// See the manifest.
     pub drain_timeout: Duration,
+    /// Tells what topics are.
+    pub survey: Survey,
+    /// What the function's topics were.
+    pub topics: Arc<KnownTopics>,
     /// The member.
     pub consumer: Arc<Consumer>,
     /// What happens to it.
@@ -92,6 +104,7 @@ impl Shard {
             tokio::select! {
                 told = control.recv() => match told {
                     Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
+                    Some(Control::Halt(topic)) => self.halt(&topic).await,
                     Some(Control::Stop(answer)) => {
                         self.stop().await;
                         // The one who asked may have stopped waiting.
@@ -136,6 +149,7 @@ impl Shard {
 
     async fn assigned(&mut self, partitions: Vec<TopicPartition>) {
         let places = self.where_to_start(partitions).await;
+        self.learn_topics(&places).await;
         let starts: Vec<_> =
             places.iter().map(|(partition, finished)| (partition.clone(), finished.watermark())).collect();
         let mut added = Vec::with_capacity(places.len());
@@ -143,16 +157,57 @@ impl Shard {
             let epoch = NEXT_EPOCH.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%partition, offset = finished.watermark(), ranges = finished.range_count(), "partition assigned");
             let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()));
+            added.push(lease.clone());
+            if self.parts.topics.made_again(&lease.partition.topic).is_some() {
+                continue;
+            }
             self.tell_committer(CommitCommand::Assigned(lease.clone(), finished.clone()));
-            self.tell_intake(IntakeCommand::Add(lease.clone(), finished));
-            added.push(lease);
+            self.tell_intake(IntakeCommand::Add(lease, finished));
         }
         if let Err(error) = self.parts.consumer.assign(&starts) {
             tracing::error!(%error, "partitions were not assigned");
             self.parts.view.note_trouble(error.to_string(), true);
         }
+        let topics: BTreeSet<Arc<str>> = added.iter().map(|lease| lease.partition.topic.clone()).collect();
         self.leases.extend(added);
+        for topic in topics {
+            self.halt(&topic).await;
+        }
         self.parts.view.show(&self.leases);
+    }
+
+    /// Before the first record of a topic is taken: is it the one that it was?
+    async fn learn_topics(&self, places: &[(TopicPartition, Progress)]) {
+        let names: BTreeSet<&str> = places.iter().map(|(partition, _)| &*partition.topic).collect();
+        let names = names.into_iter().map(str::to_owned).collect();
+        if let Some(told) = self.parts.survey.topics(names).await {
+            self.parts.topics.learn(self.parts.function.as_str(), &told);
+        }
+    }
+
+    /// Ends the work on partitions of `topic` if it is another one than it was. They stay assigned, so that the status
+    /// shows them.
+    async fn halt(&self, topic: &str) {
+        let Some(reason) = self.parts.topics.made_again(topic) else { return };
+        let of_topic = self.leases.iter().filter(|lease| *lease.partition.topic == *topic && lease.is_alive());
+        let leases: Vec<_> = of_topic.cloned().collect();
+        for lease in &leases {
+            lease.standing.halt(reason.clone());
+            lease.kill();
+        }
+        self.drop_work(&leases).await;
+        for lease in leases {
+            if let Err(error) = self.parts.consumer.pause(&lease.partition) {
+                tracing::warn!(%error, partition = %lease.partition, "a partition was not paused; its records are ignored");
+            }
+        }
+    }
+
+    /// What was begun under dead leases is of no use.
+    async fn drop_work(&self, leases: &[Arc<Lease>]) {
+        self.stop_intake(leases).await;
+        leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
+        self.tell_committer(CommitCommand::Forget(leases.to_vec()));
     }
 
     /// Asks Kafka until it answers: without an offset there is no honest place to start.
@@ -188,9 +243,7 @@ impl Shard {
         let leases = self.take_leases(partitions);
         leases.iter().for_each(|lease| lease.kill());
         tracing::warn!(partitions = partitions.len(), "partitions were lost: their unfinished records run elsewhere");
-        self.stop_intake(&leases).await;
-        leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
-        self.tell_committer(CommitCommand::Forget(leases));
+        self.drop_work(&leases).await;
         if let Err(error) = self.parts.consumer.unassign(partitions) {
             tracing::debug!(%error, "lost partitions were gone already");
         }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::build::Environment;
 use super::function::{FunctionTask, FunctionView};
 use crate::invoke::admission::Admission;
+use crate::kafka::survey::{Offsets, Survey};
 use crate::model::function::SharedRevision;
 use crate::model::function_table::FunctionTable;
-use crate::kafka::survey::Survey;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::lease::Lease;
 use crate::model::status::{FunctionStatus, Observe, State};
 use crate::telemetry::exposition::Metrics;
 use crate::wasm::Engine;
@@ -58,13 +57,24 @@ impl Handle {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    fn all(&self) -> Vec<Arc<FunctionView>> {
+    /// All functions.
+    pub(super) fn all(&self) -> Vec<Arc<FunctionView>> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    async fn learn_ends(&self, views: &[Arc<FunctionView>]) {
+    /// Asks where the partitions of `views` end. Where Kafka does not tell, what was known stays.
+    pub(super) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> Offsets {
         let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
-        learn_ends(&self.survey, &leases).await;
+        let mut partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let ends = self.survey.ends(partitions).await;
+        for lease in leases {
+            if let Some(end) = ends.get(&lease.partition) {
+                lease.raise_end(*end);
+            }
+        }
+        ends
     }
 
     fn set(&self, name: &FunctionName, view: Option<Arc<FunctionView>>) {
@@ -95,16 +105,6 @@ impl Observe for Handle {
 
     fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
         self.view(name).map(|view| view.state())
-    }
-}
-
-/// Asks where the partitions of `leases` end. Where Kafka does not tell, what was known stays.
-async fn learn_ends(survey: &Survey, leases: &[Arc<Lease>]) {
-    let ends = survey.ends(leases.iter().map(|lease| lease.partition.clone()).collect()).await;
-    for lease in leases {
-        if let Some(end) = ends.get(&lease.partition) {
-            lease.raise_end(*end);
-        }
     }
 }
 
@@ -187,11 +187,12 @@ impl Supervisor {
 
     fn start(&self, name: &FunctionName, revision: SharedRevision) -> Running {
         let metrics = self.ground.metrics.function(name);
-        let view = Arc::new(FunctionView::new(revision.clone(), metrics.clone()));
+        let (asks, asked) = mpsc::unbounded_channel();
+        let view = Arc::new(FunctionView::new(revision.clone(), metrics.clone(), asks));
         self.handle.set(name, Some(view.clone()));
         let (wanted, to_task) = watch::channel(revision);
         let stop = CancellationToken::new();
-        let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task);
+        let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task, asked);
         let task = tokio::spawn(task.run(stop.clone()));
         Running { wanted, stop, task }
     }

@@ -1,8 +1,9 @@
 //! What every test here stands on: topics of its own and a host of its own on the shared broker.
 
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use millstream_tests::host::Host;
+use millstream_tests::host::{Host, binary};
 use millstream_tests::kafka::Kafka;
 use millstream_tests::unique;
 
@@ -57,12 +58,19 @@ impl Setting {
     /// An input topic of `partitions`, and a ready host without functions.
     #[track_caller]
     pub fn new(stem: &str, partitions: u32) -> Self {
+        Self::with(stem, partitions, &binary(), &[])
+    }
+
+    /// The same with a binary and variables of its own.
+    #[track_caller]
+    pub fn with(stem: &str, partitions: u32, binary: &Path, variables: &[(&str, &str)]) -> Self {
         let turn = Turn::wait();
         let kafka = Kafka::shared();
         let name = unique(stem);
         let (input, output) = (format!("{name}.in"), format!("{name}.out"));
         kafka.create_topic(&input, partitions);
-        let host = Host::start(&kafka.bootstrap, &name);
+        let folder = tempfile::tempdir().expect("a folder");
+        let host = Host::start_with(&kafka.bootstrap, &name, folder, binary, variables);
         Self { kafka, host, prefix: name.clone(), name, input, output, turn }
     }
 
