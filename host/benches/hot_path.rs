@@ -15,6 +15,7 @@ use millstream::dispatch::pace::Portion;
 use millstream::emit::encoder::Encoder;
 use millstream::invoke::admission::Admission;
 use millstream::invoke::pool::Pool;
+use millstream::model::batch_bytes::BatchLimits;
 use millstream::model::function::{Format, Isolation, Manifest, Ordering, Revision, Shape, SharedRevision};
 use millstream::model::ids::{Digest, RevisionNumber};
 use millstream::model::lease::Lease;
@@ -185,7 +186,7 @@ fn encode_binary(bencher: Bencher<'_, '_>) {
 fn encode(bencher: Bencher<'_, '_>, format: &str, expected: Format) {
     let revision = revision(format);
     assert_eq!(revision.manifest.outputs["default"].format, expected, "the manifest says so");
-    let (encoder, chunk) = (Encoder::new(&revision), Arc::new(chunk(20)));
+    let (encoder, chunk) = (Encoder::new(&revision, &BatchLimits::default()), Arc::new(chunk(20)));
     let mut answer = AnswerWriter::new();
     for _ in 0..RECORDS {
         answer.begin_emitted();

@@ -9,5 +9,7 @@ pub mod offsets;
 pub mod outcome;
 pub mod parcel;
 pub mod position;
+pub mod standing;
 pub mod status;
+pub mod under_way;
 pub mod work;

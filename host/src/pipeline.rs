@@ -7,10 +7,13 @@
 //!           a partition          a partition                      a shard
 //! ```
 
+pub mod blocker;
 pub mod build;
 pub mod function;
 pub mod revisions;
 pub mod shard;
+pub mod shard_view;
 pub mod supervisor;
+pub mod topics;
 pub mod watchdog;
 pub mod worker;

@@ -46,6 +46,24 @@ impl Client {
         text
     }
 
+    /// Asks; gives the status code and the answer.
+    #[track_caller]
+    pub fn ask(&self, path: &str) -> (u16, Value) {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().expect("an answer");
+        (answer.status().as_u16(), answer.json().expect("JSON"))
+    }
+
+    /// Waits until a function is stalled for a reason with these words; gives its status.
+    #[track_caller]
+    pub fn wait_until_stalled(&self, name: &str, words: &str, longest: Duration) -> Value {
+        let mut status = Value::Null;
+        wait_until(&format!("{name} is stalled: {words}"), longest, || {
+            status = self.status(name);
+            status["state"] == "stalled" && status["reason"].as_str().is_some_and(|reason| reason.contains(words))
+        });
+        status
+    }
+
     /// Uploads a function; gives the status code and the answer.
     #[track_caller]
     pub fn put(&self, name: &str, manifest: &str, module: Vec<u8>) -> (u16, Value) {

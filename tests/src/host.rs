@@ -201,6 +201,11 @@ impl Host {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// How many lines it wrote with this in them.
+    pub fn log_lines_with(&self, text: &str) -> usize {
+        fs::read_to_string(&self.log).unwrap_or_default().lines().filter(|line| line.contains(text)).count()
+    }
+
     /// The end of what it wrote.
     pub fn log_tail(&self) -> String {
         tail(&self.log)

@@ -170,6 +170,28 @@ impl Kafka {
         self.tool("org.apache.kafka.tools.TopicCommand", &["--list"]).lines().any(|line| line.trim() == topic)
     }
 
+    /// Gives a topic more partitions.
+    #[track_caller]
+    pub fn grow_topic(&self, topic: &str, partitions: u32) {
+        let partitions = partitions.to_string();
+        self.tool("org.apache.kafka.tools.TopicCommand", &["--alter", "--topic", topic, "--partitions", &partitions]);
+    }
+
+    /// Deletes the records of a partition below an offset, as retention does.
+    #[track_caller]
+    pub fn delete_records(&self, topic: &str, partition: u32, before: i64) {
+        let places = serde_json::json!({
+            "version": 1,
+            "partitions": [{ "topic": topic, "partition": partition, "offset": before }],
+        });
+        let file = self.folder.path().join(format!("delete-{topic}.json"));
+        fs::write(&file, places.to_string()).expect("written");
+        self.tool(
+            "org.apache.kafka.tools.DeleteRecordsCommand",
+            &["--offset-json-file", file.to_str().expect("a path in text")],
+        );
+    }
+
     /// How much a partition's records take on disk.
     #[track_caller]
     pub fn log_bytes(&self, topic: &str, partition: u32) -> u64 {

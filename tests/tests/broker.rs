@@ -8,6 +8,8 @@ mod broker {
     mod refused;
     mod retries;
     mod setting;
+    mod stalls;
     mod starts;
     mod stream;
+    mod topics;
 }

@@ -84,7 +84,7 @@ pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Resp
 /// What a function is doing on this host.
 pub(super) async fn status(State(api): State<Api>, Name(name): Name) -> Result<Json<FunctionStatus>, Problem> {
     let revision = find(&api, &name)?;
-    Ok(Json(api.observe.status(&name).unwrap_or_else(|| unobserved(&revision))))
+    Ok(Json(api.observe.status(&name).await.unwrap_or_else(|| unobserved(&revision))))
 }
 
 /// Deletes a function.
@@ -107,8 +107,8 @@ fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, Problem> {
 
 /// The state of `revision`: what an earlier one does says nothing about it.
 fn state_of(api: &Api, revision: &Revision) -> FunctionState {
-    match api.observe.status(&revision.manifest.name) {
-        Some(status) if status.revision >= revision.number.0 => status.state,
+    match api.observe.state(&revision.manifest.name) {
+        Some((observed, state, _)) if observed >= revision.number => state,
         _ => FunctionState::Starting,
     }
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{Api, serve};
-use crate::model::ids::FunctionName;
+use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, Observe, State};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
@@ -22,10 +23,21 @@ const TOML: &str = "name = \"mill\"\ntopics = [\"in\"]\n";
 struct Fixed(Mutex<Option<(State, u64)>>);
 
 impl Observe for Fixed {
-    fn status(&self, name: &FunctionName) -> Option<FunctionStatus> {
-        let (state, revision) = (*self.0.lock().unwrap())?;
+    fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
+        let seen = *self.0.lock().unwrap();
         let (name, partitions, counters) = (name.to_string(), Vec::new(), Counters::default());
-        Some(FunctionStatus { name, revision, state, reason: None, partitions, counters })
+        let status =
+            seen.map(|(state, revision)| FunctionStatus { name, revision, state, reason: None, partitions, counters });
+        Box::pin(std::future::ready(status))
+    }
+
+    fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn state(&self, _: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
+        let (state, revision) = (*self.0.lock().unwrap())?;
+        Some((RevisionNumber(revision), state, (state == State::Stalled).then(|| "topic in".to_owned())))
     }
 }
 
@@ -157,7 +169,7 @@ async fn uploads_that_are_wrong_say_what_is() {
     host.put(path, &[manifest, module, ("more", "text/plain", b"")]).await.is_problem(400, "MS0103");
     host.put(path, &[manifest, ("module", "text/plain", b"one")]).await.is_problem(415, "MS0109");
     host.put(path, &[("manifest", "text/html", b""), module]).await.is_problem(415, "MS0109");
-    host.put("/v1/functions/other", &[manifest, module]).await.is_problem(400, "MS0102");
+    host.put("/v1/functions/other", &[manifest, module]).await.is_problem(400, "MS0204");
     host.put("/v1/functions/Wrong", &[manifest, module]).await.is_problem(400, "MS0204");
     host.put("/v1/functions/mill?wait=long", &[manifest, module]).await.is_problem(400, "MS0204");
     host.deploy("name = \"mill\"\nconcurrency = 0", b"one").await.is_problem(400, "MS0101");
@@ -227,6 +239,21 @@ async fn operators_are_answered() {
     let metrics = host.ask("GET", "/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"));
     assert!(metrics.text.contains("millstream_records_received_total{function=\"mill\"} 1\n"), "{}", metrics.text);
+}
+
+#[tokio::test]
+async fn a_stalled_function_is_named_and_fails_only_who_asks_strictly() {
+    let host = Host::new();
+    host.deploy(TOML, b"one").await;
+    assert_eq!(host.ask("GET", "/readyz?strict=true").await.status, StatusCode::OK);
+    *host.observed.0.lock().unwrap() = Some((State::Stalled, 1));
+    let answer = host.ask("GET", "/readyz").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.body["stalled"], serde_json::json!([{ "function": "mill", "reason": "topic in" }]));
+    let strict = host.ask("GET", "/readyz?strict=true").await;
+    strict.is_problem(503, "MS0302");
+    assert!(strict.text.contains("mill is stalled: topic in"), "{}", strict.text);
+    host.ask("GET", "/readyz?strict=perhaps").await.is_problem(400, "MS0204");
 }
 
 #[tokio::test]

@@ -16,11 +16,13 @@ use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::poller::Pollers;
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::survey::Survey;
 use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
 use crate::pipeline::build::Environment;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
+use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
 use crate::registry::inspect::{Inspect, ModuleRefused};
 use crate::registry::log::Log;
@@ -107,10 +109,12 @@ impl Host {
         .context("the folder of artifacts can't be used")
         .context(ErrorCode::DataDirUnusable)?;
         let metrics = Metrics::default();
-        let observe = supervisor::Handle::default();
+        let survey = Survey::new(&kafka).context("the settings of [kafka] are refused")?;
+        let observe = supervisor::Handle::new(survey.clone());
         let ground = Ground {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
+                survey: survey.clone(),
                 kafka,
                 admin,
                 pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
@@ -125,6 +129,8 @@ impl Host {
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
+        tokio::spawn(watchdog.run(stop.clone()));
         Ok(Self { registry, observe, metrics, upload_limit: config.limits.upload, supervisor, stop })
     }
 

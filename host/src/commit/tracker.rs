@@ -49,6 +49,7 @@ impl Tracker {
     /// Notes that the outcome of `records` records is known. Tells whether the partition's budget grew.
     pub fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
         let passed = self.known.finish(offsets, records);
+        self.lease.set_known(self.known.watermark());
         if passed > 0 {
             self.lease.release(passed);
         }
@@ -99,12 +100,13 @@ impl Tracker {
         if let Some(progress) = self.committing.take()
             && succeeded
         {
-            self.committed = progress;
+            self.committed(progress);
         }
     }
 
     /// Notes that Kafka knows `progress`.
     pub fn committed(&mut self, progress: Progress) {
+        self.lease.set_committed(progress.watermark());
         self.committed = progress;
     }
 }

@@ -32,6 +32,8 @@ pub struct HostConfig {
     pub limits: UploadLimits,
     /// Sandboxes of all functions together.
     pub instances: InstanceBudget,
+    /// Looks after partitions that make no progress.
+    pub watchdog: Watchdog,
     /// The Kafka cluster, as events name it.
     pub cluster: Cluster,
     /// What the host writes to stderr.
@@ -89,6 +91,13 @@ pub struct UploadLimits {
 pub struct InstanceBudget {
     /// How many may exist at once.
     pub total: usize,
+}
+
+/// Looks after partitions that make no progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watchdog {
+    /// How long a partition with lag may stand still.
+    pub stalled_after: Duration,
 }
 
 /// The Kafka cluster, as events name it.
@@ -193,6 +202,7 @@ fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
     let topics = root.within("topics", parts::read_topics);
     let limits = root.within("limits", parts::read_limits);
     let instances = root.within("instances", parts::read_instances);
+    let watchdog = root.within("watchdog", parts::read_watchdog);
     let cluster = root.within("cluster", parts::read_cluster);
     let log = root.within("log", parts::read_log);
     Some(HostConfig {
@@ -203,6 +213,7 @@ fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
         topics: topics?,
         limits: limits?,
         instances: instances?,
+        watchdog: watchdog?,
         cluster: cluster?,
         log: log?,
         settings: Vec::new(),

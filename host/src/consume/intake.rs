@@ -30,6 +30,8 @@ pub trait Downstream: Send {
     fn skipped(&self, lease: &Arc<Lease>, offsets: std::ops::Range<i64>);
     /// Something that a person should know; `fatal` when the consumer can't go on.
     fn trouble(&self, reason: String, fatal: bool);
+    /// The next offset of one of the partitions is not in its topic.
+    fn out_of_range(&self, reason: String);
 }
 
 /// What an intake can be told.
@@ -235,7 +237,7 @@ impl<D: Downstream> Turn for Intake<D> {
                         self.take(&record);
                     }
                     Some(Polled::End(partition)) => self.reached_end(partition),
-                    Some(Polled::OffsetOutOfRange(reason)) => self.downstream.trouble(reason, true),
+                    Some(Polled::OffsetOutOfRange(reason)) => self.downstream.out_of_range(reason),
                     Some(Polled::Passing(error)) => self.downstream.trouble(error.to_string(), false),
                     Some(Polled::Fatal(error)) => self.downstream.trouble(error.to_string(), true),
                     None => {

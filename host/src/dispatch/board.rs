@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::lanes::{Lanes, Settled};
+use super::lanes::{Lanes, Settled, Wait};
 use super::pace::{Pace, Portion};
 use crate::model::function::Ordering;
-use crate::model::work::{Batch, Chunk, LaneId};
+use crate::model::work::{Batch, Chunk, LaneId, RecordRef};
 
 enum Look {
     Batch(Batch),
@@ -118,6 +118,11 @@ impl Board {
     /// Whether records wait for a worker.
     pub fn has_work(&self) -> bool {
         self.lanes().has_work()
+    }
+
+    /// What `record` waits for; nothing when it does not.
+    pub fn wait_of(&self, record: &RecordRef) -> Option<Wait> {
+        self.lanes().wait_of(record)
     }
 
     /// Drops all that waits under a lease; what runs goes on.

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::pace::Portion;
 use crate::model::function::{Ordering, SharedRevision};
-use crate::model::work::{Batch, BatchPart, Chunk, LaneId, Scope, Span};
+use crate::model::work::{Batch, BatchPart, Chunk, LaneId, RecordRef, Scope, Span};
 
 /// All lanes of a shard.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ enum LaneState {
     #[default]
     Ready,
     Held,
-    Parked,
+    Parked(Instant),
 }
 
 /// What becomes of a part of a batch when its worker is done with it.
@@ -51,6 +51,22 @@ pub enum Settled {
     Finished,
     /// The first of these waits for its next attempt until then; the others stay behind it.
     Parked(Vec<Span>, Instant),
+}
+
+/// What a record waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// A free worker.
+    Turn,
+    /// This attempt of so many, at that time.
+    Retry {
+        /// The number of the attempt.
+        attempt: u32,
+        /// How many there are in all.
+        max_attempts: u32,
+        /// When it is due.
+        until: Instant,
+    },
 }
 
 impl Lanes {
@@ -71,6 +87,7 @@ impl Lanes {
     /// Queues a chunk's records.
     pub fn push(&mut self, chunk: Chunk) {
         let chunk = Arc::new(chunk);
+        chunk.lease.under_way.note(&chunk, chunk.lease.watermark());
         self.waiting_records += chunk.records.len();
         let epoch = chunk.lease.epoch;
         match self.ordering {
@@ -219,7 +236,7 @@ impl Lanes {
 
     fn park(&mut self, id: LaneId, spans: Vec<Span>, until: Instant) {
         let lane = self.lanes.entry(id).or_default();
-        lane.state = LaneState::Parked;
+        lane.state = LaneState::Parked(until);
         for span in spans.into_iter().rev() {
             self.waiting_records += span.len();
             lane.waiting.push_front(span);
@@ -234,7 +251,7 @@ impl Lanes {
         {
             self.parked.pop();
             if let Some(lane) = self.lanes.get_mut(&id)
-                && lane.state == LaneState::Parked
+                && matches!(lane.state, LaneState::Parked(_))
             {
                 lane.state = LaneState::Ready;
                 self.ready.push_back(id);
@@ -245,6 +262,29 @@ impl Lanes {
     /// When the next parked lane is to be woken.
     pub fn next_wake(&self) -> Option<Instant> {
         self.parked.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// What `record` waits for; nothing when no record that waits is this one.
+    pub fn wait_of(&self, record: &RecordRef) -> Option<Wait> {
+        let (epoch, wanted) = (record.chunk.lease.epoch, record.record());
+        let alone = Scope::Record(wanted.offset);
+        let scope = match (self.ordering, wanted.key_hash) {
+            (Ordering::Partition, _) => Scope::Partition,
+            (Ordering::Key, Some(key)) => Scope::Key(key),
+            _ => alone,
+        };
+        let is_it = |span: &&Span| Arc::ptr_eq(&span.chunk, &record.chunk) && span.records.contains(&record.index);
+        let Some(lane) = self.lanes.get(&LaneId { epoch, scope }) else {
+            return self.free.iter().any(|span| is_it(&span)).then_some(Wait::Turn);
+        };
+        let span = lane.waiting.iter().find(is_it)?;
+        Some(match lane.state {
+            LaneState::Parked(until) => {
+                let max_attempts = span.revision.manifest.retry.max_attempts;
+                Wait::Retry { attempt: span.attempt, max_attempts, until }
+            }
+            LaneState::Ready | LaneState::Held => Wait::Turn,
+        })
     }
 
     /// Drops all that waits under a lease; what runs goes on.

@@ -1,7 +1,7 @@
 //! One member of a consumer group. It is polled by a poller thread and told by its shard what to assign, pause and
 //! commit; librdkafka allows both at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::generation::Generation;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
 use super::settings::ClientSettings;
-use super::topic_id::{self, TopicId};
+use crate::failpoint;
 use crate::model::position::TopicPartition;
 
 /// How long a question to the cluster may take.
@@ -241,35 +241,16 @@ impl Consumer {
             .map_err(self.failed("read the range of a partition"))
     }
 
-    /// The end of each of `partitions`, as far as transactions are finished. Blocks up to ten seconds.
-    pub fn ends(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, i64)>, Error> {
-        let mut asked = TopicPartitionList::new();
-        for partition in partitions {
-            // "The offset at the time of the end": one request for each broker instead of one for each partition.
-            asked
-                .add_partition_offset(&partition.topic, partition.partition, Offset::End)
-                .map_err(self.failed("ask for ends"))?;
-        }
-        let answer = self.client.offsets_for_times(asked, ANSWER_TIMEOUT).map_err(self.failed("read ends"))?;
-        let ends = answer.elements().into_iter().filter_map(|element| match element.offset() {
-            Offset::Offset(end) => Some((TopicPartition::new(element.topic(), element.partition()), end)),
-            _ => None,
-        });
-        Ok(ends.collect())
-    }
-
-    /// The identities of the topics of `partitions`, as far as the cluster tells them. Blocks up to ten seconds.
-    pub fn topic_ids(&self, partitions: &[TopicPartition]) -> BTreeMap<String, TopicId> {
-        let topics: BTreeSet<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
-        let topics: Vec<&str> = topics.into_iter().collect();
-        topic_id::topic_ids(self.client.client().native_client(), &topics, ANSWER_TIMEOUT)
-    }
-
     /// Takes partitions, each from its offset on.
     pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))
             .map_err(self.failed("assign partitions"))?;
-        self.client.incremental_assign(&list).map_err(self.failed("assign partitions"))
+        self.client.incremental_assign(&list).map_err(self.failed("assign partitions"))?;
+        if failpoint::at("consumer::assigned").is_err() {
+            // A consumer that has its partitions and gives nothing: what the watchdog is there for.
+            self.client.pause(&list).map_err(self.failed("pause partitions"))?;
+        }
+        Ok(())
     }
 
     /// Gives partitions back.

@@ -1,8 +1,11 @@
 //! The right to work on a partition: given by an assignment, dead for good once it is taken away.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::position::TopicPartition;
+use super::standing::Standing;
+use super::under_way::UnderWay;
 
 /// One assignment of one partition. Whoever publishes or commits for the partition asks it first.
 ///
@@ -13,9 +16,15 @@ pub struct Lease {
     pub partition: TopicPartition,
     /// Counts the assignments of this host: no two leases have the same.
     pub epoch: u64,
+    /// What was taken and is not finished.
+    pub under_way: UnderWay,
+    /// Whether it moves.
+    pub standing: Standing,
     alive: AtomicBool,
     in_flight: AtomicUsize,
+    known: AtomicI64,
     watermark: AtomicI64,
+    committed: AtomicI64,
     end: AtomicI64,
 }
 
@@ -25,9 +34,13 @@ impl Lease {
         Self {
             partition,
             epoch,
+            under_way: UnderWay::default(),
+            standing: Standing::new(start),
             alive: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
+            known: AtomicI64::new(start),
             watermark: AtomicI64::new(start),
+            committed: AtomicI64::new(start),
             end: AtomicI64::new(start),
         }
     }
@@ -66,6 +79,37 @@ impl Lease {
     /// Notes how far everything is finished.
     pub fn set_watermark(&self, watermark: i64) {
         self.watermark.store(watermark, Ordering::Release);
+    }
+
+    /// The outcome of every record below is known.
+    pub fn known(&self) -> i64 {
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// Notes how far every outcome is known.
+    pub fn set_known(&self, known: i64) {
+        self.known.store(known, Ordering::Release);
+    }
+
+    /// The offset that Kafka has.
+    pub fn committed(&self) -> i64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// Notes what Kafka has.
+    pub fn set_committed(&self, committed: i64) {
+        self.committed.store(committed, Ordering::Release);
+    }
+
+    /// For how long nothing was committed although there are records.
+    pub fn stands_for(&self) -> Duration {
+        let committed = self.committed();
+        self.standing.observe(committed, self.end().max(self.watermark()) > committed)
+    }
+
+    /// The next offset to be taken, as far as it is known here.
+    pub fn position(&self) -> i64 {
+        self.watermark().max(self.under_way.end().unwrap_or(i64::MIN))
     }
 
     /// The partition's end as far as it is known here.

@@ -1,6 +1,9 @@
 //! What a function is doing on this host, as the API and the CLI show it.
 
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+
+use super::ids::{FunctionName, RevisionNumber};
 
 /// The state of a function on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,52 @@ pub struct PartitionStatus {
     pub lag: i64,
     /// Records queued, running or parked, or finished out of order.
     pub in_flight: u64,
+    /// Milliseconds since the oldest record was taken that is not finished; 0 when there is none.
+    #[serde(default)]
+    pub oldest_in_flight_ms: u64,
+    /// The record that holds the watermark, when it has done so for a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<BlockedBy>,
+    /// Why the partition makes no progress, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
+}
+
+/// The lowest record of a partition that is not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedBy {
+    /// Its offset.
+    pub offset: i64,
+    /// Its key, where it is a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its key in base64, where it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_base64: Option<String>,
+    /// What it waits for.
+    #[serde(flatten)]
+    pub why: Why,
+}
+
+/// What the lowest unfinished record waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Why {
+    /// The guest has it.
+    Running,
+    /// No worker was free.
+    Queued,
+    /// It waits for its next attempt.
+    Retry {
+        /// The number of that attempt.
+        attempt: u32,
+        /// How many there are in all.
+        max_attempts: u32,
+        /// Until then.
+        in_ms: u64,
+    },
+    /// Kafka has not acknowledged what the record led to, or the commit.
+    Kafka,
 }
 
 /// A function's counters on one host since the host started.
@@ -78,6 +127,12 @@ pub struct Counters {
 
 /// Something that knows what functions are doing; the supervisor does, the API only asks.
 pub trait Observe: Send + Sync {
-    /// The status of `name`, or nothing when this host has no such function.
-    fn status(&self, name: &super::ids::FunctionName) -> Option<FunctionStatus>;
+    /// The status of `name`, or nothing when this host has no such function. Asks Kafka where its partitions end.
+    fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>>;
+
+    /// The statuses of all functions; Kafka is asked once for all of them.
+    fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>>;
+
+    /// Which revision `name` is at, what it is doing, and why. Asks nobody.
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)>;
 }

@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::revisions::{Callable, Revisions};
-use super::shard::{Shard, ShardView};
+use super::shard::Shard;
+use super::shard_view::ShardView;
+use super::topics::KnownTopics;
 use super::worker::Worker;
 use crate::commit::at_least_once::{self, AtLeastOnce};
 use crate::commit::committer::{self, Committer};
@@ -23,6 +25,7 @@ use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::poller::{Pollers, Waker};
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::survey::Survey;
 use crate::kafka::transaction::{TopicCompression, TopicSettings};
 use crate::model::function::{Compression, Manifest, Membership, ProcessingGuarantee, Topics};
 use crate::model::lease::Lease;
@@ -40,19 +43,21 @@ pub struct Environment {
     pub pollers: Arc<Pollers>,
     /// Who writes, for at-least-once functions.
     pub producers: Producers,
+    /// Who asks for the ends of partitions.
+    pub survey: Survey,
     /// The cluster's name in the `source` of wrapped records.
     pub cluster: Arc<str>,
     /// This host's identity, for static membership.
     pub host_id: Arc<str>,
 }
 
-/// Starts shard number `index` of a function, which `view` shows from now on. It joins its group at once.
+/// Starts shard number `index` of a function. It joins its group at once.
 pub fn build(
     environment: &Environment,
     revisions: &Revisions,
     metrics: &Arc<FunctionMetrics>,
+    topics: &Arc<KnownTopics>,
     index: usize,
-    view: &Arc<ShardView>,
 ) -> Result<Shard, consumer::Error> {
     let live = revisions.live();
     let revision = live.revision.clone();
@@ -74,11 +79,11 @@ pub fn build(
         callable.encoder.dead_letter(parcel, record, fault, 1);
     });
     let freed = Box::new(move || freed.wake());
-    view.follow(&consumer);
+    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
+    let view = Arc::new(ShardView::new(board.clone()));
     let troubled = view.clone();
     let trouble = Box::new(move |reason| troubled.note_trouble(reason, false));
     let pending = Budget::new(delivery.pending);
-    let board = Arc::new(Board::new(manifest.ordering, delivery.batch_size, delivery.batch_window));
     let mut tasks = JoinSet::new();
     match manifest.processing_guarantee {
         ProcessingGuarantee::AtLeastOnce => {
@@ -126,7 +131,10 @@ pub fn build(
     environment.pollers.add(Box::new(intake), waker.clone());
 
     Ok(Shard::new(super::shard::Parts {
+        function: manifest.name.clone(),
         drain_timeout: delivery.drain_timeout,
+        survey: environment.survey.clone(),
+        topics: topics.clone(),
         consumer,
         member_events,
         waker,
@@ -134,7 +142,7 @@ pub fn build(
         to_committer,
         board,
         tasks,
-        view: view.clone(),
+        view,
     }))
 }
 
@@ -183,5 +191,9 @@ impl intake::Downstream for Downstream {
 
     fn trouble(&self, reason: String, fatal: bool) {
         self.view.note_trouble(reason, fatal);
+    }
+
+    fn out_of_range(&self, reason: String) {
+        self.view.note_out_of_range(reason);
     }
 }

@@ -4,17 +4,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{Environment, build};
 use super::revisions::{Callable, Revisions};
-use super::shard::{Control, Ending, Shard, ShardView};
+use super::shard::Control;
+use super::shard_view::ShardView;
 use super::supervisor::Ground;
+use super::topics::KnownTopics;
 use crate::emit::encoder::Encoder;
 use crate::invoke::call::Invoker;
 use crate::invoke::pool::Pool;
-use crate::kafka::consumer;
-use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
+use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision, Topics};
+use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::lease::Lease;
 use crate::model::status::{FunctionStatus, State};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::TracingLog;
@@ -28,7 +32,17 @@ pub struct FunctionTask {
     metrics: Arc<FunctionMetrics>,
     view: Arc<FunctionView>,
     wanted: watch::Receiver<SharedRevision>,
+    asked: mpsc::UnboundedReceiver<Request>,
     running: Option<Running>,
+}
+
+/// What the watchdog asks of a function.
+#[derive(Debug)]
+pub enum Request {
+    /// Start this shard anew.
+    Rebuild(Arc<ShardView>),
+    /// Read nothing more of this topic.
+    Halt(String),
 }
 
 struct Running {
@@ -44,8 +58,9 @@ impl FunctionTask {
         metrics: Arc<FunctionMetrics>,
         view: Arc<FunctionView>,
         wanted: watch::Receiver<SharedRevision>,
+        asked: mpsc::UnboundedReceiver<Request>,
     ) -> Self {
-        Self { ground, metrics, view, wanted, running: None }
+        Self { ground, metrics, view, wanted, asked, running: None }
     }
 
     /// Works until `stop`; then the shards drain, commit and leave the group.
@@ -72,13 +87,58 @@ impl FunctionTask {
                     Some(this_time)
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => break,
-                changed = self.wanted.changed() => if changed.is_err() { break },
-                () = sleep(try_again) => {}
+            if !self.until_next_move(&stop, try_again.map(|wait| Instant::now() + wait)).await {
+                break;
             }
         }
         self.stop_shards().await;
+    }
+
+    /// Heeds requests until something is to be started: another revision, or one that did not start. Not when it is over.
+    async fn until_next_move(&mut self, stop: &CancellationToken, try_again: Option<Instant>) -> bool {
+        loop {
+            let request = tokio::select! {
+                () = stop.cancelled() => return false,
+                changed = self.wanted.changed() => return changed.is_ok(),
+                () = sleep_until(try_again) => return true,
+                Some(request) = self.asked.recv() => request,
+            };
+            match request {
+                Request::Rebuild(stuck) => {
+                    if let Err(reason) = self.rebuild(&stuck).await {
+                        tracing::error!(%reason, "a shard could not be started anew; the whole function is");
+                        self.view.failed(reason);
+                        self.stop_shards().await;
+                        return true;
+                    }
+                }
+                Request::Halt(topic) => {
+                    for shard in self.running.iter().flat_map(|running| &running.shards) {
+                        // A shard that ended says so in its view.
+                        let _ = shard.send(Control::Halt(topic.clone())).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn rebuild(&mut self, stuck: &Arc<ShardView>) -> Result<(), String> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        // It may have been replaced since.
+        let is_it = |shard: &Arc<ShardView>| Arc::ptr_eq(shard, stuck);
+        let Some(index) = self.view.shards().iter().position(is_it) else { return Ok(()) };
+        let (answer, stopped) = oneshot::channel();
+        if running.shards[index].send(Control::Stop(answer)).await.is_ok() {
+            // No answer means that it ended another way.
+            let _ = stopped.await;
+        }
+        let shard = build(&self.ground.environment, &running.revisions, &self.metrics, &self.view.topics, index)
+            .map_err(|error| format!("shard {index} did not start: {error}"))?;
+        self.view.replace(index, shard.view());
+        let (control, told) = mpsc::channel(4);
+        tokio::spawn(shard.run(told));
+        running.shards[index] = control;
+        Ok(())
     }
 
     async fn move_to(&mut self, revision: SharedRevision) -> Result<(), String> {
@@ -98,17 +158,11 @@ impl FunctionTask {
         let mut shards = Vec::new();
         let mut views = Vec::new();
         for index in 0..revision.manifest.shards {
-            let plan = Plan {
-                environment: self.ground.environment.clone(),
-                revisions: revisions.clone(),
-                metrics: self.metrics.clone(),
-                index,
-                view: Arc::default(),
-            };
-            let shard = plan.build().map_err(|error| format!("shard {index} did not start: {error}"))?;
-            views.push(plan.view.clone());
+            let shard = build(&self.ground.environment, &revisions, &self.metrics, &self.view.topics, index)
+                .map_err(|error| format!("shard {index} did not start: {error}"))?;
+            views.push(shard.view());
             let (control, told) = mpsc::channel(4);
-            tokio::spawn(plan.keep_running(shard, told));
+            tokio::spawn(shard.run(told));
             shards.push(control);
         }
         self.view.show(views);
@@ -151,33 +205,6 @@ impl FunctionTask {
     }
 }
 
-/// How a shard is built, also a second time.
-struct Plan {
-    environment: Environment,
-    revisions: Revisions,
-    metrics: Arc<FunctionMetrics>,
-    index: usize,
-    view: Arc<ShardView>,
-}
-
-impl Plan {
-    fn build(&self) -> Result<Shard, consumer::Error> {
-        build(&self.environment, &self.revisions, &self.metrics, self.index, &self.view)
-    }
-
-    /// Runs the shard, and another one in its place when it needs a new consumer.
-    async fn keep_running(self, first: Shard, mut control: mpsc::Receiver<Control>) {
-        let mut shard = first;
-        while shard.run(&mut control).await == Ending::Starved {
-            shard = match self.build() {
-                Ok(next) => next,
-                // The same settings made a consumer before.
-                Err(error) => return self.view.note_trouble(error.to_string(), true),
-            };
-        }
-    }
-}
-
 /// Whether the new manifest can take over without a stop: how records are taken, ordered and committed stays.
 fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
     old.topics == new.topics
@@ -192,9 +219,9 @@ fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
             || (old.outputs == new.outputs && old.dead_letter_topic == new.dead_letter_topic))
 }
 
-async fn sleep(time: Option<Duration>) {
+async fn sleep_until(time: Option<Instant>) {
     match time {
-        Some(time) => tokio::time::sleep(time).await,
+        Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }
@@ -202,6 +229,9 @@ async fn sleep(time: Option<Duration>) {
 /// What others see of a function.
 #[derive(Debug)]
 pub struct FunctionView {
+    /// The topics that it reads.
+    pub topics: Arc<KnownTopics>,
+    asks: mpsc::UnboundedSender<Request>,
     metrics: Arc<FunctionMetrics>,
     seen: Mutex<Seen>,
 }
@@ -215,8 +245,48 @@ struct Seen {
 
 impl FunctionView {
     /// A function that is about to start.
-    pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>) -> Self {
-        Self { metrics, seen: Mutex::new(Seen { revision, failure: None, shards: Vec::new() }) }
+    pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>, asks: mpsc::UnboundedSender<Request>) -> Self {
+        let seen = Mutex::new(Seen { revision, failure: None, shards: Vec::new() });
+        Self { topics: Arc::default(), asks, metrics, seen }
+    }
+
+    /// Asks the function for something; it is done when it is done.
+    pub fn ask(&self, request: Request) {
+        // Its task is gone only when the function is.
+        let _ = self.asks.send(request);
+    }
+
+    /// Its name.
+    pub fn name(&self) -> FunctionName {
+        self.seen().revision.manifest.name.clone()
+    }
+
+    /// The longest time between two commits.
+    pub fn commit_interval(&self) -> Duration {
+        self.seen().revision.manifest.delivery.commit_interval
+    }
+
+    /// The topics that its manifest names, and those that it has partitions of.
+    pub fn topic_names(&self) -> Vec<String> {
+        let mut names = self.named_topics();
+        names.extend(self.leases().iter().map(|lease| lease.partition.topic.to_string()));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn named_topics(&self) -> Vec<String> {
+        match &self.seen().revision.manifest.topics {
+            Topics::Named(topics) => topics.clone(),
+            // Topics of a pattern come and go.
+            Topics::Pattern(_) => Vec::new(),
+        }
+    }
+
+    fn replace(&self, index: usize, shard: Arc<ShardView>) {
+        if let Some(place) = self.seen().shards.get_mut(index) {
+            *place = shard;
+        }
     }
 
     fn now_runs(&self, revision: SharedRevision) {
@@ -233,30 +303,46 @@ impl FunctionView {
         self.seen().shards = shards;
     }
 
-    /// The status. Asks Kafka for the ends of partitions: blocks, so it tells the runtime.
-    pub fn status(&self) -> FunctionStatus {
+    /// The leases of all its shards.
+    pub fn leases(&self) -> Vec<Arc<Lease>> {
+        self.shards().iter().flat_map(|shard| shard.leases()).collect()
+    }
+
+    /// Which revision it is at, what it is doing, and why.
+    pub fn state(&self) -> (RevisionNumber, State, Option<String>) {
         let (revision, failure, shards) = {
             let seen = self.seen();
-            (seen.revision.clone(), seen.failure.clone(), seen.shards.clone())
+            (seen.revision.number, seen.failure.clone(), seen.shards.clone())
         };
-        let partitions = tokio::task::block_in_place(|| shards.iter().flat_map(|shard| shard.partitions()).collect());
-        let stalled = shards.iter().find_map(|shard| shard.stalled());
+        let gone = self.named_topics().iter().find_map(|topic| self.topics.gone(topic));
+        let fatal = gone.or_else(|| shards.iter().find_map(|shard| shard.fatal().or_else(|| shard.stalled())));
         let passing = shards.iter().find_map(|shard| shard.passing());
         let has_joined = !shards.is_empty() && shards.iter().all(|shard| shard.has_joined());
-        let (state, reason) = match (failure, stalled, has_joined) {
+        let (state, reason) = match (failure, fatal, has_joined) {
             (Some(reason), ..) => (State::Failed, Some(reason)),
             (None, Some(reason), _) => (State::Stalled, Some(reason)),
             (None, None, true) => (State::Running, passing),
             (None, None, false) => (State::Starting, passing),
         };
+        (revision, state, reason)
+    }
+
+    /// The status, with the ends of partitions as far as they are known.
+    pub fn status(&self) -> FunctionStatus {
+        let (revision, state, reason) = self.state();
         FunctionStatus {
-            name: revision.manifest.name.to_string(),
-            revision: revision.number.0,
+            name: self.name().to_string(),
+            revision: revision.0,
             state,
             reason,
-            partitions,
+            partitions: self.shards().iter().flat_map(|shard| shard.partitions()).collect(),
             counters: self.metrics.counters(),
         }
+    }
+
+    /// Its shards.
+    pub fn shards(&self) -> Vec<Arc<ShardView>> {
+        self.seen().shards.clone()
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

@@ -4,9 +4,7 @@
 //! Kafka is told where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
 
-mod view;
-
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as thread_mpsc;
@@ -14,11 +12,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
-pub use view::ShardView;
-
-use super::watchdog::Watchdog;
+use super::shard_view::ShardView;
+use super::topics::KnownTopics;
 use crate::commit::committer::Command as CommitCommand;
 use crate::commit::offset_map;
 use crate::consume::intake::Command as IntakeCommand;
@@ -26,8 +23,9 @@ use crate::dispatch::board::Board;
 use crate::kafka::consumer::{Committed, Consumer, Error};
 use crate::kafka::poller::Waker;
 use crate::kafka::rebalance::GroupEvent;
-use crate::kafka::topic_id::TopicId;
+use crate::kafka::survey::Survey;
 use crate::model::function::SharedRevision;
+use crate::model::ids::FunctionName;
 use crate::model::lease::Lease;
 use crate::model::offsets::Progress;
 use crate::model::position::TopicPartition;
@@ -44,22 +42,27 @@ const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 /// How long the other stages may take to let go of the consumer.
 const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
-/// The time between two looks at partitions that may stand still.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// What a shard can be told.
 #[derive(Debug)]
 pub enum Control {
     /// Handle what is taken from now on with this revision.
     Revise(SharedRevision),
+    /// Work no more on partitions of this topic: it is another one than it was.
+    Halt(String),
     /// Drain, commit, leave the group. Answered when that is done.
     Stop(oneshot::Sender<()>),
 }
 
 /// What [`super::build`] made.
 pub struct Parts {
+    /// The function's name.
+    pub function: FunctionName,
     /// See the manifest.
     pub drain_timeout: Duration,
+    /// Tells what topics are.
+    pub survey: Survey,
+    /// What the function's topics were.
+    pub topics: Arc<KnownTopics>,
     /// The member.
     pub consumer: Arc<Consumer>,
     /// What happens to it.
@@ -78,62 +81,42 @@ pub struct Parts {
     pub view: Arc<ShardView>,
 }
 
-/// Why a shard's run is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It was told to stop, or it can't go on; its view says which.
-    Stopped,
-    /// Its consumer gets no records although there are some: a new one may.
-    Starved,
-}
-
 /// See the module.
 pub struct Shard {
     parts: Parts,
     leases: Vec<Arc<Lease>>,
-    watchdog: Watchdog,
-    /// The topics as they were when their partitions were assigned.
-    topics: BTreeMap<String, TopicId>,
 }
 
 impl Shard {
     /// A shard without partitions.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, leases: Vec::new(), watchdog: Watchdog::default(), topics: BTreeMap::new() }
+        Self { parts, leases: Vec::new() }
     }
 
-    /// Works until it is told to stop, nobody can tell it any more, or it needs a new consumer.
-    pub async fn run(mut self, control: &mut mpsc::Receiver<Control>) -> Ending {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (ends_in, mut ends) = mpsc::channel(1);
+    /// What others may see of it.
+    pub fn view(&self) -> Arc<ShardView> {
+        self.parts.view.clone()
+    }
+
+    /// Works until it is told to stop, or nobody can tell it any more.
+    pub async fn run(mut self, mut control: mpsc::Receiver<Control>) {
         loop {
             tokio::select! {
-                _ = look.tick() => self.ask_for_ends(&ends_in),
-                Some(topics) = ends.recv() => {
-                    self.part_from_replaced(&topics).await;
-                    if self.stands_still() {
-                        self.stop().await;
-                        return Ending::Starved;
-                    }
-                }
                 told = control.recv() => match told {
                     Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
+                    Some(Control::Halt(topic)) => self.halt(&topic).await,
                     Some(Control::Stop(answer)) => {
                         self.stop().await;
                         // The one who asked may have stopped waiting.
                         let _ = answer.send(());
-                        return Ending::Stopped;
+                        return;
                     }
-                    None => {
-                        self.stop().await;
-                        return Ending::Stopped;
-                    }
+                    None => return self.stop().await,
                 },
                 event = self.parts.member_events.recv() => match event {
                     Some(event) => self.heed(event).await,
                     // The consumer's context lives as long as the consumer.
-                    None => return Ending::Stopped,
+                    None => return,
                 },
                 Some(ended) = self.parts.tasks.join_next() => {
                     let reason = match ended {
@@ -145,61 +128,6 @@ impl Shard {
                 }
             }
         }
-    }
-
-    /// Asks Kafka where the partitions end and which topics they are of: one that gets no records would not know that
-    /// there are any. The answer comes on `told`; while Kafka gives none, nobody is to blame for standing still.
-    fn ask_for_ends(&self, told: &mpsc::Sender<BTreeMap<String, TopicId>>) {
-        let Ok(place) = told.clone().try_reserve_owned() else { return };
-        let (consumer, leases) = (self.parts.consumer.clone(), self.leases.clone());
-        tokio::task::spawn_blocking(move || {
-            let partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
-            match consumer.ends(&partitions) {
-                Ok(ends) => {
-                    for (partition, end) in ends {
-                        let of_it = leases.iter().filter(|lease| lease.partition == partition);
-                        of_it.for_each(|lease| lease.raise_end(end));
-                    }
-                    place.send(consumer.topic_ids(&partitions));
-                }
-                Err(error) => tracing::debug!(%error, "the watchdog does not know where partitions end"),
-            }
-        });
-    }
-
-    /// Takes no more of a topic that was deleted and made again: its offsets mean other records now.
-    async fn part_from_replaced(&mut self, now: &BTreeMap<String, TopicId>) {
-        let is_another = |(topic, id): &(&String, &TopicId)| self.topics.get(*topic).is_some_and(|known| known != *id);
-        let replaced: Vec<String> = now.iter().filter(is_another).map(|(topic, _)| topic.clone()).collect();
-        for topic in replaced {
-            let leases: Vec<_> = self.leases.extract_if(.., |lease| *lease.partition.topic == *topic).collect();
-            let Some(lease) = leases.first() else { continue };
-            let reason = format!(
-                "topic {topic} was deleted and made again while the function read it, so its offsets mean other records: the \
-                 first {} of {} may have been passed over; delete the function and deploy it again to read the new topic",
-                lease.watermark(),
-                lease.partition
-            );
-            for lease in &leases {
-                lease.kill();
-                if let Err(error) = self.parts.consumer.pause(&lease.partition) {
-                    tracing::debug!(%error, "a replaced partition could not be paused");
-                }
-            }
-            self.stop_intake(&leases).await;
-            leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
-            self.tell_committer(CommitCommand::Forget(leases));
-            self.parts.view.note_trouble(reason, true);
-            self.parts.view.show(&self.leases);
-        }
-    }
-
-    /// Looks for partitions that stand still; true when a new consumer is needed.
-    fn stands_still(&mut self) -> bool {
-        let found = self.watchdog.look(&self.leases, std::time::Instant::now());
-        let starves = found.as_ref().is_some_and(|found| found.starves);
-        self.parts.view.show_standstill(found);
-        starves
     }
 
     async fn heed(&mut self, event: GroupEvent) {
@@ -216,18 +144,13 @@ impl Shard {
                 self.tell_committer(CommitCommand::Generation(None));
                 self.lost(&partitions).await;
             }
-            GroupEvent::TopicUnavailable(reason) => self.parts.view.note_unavailable(reason),
+            GroupEvent::TopicUnavailable(reason) => self.parts.view.note_trouble(reason, false),
         }
     }
 
     async fn assigned(&mut self, partitions: Vec<TopicPartition>) {
-        if !partitions.is_empty() {
-            // Kafka tells again what is still missing, with the next look at its topics.
-            self.parts.view.note_available();
-        }
-        let (places, topics) = self.where_to_start(partitions).await;
-        // Kafka forgets the offsets of a topic with the topic: whoever is assigned a new one starts at its beginning.
-        self.topics.extend(topics);
+        let places = self.where_to_start(partitions).await;
+        self.learn_topics(&places).await;
         let starts: Vec<_> =
             places.iter().map(|(partition, finished)| (partition.clone(), finished.watermark())).collect();
         let mut added = Vec::with_capacity(places.len());
@@ -235,33 +158,70 @@ impl Shard {
             let epoch = NEXT_EPOCH.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%partition, offset = finished.watermark(), ranges = finished.range_count(), "partition assigned");
             let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()));
+            added.push(lease.clone());
+            if self.parts.topics.made_again(&lease.partition.topic).is_some() {
+                continue;
+            }
             self.tell_committer(CommitCommand::Assigned(lease.clone(), finished.clone()));
-            self.tell_intake(IntakeCommand::Add(lease.clone(), finished));
-            added.push(lease);
+            self.tell_intake(IntakeCommand::Add(lease, finished));
         }
         if let Err(error) = self.parts.consumer.assign(&starts) {
             tracing::error!(%error, "partitions were not assigned");
             self.parts.view.note_trouble(error.to_string(), true);
         }
+        let topics: BTreeSet<Arc<str>> = added.iter().map(|lease| lease.partition.topic.clone()).collect();
         self.leases.extend(added);
+        for topic in topics {
+            self.halt(&topic).await;
+        }
         self.parts.view.show(&self.leases);
     }
 
+    /// Before the first record of a topic is taken: is it the one that it was?
+    async fn learn_topics(&self, places: &[(TopicPartition, Progress)]) {
+        let names: BTreeSet<&str> = places.iter().map(|(partition, _)| &*partition.topic).collect();
+        let names = names.into_iter().map(str::to_owned).collect();
+        if let Some(told) = self.parts.survey.topics(names).await {
+            self.parts.topics.learn(self.parts.function.as_str(), &told);
+        }
+    }
+
+    /// Ends the work on partitions of `topic` if it is another one than it was. They stay assigned, so that the status
+    /// shows them.
+    async fn halt(&self, topic: &str) {
+        let Some(reason) = self.parts.topics.made_again(topic) else { return };
+        let of_topic = self.leases.iter().filter(|lease| *lease.partition.topic == *topic && lease.is_alive());
+        let leases: Vec<_> = of_topic.cloned().collect();
+        for lease in &leases {
+            lease.standing.halt(reason.clone());
+            lease.kill();
+        }
+        self.drop_work(&leases).await;
+        for lease in leases {
+            if let Err(error) = self.parts.consumer.pause(&lease.partition) {
+                tracing::warn!(%error, partition = %lease.partition, "a partition was not paused; its records are ignored");
+            }
+        }
+    }
+
+    /// What was begun under dead leases is of no use.
+    async fn drop_work(&self, leases: &[Arc<Lease>]) {
+        self.stop_intake(leases).await;
+        leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
+        self.tell_committer(CommitCommand::Forget(leases.to_vec()));
+    }
+
     /// Asks Kafka until it answers: without an offset there is no honest place to start.
-    async fn where_to_start(
-        &self,
-        partitions: Vec<TopicPartition>,
-    ) -> (Vec<(TopicPartition, Progress)>, BTreeMap<String, TopicId>) {
+    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, Progress)> {
         if partitions.is_empty() {
-            return (Vec::new(), BTreeMap::new());
+            return Vec::new();
         }
         loop {
             let (consumer, asked) = (self.parts.consumer.clone(), partitions.clone());
-            let ask = move || Ok((read_places(&consumer, &asked)?, consumer.topic_ids(&asked)));
-            let answer = tokio::task::spawn_blocking(ask).await;
+            let answer = tokio::task::spawn_blocking(move || read_places(&consumer, &asked)).await;
             match answer {
                 Ok(Ok(places)) => return places,
-                Ok(Err::<_, Error>(error)) => {
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "committed offsets are asked for again");
                     self.parts.view.note_trouble(error.to_string(), false);
                 }
@@ -284,9 +244,7 @@ impl Shard {
         let leases = self.take_leases(partitions);
         leases.iter().for_each(|lease| lease.kill());
         tracing::warn!(partitions = partitions.len(), "partitions were lost: their unfinished records run elsewhere");
-        self.stop_intake(&leases).await;
-        leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
-        self.tell_committer(CommitCommand::Forget(leases));
+        self.drop_work(&leases).await;
         if let Err(error) = self.parts.consumer.unassign(partitions) {
             tracing::debug!(%error, "lost partitions were gone already");
         }

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::build::Environment;
 use super::function::{FunctionTask, FunctionView};
 use crate::invoke::admission::Admission;
+use crate::kafka::survey::{Offsets, Survey};
 use crate::model::function::SharedRevision;
 use crate::model::function_table::FunctionTable;
-use crate::model::ids::FunctionName;
-use crate::model::status::{FunctionStatus, Observe};
+use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::status::{FunctionStatus, Observe, State};
 use crate::telemetry::exposition::Metrics;
 use crate::wasm::Engine;
 
@@ -40,12 +41,42 @@ pub struct Ground {
 }
 
 /// Asks the supervisor. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Handle {
     views: Arc<Mutex<BTreeMap<FunctionName, Arc<FunctionView>>>>,
+    survey: Survey,
 }
 
 impl Handle {
+    /// Sees no functions yet; asks `survey` where partitions end.
+    pub fn new(survey: Survey) -> Self {
+        Self { views: Arc::default(), survey }
+    }
+
+    fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// All functions.
+    pub(super) fn all(&self) -> Vec<Arc<FunctionView>> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Asks where the partitions of `views` end. Where Kafka does not tell, what was known stays.
+    pub(super) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> Offsets {
+        let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
+        let mut partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        let ends = self.survey.ends(partitions).await;
+        for lease in leases {
+            if let Some(end) = ends.get(&lease.partition) {
+                lease.raise_end(*end);
+            }
+        }
+        ends
+    }
+
     fn set(&self, name: &FunctionName, view: Option<Arc<FunctionView>>) {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         match view {
@@ -56,9 +87,24 @@ impl Handle {
 }
 
 impl Observe for Handle {
-    fn status(&self, name: &FunctionName) -> Option<FunctionStatus> {
-        let view = self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        view.map(|view| view.status())
+    fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
+        Box::pin(async move {
+            let view = self.view(name)?;
+            self.learn_ends(std::slice::from_ref(&view)).await;
+            Some(view.status())
+        })
+    }
+
+    fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>> {
+        Box::pin(async move {
+            let views = self.all();
+            self.learn_ends(&views).await;
+            views.iter().map(|view| view.status()).collect()
+        })
+    }
+
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
+        self.view(name).map(|view| view.state())
     }
 }
 
@@ -141,11 +187,12 @@ impl Supervisor {
 
     fn start(&self, name: &FunctionName, revision: SharedRevision) -> Running {
         let metrics = self.ground.metrics.function(name);
-        let view = Arc::new(FunctionView::new(revision.clone(), metrics.clone()));
+        let (asks, asked) = mpsc::unbounded_channel();
+        let view = Arc::new(FunctionView::new(revision.clone(), metrics.clone(), asks));
         self.handle.set(name, Some(view.clone()));
         let (wanted, to_task) = watch::channel(revision);
         let stop = CancellationToken::new();
-        let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task);
+        let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task, asked);
         let task = tokio::spawn(task.run(stop.clone()));
         Running { wanted, stop, task }
     }

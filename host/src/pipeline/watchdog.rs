@@ -1,123 +1,190 @@
-//! Notices partitions that stand still although there is work.
+//! Looks after every partition of this host: says which make no progress and why, starts a shard anew whose consumer
+//! gives nothing although there is something, and notices topics that are gone or are others than they were.
 //!
-//! A plain state machine: it is told what every partition looks like and when, and says which of them stand still. What
-//! follows is the shard's: where records are under way, a person must know what blocks them; where none are, records
-//! don't arrive, and a new consumer may get them.
+//! A shard is never started anew for a record that is under way: a slow guest or a retry would only lose its work.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::function::{FunctionView, Request};
+use super::shard_view::ShardView;
+use super::supervisor::Handle;
+use crate::kafka::survey::Survey;
+use crate::model::ids::FunctionName;
 use crate::model::lease::Lease;
 
-/// How long a partition may have work without finishing any.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at partitions, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two looks at topics: one that is gone is told after two of them.
+const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
+
+/// The longest wait before a function's shards are started anew once more.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// See the module.
-#[derive(Debug, Default)]
 pub struct Watchdog {
-    seen: HashMap<u64, Seen>,
+    survey: Survey,
+    handle: Handle,
+    stalled_after: Duration,
+    rebuilds: BTreeMap<FunctionName, Rebuilds>,
 }
 
-#[derive(Debug)]
-struct Seen {
-    watermark: i64,
-    /// Since then there has been work and the watermark has not moved.
-    since: Instant,
-}
-
-/// What stands still.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standstill {
-    /// What to tell a person.
-    pub reason: String,
-    /// Whether nothing is under way: then records don't arrive.
-    pub starves: bool,
+/// The shards of a function that were started anew, so that it does not happen all the time.
+struct Rebuilds {
+    last: Instant,
+    wait: Duration,
 }
 
 impl Watchdog {
-    /// Looks at the partitions as they are at `now`.
-    pub fn look(&mut self, leases: &[Arc<Lease>], now: Instant) -> Option<Standstill> {
-        self.seen.retain(|epoch, _| leases.iter().any(|lease| lease.epoch == *epoch));
-        let mut found: Option<Standstill> = None;
-        for lease in leases {
-            let watermark = lease.watermark();
-            let seen = self.seen.entry(lease.epoch).or_insert(Seen { watermark, since: now });
-            if seen.watermark != watermark || lease.end() <= watermark {
-                *seen = Seen { watermark, since: now };
+    /// One that calls a partition stalled after that time without progress.
+    pub fn new(survey: Survey, handle: Handle, stalled_after: Duration) -> Self {
+        Self { survey, handle, stalled_after, rebuilds: BTreeMap::new() }
+    }
+
+    /// Looks until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval((self.stalled_after / 4).min(LOOK_EVERY));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut topics_due = Instant::now();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
             }
-            let still = now.duration_since(seen.since);
-            if still >= PATIENCE {
-                let standstill = tell(lease, still);
-                // A partition that starves is mended for all; it comes first.
-                if found.as_ref().is_none_or(|found| !found.starves && standstill.starves) {
-                    found = Some(standstill);
+            self.look_at_partitions().await;
+            if topics_due <= Instant::now() {
+                topics_due = Instant::now() + LOOK_AT_TOPICS_EVERY;
+                self.look_at_topics().await;
+            }
+        }
+    }
+
+    async fn look_at_partitions(&mut self) {
+        let views = self.handle.all();
+        let told = self.handle.learn_ends(&views).await;
+        for view in &views {
+            for shard in view.shards() {
+                let leases = shard.leases();
+                let alive: Vec<_> = leases.iter().filter(|lease| lease.is_alive()).cloned().collect();
+                let mut starving: Vec<_> = alive.iter().filter(|lease| self.starves(view, &shard, lease)).collect();
+                // Where Kafka does not answer, that is why nothing comes.
+                starving.retain(|lease| told.contains_key(&lease.partition));
+                let heard = shard.take_out_of_range();
+                let suspects: Vec<_> = match heard {
+                    Some(_) => alive.clone(),
+                    None => starving.iter().map(|lease| (*lease).clone()).collect(),
+                };
+                let is_answered = self.halt_what_is_out_of_range(view, &suspects).await;
+                match heard {
+                    Some(reason) if !is_answered => shard.note_out_of_range(reason),
+                    Some(reason) if !leases.iter().any(|lease| lease.standing.is_halted()) => {
+                        shard.note_trouble(reason, true);
+                    }
+                    _ => {}
+                }
+                let is_stuck = starving.iter().find(|lease| !lease.standing.is_halted());
+                if let Some(lease) = is_stuck.filter(|_| is_answered)
+                    && self.may_rebuild(&view.name())
+                {
+                    tracing::error!(function = %view.name(), partition = %lease.partition,
+                        watermark = lease.watermark(), end = lease.end(),
+                        "a partition has records and its consumer gives none: its shard is started anew");
+                    view.ask(Request::Rebuild(shard.clone()));
                 }
             }
         }
-        found
-    }
-}
-
-fn tell(lease: &Lease, still: Duration) -> Standstill {
-    let (partition, watermark, seconds) = (&lease.partition, lease.watermark(), still.as_secs());
-    let lag = lease.end() - watermark;
-    let in_flight = lease.in_flight();
-    let reason = match in_flight {
-        0 => format!(
-            "partition {partition} gets no records for {seconds} s although {lag} wait from offset {watermark} on"
-        ),
-        _ => format!(
-            "partition {partition} stands still for {seconds} s: the record at offset {watermark} is not finished, {in_flight} \
-             records are under way or wait behind it"
-        ),
-    };
-    Standstill { reason, starves: in_flight == 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::position::TopicPartition;
-
-    fn lease(epoch: u64, end: i64) -> Arc<Lease> {
-        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), epoch, 10));
-        lease.raise_end(end);
-        lease
+        self.rebuilds.retain(|_, rebuilds| rebuilds.last.elapsed() < LONGEST_WAIT * 2);
     }
 
-    #[test]
-    fn work_without_progress_is_noticed_after_a_while_and_only_then() {
-        let mut watchdog = Watchdog::default();
-        let (leases, start) = ([lease(1, 12)], Instant::now());
-        assert_eq!(watchdog.look(&leases, start), None);
-        assert_eq!(watchdog.look(&leases, start + PATIENCE / 2), None);
-        let found = watchdog.look(&leases, start + PATIENCE).expect("it stands still");
-        assert!(found.starves && found.reason.contains("t/0") && found.reason.contains("offset 10"), "{found:?}");
-        leases[0].set_watermark(11);
-        assert_eq!(watchdog.look(&leases, start + PATIENCE * 2), None, "it moved");
+    /// Notes whether a partition stands still, and why. Tells whether nothing explains it.
+    fn starves(&self, view: &FunctionView, shard: &ShardView, lease: &Lease) -> bool {
+        let stands_for = lease.stands_for();
+        if stands_for < self.stalled_after.max(view.commit_interval() * 3) {
+            if lease.standing.note(None) {
+                tracing::info!(function = %view.name(), partition = %lease.partition, "a partition goes on");
+            }
+            return false;
+        }
+        let blocker = shard.blocker(lease);
+        let starves = blocker.is_none() && lease.committed() >= lease.watermark();
+        let why = match &blocker {
+            Some(blocker) => blocker.explain(),
+            None if starves => format!(
+                "there are records from offset {} on and the consumer gives none; its shard is started anew",
+                lease.watermark()
+            ),
+            None => format!(
+                "what is finished below offset {} can't be committed; look at the log and at the brokers",
+                lease.watermark()
+            ),
+        };
+        let place = &lease.partition;
+        let seconds = stands_for.as_secs();
+        let reason =
+            format!("topic {}, partition {} made no progress for {seconds} s: {why}", place.topic, place.partition);
+        if lease.standing.note(Some(reason.clone())) {
+            tracing::warn!(function = %view.name(), %reason, "a partition is stalled");
+        }
+        starves
     }
 
-    #[test]
-    fn a_partition_without_work_may_stand_still_for_ever() {
-        let mut watchdog = Watchdog::default();
-        let (leases, start) = ([lease(1, 10)], Instant::now());
-        assert_eq!(watchdog.look(&leases, start), None);
-        assert_eq!(watchdog.look(&leases, start + PATIENCE * 10), None);
-        // The wait begins with the work.
-        leases[0].raise_end(11);
-        assert_eq!(watchdog.look(&leases, start + PATIENCE * 10), None);
-        assert!(watchdog.look(&leases, start + PATIENCE * 11).is_some());
+    /// Halts those of `leases` whose next offset is not in the topic. Tells whether Kafka said where the topics begin.
+    async fn halt_what_is_out_of_range(&self, view: &FunctionView, leases: &[Arc<Lease>]) -> bool {
+        let asked: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
+        // In this order: a position that is read after the end may lie beyond it.
+        let positions: Vec<i64> = leases.iter().map(|lease| lease.position()).collect();
+        let beginnings = self.survey.beginnings(asked.clone()).await;
+        let ends = self.survey.ends(asked).await;
+        for (lease, position) in leases.iter().zip(positions) {
+            let place = &lease.partition;
+            let (Some(beginning), Some(end)) = (beginnings.get(place), ends.get(place)) else { continue };
+            if (*beginning..=*end).contains(&position) {
+                continue;
+            }
+            let reason = format!(
+                "topic {}, partition {}: offset {position}, where the function goes on, is not in the topic, which has \
+                 {beginning} to {end}; nothing is skipped without you: delete the function and deploy it again with the \
+                 initial_offset that you want",
+                place.topic, place.partition
+            );
+            if lease.standing.halt(reason.clone()) {
+                tracing::error!(function = %view.name(), %reason, "a partition can't go on");
+            }
+        }
+        leases.iter().all(|lease| beginnings.contains_key(&lease.partition))
     }
 
-    #[test]
-    fn work_under_way_does_not_starve() {
-        let mut watchdog = Watchdog::default();
-        let (leases, start) = ([lease(1, 20), lease(2, 20)], Instant::now());
-        leases[0].take(3);
-        assert_eq!(watchdog.look(&leases, start), None);
-        assert!(watchdog.look(&leases[..1], start + PATIENCE).is_some_and(|found| !found.starves));
-        watchdog.look(&leases, start + PATIENCE);
-        assert!(watchdog.look(&leases, start + PATIENCE * 2).is_some_and(|found| found.starves), "the other one does");
+    fn may_rebuild(&mut self, name: &FunctionName) -> bool {
+        let now = Instant::now();
+        match self.rebuilds.get_mut(name) {
+            Some(rebuilds) if now.duration_since(rebuilds.last) < rebuilds.wait => false,
+            Some(rebuilds) => {
+                *rebuilds = Rebuilds { last: now, wait: (rebuilds.wait * 2).min(LONGEST_WAIT) };
+                true
+            }
+            None => {
+                self.rebuilds.insert(name.clone(), Rebuilds { last: now, wait: self.stalled_after });
+                true
+            }
+        }
+    }
+
+    async fn look_at_topics(&self) {
+        let views = self.handle.all();
+        let mut names: Vec<String> = views.iter().flat_map(|view| view.topic_names()).collect();
+        names.sort();
+        names.dedup();
+        let Some(told) = self.survey.topics(names).await else { return };
+        for view in views {
+            let own = view.topic_names().into_iter().filter_map(|name| Some((name.clone(), *told.get(&name)?)));
+            for topic in view.topics.learn(view.name().as_str(), &own.collect()) {
+                view.ask(Request::Halt(topic));
+            }
+        }
     }
 }

@@ -124,6 +124,9 @@ mod tests {
             end: 3 + lag,
             lag,
             in_flight: 2,
+            oldest_in_flight_ms: 1500,
+            blocked_by: None,
+            stalled: (lag > 0).then(|| "it stands still".to_owned()),
         };
         let status = FunctionStatus {
             name: "mill".to_owned(),
@@ -134,7 +137,13 @@ mod tests {
             counters: Counters::default(),
         };
         let text = Metrics::default().render(vec![status]);
-        let line = "millstream_partition_lag_records{function=\"mill\",topic=\"in\",partition=\"0\"} 4";
-        assert!(text.lines().any(|found| found == line), "{text}");
+        for line in [
+            "millstream_partition_lag_records{function=\"mill\",topic=\"in\",partition=\"0\"} 4",
+            "millstream_partition_oldest_in_flight_seconds{function=\"mill\",topic=\"in\",partition=\"0\"} 1.5",
+            "millstream_partition_stalled{function=\"mill\",topic=\"in\",partition=\"0\"} 1",
+            "millstream_partition_stalled{function=\"mill\",topic=\"in\",partition=\"1\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
     }
 }

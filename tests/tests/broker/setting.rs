@@ -2,7 +2,7 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use millstream_tests::host::Host;
+use millstream_tests::host::{Host, Options};
 use millstream_tests::kafka::Kafka;
 use millstream_tests::unique;
 
@@ -57,12 +57,22 @@ impl Setting {
     /// An input topic of `partitions`, and a ready host without functions.
     #[track_caller]
     pub fn new(stem: &str, partitions: u32) -> Self {
+        Self::with(stem, partitions, &[])
+    }
+
+    /// The same with variables of its own.
+    #[track_caller]
+    pub fn with(stem: &str, partitions: u32, variables: &[(&str, &str)]) -> Self {
         let turn = Turn::wait();
         let kafka = Kafka::shared();
         let name = unique(stem);
         let (input, output) = (format!("{name}.in"), format!("{name}.out"));
         kafka.create_topic(&input, partitions);
-        let host = Host::start(&kafka.bootstrap, &name);
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options::new(&kafka.bootstrap, &name);
+        let options = variables.iter().fold(options, |options, (name, value)| options.with(name, value));
+        let mut host = Host::launch(options, folder);
+        host.wait_until_ready();
         Self { kafka, host, prefix: name.clone(), name, input, output, turn }
     }
 

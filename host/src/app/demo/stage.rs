@@ -24,7 +24,7 @@ use crate::kafka::producer::{Batching, Delivered, Outgoing, Producer, Producers,
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::watch::{Appeared, Watch};
 use crate::model::ids::FunctionName;
-use crate::model::status::{Observe as _, State};
+use crate::model::status::{FunctionStatus, Observe as _, State};
 use crate::registry::folder_log::FolderLog;
 use crate::registry::publication;
 
@@ -119,7 +119,7 @@ impl Stage {
 
     async fn until_running(&self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while !self.all(|status| status.state == State::Running) {
+        while !self.all(|status| status.state == State::Running).await {
             if start.elapsed() > READY_WITHIN {
                 bail!("the functions did not start within {READY_WITHIN:?}");
             }
@@ -128,8 +128,9 @@ impl Stage {
         Ok(())
     }
 
-    fn all(&self, holds: impl Fn(&crate::model::status::FunctionStatus) -> bool) -> bool {
-        self.functions.iter().all(|name| self.host.observe().status(name).is_some_and(|status| holds(&status)))
+    async fn all(&self, holds: impl Fn(&FunctionStatus) -> bool) -> bool {
+        let statuses = self.host.observe().statuses().await;
+        statuses.len() == self.functions.len() && statuses.iter().all(holds)
     }
 
     /// Puts an event in, as somebody else's producer would.
@@ -177,7 +178,8 @@ impl Stage {
         let start = Instant::now();
         loop {
             let is_done = self
-                .all(|status| status.partitions.iter().all(|partition| partition.lag == 0 && partition.in_flight == 0));
+                .all(|status| status.partitions.iter().all(|partition| partition.lag == 0 && partition.in_flight == 0))
+                .await;
             // The last function may have emitted just before it was asked.
             let appeared = self.show_what_appears(Duration::from_millis(400)).await?;
             if is_done && !appeared {

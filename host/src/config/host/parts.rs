@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Cluster, CreatedTopics, InstanceBudget, KafkaConnection, Log, LogFormat, UploadLimits};
+use super::{Cluster, CreatedTopics, InstanceBudget, KafkaConnection, Log, LogFormat, UploadLimits, Watchdog};
 use crate::config::kafka_options::{self, Owner};
 use crate::config::node::Node;
 use crate::config::quantity::cut;
@@ -86,6 +86,13 @@ pub(super) fn read_limits(limits: &Section<'_>) -> Option<UploadLimits> {
 pub(super) fn read_instances(instances: &Section<'_>) -> Option<InstanceBudget> {
     let total = instances.get("total", value::integer(1..=20_000));
     Some(InstanceBudget { total: total? })
+}
+
+/// Reads `[watchdog]`.
+pub(super) fn read_watchdog(watchdog: &Section<'_>) -> Option<Watchdog> {
+    let longest = Duration::from_secs(24 * 3600);
+    let stalled_after = watchdog.get("stalled_after", value::duration(Duration::from_secs(1)..=longest));
+    Some(Watchdog { stalled_after: stalled_after? })
 }
 
 /// Reads `[cluster]`.

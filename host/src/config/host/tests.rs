@@ -27,6 +27,7 @@ fn every_default_is_the_documented_one() {
     assert_eq!((config.limits.upload, config.limits.compile_memory), (64 << 20, 2 << 30));
     assert_eq!(config.limits.compile_timeout, Duration::from_secs(120));
     assert_eq!((config.instances.total, config.cluster.name.as_str()), (1000, "default"));
+    assert_eq!(config.watchdog.stalled_after, Duration::from_secs(30));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
 }
 

@@ -98,6 +98,18 @@ pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &
         let in_flight = i64::try_from(partition.in_flight).unwrap_or(i64::MAX);
         ConstGauge::new(in_flight).encode(family.encode_family(&labels)?)?;
     }
+    let oldest = "Time since the oldest record was taken that is not finished";
+    let mut family =
+        encoder.encode_descriptor("partition_oldest_in_flight_seconds", oldest, None, MetricType::Gauge)?;
+    for (labels, partition) in partitions(statuses) {
+        let seconds = partition.oldest_in_flight_ms as f64 / 1000.0;
+        ConstGauge::new(seconds).encode(family.encode_family(&labels)?)?;
+    }
+    let stalled = "1 while the partition makes no progress although it has records";
+    let mut family = encoder.encode_descriptor("partition_stalled", stalled, None, MetricType::Gauge)?;
+    for (labels, partition) in partitions(statuses) {
+        ConstGauge::new(i64::from(partition.stalled.is_some())).encode(family.encode_family(&labels)?)?;
+    }
     Ok(())
 }
 

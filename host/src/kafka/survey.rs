@@ -1,0 +1,155 @@
+//! What the whole host asks a cluster of its functions' topics, with one client that is in no group. A function's own
+//! consumer would answer late: its questions wait behind the fetch that waits for records.
+//!
+//! Nobody waits long for an answer: where Kafka is away, one lives with what was known before.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::client_log::Logging;
+use super::settings::ClientSettings;
+use super::topic_ids::{self, Topics};
+use crate::model::position::TopicPartition;
+
+/// The longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// After a question that was not answered none is asked for this long.
+const LEFT_ALONE_FOR: Duration = Duration::from_secs(2);
+
+/// Offsets by partition; what Kafka did not tell is missing.
+pub type Offsets = BTreeMap<TopicPartition, i64>;
+
+/// Asks. Clones share one client.
+#[derive(Clone)]
+pub struct Survey(Arc<Inner>);
+
+struct Inner {
+    client: BaseConsumer<Logging>,
+    /// One question at a time: when Kafka is away, one thread waits for it and no more.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    unanswered: Mutex<Option<Instant>>,
+}
+
+impl std::fmt::Debug for Survey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Survey").finish_non_exhaustive()
+    }
+}
+
+impl Survey {
+    /// A client; it connects when it is first asked something.
+    pub fn new(settings: &ClientSettings) -> Result<Self, KafkaError> {
+        let mut config = settings.base();
+        // The end that functions can reach: what an open transaction wrote is beyond it.
+        config.set("isolation.level", "read_committed");
+        let client = BaseConsumer::from_config_and_context(&config, Logging)?;
+        Ok(Self(Arc::new(Inner { client, turn: Arc::default(), unanswered: Mutex::default() })))
+    }
+
+    /// Where `partitions` end now: one request to each of their leaders.
+    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Offsets {
+        self.offsets(partitions, Offset::End).await
+    }
+
+    /// The first offset of `partitions` that is still there.
+    pub async fn beginnings(&self, partitions: Vec<TopicPartition>) -> Offsets {
+        self.offsets(partitions, Offset::Beginning).await
+    }
+
+    /// What the topics with these names are; nothing where Kafka does not answer.
+    pub async fn topics(&self, names: Vec<String>) -> Option<Topics> {
+        if names.is_empty() {
+            return Some(Topics::new());
+        }
+        self.ask(move |client| topic_ids::describe(client.client().native_client(), &names, PATIENCE)).await
+    }
+
+    async fn offsets(&self, partitions: Vec<TopicPartition>, edge: Offset) -> Offsets {
+        if partitions.is_empty() {
+            return Offsets::new();
+        }
+        self.ask(move |client| offsets(client, &partitions, edge)).await.unwrap_or_default()
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&BaseConsumer<Logging>) -> Option<T> + Send + 'static,
+    ) -> Option<T> {
+        if self.is_left_alone() {
+            return None;
+        }
+        let inner = self.0.clone();
+        let asked = async move {
+            let turn = inner.turn.clone().lock_owned().await;
+            let answer = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                question(&inner.client)
+            });
+            answer.await.ok().flatten()
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
+        *self.unanswered() = answer.is_none().then(Instant::now);
+        answer
+    }
+
+    fn is_left_alone(&self) -> bool {
+        self.unanswered().is_some_and(|at| at.elapsed() < LEFT_ALONE_FOR)
+    }
+
+    fn unanswered(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn offsets(client: &BaseConsumer<Logging>, partitions: &[TopicPartition], edge: Offset) -> Option<Offsets> {
+    let deadline = Instant::now() + PATIENCE;
+    match offsets_at_once(client, partitions, edge, PATIENCE) {
+        Ok(offsets) => return Some(offsets),
+        Err(error) => {
+            tracing::debug!(%error, partitions = partitions.len(), "offsets of partitions were not told");
+            if is_silence(&error) {
+                return None;
+            }
+        }
+    }
+    // One partition in trouble fails a whole question, such as one of a topic that was deleted a moment ago.
+    let mut told = Offsets::new();
+    for of_topic in partitions.chunk_by(|one, next| one.topic == next.topic) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Ok(offsets) = offsets_at_once(client, of_topic, edge, left) {
+            told.extend(offsets);
+        }
+    }
+    // Even an answer that tells nothing is one: Kafka is not away.
+    Some(told)
+}
+
+fn is_silence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut};
+    matches!(error.rdkafka_error_code(), Some(OperationTimedOut | AllBrokersDown | BrokerTransportFailure))
+}
+
+fn offsets_at_once(
+    client: &BaseConsumer<Logging>,
+    partitions: &[TopicPartition],
+    edge: Offset,
+    longest: Duration,
+) -> Result<Offsets, KafkaError> {
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        asked.add_partition_offset(&partition.topic, partition.partition, edge)?;
+    }
+    let answer = client.offsets_for_times(asked, longest)?;
+    let told = answer.elements().into_iter().filter_map(|element| match (element.error(), element.offset()) {
+        (Ok(()), Offset::Offset(offset)) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
+        _ => None,
+    });
+    Ok(told.collect())
+}

@@ -1,0 +1,80 @@
+//! The record that holds a partition's watermark, and what it waits for.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use millstream_flat::Record;
+
+use crate::dispatch::board::Board;
+use crate::dispatch::lanes::Wait;
+use crate::model::lease::Lease;
+use crate::model::status::{BlockedBy, Why};
+use crate::model::work::RecordRef;
+
+/// The lowest record of a partition that is not finished.
+#[derive(Debug)]
+pub struct Blocker {
+    /// Since it was taken from Kafka.
+    pub age: Duration,
+    /// The record.
+    pub record: BlockedBy,
+}
+
+impl Blocker {
+    /// The lowest unfinished record that was taken under `lease`.
+    pub fn of(lease: &Lease, board: &Board) -> Option<Self> {
+        let oldest = lease.under_way.oldest(lease.watermark())?;
+        let why = match &oldest.record {
+            _ if lease.known() > oldest.offset => Why::Kafka,
+            // Whoever works on a record holds it.
+            None => Why::Kafka,
+            Some(record) => match board.wait_of(record) {
+                Some(Wait::Retry { attempt, max_attempts, until }) => {
+                    let wait = until.saturating_duration_since(Instant::now());
+                    Why::Retry { attempt, max_attempts, in_ms: wait.as_millis() as u64 }
+                }
+                Some(Wait::Turn) => Why::Queued,
+                None => Why::Running,
+            },
+        };
+        let (key, key_base64) = match oldest.record.as_ref().and_then(key_of) {
+            None => (None, None),
+            Some(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => (Some(text), None),
+                Err(error) => (None, Some(BASE64_STANDARD.encode(error.as_bytes()))),
+            },
+        };
+        let record = BlockedBy { offset: oldest.offset, key, key_base64, why };
+        Some(Self { age: oldest.taken.elapsed(), record })
+    }
+
+    /// What blocks and what to do, as the end of a sentence that names the partition.
+    pub fn explain(&self) -> String {
+        let BlockedBy { offset, key, key_base64, why } = &self.record;
+        let key = match (key, key_base64) {
+            (Some(key), _) => format!(" (key {key:?})"),
+            (None, Some(key)) => format!(" (key {key} in base64)"),
+            (None, None) => String::new(),
+        };
+        let seconds = self.age.as_secs();
+        let told = match why {
+            Why::Running => "is in the guest; it ends by itself, at limits.timeout at the latest".to_owned(),
+            Why::Queued => "waits for a free worker; raise concurrency, or make the function quicker".to_owned(),
+            Why::Retry { attempt, max_attempts, in_ms } => format!(
+                "waits {} s for attempt {attempt} of {max_attempts}; shorten [retry] or deploy what mends it",
+                in_ms.div_ceil(1000)
+            ),
+            Why::Kafka => {
+                "is done, but Kafka has not taken what came of it; look at the output topics, the dead letter \
+                           topic and the log"
+                    .to_owned()
+            }
+        };
+        format!("offset {offset}{key}, taken {seconds} s ago, {told}")
+    }
+}
+
+fn key_of(record: &RecordRef) -> Option<Vec<u8>> {
+    Record::parse(record.flat(), "").ok()?.key().map(<[u8]>::to_vec)
+}

@@ -1,0 +1,127 @@
+//! What others see of a shard. Reading it asks nobody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::blocker::Blocker;
+use crate::dispatch::board::Board;
+use crate::model::lease::Lease;
+use crate::model::status::PartitionStatus;
+
+/// How long a trouble that passes by itself is shown.
+const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
+
+/// A record that holds the watermark for less is only on its way.
+const BLOCKS_AFTER: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub struct ShardView {
+    board: Arc<Board>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    has_joined: bool,
+    leases: Vec<Arc<Lease>>,
+    passing: Option<(Instant, String)>,
+    fatal: Option<String>,
+    out_of_range: Option<String>,
+}
+
+impl ShardView {
+    /// A view of a shard that has not joined yet.
+    pub fn new(board: Arc<Board>) -> Self {
+        Self { board, seen: Mutex::default() }
+    }
+
+    /// Notes something that a person should know.
+    pub fn note_trouble(&self, reason: String, fatal: bool) {
+        let mut seen = self.seen();
+        if fatal {
+            tracing::error!(%reason, "a shard can't go on");
+            seen.fatal = Some(reason);
+        } else {
+            tracing::debug!(%reason, "passing trouble");
+            seen.passing = Some((Instant::now(), reason));
+        }
+    }
+
+    /// Notes that Kafka has no longer, or not yet, what one of the partitions wants to read; it does not say which.
+    pub fn note_out_of_range(&self, reason: String) {
+        self.seen().out_of_range = Some(reason);
+    }
+
+    /// What was noted by [`Self::note_out_of_range`] since the last time.
+    pub fn take_out_of_range(&self) -> Option<String> {
+        self.seen().out_of_range.take()
+    }
+
+    /// The record that holds the watermark of `lease`.
+    pub fn blocker(&self, lease: &Lease) -> Option<Blocker> {
+        Blocker::of(lease, &self.board)
+    }
+
+    /// Shows the partitions that it has.
+    pub fn show(&self, leases: &[Arc<Lease>]) {
+        let mut seen = self.seen();
+        seen.has_joined = true;
+        seen.leases = leases.to_vec();
+    }
+
+    /// Whether partitions were assigned, or it is known that there are none for this host.
+    pub fn has_joined(&self) -> bool {
+        self.seen().has_joined
+    }
+
+    /// Why it can't go on.
+    pub fn fatal(&self) -> Option<String> {
+        self.seen().fatal.clone()
+    }
+
+    /// Why one of its partitions makes no progress.
+    pub fn stalled(&self) -> Option<String> {
+        self.leases().iter().find_map(|lease| lease.standing.reason())
+    }
+
+    /// What went wrong a moment ago.
+    pub fn passing(&self) -> Option<String> {
+        let seen = self.seen();
+        let recent = seen.passing.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_SHOWN_FOR);
+        recent.map(|(_, reason)| reason.clone())
+    }
+
+    /// The leases that it has.
+    pub fn leases(&self) -> Vec<Arc<Lease>> {
+        self.seen().leases.clone()
+    }
+
+    /// Where its partitions stand, with their ends as far as they are known.
+    pub fn partitions(&self) -> Vec<PartitionStatus> {
+        self.leases().iter().map(|lease| self.status_of(lease)).collect()
+    }
+
+    fn status_of(&self, lease: &Lease) -> PartitionStatus {
+        // In this order, so that the lag is never below zero: the watermark only grows.
+        let watermark = lease.watermark();
+        let end = lease.end().max(watermark);
+        let stands_for = lease.stands_for();
+        let blocker = self.blocker(lease).filter(|_| lease.is_alive());
+        PartitionStatus {
+            topic: lease.partition.topic.to_string(),
+            partition: lease.partition.partition,
+            watermark,
+            end,
+            lag: end - watermark,
+            in_flight: lease.in_flight() as u64,
+            oldest_in_flight_ms: blocker.as_ref().map_or(0, |blocker| blocker.age.as_millis() as u64),
+            blocked_by: blocker.filter(|_| stands_for >= BLOCKS_AFTER).map(|blocker| blocker.record),
+            stalled: lease.standing.reason(),
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,112 @@
+//! The topics that a function reads, by the identity that they had when it first read them. One that was made again under
+//! its name is another topic: its offsets mean other records, and nothing of it is read.
+//!
+//! It remembers as long as the function is on this host, over shards and revisions, but not over a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::kafka::topic_ids::{Found, TopicId, Topics};
+
+/// A broker that was just started may not know a topic yet: it counts as gone when it was missing so often in a row.
+const MISSING_BEFORE_GONE: u32 = 2;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct KnownTopics(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    ids: BTreeMap<String, TopicId>,
+    missing: BTreeMap<String, u32>,
+    made_again: BTreeSet<String>,
+}
+
+impl KnownTopics {
+    /// Compares with what a cluster tells, and says it in the log once. Gives the topics that were found to be others.
+    pub fn learn(&self, function: &str, told: &Topics) -> Vec<String> {
+        let mut known = self.known();
+        let mut news = Vec::new();
+        for (topic, found) in told {
+            match found {
+                Found::Topic(id) => {
+                    known.missing.remove(topic);
+                    if *known.ids.entry(topic.clone()).or_insert(*id) != *id && known.made_again.insert(topic.clone()) {
+                        tracing::error!(function, reason = made_again(topic), "a topic is another one than it was");
+                        news.push(topic.clone());
+                    }
+                }
+                Found::Missing => {
+                    let times = known.missing.entry(topic.clone()).or_default();
+                    *times += 1;
+                    if *times == MISSING_BEFORE_GONE {
+                        tracing::error!(function, reason = gone(topic), "a topic is gone");
+                    }
+                }
+            }
+        }
+        news
+    }
+
+    /// Why nothing of `topic` is read, when it is another one than it was.
+    pub fn made_again(&self, topic: &str) -> Option<String> {
+        self.known().made_again.contains(topic).then(|| made_again(topic))
+    }
+
+    /// Why nothing comes of `topic`, when there is none.
+    pub fn gone(&self, topic: &str) -> Option<String> {
+        let times = self.known().missing.get(topic).copied().unwrap_or(0);
+        (times >= MISSING_BEFORE_GONE).then(|| gone(topic))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn made_again(topic: &str) -> String {
+    format!(
+        "topic {topic} was deleted and made again: its offsets mean other records now, so nothing of it is read; delete \
+         the function and deploy it again with the initial_offset that you want"
+    )
+}
+
+fn gone(topic: &str) -> String {
+    format!(
+        "topic {topic} does not exist any more: deploy the function without it, or make it again, delete the function \
+         and deploy it again with the initial_offset that you want"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::topic_ids::id_for_tests;
+
+    fn told(found: Found) -> Topics {
+        Topics::from([("in".to_owned(), found)])
+    }
+
+    #[test]
+    fn a_topic_that_was_made_again_stays_another_one() {
+        let known = KnownTopics::default();
+        let (first, second) = (Found::Topic(id_for_tests(1)), Found::Topic(id_for_tests(2)));
+        assert!(known.learn("f", &told(first)).is_empty() && known.learn("f", &told(first)).is_empty());
+        assert!(known.made_again("in").is_none());
+        assert_eq!(known.learn("f", &told(second)), ["in"]);
+        assert!(known.learn("f", &told(second)).is_empty(), "it is said once");
+        assert!(known.made_again("in").is_some_and(|reason| reason.contains("initial_offset")));
+    }
+
+    #[test]
+    fn a_topic_that_is_missing_for_a_moment_is_not_gone() {
+        let known = KnownTopics::default();
+        known.learn("f", &told(Found::Topic(id_for_tests(1))));
+        known.learn("f", &told(Found::Missing));
+        assert!(known.gone("in").is_none());
+        known.learn("f", &told(Found::Missing));
+        assert!(known.gone("in").is_some());
+        known.learn("f", &told(Found::Topic(id_for_tests(1))));
+        assert!(known.gone("in").is_none() && known.made_again("in").is_none());
+    }
+}
