@@ -6,6 +6,7 @@
 //! Limits: a request's head must arrive within 10 s, an upload within 5 min and with at most `limits.upload` bytes;
 //! two uploads are held in memory at once; 512 connections are served at once.
 
+mod door;
 mod functions;
 mod if_match;
 mod manifest_view;
@@ -17,11 +18,12 @@ mod server;
 mod tests;
 mod upload;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
+use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 
 pub use server::serve;
@@ -30,6 +32,7 @@ use crate::error_code::ErrorCode;
 use crate::model::status::Observe;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
+use door::Door;
 use problem::Problem;
 
 /// Uploads are held in memory as a whole.
@@ -53,8 +56,8 @@ impl Api {
         Self { registry, observe, metrics, upload_limit, uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)) }
     }
 
-    /// Every route.
-    fn router(self) -> Router {
+    /// Every route, of an API on the address `listen`.
+    fn router(self, listen: SocketAddr) -> Router {
         let body_limit = usize::try_from(self.upload_limit.saturating_add(FORM_BYTES)).unwrap_or(usize::MAX);
         let function = get(functions::get).put(functions::put).delete(functions::delete);
         Router::new()
@@ -67,6 +70,7 @@ impl Api {
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .with_state(self)
+            .layer(middleware::from_fn_with_state(Door(listen), door::check))
     }
 }
 

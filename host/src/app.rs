@@ -13,6 +13,7 @@ use self::host::{Host, Surroundings};
 use self::identity::Identity;
 use crate::api;
 use crate::config::host::{HostConfig, LogFormat};
+use crate::error_code::ErrorCode;
 use crate::failpoint;
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
@@ -25,9 +26,11 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
     };
     logs::start(&config.log.level, format)?;
     failpoint::set_up();
-    let identity = Identity::take(&config.data_dir)?;
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("can't listen on {}", config.listen))?;
+    let identity = Identity::take(&config.data_dir).context(ErrorCode::DataDirUnusable)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("can't listen on {}", config.listen))
+        .context(ErrorCode::CannotListen)?;
     let stop = shutdown::on_signal()?;
     let surroundings = Surroundings::of_cluster(&config, identity.id.clone())?;
     let host = Host::start(&config, surroundings)?;
@@ -37,6 +40,5 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
     // Also when the API failed: what runs is finished and committed.
     stop.cancel();
     host.stop().await;
-    tracing::info!("stopped");
     served.context("the API ended")
 }

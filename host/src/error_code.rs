@@ -109,6 +109,10 @@ error_codes! {
     Conflict = "MS0206", 409,
         "another change of the function is under way",
         "try again when it is finished";
+    /// The request is one of a foreign page.
+    ForeignRequest = "MS0207", 403,
+        "the request is one of a foreign page",
+        "call the host by its own address, such as http://127.0.0.1:8080, and from no web page of another origin";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",

@@ -1,5 +1,6 @@
 //! L0: the words of the domain, as types. Everything else imports this room; it imports nothing of ours.
 
+pub mod batch_bytes;
 pub mod function;
 pub mod function_table;
 pub mod ids;

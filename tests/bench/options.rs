@@ -4,7 +4,7 @@ use clap::{Parser, ValueEnum};
 
 /// Millstream beside its peers, in one run on one Kafka that this starts itself.
 #[derive(Debug, Parser)]
-#[command(name = "./run bench", about, disable_version_flag = true)]
+#[command(bin_name = "./run bench", disable_version_flag = true)]
 pub struct Options {
     /// What to measure; everything when nothing is named. `./run bench micro` runs the host's micro-benches instead.
     pub what: Vec<What>,

@@ -157,6 +157,19 @@ impl Kafka {
         self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
     }
 
+    /// Deletes a topic, and waits until it is gone.
+    #[track_caller]
+    pub fn delete_topic(&self, topic: &str) {
+        self.tool("org.apache.kafka.tools.TopicCommand", &["--delete", "--topic", topic]);
+        wait_until("the topic is gone", Duration::from_secs(20), || !self.has_topic(topic));
+    }
+
+    /// Whether there is such a topic.
+    #[track_caller]
+    pub fn has_topic(&self, topic: &str) -> bool {
+        self.tool("org.apache.kafka.tools.TopicCommand", &["--list"]).lines().any(|line| line.trim() == topic)
+    }
+
     /// How much a partition's records take on disk.
     #[track_caller]
     pub fn log_bytes(&self, topic: &str, partition: u32) -> u64 {

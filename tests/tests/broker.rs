@@ -5,6 +5,7 @@ mod broker {
     mod exactly_once;
     mod faults;
     mod hosts;
+    mod refused;
     mod retries;
     mod setting;
     mod starts;

@@ -10,7 +10,6 @@ use crate::kafka::admin::AdminError;
 use crate::kafka::topic_log::TopicLogError;
 use crate::registry::ChangeError;
 use crate::registry::cluster::ClusterError;
-use crate::registry::inspect::ModuleRefused;
 use crate::registry::log::LogError;
 use crate::registry::record::RecordError;
 
@@ -70,10 +69,7 @@ impl From<ChangeError> for Problem {
 fn code_of(error: &ChangeError) -> ErrorCode {
     match error {
         ChangeError::NotReady(_) => ErrorCode::NotReady,
-        ChangeError::Module(ModuleRefused::Unfit(_)) => ErrorCode::ModuleRefused,
-        ChangeError::Module(ModuleRefused::Compile(_)) => ErrorCode::CompileFailed,
-        ChangeError::Module(ModuleRefused::TooCostly(_)) => ErrorCode::CompileTooCostly,
-        ChangeError::Module(ModuleRefused::Host(_)) => ErrorCode::Internal,
+        ChangeError::Module(refused) => refused.code,
         ChangeError::Precondition { .. } => ErrorCode::PreconditionFailed,
         ChangeError::NotFound(_) => ErrorCode::FunctionNotFound,
         ChangeError::Record { reason: RecordError::TooLarge(_), .. } => ErrorCode::InvalidManifest,

@@ -22,7 +22,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Serves until `shutdown`, then lets the requests that run end.
 pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let service = TowerToHyperService::new(api.router());
+    let service = TowerToHyperService::new(api.router(listener.local_addr()?));
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let stop = CancellationToken::new();
     let mut connections = tokio::task::JoinSet::new();

@@ -15,6 +15,7 @@ use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
 
 const LIMIT: u64 = 1000;
+const LISTEN: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 8080);
 const TOML: &str = "name = \"mill\"\ntopics = [\"in\"]\n";
 
 /// Shows every function in this state, at this revision.
@@ -44,7 +45,7 @@ impl Host {
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
-        Answer::of(self.api.clone().router().oneshot(request).await.unwrap()).await
+        Answer::of(self.api.clone().router(LISTEN.into()).oneshot(request).await.unwrap()).await
     }
 
     async fn ask(&self, method: &str, path: &str) -> Answer {
@@ -264,4 +265,19 @@ async fn the_server_stops_when_told_and_ends_what_it_has_begun() {
     assert_eq!(slow.await.unwrap().unwrap().status().as_u16(), 201);
     server.await.unwrap().unwrap();
     assert!(client.get(format!("http://{address}/healthz")).send().await.is_err());
+}
+
+/// A page whose name was made to resolve to this machine, and a page that sends what it may not read the answer of.
+#[tokio::test]
+async fn pages_of_elsewhere_are_refused() {
+    let host = Host::new();
+    for path in ["/v1/functions", "/healthz", "/nowhere"] {
+        let rebound = Request::builder().uri(path).header("host", "evil.example:8080").body(Body::empty()).unwrap();
+        host.send(rebound).await.is_problem(403, "MS0207");
+    }
+    let form = form(&good(TOML, b"module"));
+    let foreign = upload("/v1/functions/mill").header("host", "localhost:8080").header("origin", "http://evil.example");
+    host.send(foreign.body(Body::from(form.clone())).unwrap()).await.is_problem(403, "MS0207");
+    let own = upload("/v1/functions/mill").header("host", "localhost:8080").header("origin", "http://localhost:8080");
+    assert_eq!(host.send(own.body(Body::from(form)).unwrap()).await.status, StatusCode::CREATED);
 }

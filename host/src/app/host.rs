@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::host::HostConfig;
+use crate::error_code::ErrorCode;
 use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::poller::Pollers;
@@ -25,8 +26,8 @@ use crate::registry::inspect::{Inspect, ModuleRefused};
 use crate::registry::log::Log;
 use crate::registry::{self, View, kafka_log, publication};
 use crate::telemetry::exposition::Metrics;
-use crate::wasm::compile::{CompileError, CompileLimits, CompilerCommand};
-use crate::wasm::{Compile, Engine, EngineOptions, LoadError};
+use crate::wasm::compile::{CompileLimits, CompilerCommand};
+use crate::wasm::{Compile, Engine, EngineOptions};
 
 /// Threads that poll consumers. One serves some hundred consumers; a second keeps a busy one from delaying them all.
 const POLLERS: usize = 2;
@@ -47,7 +48,8 @@ impl Surroundings {
             bootstrap_servers: config.kafka.bootstrap_servers.clone(),
             options: config.kafka.options.clone(),
         };
-        let admin = Admin::new(kafka.clone(), TopicCreation::Broker)?;
+        // What is wrong here is wrong with the options: nothing is sent yet.
+        let admin = Admin::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;
         let (publication, view) = publication();
         let options = kafka_log::Options {
             settings: kafka.clone(),
@@ -85,6 +87,10 @@ impl Host {
                 },
                 cache: config.data_dir.join("compiled"),
             },
+        })
+        .map_err(|error| {
+            let code = error.code();
+            anyhow::Error::new(error).context(code)
         })?;
         let policy = TopicPolicy {
             create: config.topics.create,
@@ -94,16 +100,19 @@ impl Host {
         let registry = registry::Handle::new(registry::Parts {
             log,
             view,
-            cluster: Arc::new(KafkaCluster::new(admin, policy)),
+            cluster: Arc::new(KafkaCluster::new(admin.clone(), policy)),
             inspect: Arc::new(EngineInspect(engine.clone())),
             cache_folder: config.data_dir.join("artifacts"),
-        })?;
+        })
+        .context("the folder of artifacts can't be used")
+        .context(ErrorCode::DataDirUnusable)?;
         let metrics = Metrics::default();
         let observe = supervisor::Handle::default();
         let ground = Ground {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
                 kafka,
+                admin,
                 pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
                 cluster: config.cluster.name.as_str().into(),
                 host_id,
@@ -145,23 +154,10 @@ impl Inspect for EngineInspect {
     fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
         Box::pin(async move {
             let program = self.0.load(Arc::from(&*module), digest).await;
-            program.map(|program| program.shape()).map_err(|error| refusal(&error))
+            program
+                .map(|program| program.shape())
+                .map_err(|error| ModuleRefused { code: error.code(), reason: error.to_string() })
         })
-    }
-}
-
-/// What a failed load means to whoever uploaded the module.
-fn refusal(error: &LoadError) -> ModuleRefused {
-    let told = error.to_string();
-    match error {
-        LoadError::Shape(_) | LoadError::Fit(_) => ModuleRefused::Unfit(told),
-        LoadError::Compile(CompileError::WallTime(_) | CompileError::CpuTime(_) | CompileError::Memory(_)) => {
-            ModuleRefused::TooCostly(told)
-        }
-        LoadError::Compile(CompileError::Refused(_) | CompileError::Died(_)) => ModuleRefused::Compile(told),
-        LoadError::Compile(CompileError::Run { .. }) | LoadError::Cache(_) | LoadError::Interrupted(_) => {
-            ModuleRefused::Host(told)
-        }
     }
 }
 

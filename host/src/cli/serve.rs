@@ -44,5 +44,10 @@ impl ConfigurationFile {
 /// Runs a host until it is told to stop.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.configuration.load()?;
-    runtime::block_on(app::serve(config))?.map_err(|error| Failure::of_running(&error))
+    let served = runtime::block_on(app::serve(config))?.map_err(|error| Failure::of_running(&error));
+    if served.is_ok() {
+        // Only now, that the runtime is gone: librdkafka takes up to a second to end each client.
+        tracing::info!("stopped");
+    }
+    served
 }

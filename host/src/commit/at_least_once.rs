@@ -1,6 +1,7 @@
 //! At least once: parcels are written as they come, through the producers that the host's functions share. An offset is
 //! committed once every message of its record is acknowledged.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,28 +42,61 @@ pub enum Event {
     /// Every message of a parcel was acknowledged or refused.
     Acknowledged(Arc<Sent>),
     /// What could not be delivered is due again.
-    Again(Parcel, Rest, Batching),
+    Again,
     /// Kafka answered to the last commit.
     Committed(bool),
 }
 
+/// A parcel that waits to be written.
+struct Waiting {
+    parcel: Parcel,
+    rest: Rest,
+    batching: Batching,
+}
+
 /// See the module.
+///
+/// What was not delivered holds up everything that comes after it, so that no lane is overtaken by itself: nothing more is
+/// written until all that is on its way is answered, then what failed, then what waited, in their old order.
 pub struct AtLeastOnce {
     options: Options,
     events: mpsc::UnboundedReceiver<Event>,
     tell: mpsc::UnboundedSender<Event>,
     commit_is_under_way: bool,
+    next_number: u64,
+    /// Parcels on their way.
+    on_their_way: usize,
+    /// What failed and what waits behind it, by the parcels' numbers.
+    waiting: BTreeMap<u64, Waiting>,
+    /// Whether what comes must wait although nothing failed: another client would overtake what is on its way.
+    holds: bool,
+    /// How long what failed waits.
+    again_after: Duration,
 }
 
 impl AtLeastOnce {
     /// Nothing is under way.
     pub fn new(options: Options) -> Self {
         let (tell, events) = mpsc::unbounded_channel();
-        Self { options, events, tell, commit_is_under_way: false }
+        Self {
+            options,
+            events,
+            tell,
+            commit_is_under_way: false,
+            next_number: 0,
+            on_their_way: 0,
+            waiting: BTreeMap::new(),
+            holds: false,
+            again_after: Duration::ZERO,
+        }
     }
 
-    async fn write(&mut self, parcel: Parcel, rest: Rest, batching: Batching, trackers: &mut Trackers) {
-        let sent = Sent::new(parcel, rest, self.tell.clone());
+    async fn write(&mut self, number: u64, waiting: Waiting, trackers: &mut Trackers) {
+        let Waiting { mut parcel, rest, batching } = waiting;
+        // What was done under a dead lease is not this host's to publish.
+        parcel.retain(Lease::is_alive);
+        let sent = Sent::new(number, parcel, rest, self.tell.clone());
+        self.on_their_way += 1;
         if sent.parcel.messages.is_empty() {
             self.acknowledged(&sent, trackers);
             return;
@@ -75,7 +109,7 @@ impl AtLeastOnce {
     async fn send(&self, sent: &Arc<Sent>, index: u32, batching: Batching) {
         let message = &sent.parcel.messages[index as usize];
         loop {
-            let refused = match self.options.producers.with(message.compression, batching) {
+            let refused = match self.options.producers.with(message.compression, batching, message.batch_bytes) {
                 Ok(producer) => {
                     let outgoing = Outgoing::of(&sent.parcel, message);
                     match producer.send(outgoing, Box::new((sent.clone(), index))) {
@@ -97,6 +131,7 @@ impl AtLeastOnce {
     /// What was refused follows in a parcel of its own, and what the parcel finishes waits for that.
     fn acknowledged(&mut self, sent: &Arc<Sent>, trackers: &mut Trackers) {
         let Some(rest) = sent.take_rest() else { return };
+        self.on_their_way -= 1;
         let refused = sent.take_failures();
         count(&self.options.metrics, &sent.parcel, refused.iter().map(|(index, _)| *index));
         if refused.is_empty() {
@@ -106,22 +141,38 @@ impl AtLeastOnce {
                     tracker.acknowledge(run.offsets);
                 }
             }
+        } else {
+            let parcel = follow_up(&self.options.refuse, &sent.parcel, &refused);
+            let batching = match refused.iter().any(|(_, undelivered)| undelivered.together) {
+                true => Batching::Alone,
+                false => Batching::Together,
+            };
+            if let Some((index, undelivered)) = refused.iter().find(|(_, undelivered)| !undelivered.for_good) {
+                let topic = &sent.parcel.messages[*index as usize].topic;
+                (self.options.trouble)(format!("topic {topic} does not take what is written: {undelivered}"));
+                // A batch that was refused as a whole is written at once, message by message.
+                if !undelivered.together {
+                    self.again_after = RESEND_AFTER;
+                }
+            }
+            self.waiting.insert(sent.number, Waiting { parcel, rest, batching });
+        }
+        if self.on_their_way == 0 {
+            self.holds = false;
+            self.go_on();
+        }
+    }
+
+    /// Everything that was on its way is answered: what waits is due.
+    fn go_on(&mut self) {
+        if self.waiting.is_empty() {
             return;
         }
-        let batching = match refused.iter().any(|(_, undelivered)| undelivered.together) {
-            true => Batching::Alone,
-            false => Batching::Together,
-        };
-        if let Some((index, undelivered)) = refused.iter().find(|(_, undelivered)| !undelivered.for_good) {
-            let topic = &sent.parcel.messages[*index as usize].topic;
-            (self.options.trouble)(format!("topic {topic} does not take what is written: {undelivered}"));
-        }
-        let again = follow_up(&self.options.refuse, &sent.parcel, &refused);
-        let tell = self.tell.clone();
+        let (tell, wait) = (self.tell.clone(), std::mem::take(&mut self.again_after));
         tokio::spawn(async move {
-            tokio::time::sleep(RESEND_AFTER).await;
+            tokio::time::sleep(wait).await;
             // The committer is gone only when its shard is.
-            let _ = tell.send(Event::Again(again, rest, batching));
+            let _ = tell.send(Event::Again);
         });
     }
 }
@@ -131,9 +182,14 @@ impl Delivery for AtLeastOnce {
 
     async fn publish(&mut self, mut parcel: Parcel, share: Share, trackers: &mut Trackers) {
         let rest = Rest { runs: std::mem::take(&mut parcel.runs), share };
-        // What was done under a dead lease is not this host's to publish.
-        parcel.retain(Lease::is_alive);
-        self.write(parcel, rest, Batching::Together, trackers).await;
+        let number = self.next_number;
+        self.next_number += 1;
+        let waiting = Waiting { parcel, rest, batching: Batching::Together };
+        if self.holds || !self.waiting.is_empty() {
+            self.waiting.insert(number, waiting);
+        } else {
+            self.write(number, waiting, trackers).await;
+        }
     }
 
     async fn next(&mut self) -> Event {
@@ -147,9 +203,14 @@ impl Delivery for AtLeastOnce {
     async fn heed(&mut self, event: Event, trackers: &mut Trackers) {
         match event {
             Event::Acknowledged(sent) => self.acknowledged(&sent, trackers),
-            Event::Again(mut parcel, rest, batching) => {
-                parcel.retain(Lease::is_alive);
-                self.write(parcel, rest, batching, trackers).await;
+            Event::Again => {
+                let waiting = std::mem::take(&mut self.waiting);
+                let alone = waiting.values().any(|waiting| waiting.batching == Batching::Alone);
+                let batching = if alone { Batching::Alone } else { Batching::Together };
+                for (number, waiting) in waiting {
+                    self.write(number, Waiting { batching, ..waiting }, trackers).await;
+                }
+                self.holds = alone && self.on_their_way > 0;
             }
             Event::Committed(succeeded) => {
                 self.commit_is_under_way = false;

@@ -9,7 +9,7 @@ use crate::model::parcel::{Message, MessageKind, Parcel};
 use crate::model::work::{Chunk, RecordRef};
 
 /// Makes the dead letter of a record whose emission Kafka refused.
-pub type Refuse = Box<dyn Fn(&mut Parcel, &RecordRef, &Fault, MessageKind) + Send + Sync>;
+pub type Refuse = Box<dyn Fn(&mut Parcel, &RecordRef, &Fault) + Send + Sync>;
 
 /// A message of a parcel that was not delivered.
 pub type Refused = (u32, Undelivered);
@@ -32,9 +32,14 @@ fn replace(
     why: &Undelivered,
     kind: MessageKind,
 ) {
+    if kind == MessageKind::DeadLetterReference {
+        // It was given up before: its class, its message and its attempts are those of then.
+        into.copy_as_reference(parcel, message);
+        return;
+    }
     let record = &parcel.records[message.record as usize];
     let reason = format!("Kafka refused what it emitted to {}: {why}", message.topic);
-    refuse(into, record, &Fault::new(FaultClass::OutputRefused, reason), kind);
+    refuse(into, record, &Fault::new(FaultClass::OutputRefused, reason));
 }
 
 /// One line, however many they are: a whole batch is refused at once.

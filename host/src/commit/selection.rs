@@ -63,7 +63,7 @@ fn enter(progress: &mut ProgressByEpoch, runs: &[Run]) -> bool {
     let mut tried: ProgressByEpoch =
         runs.iter().filter_map(|run| Some((run.lease.epoch, progress.get(&run.lease.epoch)?.clone()))).collect();
     note(&mut tried, runs);
-    let fits = tried.values().all(|progress| offset_map::fits(progress));
+    let fits = tried.values().all(offset_map::fits);
     if fits {
         progress.extend(tried);
     }

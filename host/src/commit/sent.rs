@@ -14,6 +14,8 @@ use crate::model::parcel::{Parcel, Run};
 /// A parcel whose messages were given to the producer.
 #[derive(Debug)]
 pub struct Sent {
+    /// The parcel's place among all of its shard.
+    pub number: u64,
     /// The messages, kept until all are acknowledged.
     pub parcel: Parcel,
     remaining: AtomicUsize,
@@ -33,9 +35,9 @@ pub struct Rest {
 
 impl Sent {
     /// A parcel whose messages will all be reported. With none it is never reported.
-    pub fn new(parcel: Parcel, rest: Rest, done: mpsc::UnboundedSender<Event>) -> Arc<Self> {
+    pub fn new(number: u64, parcel: Parcel, rest: Rest, done: mpsc::UnboundedSender<Event>) -> Arc<Self> {
         let remaining = AtomicUsize::new(parcel.messages.len());
-        Arc::new(Self { parcel, remaining, failed: Mutex::default(), rest: Mutex::new(Some(rest)), done })
+        Arc::new(Self { number, parcel, remaining, failed: Mutex::default(), rest: Mutex::new(Some(rest)), done })
     }
 
     /// Takes what failed, by message.

@@ -12,7 +12,7 @@ use crate::kafka::consumer::Consumer;
 use crate::kafka::generation::Generation;
 use crate::kafka::producer::{Batching, Outgoing, Undelivered};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::transaction::{Failure, TopicCompression, TransactionalProducer};
+use crate::kafka::transaction::{Failure, TopicSettings, TransactionalProducer};
 use crate::model::lease::Lease;
 
 /// What a transaction writes.
@@ -52,7 +52,7 @@ pub enum Outcome {
 pub struct Transactor {
     settings: ClientSettings,
     id: String,
-    compressions: Vec<TopicCompression>,
+    topics: TopicSettings,
     consumer: Arc<Consumer>,
     producer: Option<TransactionalProducer>,
     /// Since when a topic refuses batches: for a while messages are sent one a batch.
@@ -64,19 +64,14 @@ const ALONE_FOR: Duration = Duration::from_secs(60);
 
 impl Transactor {
     /// A transactor of the transactional id `id`. Connects when it is first needed.
-    pub fn new(
-        settings: ClientSettings,
-        id: String,
-        compressions: Vec<TopicCompression>,
-        consumer: Arc<Consumer>,
-    ) -> Self {
-        Self { settings, id, compressions, consumer, producer: None, alone_since: None }
+    pub fn new(settings: ClientSettings, id: String, topics: TopicSettings, consumer: Arc<Consumer>) -> Self {
+        Self { settings, id, topics, consumer, producer: None, alone_since: None }
     }
 
     /// Settles what an earlier process of the same id left open: until then nobody can read where to start. Blocks.
     pub fn connect(&mut self) -> Result<(), String> {
         if self.producer.is_none() {
-            let opened = TransactionalProducer::open(&self.settings, &self.id, &self.compressions, self.batching());
+            let opened = TransactionalProducer::open(&self.settings, &self.id, &self.topics, self.batching());
             self.producer = Some(opened.map_err(|error| format!("no transactional producer: {error}"))?);
         }
         Ok(())

@@ -63,9 +63,9 @@ impl fmt::Debug for KafkaConnection {
 /// The topics that the host makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatedTopics {
-    /// Whether missing output and dead letter topics are created.
+    /// Whether missing input, output and dead letter topics are created.
     pub create: bool,
-    /// The partitions of a created output topic.
+    /// The partitions of every created topic but the registry's.
     pub partitions: i32,
     /// The replicas of every created topic; -1 is the cluster's default.
     pub replication_factor: i32,

@@ -4,7 +4,7 @@ use millstream_flat::Record;
 
 use super::encoder::Encoder;
 use crate::model::outcome::Fault;
-use crate::model::parcel::{Message, MessageKind, Parcel};
+use crate::model::parcel::{Message, MessageKind, Parcel, VALUE_TRUNCATED};
 use crate::model::work::RecordRef;
 
 /// The most of an error's text that a header carries, in bytes.
@@ -12,14 +12,7 @@ const LONGEST_MESSAGE: usize = 4096;
 
 impl Encoder {
     /// Adds the dead letter of a record to `parcel`.
-    pub fn dead_letter(
-        &self,
-        parcel: &mut Parcel,
-        record: &RecordRef,
-        fault: &Fault,
-        attempts: u32,
-        kind: MessageKind,
-    ) {
+    pub fn dead_letter(&self, parcel: &mut Parcel, record: &RecordRef, fault: &Fault, attempts: u32) {
         let chunk = &record.chunk;
         let input = match Record::parse(record.flat(), "") {
             Ok(input) => Some(input),
@@ -44,27 +37,22 @@ impl Encoder {
         parcel.header("millstream-partition", chunk.lease.partition.partition.to_string().as_bytes());
         parcel.header("millstream-offset", record.record().offset.to_string().as_bytes());
         parcel.header("millstream-timestamp", timestamp.as_deref().unwrap_or("").as_bytes());
-        let value = match kind {
-            MessageKind::DeadLetterReference => {
-                parcel.header("millstream-value-truncated", b"true");
-                None
-            }
-            MessageKind::DeadLetter | MessageKind::Emission => match &record.record().original_value {
-                Some(original) => Some(&chunk.arena[original.start as usize..original.end as usize]),
-                None => input.as_ref().and_then(Record::data),
-            },
+        let value = match &record.record().original_value {
+            Some(original) => Some(&chunk.arena[original.start as usize..original.end as usize]),
+            None => input.as_ref().and_then(Record::data),
         };
         let value = value.map(|value| parcel.store(value));
         let key = input.as_ref().and_then(Record::key).map(|key| parcel.store(key));
         parcel.records.push(record.clone());
         parcel.messages.push(Message {
-            topic: self.dead_letter_topic.clone(),
+            topic: self.dead_letters.topic.clone(),
             compression: None,
+            batch_bytes: self.dead_letters.batch_bytes,
             key,
             value,
             headers: first_header..parcel.headers.len() as u32,
             record: parcel.records.len() as u32 - 1,
-            kind,
+            kind: MessageKind::DeadLetter,
         });
     }
 }
@@ -80,7 +68,7 @@ fn is_ours(name: &str) -> bool {
         "millstream-partition",
         "millstream-offset",
         "millstream-timestamp",
-        "millstream-value-truncated",
+        VALUE_TRUNCATED,
     ];
     OURS.contains(&name)
 }

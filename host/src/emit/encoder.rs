@@ -7,6 +7,7 @@ use millstream_flat::{Emission, EmissionKey, Emissions, Record};
 
 use super::attributes::{self, Origin};
 use super::{structured, traceparent};
+use crate::model::batch_bytes::{BatchBytes, BatchLimits};
 use crate::model::function::{Compression, Format, Revision};
 use crate::model::outcome::{Fault, FaultClass};
 use crate::model::parcel::{Message, MessageKind, Parcel};
@@ -22,30 +23,46 @@ pub struct Encoder {
     stamp: String,
     outputs: BTreeMap<String, Output>,
     output_limit: u64,
-    pub(super) dead_letter_topic: Arc<str>,
+    pub(super) dead_letters: DeadLetters,
+}
+
+/// Where dead letters go.
+#[derive(Debug)]
+pub(super) struct DeadLetters {
+    pub(super) topic: Arc<str>,
+    pub(super) batch_bytes: Option<BatchBytes>,
 }
 
 #[derive(Debug)]
 struct Output {
     topic: Arc<str>,
+    batch_bytes: Option<BatchBytes>,
     format: Format,
     compression: Option<Compression>,
 }
 
 impl Encoder {
-    /// An encoder for what `revision` emits.
-    pub fn new(revision: &Revision) -> Self {
+    /// An encoder for what `revision` emits to topics that take batches within `limits`.
+    pub fn new(revision: &Revision, limits: &BatchLimits) -> Self {
         let manifest = &revision.manifest;
         let outputs = manifest.outputs.iter().map(|(name, output)| {
-            let topic = output.topic.as_str().into();
-            (name.clone(), Output { topic, format: output.format, compression: output.compression })
+            let output = Output {
+                topic: output.topic.as_str().into(),
+                batch_bytes: limits.of(&output.topic),
+                format: output.format,
+                compression: output.compression,
+            };
+            (name.clone(), output)
         });
         Self {
             function: manifest.name.to_string(),
             stamp: revision.stamp(),
             outputs: outputs.collect(),
             output_limit: manifest.limits.output,
-            dead_letter_topic: manifest.dead_letter_topic.as_str().into(),
+            dead_letters: DeadLetters {
+                topic: manifest.dead_letter_topic.as_str().into(),
+                batch_bytes: limits.of(&manifest.dead_letter_topic),
+            },
         }
     }
 
@@ -131,6 +148,7 @@ impl Encoder {
         parcel.messages.push(Message {
             topic: output.topic.clone(),
             compression: output.compression,
+            batch_bytes: output.batch_bytes,
             key,
             value,
             headers: first_header..parcel.headers.len() as u32,

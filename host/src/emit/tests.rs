@@ -8,6 +8,7 @@ use millstream_flat::{
 use proptest::prelude::*;
 
 use super::encoder::Encoder;
+use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::tests_support::revision;
 use crate::model::function::{Format, Output, Revision};
 use crate::model::lease::Lease;
@@ -35,7 +36,7 @@ fn encoder(format: Format) -> Encoder {
     let mut revision: Revision = (*revision()).clone();
     revision.manifest.outputs.insert("default".into(), Output { topic: "out".into(), format, compression: None });
     revision.manifest.limits.output = 1000;
-    Encoder::new(&revision)
+    Encoder::new(&revision, &[("test.dead".to_owned(), 20_000)].into_iter().collect())
 }
 
 fn encode(encoder: &Encoder, record: &RecordRef, emissions: &[EmissionFields<'_>]) -> Result<Parcel, Fault> {
@@ -170,7 +171,7 @@ fn a_dead_letter_is_the_record_and_why() {
     };
     let fault = Fault::new(FaultClass::Trap, "ä".repeat(5000));
     let mut parcel = Parcel::default();
-    encoder(Format::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5, MessageKind::DeadLetter);
+    encoder(Format::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5);
     let headers = headers(&parcel, 0);
     let expected = [
         ("millstream-error-class", "trap"),
@@ -187,14 +188,8 @@ fn a_dead_letter_is_the_record_and_why() {
     assert_eq!(headers.iter().filter(|(name, _)| name == "a").count(), 2);
     assert_eq!(&*parcel.messages[0].topic, "test.dead");
     assert_eq!(parcel.messages[0].value.as_ref().map(|value| parcel.slice(value)), Some(&b"v"[..]));
-    encoder(Format::Binary).dead_letter(
-        &mut parcel,
-        &record(RecordFields { data: Some(b"v"), ..Default::default() }),
-        &fault,
-        5,
-        MessageKind::DeadLetterReference,
-    );
-    assert_eq!(parcel.messages[1].value, None);
+    assert_eq!(parcel.messages[0].batch_bytes, Some(BatchBytes::within(20_000)));
+    assert_eq!(parcel.messages[0].kind, MessageKind::DeadLetter);
 }
 
 proptest! {

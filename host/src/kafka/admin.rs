@@ -1,7 +1,7 @@
 //! What the control plane asks of a cluster: topics, offsets and groups.
 //!
 //! Every call is asynchronous to its caller: librdkafka's blocking calls run on blocking threads, each with a timeout.
-//! The data plane never comes here.
+//! The data path never comes here; a function that starts asks once how large a batch its topics take.
 
 mod error;
 mod groups;

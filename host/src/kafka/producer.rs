@@ -1,4 +1,5 @@
-//! The idempotent producer that the at-least-once functions of a host share: one client per compression.
+//! The idempotent producer that the at-least-once functions of a host share: one client per compression and size of
+//! batches.
 //!
 //! Nothing is awaited one by one: each message carries a [`Ticket`], and whoever holds the other end counts.
 
@@ -14,6 +15,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProd
 
 use super::client_log;
 use super::settings::ClientSettings;
+use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
 use crate::model::parcel::{Message, Parcel};
 
@@ -124,8 +126,11 @@ impl ProducerContext for DeliveryContext {
 #[derive(Clone)]
 pub struct Producers {
     settings: ClientSettings,
-    clients: Arc<Mutex<HashMap<(Compression, Batching), Arc<Client>>>>,
+    clients: Arc<Mutex<HashMap<Kind, Arc<Client>>>>,
 }
+
+/// What makes two clients differ.
+type Kind = (Compression, Batching, Option<BatchBytes>);
 
 struct Client(ThreadedProducer<DeliveryContext>);
 
@@ -141,23 +146,25 @@ impl Producers {
         Self { settings, clients: Arc::default() }
     }
 
-    /// The producer that compresses and batches so.
-    pub fn with(&self, compression: Option<Compression>, batching: Batching) -> Result<Producer, KafkaError> {
-        let kind = (compression.unwrap_or(Compression::None), batching);
+    /// The producer that compresses and batches so, for topics that take batches of `bytes`.
+    pub fn with(
+        &self,
+        compression: Option<Compression>,
+        batching: Batching,
+        bytes: Option<BatchBytes>,
+    ) -> Result<Producer, KafkaError> {
+        let bytes = self.settings.batch_size(bytes).filter(|_| batching == Batching::Together);
+        let kind = (compression.unwrap_or(Compression::None), batching, bytes);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
             return Ok(Producer(client.clone()));
         }
-        let client = Arc::new(Client(self.create(kind.0, kind.1)?));
+        let client = Arc::new(Client(self.create(kind)?));
         clients.insert(kind, client.clone());
         Ok(Producer(client))
     }
 
-    fn create(
-        &self,
-        compression: Compression,
-        batching: Batching,
-    ) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
+    fn create(&self, (compression, batching, bytes): Kind) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
         let mut config = self.settings.base();
         config
             .set("enable.idempotence", "true")
@@ -171,6 +178,9 @@ impl Producers {
             .set("queue.buffering.max.kbytes", "131072")
             // Java's partitioner, so that what is keyed alike lies alike whoever wrote it.
             .set("partitioner", "murmur2_random");
+        if let Some(bytes) = bytes {
+            config.set("batch.size", bytes.get().to_string());
+        }
         config.create_with_context(DeliveryContext { batching })
     }
 }

@@ -6,6 +6,11 @@ use std::fmt;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use crate::model::batch_bytes::BatchBytes;
+
+/// librdkafka's own size of batches, in bytes.
+const USUAL_BATCH: u32 = 1_000_000;
+
 /// The brokers and the user's own librdkafka settings.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientSettings {
@@ -27,6 +32,12 @@ impl ClientSettings {
         config.set_log_level(RDKafkaLogLevel::Info);
         config
     }
+
+    /// The size of batches that fits topics which take `bytes`; nothing when the client's own does.
+    pub(super) fn batch_size(&self, bytes: Option<BatchBytes>) -> Option<BatchBytes> {
+        let own = self.options.get("batch.size").and_then(|size| size.trim().parse().ok()).unwrap_or(USUAL_BATCH);
+        bytes.filter(|bytes| bytes.get() < own)
+    }
 }
 
 /// Names the options without their values: one of them may be a password.
@@ -44,6 +55,20 @@ impl fmt::Debug for ClientSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_get_smaller_where_topics_want_it_and_never_larger() {
+        let mut settings = ClientSettings { bootstrap_servers: String::new(), options: BTreeMap::new() };
+        let (small, usual) = (Some(BatchBytes::within(20_000)), Some(BatchBytes::within(1_048_588)));
+        assert_eq!(
+            (settings.batch_size(small), settings.batch_size(usual), settings.batch_size(None)),
+            (small, None, None)
+        );
+        settings.options.insert("batch.size".to_owned(), "4000000".to_owned());
+        assert_eq!((settings.batch_size(small), settings.batch_size(usual)), (small, usual));
+        settings.options.insert("batch.size".to_owned(), "1000".to_owned());
+        assert_eq!((settings.batch_size(small), settings.batch_size(usual)), (None, None));
+    }
 
     #[test]
     fn the_users_options_reach_the_client_and_secrets_stay_out_of_logs() {

@@ -19,6 +19,7 @@ use super::generation::Generation;
 use super::producer::{Batching, LARGEST_MESSAGE, Outgoing, Undelivered, is_queue_full, owned_headers, undelivered};
 use super::settings::ClientSettings;
 use super::topic_compression::{self, Kept};
+use crate::model::batch_bytes::BatchBytes;
 use crate::model::position::TopicPartition;
 
 /// Below the session timeout of group members (10 s): when a host dies, its transaction is gone before its partitions
@@ -32,6 +33,15 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(8);
 const POLL_FOR: Duration = Duration::from_millis(20);
 
 pub use super::topic_compression::TopicCompression;
+
+/// What the topics want to which a producer writes.
+#[derive(Debug, Clone, Default)]
+pub struct TopicSettings {
+    /// Those with a compression of their own.
+    pub compressions: Vec<TopicCompression>,
+    /// The most bytes of a batch that all of them take, when they told.
+    pub batch_bytes: Option<BatchBytes>,
+}
 
 /// What a failed step means.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +66,7 @@ impl TransactionalProducer {
     pub fn open(
         settings: &ClientSettings,
         id: &str,
-        compressions: &[TopicCompression],
+        topics: &TopicSettings,
         batching: Batching,
     ) -> Result<Self, KafkaError> {
         let mut config = settings.base();
@@ -71,8 +81,11 @@ impl TransactionalProducer {
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
             .set("partitioner", "murmur2_random");
+        if let Some(bytes) = settings.batch_size(topics.batch_bytes) {
+            config.set("batch.size", bytes.get().to_string());
+        }
         let client = BaseProducer::from_config_and_context(&config, Reports { batching, refused: Mutex::default() })?;
-        let topics = topic_compression::apply(client.client().native_client(), compressions)?;
+        let topics = topic_compression::apply(client.client().native_client(), &topics.compressions)?;
         let deadline = Instant::now() + STEP_TIMEOUT;
         loop {
             match client.init_transactions(STEP_TIMEOUT) {

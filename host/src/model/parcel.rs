@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::batch_bytes::BatchBytes;
 use super::function::Compression;
 use super::lease::Lease;
 use super::work::RecordRef;
@@ -22,6 +23,9 @@ pub struct Parcel {
     pub runs: Vec<Run>,
 }
 
+/// The header of a dead letter that lacks its value.
+pub const VALUE_TRUNCATED: &str = "millstream-value-truncated";
+
 /// A message to be written.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -29,6 +33,8 @@ pub struct Message {
     pub topic: Arc<str>,
     /// The topic's compression, when it has its own.
     pub compression: Option<Compression>,
+    /// The most bytes of a batch that the topic takes, when it told.
+    pub batch_bytes: Option<BatchBytes>,
     /// The key, in the arena.
     pub key: Option<Range<u32>>,
     /// The value, in the arena.
@@ -203,18 +209,43 @@ impl Parcel {
 
     /// Copies a message of `other` with all that belongs to it.
     pub fn copy_message(&mut self, other: &Parcel, message: &Message) {
+        let first_header = self.copy_headers(other, message);
+        let value = message.value.as_ref().map(|value| self.store(other.slice(value)));
+        self.push_copy(other, message, first_header, value, message.kind);
+    }
+
+    /// Copies a dead letter of `other` that is too large: without its value, and marked so. Why the record was given up
+    /// stays.
+    pub fn copy_as_reference(&mut self, other: &Parcel, message: &Message) {
+        let first_header = self.copy_headers(other, message);
+        self.header(VALUE_TRUNCATED, b"true");
+        self.push_copy(other, message, first_header, None, MessageKind::DeadLetterReference);
+    }
+
+    fn copy_headers(&mut self, other: &Parcel, message: &Message) -> u32 {
         let first_header = self.headers.len() as u32;
         for (name, value) in other.headers_of(message) {
             self.named_header(name, value);
         }
+        first_header
+    }
+
+    fn push_copy(
+        &mut self,
+        other: &Parcel,
+        message: &Message,
+        first_header: u32,
+        value: Option<Range<u32>>,
+        kind: MessageKind,
+    ) {
         let key = message.key.as_ref().map(|key| self.store(other.slice(key)));
-        let value = message.value.as_ref().map(|value| self.store(other.slice(value)));
         self.records.push(other.records[message.record as usize].clone());
         self.messages.push(Message {
             key,
             value,
             headers: first_header..self.headers.len() as u32,
             record: self.records.len() as u32 - 1,
+            kind,
             ..message.clone()
         });
     }

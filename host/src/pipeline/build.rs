@@ -7,7 +7,7 @@ use std::sync::mpsc as thread_mpsc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::revisions::Revisions;
+use super::revisions::{Callable, Revisions};
 use super::shard::{Shard, ShardView};
 use super::worker::Worker;
 use crate::commit::at_least_once::{self, AtLeastOnce};
@@ -18,11 +18,12 @@ use crate::commit::transaction::Transactor;
 use crate::consume::intake::{self, Intake};
 use crate::dispatch::board::Board;
 use crate::flow::budget::Budget;
+use crate::kafka::admin::Admin;
 use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::poller::{Pollers, Waker};
 use crate::kafka::producer::Producers;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::transaction::TopicCompression;
+use crate::kafka::transaction::{TopicCompression, TopicSettings};
 use crate::model::function::{Compression, Manifest, Membership, ProcessingGuarantee, Topics};
 use crate::model::lease::Lease;
 use crate::model::work::Chunk;
@@ -33,6 +34,8 @@ use crate::telemetry::function_metrics::FunctionMetrics;
 pub struct Environment {
     /// How to reach Kafka.
     pub kafka: ClientSettings,
+    /// Asked what topics take when a function starts.
+    pub admin: Admin,
     /// Who polls.
     pub pollers: Arc<Pollers>,
     /// Who writes, for at-least-once functions.
@@ -51,7 +54,8 @@ pub fn build(
     index: usize,
     view: &Arc<ShardView>,
 ) -> Result<Shard, consumer::Error> {
-    let revision = revisions.live().revision.clone();
+    let live = revisions.live();
+    let revision = live.revision.clone();
     let manifest = &revision.manifest;
     let delivery = &manifest.delivery;
 
@@ -64,10 +68,10 @@ pub fn build(
     let (to_committer, commands) = mpsc::unbounded_channel();
     let refusing = revisions.clone();
     let freed = waker.clone();
-    let refuse: Refuse = Box::new(move |parcel, record, fault, kind| {
+    let refuse: Refuse = Box::new(move |parcel, record, fault| {
         // A refusal is no attempt of the guest: its one invocation succeeded.
         let callable = refusing.get(record.chunk.revision.number);
-        callable.encoder.dead_letter(parcel, record, fault, 1, kind);
+        callable.encoder.dead_letter(parcel, record, fault, 1);
     });
     let freed = Box::new(move || freed.wake());
     view.follow(&consumer);
@@ -96,7 +100,7 @@ pub fn build(
                 trouble,
                 metrics: metrics.clone(),
             };
-            let way = ExactlyOnce::new(options, transactor(environment, manifest, index, &consumer));
+            let way = ExactlyOnce::new(options, transactor(environment, &live, index, &consumer));
             tasks.spawn(Committer::new(way, commands, freed, delivery.commit_interval).run());
         }
     }
@@ -150,13 +154,15 @@ fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> c
 
 /// The one who carries out a shard's transactions. Its identity outlives the process, so that what a dead one left open is
 /// settled by the next.
-fn transactor(environment: &Environment, manifest: &Manifest, index: usize, consumer: &Arc<Consumer>) -> Transactor {
+fn transactor(environment: &Environment, live: &Callable, index: usize, consumer: &Arc<Consumer>) -> Transactor {
+    let manifest = &live.revision.manifest;
     let id = format!("{}.{}.{index}", manifest.name.group_id(), environment.host_id);
     let compressed = manifest.outputs.values().filter_map(|output| {
         let compression = output.compression.filter(|compression| *compression != Compression::None)?;
         Some(TopicCompression { topic: output.topic.clone(), compression })
     });
-    Transactor::new(environment.kafka.clone(), id, compressed.collect(), consumer.clone())
+    let topics = TopicSettings { compressions: compressed.collect(), batch_bytes: live.batches.smallest() };
+    Transactor::new(environment.kafka.clone(), id, topics, consumer.clone())
 }
 
 struct Downstream {

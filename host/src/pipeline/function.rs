@@ -123,11 +123,14 @@ impl FunctionTask {
         let sandbox = program.sandbox(revision, self.metrics.clone(), logs);
         let instances = &revision.manifest.instances;
         let pool = Pool::new(sandbox, instances, self.ground.admission.clone(), self.metrics.clone());
-        let cluster = self.ground.environment.cluster.clone();
+        let Environment { admin, cluster, .. } = &self.ground.environment;
+        let outputs = revision.manifest.outputs.values().map(|output| output.topic.as_str());
+        let batches = admin.batch_limits(outputs.chain([revision.manifest.dead_letter_topic.as_str()])).await;
         Ok(Callable {
             revision: revision.clone(),
-            invoker: Invoker::new(revision.clone(), pool, cluster),
-            encoder: Encoder::new(revision),
+            invoker: Invoker::new(revision.clone(), pool, cluster.clone()),
+            encoder: Encoder::new(revision, &batches),
+            batches,
         })
     }
 
@@ -184,8 +187,9 @@ fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
         && old.delivery == new.delivery
         && old.kafka == new.kafka
         && old.processing_guarantee == new.processing_guarantee
-        // A transactional producer knows its topics' compressions from its start.
-        && (old.processing_guarantee == ProcessingGuarantee::AtLeastOnce || old.outputs == new.outputs)
+        // A transactional producer knows its topics' compressions, and what they take, from its start.
+        && (old.processing_guarantee == ProcessingGuarantee::AtLeastOnce
+            || (old.outputs == new.outputs && old.dead_letter_topic == new.dead_letter_topic))
 }
 
 async fn sleep(time: Option<Duration>) {

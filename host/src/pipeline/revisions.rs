@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::emit::encoder::Encoder;
 use crate::invoke::call::Invoker;
+use crate::model::batch_bytes::BatchLimits;
 use crate::model::function::SharedRevision;
 use crate::model::ids::RevisionNumber;
 
@@ -16,6 +17,8 @@ pub struct Callable {
     pub invoker: Invoker,
     /// Encodes what it emits.
     pub encoder: Encoder,
+    /// How large a batch its topics take.
+    pub batches: BatchLimits,
 }
 
 /// How many revisions are kept callable: records under way on an older one than that move to the live one.

@@ -14,7 +14,7 @@ use crate::dispatch::retry::{self, Decision};
 use crate::flow::budget::Budget;
 use crate::invoke::call::{Attempt, Verdicts};
 use crate::model::outcome::Fault;
-use crate::model::parcel::{MessageKind, Parcel};
+use crate::model::parcel::Parcel;
 use crate::model::work::{Batch, LaneId, Span};
 use crate::telemetry::function_metrics::FunctionMetrics;
 
@@ -129,13 +129,7 @@ impl Desk<'_> {
                 tracing::debug!(function = self.callable.encoder.stamp(), class = %fault.class,
                     partition = %attempt.record.chunk.lease.partition, offset = attempt.record.record().offset,
                     attempts = attempt.number, error = %fault.message, "record given up");
-                self.callable.encoder.dead_letter(
-                    &mut self.parcel,
-                    &attempt.record,
-                    fault,
-                    attempt.number,
-                    MessageKind::DeadLetter,
-                );
+                self.callable.encoder.dead_letter(&mut self.parcel, &attempt.record, fault, attempt.number);
                 self.parcel.finish(&attempt.record);
             }
             Decision::Again(wait) => {

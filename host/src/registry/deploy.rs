@@ -64,7 +64,8 @@ async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>
         && revision.digest == upload.digest
         && revision.manifest == *manifest
     {
-        // Also what is found when the answer of an earlier attempt was lost.
+        // Also what is found when the answer of an earlier attempt was lost. Topics may have been deleted since.
+        inner.cluster.make_topics(manifest).await?;
         return Ok(Deployed { revision: Arc::clone(revision), created: false });
     }
     check_expectation(&manifest.name, live, expectation)?;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use crate::error_code::ErrorCode;
 use crate::model::function::Shape;
 use crate::model::ids::Digest;
 
@@ -12,19 +13,12 @@ pub trait Inspect: Send + Sync {
     fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>>;
 }
 
-/// Why a module was not taken. Each holds what is wrong and what to do.
+/// Why a module was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ModuleRefused {
-    /// It has no shape that this host calls, or imports what nobody gives it.
-    #[error("{0}")]
-    Unfit(String),
-    /// It does not compile or link.
-    #[error("{0}")]
-    Compile(String),
-    /// Compiling it took more memory or time than it may.
-    #[error("{0}")]
-    TooCostly(String),
-    /// The host could not look at it; the module is not at fault.
-    #[error("{0}")]
-    Host(String),
+#[error("{reason}")]
+pub struct ModuleRefused {
+    /// What it is to whoever uploaded it.
+    pub code: ErrorCode,
+    /// What is wrong and what to do.
+    pub reason: String,
 }

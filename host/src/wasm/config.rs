@@ -11,8 +11,11 @@ use super::compile::{CompileLimits, CompilerCommand};
 use super::limiter::{MEMORIES_MAX, TABLES_MAX};
 
 /// The largest linear memory: what 32 bits address. Each memory reserves as much address space, so bounds are checked
-/// by the processor; a thousand of them take 4 of the 128 TiB that a process has.
+/// by the processor.
 pub(super) const MEMORY_MAX: u64 = 4 << 30;
+/// Memories of all instances together. They are one reservation in a piece. On x86-64 a process has 128 TiB of
+/// addresses, but the program itself lies at two thirds of them: 85 TiB are free in a piece, and these take 79.
+const MEMORIES_TOTAL_MAX: u32 = 20_000;
 /// The largest table.
 pub(super) const TABLE_ELEMENTS_MAX: u64 = 1_000_000;
 /// The guest's stack, of which recursion may use all; beyond is a trap.
@@ -84,7 +87,8 @@ pub(super) fn host_settings(max_instances: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(max_instances)
         .total_core_instances(max_instances.saturating_mul(64))
-        .total_memories(max_instances.saturating_mul(2))
+        // Two each while they fit. Who finds none free waits, like one who finds no place for an instance.
+        .total_memories(max_instances.saturating_mul(2).min(MEMORIES_TOTAL_MAX.max(max_instances)))
         .total_tables(max_instances.saturating_mul(8))
         .total_stacks(max_instances)
         .max_memories_per_component(MEMORIES_MAX as u32)

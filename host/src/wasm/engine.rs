@@ -11,14 +11,15 @@ use super::state::GuestState;
 use super::ticker::{self, Busy};
 use super::timer::Timer;
 use super::{cache, link};
+use crate::error_code::ErrorCode;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The engine refuses its settings, or the system refuses it the address space.
     #[error(
-        "cannot set up the Wasm engine for {max_instances} instances: {reason:#}; if this process is limited in \
-         address space (ulimit -v), lift the limit or allow fewer instances"
+        "cannot reserve the address space for {max_instances} instances: {reason:#}; lower instances.total, or lift \
+         this process's limit of address space (ulimit -v, LimitAS)"
     )]
     Settings {
         /// What was asked for.
@@ -38,6 +39,17 @@ pub enum EngineError {
     /// The compiler cannot be run.
     #[error(transparent)]
     Compiler(#[from] CompileError),
+}
+
+impl EngineError {
+    /// What it is to whoever starts the engine.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Settings { .. } => ErrorCode::InvalidHostConfig,
+            Self::Cache(_) => ErrorCode::DataDirUnusable,
+            Self::Link(_) | Self::Thread(_) | Self::Compiler(_) => ErrorCode::Internal,
+        }
+    }
 }
 
 /// Loads modules and runs guests. Clones share everything.

@@ -15,6 +15,7 @@ use super::compile::{self, CompileError, CompileLimits, CompilerCommand};
 use super::engine::{Engine, EngineError};
 use super::program::{self, Program};
 use super::shape::{self, ShapeError};
+use crate::error_code::ErrorCode;
 use crate::model::ids::Digest;
 
 /// Why a module is no program.
@@ -38,6 +39,18 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// What it is to whoever gave the module: the same through a host and on the command line.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Shape(_) => ErrorCode::ModuleRefused,
+            Self::Compile(CompileError::WallTime(_) | CompileError::CpuTime(_) | CompileError::Memory(_)) => {
+                ErrorCode::CompileTooCostly
+            }
+            Self::Compile(CompileError::Refused(_) | CompileError::Died(_)) | Self::Fit(_) => ErrorCode::CompileFailed,
+            Self::Compile(CompileError::Run { .. }) | Self::Cache(_) | Self::Interrupted(_) => ErrorCode::Internal,
+        }
+    }
+
     /// Whether the module is at fault, not the host.
     pub fn is_about_the_module(&self) -> bool {
         match self {

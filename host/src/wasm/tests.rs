@@ -5,7 +5,8 @@ use std::time::{Duration, Instant as Moment};
 
 use super::log::Level;
 use super::testing::{Bench, ECHO, bench, bench_with, engine, guest, limits};
-use super::{Engine, LoadError, StartError};
+use super::{Engine, EngineOptions, LoadError, StartError};
+use crate::error_code::ErrorCode;
 use crate::model::ids::Digest;
 use crate::model::outcome::{Fault, FaultClass};
 
@@ -377,4 +378,36 @@ async fn the_fine_clock_is_printed() {
     took.sort();
     assert!(took[0] >= Duration::from_millis(2));
     println!("a guest's sleep of 2 ms: p50 {:?} p99 {:?}", took[100], took[198]);
+}
+
+/// A host and the command line ask the same function for the code.
+#[tokio::test]
+async fn an_export_of_another_type_does_not_link() {
+    let text = r#"(component
+        (core module $m
+            (memory (export "memory") 1)
+            (func (export "handle") (param i32) (result i32) (local.get 0)))
+        (core instance $i (instantiate $m))
+        (func $lifted (param "input" u32) (result u32) (canon lift (core func $i "handle")))
+        (instance $e (export "handle" (func $lifted)))
+        (export "millstream:function/batch@0.1.0" (instance $e)))"#;
+    let error = refused(&engine(1), &wat::parse_str(text).expect("valid text")).await;
+    assert!(matches!(error, LoadError::Fit(_)), "{error}");
+    assert_eq!(error.code(), ErrorCode::CompileFailed);
+}
+
+/// As many as the configuration allows, on a usual Linux: 47 bits of addresses, and the program at two thirds of them.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[tokio::test]
+async fn the_largest_budget_fits_the_address_space() {
+    let engine = Engine::new(EngineOptions { max_instances: 20_000, ..EngineOptions::default() }).expect("it fits");
+    let bench = bench(&engine, guest("", ECHO)).await;
+    assert_eq!(call(&bench, b"request").await.as_deref(), Ok(&b"request"[..]));
+}
+
+#[test]
+fn a_budget_beyond_the_address_space_names_its_setting() {
+    let error = Engine::new(EngineOptions { max_instances: 60_000, ..EngineOptions::default() }).expect_err("too many");
+    assert!(error.to_string().contains("instances.total"), "{error}");
+    assert_eq!(error.code(), ErrorCode::InvalidHostConfig);
 }

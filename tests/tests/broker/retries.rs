@@ -96,3 +96,33 @@ fn a_record_that_recovers_is_no_dead_letter() {
     assert_eq!(kcat::read(&setting.kafka.bootstrap, &setting.dead()).len(), 0);
     assert_eq!(setting.host.client.counter(&setting.name, "retried"), 2);
 }
+
+/// A record that fails on the first revision succeeds on the second, which went live while it waited.
+#[test]
+fn a_fix_that_is_deployed_fixes_what_waits() {
+    let setting = Setting::new("fixed", 1);
+    let bootstrap = &setting.kafka.bootstrap;
+    kcat::produce(bootstrap, &setting.input, [("a".to_owned(), "retry".to_owned())]);
+    let retry = "[retry]\nmax_attempts = 10\nbackoff = \"2s\"\nbackoff_max = \"2s\"\n";
+    setting.deploy("faults", retry);
+    millstream_tests::wait_until("the first attempt failed", LONG, || {
+        setting.host.client.counter(&setting.name, "retried") > 0
+    });
+    setting.deploy("uppercase", retry);
+    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+    let outputs = kcat::read(bootstrap, &setting.output);
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    assert_eq!(outputs[0].text(), "RETRY");
+    assert_eq!(outputs[0].header("ce_millstreamfunction"), Some(format!("{}@2", setting.name).as_str()));
+    assert!(kcat::read(bootstrap, &setting.dead()).is_empty());
+}
+
+/// The same deploy again makes the topics that were deleted meanwhile.
+#[test]
+fn the_same_deploy_again_brings_topics_back() {
+    let setting = Setting::new("back", 1);
+    setting.deploy("uppercase", "");
+    setting.kafka.delete_topic(&setting.dead());
+    setting.deploy("uppercase", "");
+    assert!(setting.kafka.has_topic(&setting.dead()));
+}

@@ -28,9 +28,7 @@ fn row_28_emission_too_large(guarantee: Guarantee) {
     for (_, value) in inputs.iter_mut().skip(100).step_by(200) {
         value.push_str(&"x".repeat(9_000));
     }
-    let mut trial = Trial::start(&stage, inputs, 1_000);
-    trial.allow_disorder();
-    trial.finish(10);
+    Trial::start(&stage, inputs, 1_000).finish(10);
     for letter in kcat::read(&stage.kafka.bootstrap, &stage.dead()) {
         assert_eq!(letter.header("millstream-error-class"), Some("output-refused"));
         assert!(letter.text().len() > 9_000, "the record itself is in its dead letter");
@@ -42,7 +40,5 @@ fn row_28_many_small_emissions_fit(guarantee: Guarantee) {
     let stage = small_output("small", guarantee);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "ordering = \"key\"\nconcurrency = 8", "");
-    let mut trial = Trial::start(&stage, oracle::inputs(5_000, 50), 20_000);
-    trial.allow_disorder();
-    trial.finish(0);
+    Trial::start(&stage, oracle::inputs(5_000, 50), 20_000).finish(0);
 }

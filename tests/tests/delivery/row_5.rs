@@ -32,9 +32,7 @@ fn row_5_output_topic_missing(guarantee: Guarantee) {
         host.client.status(&stage.name)["reason"].to_string().contains(&stage.output)
     });
     wire.create_topic(&stage.output, OUTPUT_PARTITIONS, &[]).expect("a new topic");
-    let mut trial = Trial::around(&stage, &inputs, flow);
-    trial.allow_disorder();
-    trial.finish(0);
+    Trial::around(&stage, &inputs, flow).finish(0);
 }
 
 /// The intake stops, and what is in memory is bounded.

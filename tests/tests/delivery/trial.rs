@@ -22,7 +22,6 @@ pub struct Trial<'a> {
     pub flow: Flow,
     glances: Glances,
     late_writes: bool,
-    disorder: bool,
 }
 
 impl<'a> Trial<'a> {
@@ -46,19 +45,13 @@ impl<'a> Trial<'a> {
             output: (stage.output.clone(), OUTPUT_PARTITIONS),
             dead: (stage.dead(), DEAD_PARTITIONS),
         });
-        Self { stage, inputs: inputs.len(), watch, flow, glances, late_writes: false, disorder: false }
+        Self { stage, inputs: inputs.len(), watch, flow, glances, late_writes: false }
     }
 
     /// Allows a halted host of an at-least-once function to write what it had in hand when it goes on, although another
     /// one has finished it meanwhile. Nothing fences such a writer.
     pub fn allow_late_writes(&mut self) {
         self.late_writes = self.stage.guarantee == Guarantee::AtLeastOnce;
-    }
-
-    /// Allows an at-least-once function to lose the order of a key where messages fail and are sent again
-    /// (docs/guarantees.md, "Order after a failure to write").
-    pub fn allow_disorder(&mut self) {
-        self.disorder = self.stage.guarantee == Guarantee::AtLeastOnce;
     }
 
     /// Waits until `count` inputs came out.
@@ -71,7 +64,7 @@ impl<'a> Trial<'a> {
     /// as the stage's guarantee says. The hosts still run.
     #[track_caller]
     pub fn finish(self, dead: usize) -> Verdict {
-        let Self { stage, inputs, mut watch, flow, glances, late_writes, disorder } = self;
+        let Self { stage, inputs, mut watch, flow, glances, late_writes } = self;
         flow.finish();
         watch.wait_for(inputs - dead, PROGRESS);
         wait_for_commit(stage, inputs);
@@ -88,16 +81,13 @@ impl<'a> Trial<'a> {
         if late_writes {
             verdict.replayed_finished.clear();
         }
-        if disorder {
-            verdict.out_of_order.clear();
-        }
         verdict.assert_holds(stage.guarantee);
         assert_eq!(evidence.dead.len() - repeated(&evidence.dead), dead, "dead letters");
         let (seen_live, ledger) = watch.close(evidence.outputs.len());
         let mut outputs = evidence.outputs;
         outputs.sort_by_key(|record| (record.partition, record.offset));
         assert!(seen_live == outputs, "who reads while records flow sees what who reads later sees");
-        assert!(disorder || ledger.out_of_order.is_empty(), "the concurrent reader saw {:?}", ledger.out_of_order);
+        assert!(ledger.out_of_order.is_empty(), "the concurrent reader saw {:?}", ledger.out_of_order);
         let by_kafka = stage.kafka.group(&stage.group());
         let committed: i64 = by_kafka.iter().map(|partition| partition.committed).sum();
         assert_eq!(committed, inputs as i64, "Kafka's own tool: {by_kafka:?}");

@@ -108,7 +108,7 @@ impl Stage {
             .map(|topic| (topic.as_str(), PARTITIONS))
             .collect();
         let watch = Arc::new(Watch::open(&kafka, &watched)?);
-        let producer = Producers::new(kafka).with(None, Batching::Together)?;
+        let producer = Producers::new(kafka).with(None, Batching::Together, None)?;
         let is_coloured =
             std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let stage =

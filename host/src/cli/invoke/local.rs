@@ -16,7 +16,7 @@ use crate::model::ids::{Digest, RevisionNumber};
 use crate::model::outcome::Fault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::{Level, Log};
-use crate::wasm::{Engine, EngineOptions, LoadError, Program, StartError};
+use crate::wasm::{Engine, EngineOptions, Program, StartError};
 
 /// What events of this verb name as their cluster.
 const CLUSTER: &str = "local";
@@ -40,8 +40,11 @@ pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) 
     let digest = Digest::of(&module);
     // The user's own file, run as the user: nothing is gained by a compiler in another process.
     let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })
-        .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
-    let program = engine.load(Arc::clone(&module), digest).await.map_err(refused)?;
+        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+    let program = engine
+        .load(Arc::clone(&module), digest)
+        .await
+        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
     let limit = manifest.limits.timeout;
     let request = request(&manifest, record, limit);
     let revision = revision(&program, manifest, digest, module.len() as u64);
@@ -58,15 +61,6 @@ pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) 
     let calling = Instant::now();
     let answer = instance.call(&request, 1, limit).await;
     Ok(Called { answer, start, call: calling.elapsed() })
-}
-
-fn refused(error: LoadError) -> Failure {
-    let code = match error {
-        LoadError::Shape(_) => ErrorCode::ModuleRefused,
-        LoadError::Compile(_) | LoadError::Fit(_) => ErrorCode::CompileFailed,
-        LoadError::Cache(_) | LoadError::Interrupted(_) => ErrorCode::Internal,
-    };
-    Failure::new(code, error.to_string())
 }
 
 /// The record as the first of a partition, in a batch of one.

@@ -1,16 +1,22 @@
 //! Topics: which there are, making missing ones, and how large their records may be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, NewTopic as NativeTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::admin::{
+    AdminClient, ConfigResource, ConfigResourceResult, NewTopic as NativeTopic, OwnedResourceSpecifier,
+    ResourceSpecifier, TopicReplication,
+};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{Admin, AdminError, Logging, REQUEST_TIMEOUT, TopicCreation, options};
+use crate::model::batch_bytes::BatchLimits;
 
 /// Metadata of a new topic reaches every broker within a moment.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A function does not wait longer for what only makes its batches fit.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// A topic to make when it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,21 +89,52 @@ impl Admin {
             return Ok(None);
         }
         let action = || format!("describe topic \"{topic}\"");
-        let answers = self
-            .0
-            .client
-            .describe_configs([&ResourceSpecifier::Topic(topic)], &options())
-            .await
-            .map_err(|error| AdminError::of(error, action()))?;
-        for answer in answers {
+        for answer in self.describe(&[topic]).await.map_err(|error| AdminError::of(error, action()))? {
             let resource = answer.map_err(|code| AdminError::of_code(code, action()))?;
-            let entry = resource.entry_map().get("max.message.bytes").and_then(|entry| entry.value.clone());
-            if let Some(bytes) = entry.and_then(|value| value.parse().ok()) {
+            if let Some(bytes) = largest_message(&resource) {
                 return Ok(Some(bytes));
             }
         }
         Ok(None)
     }
+
+    /// How large a batch each of `topics` takes, of those that tell it at once. Whoever writes to the others finds out.
+    pub async fn batch_limits<'a>(&self, topics: impl Iterator<Item = &'a str>) -> BatchLimits {
+        if self.is_embedded() {
+            return BatchLimits::default();
+        }
+        let topics: Vec<&str> = topics.collect::<BTreeSet<_>>().into_iter().collect();
+        let answers = match tokio::time::timeout(TOLD_WITHIN, self.describe(&topics)).await {
+            Ok(Ok(answers)) => answers,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, ?topics, "topics do not tell how large a batch they take");
+                return BatchLimits::default();
+            }
+            Err(_elapsed) => return BatchLimits::default(),
+        };
+        let told = answers.into_iter().filter_map(|answer| match answer {
+            Ok(resource) => {
+                let largest = largest_message(&resource)?;
+                let OwnedResourceSpecifier::Topic(topic) = resource.specifier else { return None };
+                Some((topic, largest))
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a topic does not tell how large a batch it takes");
+                None
+            }
+        });
+        told.collect()
+    }
+
+    async fn describe(&self, topics: &[&str]) -> Result<Vec<ConfigResourceResult>, KafkaError> {
+        let topics: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        self.0.client.describe_configs(&topics, &options()).await
+    }
+}
+
+fn largest_message(resource: &ConfigResource) -> Option<u64> {
+    let entry = resource.get("max.message.bytes")?;
+    entry.value.as_ref()?.parse().ok()
 }
 
 /// Topics of which every partition has a leader, with their numbers of partitions.
