@@ -101,6 +101,14 @@ fn head_of_json(line: &[u8]) -> ((i32, i64), Vec<(String, String)>) {
     (place, pairs)
 }
 
+/// Whether the broker knows `topic` and a leader for each of its partitions.
+#[track_caller]
+pub fn has_leaders(bootstrap: &str, topic: &str) -> bool {
+    let list = String::from_utf8_lossy(&run(bootstrap, &["-L", "-t", topic], b"")).into_owned();
+    let mut partitions = list.lines().filter(|line| line.trim_start().starts_with("partition ")).peekable();
+    partitions.peek().is_some() && partitions.all(|line| !line.contains("leader -1"))
+}
+
 /// Reads until there are at least `count` records.
 #[track_caller]
 pub fn read_at_least(bootstrap: &str, topic: &str, count: usize, longest: Duration) -> Vec<Record> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::kcat::Record;
+use crate::kcat::{self, Record};
 use crate::oracle::Ledger;
 use crate::process::Process;
 use crate::wait_until;
@@ -32,6 +32,8 @@ impl Watch {
     /// Reads `topic` from its beginning; `wanted` are the values that may appear, in lower case.
     #[track_caller]
     pub fn open(bootstrap: &str, topic: &str, wanted: Vec<String>) -> Self {
+        // kcat gives a topic up that it does not find at the start.
+        wait_until("the topic can be read", Duration::from_secs(60), || kcat::has_leaders(bootstrap, topic));
         let seen = Seen { records: Vec::new(), ledger: Ledger::new(wanted), last_new: Instant::now() };
         let seen = Arc::new(Mutex::new(seen));
         let mut kcat = Process::start("kcat", |command| {
