@@ -169,7 +169,7 @@ async fn uploads_that_are_wrong_say_what_is() {
     host.put(path, &[manifest, module, ("more", "text/plain", b"")]).await.is_problem(400, "MS0103");
     host.put(path, &[manifest, ("module", "text/plain", b"one")]).await.is_problem(415, "MS0109");
     host.put(path, &[("manifest", "text/html", b""), module]).await.is_problem(415, "MS0109");
-    host.put("/v1/functions/other", &[manifest, module]).await.is_problem(400, "MS0204");
+    host.put("/v1/functions/other", &[manifest, module]).await.is_problem(400, "MS0102");
     host.put("/v1/functions/Wrong", &[manifest, module]).await.is_problem(400, "MS0204");
     host.put("/v1/functions/mill?wait=long", &[manifest, module]).await.is_problem(400, "MS0204");
     host.deploy("name = \"mill\"\nconcurrency = 0", b"one").await.is_problem(400, "MS0101");
