@@ -12,7 +12,7 @@ run_tests() {
   log=$(mktemp)
   local result=0
   {
-    cargo test --release --locked --workspace -- "$@" && (cd examples && cargo test --release --locked -- "$@")
+    cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
   } 2>&1 | tee "$log" || result=1
   printf '\n'
   grep -E '^test result: ' "$log" || true
@@ -25,7 +25,7 @@ run_checks() {
   (cd examples && cargo fmt --all --check)
   build_guests
   cargo clippy --release --locked --workspace --all-targets -- -D warnings
-  cargo test --release --locked -p millstream-tests --test tidy
+  cargo test --release --locked --workspace --test tidy
   check_dependencies
 }
 

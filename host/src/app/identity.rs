@@ -31,7 +31,7 @@ pub enum IdentityError {
 pub struct Identity {
     /// `host.id`.
     pub id: Arc<str>,
-    _lock: File,
+    lock: File,
 }
 
 impl Identity {
@@ -51,7 +51,16 @@ impl Identity {
         file.read_to_string(&mut text).map_err(failed)?;
         let known = text.trim();
         let id: Arc<str> = if is_identity(known) { known.into() } else { write_new(&mut file).map_err(failed)? };
-        Ok(Self { id, _lock: file })
+        Ok(Self { id, lock: file })
+    }
+}
+
+impl Drop for Identity {
+    /// A child that is being started holds what this process has open for a moment: closing alone would not let go.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the data folder is let go when the process ends");
+        }
     }
 }
 

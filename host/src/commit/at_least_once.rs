@@ -14,9 +14,9 @@ use super::tracker::{Place, Tracker};
 use crate::flow::budget::Share;
 use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::generation::Generation;
-use crate::kafka::producer::{Batching, Delivered, NotQueued, Outgoing, Producers, Undelivered};
+use crate::kafka::producer::{Batching, Delivered, NotQueued, Outgoing, Producer, Producers, Undelivered};
 use crate::model::lease::Lease;
-use crate::model::parcel::Parcel;
+use crate::model::parcel::{Message, Parcel};
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// The wait before a message that could not be delivered is given to the producer again.
@@ -101,30 +101,37 @@ impl AtLeastOnce {
             self.acknowledged(&sent, trackers);
             return;
         }
-        for index in 0..sent.parcel.messages.len() {
-            self.send(&sent, index as u32, batching).await;
+        // Messages of one topic follow one another: most parcels ask for a producer once.
+        let mut last: Option<(&Message, Producer)> = None;
+        for (index, message) in sent.parcel.messages.iter().enumerate() {
+            let known = last
+                .take()
+                .filter(|(of, _)| of.compression == message.compression && of.batch_bytes == message.batch_bytes);
+            let producer = match known {
+                Some((_, producer)) => Ok(producer),
+                None => self.options.producers.with(message.compression, batching, message.batch_bytes),
+            };
+            match producer {
+                Ok(producer) => {
+                    self.send(&producer, &sent, index as u32).await;
+                    last = Some((message, producer));
+                }
+                Err(error) => {
+                    let undelivered = Undelivered { for_good: false, together: false, reason: error.to_string() };
+                    sent.clone().delivered(index as u32, Err(undelivered));
+                }
+            }
         }
     }
 
-    async fn send(&self, sent: &Arc<Sent>, index: u32, batching: Batching) {
+    async fn send(&self, producer: &Producer, sent: &Arc<Sent>, index: u32) {
         let message = &sent.parcel.messages[index as usize];
         loop {
-            let refused = match self.options.producers.with(message.compression, batching, message.batch_bytes) {
-                Ok(producer) => {
-                    let outgoing = Outgoing::of(&sent.parcel, message);
-                    match producer.send(outgoing, Box::new((sent.clone(), index))) {
-                        Ok(()) => return,
-                        Err(NotQueued::Full) => {
-                            tokio::time::sleep(Duration::from_millis(1)).await;
-                            continue;
-                        }
-                        Err(NotQueued::Refused(refused)) => refused,
-                    }
-                }
-                Err(error) => Undelivered { for_good: false, together: false, reason: error.to_string() },
-            };
-            sent.clone().delivered(index, Err(refused));
-            return;
+            match producer.send(Outgoing::of(&sent.parcel, message), Box::new((sent.clone(), index))) {
+                Ok(()) => return,
+                Err(NotQueued::Full) => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(NotQueued::Refused(refused)) => return sent.clone().delivered(index, Err(refused)),
+            }
         }
     }
 
