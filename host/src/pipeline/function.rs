@@ -127,6 +127,7 @@ impl FunctionTask {
         // It may have been replaced since.
         let is_it = |shard: &Arc<ShardView>| Arc::ptr_eq(shard, stuck);
         let Some(index) = self.view.shards().iter().position(is_it) else { return Ok(()) };
+        let reason = stuck.stalled();
         let (answer, stopped) = oneshot::channel();
         if running.shards[index].send(Control::Stop(answer)).await.is_ok() {
             // No answer means that it ended another way.
@@ -134,6 +135,10 @@ impl FunctionTask {
         }
         let shard = build(&self.ground.environment, &running.revisions, &self.metrics, &self.view.topics, index)
             .map_err(|error| format!("shard {index} did not start: {error}"))?;
+        if let Some(reason) = reason {
+            // It may be over in a moment; whoever looks soon should still learn of it.
+            shard.view().note_trouble(reason, false);
+        }
         self.view.replace(index, shard.view());
         let (control, told) = mpsc::channel(4);
         tokio::spawn(shard.run(told));

@@ -59,6 +59,7 @@ fn one_seed(guarantee: Guarantee, mut chance: Chance, records: usize, faults: us
     );
     let mut trial = Trial::start(&stage, oracle::json_inputs(records, KEYS), 1_000);
     trial.allow_late_writes();
+    trial.allow_late_commits();
     trial.wait_for(1);
     for _ in 0..faults {
         std::thread::sleep(chance.between(Duration::from_millis(300), Duration::from_secs(2)));
