@@ -2,7 +2,8 @@
 //!
 //! Two settings make a small transaction take 10 ms instead of 150: delivery reports are drained before the commit
 //! (rdkafka takes them as events, so librdkafka's own flush waits for somebody to poll), and `retry.backoff.ms` is small
-//! (the broker refuses the next transaction's first request until the last one's markers are written).
+//! (the broker refuses the next transaction's first request until the last one's markers are written). For that, the first
+//! request must be for offsets: librdkafka repeats one for partitions only after 20 ms.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,8 +30,8 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(9);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long one step may be asked again.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
-/// The longest wait for a delivery report before the queue is looked at again.
-const POLL_FOR: Duration = Duration::from_millis(20);
+/// rdkafka polls for as long as it is told to, whatever arrives meanwhile: so this is added to every transaction.
+const POLL_FOR: Duration = Duration::from_millis(1);
 
 pub use super::topic_compression::TopicCompression;
 
@@ -76,6 +77,7 @@ impl TransactionalProducer {
             .set("message.timeout.ms", MESSAGE_TIMEOUT.as_millis().to_string())
             .set("message.max.bytes", LARGEST_MESSAGE)
             .set("retry.backoff.ms", "2")
+            .set("retry.backoff.max.ms", "16")
             .set("linger.ms", "1")
             .set("batch.num.messages", batching.most_messages())
             .set("queue.buffering.max.messages", "200000")
