@@ -77,6 +77,14 @@ impl Transactor {
         Ok(())
     }
 
+    /// Ends the producer beside what follows: librdkafka may take long to end one whose brokers do not answer, and the next
+    /// one of the same id fences it.
+    fn part_from_producer(&mut self) {
+        let Some(producer) = self.producer.take() else { return };
+        tracing::info!(id = self.id, "a transactional producer is replaced");
+        std::thread::spawn(move || drop(producer));
+    }
+
     fn batching(&self) -> Batching {
         if self.alone_since.is_some() { Batching::Alone } else { Batching::Together }
     }
@@ -88,7 +96,7 @@ impl Transactor {
         }
         if self.alone_since.is_some_and(|since| since.elapsed() > ALONE_FOR) {
             self.alone_since = None;
-            self.producer = None;
+            self.part_from_producer();
         }
         if let Err(reason) = self.connect() {
             return Outcome::Aborted(reason);
@@ -106,14 +114,14 @@ impl Transactor {
             && let Err(error) = producer.abort()
         {
             tracing::warn!(id = self.id, %error, "a transaction was not aborted in order; its producer is replaced");
-            self.producer = None;
+            self.part_from_producer();
         }
         if state == Producer::MustGo {
-            self.producer = None;
+            self.part_from_producer();
         }
         if matches!(outcome, Outcome::BatchRefused) {
             self.alone_since = Some(Instant::now());
-            self.producer = None;
+            self.part_from_producer();
         }
         content.is_unsettled = matches!(outcome, Outcome::Unknown(_));
         outcome
@@ -121,7 +129,7 @@ impl Transactor {
 
     /// A new producer of the same id makes Kafka finish or abort what the last one left; then the offsets tell which.
     fn settle(&mut self, content: &mut Content) -> Outcome {
-        self.producer = None;
+        self.part_from_producer();
         if let Err(reason) = self.connect() {
             return Outcome::Unknown(reason);
         }
