@@ -11,6 +11,7 @@ pub mod kcat;
 pub mod oracle;
 pub mod process;
 pub mod proxy;
+pub mod turn;
 pub mod watch;
 pub mod wire;
 

@@ -1,39 +1,12 @@
 //! What every test here stands on: topics of its own and a host of its own on the shared broker.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-
 use millstream_tests::host::{Host, Options};
 use millstream_tests::kafka::Kafka;
+use millstream_tests::turn::{Turn, Turns};
 use millstream_tests::unique;
 
 /// Tests that run at once: two cores are two busy hosts.
-const AT_ONCE: usize = 2;
-
-static TURNS: Mutex<usize> = Mutex::new(0);
-static TURN_OVER: Condvar = Condvar::new();
-
-/// The right to run now.
-#[derive(Debug)]
-pub struct Turn;
-
-impl Turn {
-    /// Waits for it.
-    pub fn wait() -> Self {
-        let mut running = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-        while *running >= AT_ONCE {
-            running = TURN_OVER.wait(running).unwrap_or_else(PoisonError::into_inner);
-        }
-        *running += 1;
-        Self
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *TURNS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        TURN_OVER.notify_one();
-    }
-}
+static TURNS: Turns = Turns::new(2);
 
 /// A broker, a host, and a function's names.
 #[derive(Debug)]
@@ -63,7 +36,7 @@ impl Setting {
     /// The same with variables of its own.
     #[track_caller]
     pub fn with(stem: &str, partitions: u32, variables: &[(&str, &str)]) -> Self {
-        let turn = Turn::wait();
+        let turn = TURNS.wait();
         let kafka = Kafka::shared();
         let name = unique(stem);
         let (input, output) = (format!("{name}.in"), format!("{name}.out"));

@@ -2,12 +2,13 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use millstream_tests::host::{Host, Options};
 use millstream_tests::kafka::Kafka;
 use millstream_tests::oracle::Guarantee;
+use millstream_tests::turn::{Turn, Turns};
 use millstream_tests::unique;
 
 /// How long anything may stand still after the last fault is healed.
@@ -25,32 +26,7 @@ pub fn long() -> bool {
 }
 
 /// Tests that run at once: two cores are two busy hosts.
-const AT_ONCE: usize = 6;
-
-static RUNNING: Mutex<usize> = Mutex::new(0);
-static TURN_OVER: Condvar = Condvar::new();
-
-/// The right to run now.
-#[derive(Debug)]
-struct Turn;
-
-impl Turn {
-    fn wait() -> Self {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        while *running >= AT_ONCE {
-            running = TURN_OVER.wait(running).unwrap_or_else(PoisonError::into_inner);
-        }
-        *running += 1;
-        Self
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        TURN_OVER.notify_one();
-    }
-}
+static TURNS: Turns = Turns::new(6);
 
 /// The broker of a test.
 #[derive(Debug)]
@@ -119,7 +95,7 @@ impl Stage {
     /// Topics on the shared broker; the input has `partitions`.
     #[track_caller]
     pub fn new(stem: &str, guarantee: Guarantee, partitions: i32) -> Self {
-        let turn = Turn::wait();
+        let turn = TURNS.wait();
         Self::set(Broker::Shared(Kafka::shared()), stem, guarantee, partitions, turn)
     }
 
@@ -127,7 +103,7 @@ impl Stage {
     #[track_caller]
     pub fn fragile(stem: &str, guarantee: Guarantee, partitions: i32) -> Self {
         let broker = Broker::fragile();
-        let turn = Turn::wait();
+        let turn = TURNS.wait();
         Self::set(broker, stem, guarantee, partitions, turn)
     }
 
