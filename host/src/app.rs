@@ -3,6 +3,7 @@
 mod demo;
 mod host;
 mod identity;
+pub mod local;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;

@@ -18,6 +18,7 @@ mod runtime;
 mod serve;
 mod status;
 mod table;
+mod test;
 #[cfg(test)]
 mod testing;
 
@@ -51,6 +52,7 @@ enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Build(build::Arguments),
+    Test(test::Arguments),
     Deploy(deploy::Arguments),
     List(list::Arguments),
     Status(status::Arguments),
@@ -65,6 +67,7 @@ impl Verb {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Build(arguments) => build::run(&arguments, out),
+            Self::Test(arguments) => test::run(&arguments, out),
             Self::Deploy(arguments) => deploy::run(&arguments, out),
             Self::List(arguments) => list::run(&arguments, out),
             Self::Status(arguments) => status::run(&arguments, out),

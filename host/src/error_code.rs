@@ -181,6 +181,14 @@ error_codes! {
     InvocationFailed = "MS0507", 500,
         "the function failed",
         "see the class of the fault and its message";
+    /// Tests failed.
+    TestsFailed = "MS0511", 500,
+        "tests failed",
+        "correct the function, or what its fixtures expect; --update writes what came out into them";
+    /// A fixture cannot be used.
+    InvalidFixture = "MS0512", 500,
+        "a fixture cannot be used",
+        "correct tests/*.json of the function's folder; docs/writing-a-function.md describes fixtures";
     /// Something went wrong inside the host.
     Internal = "MS0901", 500,
         "something went wrong inside the host",

@@ -36,11 +36,18 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 
 /// Builds the module of `folder` and answers its path. Without a build line the module is taken as it is.
 pub(super) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, Failure> {
-    let module = project::module_path(folder, &manifest.project)?;
+    // Without a place to look there is no use in building.
+    project::module_path(folder, &manifest.project)?;
     if let Some(line) = &manifest.project.build {
         progress::tell(format_args!("building {}: {line}", manifest.project.manifest.name));
         run_line(folder, line)?;
     }
+    built_module(folder, manifest)
+}
+
+/// The module of `folder` as the last build left it.
+pub(super) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, Failure> {
+    let module = project::module_path(folder, &manifest.project)?;
     project::check_module(&module)?;
     Ok(module)
 }

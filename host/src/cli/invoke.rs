@@ -14,6 +14,7 @@ use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
 use input::InputArguments;
+pub(super) use print::printable;
 
 const EXAMPLES: &str = "\
 Examples:

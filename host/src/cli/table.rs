@@ -25,11 +25,26 @@ impl Paint {
         self.with("31", text)
     }
 
+    /// `text` as something good.
+    pub(super) fn green(self, text: &str) -> String {
+        self.with("32", text)
+    }
+
+    /// `text` as something to look at.
+    pub(super) fn yellow(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    /// `text` as something beside the point.
+    pub(super) fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
     /// `text`, the name of a state, as good or bad as the state is.
     pub(super) fn state(self, state: &str, text: &str) -> String {
         match serde_json::from_value(state.into()) {
-            Ok(State::Running) => self.with("32", text),
-            Ok(State::Starting | State::Paused | State::Parked) => self.with("33", text),
+            Ok(State::Running) => self.green(text),
+            Ok(State::Starting | State::Paused | State::Parked) => self.yellow(text),
             Ok(State::Stalled | State::Failed) => self.red(text),
             Err(_) => text.to_owned(),
         }

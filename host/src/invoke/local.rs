@@ -159,7 +159,7 @@ fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
     }
     match answer.verdicts().next() {
         Some(Verdict::Emitted(emissions)) => {
-            LocalOutcome::Emitted(emissions.iter().map(|emission| local_emission(&emission, event)).collect())
+            LocalOutcome::Emitted(emissions.iter().map(|emission| LocalEmission::of(&emission, event.key)).collect())
         }
         Some(Verdict::Retry { after_ms, reason }) => LocalOutcome::Retry { after_ms, reason: reason.to_owned() },
         Some(Verdict::Reject { reason }) => LocalOutcome::Reject { reason: reason.to_owned() },
@@ -167,27 +167,34 @@ fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
     }
 }
 
-fn local_emission(emission: &Emission<'_>, event: &RecordFields<'_>) -> LocalEmission {
-    let set = [
-        ("id", emission.id()),
-        ("source", emission.source()),
-        ("type", emission.type_()),
-        ("subject", emission.subject()),
-        ("time", emission.time()),
-        ("datacontenttype", emission.datacontenttype()),
-        ("dataschema", emission.dataschema()),
-    ];
-    let set = set.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    LocalEmission {
-        output: emission.output().to_owned(),
-        key: match emission.key() {
-            EmissionKey::Inherit => event.key.map(<[u8]>::to_vec),
-            EmissionKey::None => None,
-            EmissionKey::Bytes(key) => Some(key.to_vec()),
-        },
-        attributes: set.chain(emission.extensions()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        headers: emission.headers().map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec))).collect(),
-        data: emission.data().map(<[u8]>::to_vec),
+impl LocalEmission {
+    /// What the guest emitted for an event with the key `input_key`.
+    pub fn of(emission: &Emission<'_>, input_key: Option<&[u8]>) -> Self {
+        let set = [
+            ("id", emission.id()),
+            ("source", emission.source()),
+            ("type", emission.type_()),
+            ("subject", emission.subject()),
+            ("time", emission.time()),
+            ("datacontenttype", emission.datacontenttype()),
+            ("dataschema", emission.dataschema()),
+        ];
+        let set = set.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let attributes = set.chain(emission.extensions());
+        Self {
+            output: emission.output().to_owned(),
+            key: match emission.key() {
+                EmissionKey::Inherit => {
+                    let partition_key = emission.extensions().find(|(name, _)| *name == "partitionkey");
+                    partition_key.map(|(_, value)| value.as_bytes()).or(input_key).map(<[u8]>::to_vec)
+                }
+                EmissionKey::None => None,
+                EmissionKey::Bytes(key) => Some(key.to_vec()),
+            },
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: emission.headers().map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec))).collect(),
+            data: emission.data().map(<[u8]>::to_vec),
+        }
     }
 }
 

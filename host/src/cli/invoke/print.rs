@@ -184,7 +184,7 @@ fn readable(bytes: &[u8]) -> String {
 }
 
 /// `text` without what could play with a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() && c != '\t' { c.escape_default().collect() } else { vec![c] })
         .collect()

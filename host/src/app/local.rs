@@ -1,0 +1,262 @@
+//! A function without Kafka: records go through the host's own stages (decode, filter, call, encode) in this process,
+//! and what comes out stays in memory. What `millstream test` and `millstream bench` stand on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millstream_flat::{Emissions, Record};
+
+use crate::consume::decode::{self, Fields};
+use crate::consume::filter;
+use crate::emit::encoder::Encoder;
+use crate::invoke::admission::Admission;
+use crate::invoke::call::{Attempt, Invoker, Spent, Verdicts};
+use crate::invoke::local::LocalEmission;
+use crate::invoke::pool::Pool;
+use crate::model::batch_bytes::BatchLimits;
+use crate::model::function::{Manifest, Revision, SharedRevision, Topics};
+use crate::model::ids::{Digest, RevisionNumber};
+use crate::model::lease::Lease;
+use crate::model::outcome::Fault;
+use crate::model::parcel::Parcel;
+use crate::model::position::TopicPartition;
+use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::log::LogSink;
+use crate::wasm::{Engine, LoadError, Program};
+
+/// What events name as their cluster.
+const CLUSTER: &str = "local";
+/// Sandboxes of one session.
+pub const INSTANCES: u32 = 4;
+
+/// A loaded function.
+#[derive(Debug)]
+pub struct LocalFunction {
+    program: Program,
+    revision: SharedRevision,
+}
+
+/// A record as Kafka would give it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalRecord {
+    /// Its topic; without one the function's first.
+    pub topic: Option<String>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its headers, which say what the value is.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// A filter kept it from the guest.
+    Filtered,
+    /// The guest emitted these events, which may be none, and a host would publish them.
+    Emitted(Vec<LocalEmission>),
+    /// It failed.
+    Failed(Fault),
+}
+
+impl LocalFunction {
+    /// Loads `module` as the first revision of the function that `manifest` declares.
+    pub async fn load(engine: &Engine, module: Arc<[u8]>, mut manifest: Manifest) -> Result<Self, LoadError> {
+        // Another platform's delays would only make one wait.
+        manifest.instances.emulate = None;
+        let digest = Digest::of(&module);
+        let module_bytes = module.len() as u64;
+        let program = engine.load(module, digest).await?;
+        let (number, shape) = (RevisionNumber(1), program.shape());
+        let revision = Arc::new(Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms: 0 });
+        Ok(Self { program, revision })
+    }
+
+    /// What the function declares.
+    pub fn manifest(&self) -> &Manifest {
+        &self.revision.manifest
+    }
+
+    /// A host of its own for the function: sandboxes that nobody used before, offsets from 0. `env` is added to the
+    /// manifest's. To be called on a runtime.
+    pub fn session(&self, env: &BTreeMap<String, String>, logs: LogSink) -> Session {
+        let manifest = &self.revision.manifest;
+        let mut all = manifest.env.clone();
+        all.extend(env.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let metrics = Arc::new(FunctionMetrics::default());
+        let sandbox = self.program.sandbox_with(&manifest.limits, &all, Arc::clone(&metrics), logs);
+        let admission = Arc::new(Admission::new(INSTANCES as usize));
+        let pool = Pool::new(sandbox, &manifest.instances, admission, Arc::clone(&metrics));
+        Session {
+            invoker: Invoker::new(Arc::clone(&self.revision), pool, CLUSTER.into()),
+            encoder: Encoder::new(&self.revision, &BatchLimits::default()),
+            revision: Arc::clone(&self.revision),
+            metrics,
+            next_offset: 0,
+        }
+    }
+}
+
+/// A function at work.
+#[derive(Debug)]
+pub struct Session {
+    revision: SharedRevision,
+    invoker: Invoker,
+    encoder: Encoder,
+    metrics: Arc<FunctionMetrics>,
+    next_offset: i64,
+}
+
+impl Session {
+    /// Handles one record, as the given attempt, and tells what became of it.
+    pub async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> Outcome {
+        let chunk = self.chunk(record.topic.as_deref(), std::slice::from_ref(record));
+        if chunk.records.is_empty() {
+            return Outcome::Filtered;
+        }
+        let mut kept = Vec::with_capacity(1);
+        let mut emitting = Emitting::new(self, &chunk, |verdict| kept.push(verdict));
+        emitting.run(attempt).await;
+        match kept.pop() {
+            Some(Ok(emissions)) => Outcome::Emitted(emissions),
+            Some(Err(fault)) => Outcome::Failed(fault),
+            // Every record that is not held up gets a verdict.
+            None => Outcome::Emitted(Vec::new()),
+        }
+    }
+
+    /// Handles records of the function's first topic together, in one call of the guest where its shape and its
+    /// isolation allow it. What it emits is encoded and thrown away; `hear` is told how many events each record led to.
+    pub async fn handle_all(
+        &mut self,
+        records: &[LocalRecord],
+        mut hear: impl FnMut(Result<usize, Fault>) + Send,
+    ) -> Spent {
+        let chunk = self.chunk(None, records);
+        let mut counting = Emitting::new(self, &chunk, |verdict: Result<Count, Fault>| hear(verdict.map(|Count(n)| n)));
+        counting.run(1).await
+    }
+
+    /// The most linear memory that one of its sandboxes ever had, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        u64::try_from(self.metrics.memory_high_water_bytes.get()).unwrap_or_default()
+    }
+
+    /// Sandboxes that were started.
+    pub fn cold_starts(&self) -> u64 {
+        self.metrics.cold_starts.get()
+    }
+
+    /// The records as a consumer would hand them over: decoded, and without those that a filter keeps away.
+    fn chunk(&mut self, topic: Option<&str>, records: &[LocalRecord]) -> Arc<Chunk> {
+        let topic = topic.unwrap_or_else(|| first_topic(&self.revision.manifest));
+        let lease = Arc::new(Lease::new(TopicPartition::new(topic, 0), 1, self.next_offset));
+        let mut chunk = Chunk { lease, revision: Arc::clone(&self.revision), arena: Vec::new(), records: Vec::new() };
+        for record in records {
+            let headers: Vec<(&str, Option<&[u8]>)> =
+                record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            let (from, offset) = (self.next_offset, self.next_offset);
+            self.next_offset += 1;
+            let fields = Fields {
+                topic,
+                partition: 0,
+                offset,
+                timestamp_ms: Some(now_ms()),
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &headers,
+            };
+            let length = chunk.arena.len();
+            let decoded = decode::decode(&mut chunk.arena, &fields);
+            let flat = &chunk.arena[decoded.flat.start as usize..decoded.flat.end as usize];
+            if decoded.undecodable.is_none() && !passes(flat, &self.revision.manifest) {
+                chunk.arena.truncate(length);
+                continue;
+            }
+            let undecodable = decoded.undecodable.map(|error| error.0.into());
+            let (flat, original_value) = (decoded.flat, decoded.original_value);
+            chunk.records.push(ChunkRecord { from, offset, flat, original_value, key_hash: None, undecodable });
+        }
+        Arc::new(chunk)
+    }
+}
+
+fn first_topic(manifest: &Manifest) -> &str {
+    match &manifest.topics {
+        Topics::Named(topics) => topics.first().map_or("input", String::as_str),
+        Topics::Pattern(_) => "input",
+    }
+}
+
+fn passes(flat: &[u8], manifest: &Manifest) -> bool {
+    manifest.filters.is_empty()
+        || Record::parse(flat, CLUSTER)
+            .is_ok_and(|event| filter::passes(&manifest.filters, &|name: &str| event.attribute(name)))
+}
+
+fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How much of what was emitted somebody wants.
+trait Kept: Send {
+    fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self;
+}
+
+impl Kept for Vec<LocalEmission> {
+    fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self {
+        emissions.iter().map(|emission| LocalEmission::of(&emission, key)).collect()
+    }
+}
+
+/// How many there were.
+struct Count(usize);
+
+impl Kept for Count {
+    fn of(emissions: &Emissions<'_>, _key: Option<&[u8]>) -> Self {
+        Self(emissions.len())
+    }
+}
+
+/// Hears verdicts, encodes as a host would, and tells what is left of each.
+struct Emitting<'a, K, H> {
+    session: &'a Session,
+    chunk: &'a Arc<Chunk>,
+    parcel: Parcel,
+    hear: H,
+    kept: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<'a, K: Kept, H: FnMut(Result<K, Fault>) + Send> Emitting<'a, K, H> {
+    fn new(session: &'a Session, chunk: &'a Arc<Chunk>, hear: H) -> Self {
+        Self { session, chunk, parcel: Parcel::default(), hear, kept: std::marker::PhantomData }
+    }
+
+    async fn run(&mut self, number: u32) -> Spent {
+        let records = 0..self.chunk.records.len() as u32;
+        let attempts: Vec<Attempt> = records
+            .map(|index| Attempt { record: RecordRef { chunk: Arc::clone(self.chunk), index }, number })
+            .collect();
+        let session = self.session;
+        session.invoker.run(&attempts, self).await
+    }
+}
+
+impl<K: Kept, H: FnMut(Result<K, Fault>) + Send> Verdicts for Emitting<'_, K, H> {
+    fn is_held_up(&self, _index: usize) -> bool {
+        false
+    }
+
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
+        let record = RecordRef { chunk: Arc::clone(self.chunk), index: index as u32 };
+        let kept = verdict.and_then(|emissions| {
+            self.session.encoder.emitted(&mut self.parcel, &record, &emissions)?;
+            let input = Record::parse(record.flat(), CLUSTER).ok();
+            Ok(K::of(&emissions, input.as_ref().and_then(Record::key)))
+        });
+        (self.hear)(kept);
+    }
+}

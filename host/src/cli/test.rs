@@ -1,0 +1,123 @@
+//! `millstream test`: runs a function's module on fixtures, under the limits that a host would hold it to.
+
+mod case;
+mod compare;
+mod emitted;
+mod fixture;
+mod report;
+mod update;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::build::{self, build_folder};
+use super::failure::Failure;
+use super::project;
+use super::runtime;
+use super::table::Paint;
+use crate::app::local::{INSTANCES, LocalFunction};
+use crate::error_code::ErrorCode;
+use crate::wasm::{Engine, EngineOptions};
+use fixture::FixtureFile;
+use report::Report;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream test examples/place-bid
+  millstream test . \"no bid\"               # the cases with that in their name
+  millstream test . --update               # make what happens now what is expected
+  millstream test . --no-build --json | jq '.cases[] | select(.passed | not)'";
+
+/// Build a function and test it against the fixtures in its folder
+///
+/// Each file tests/*.json holds one case or a list of cases: events that go in, and what is expected to come out. The
+/// compiled module runs in the sandbox that a host would give it, under the limits, filters and outputs of its manifest,
+/// without host or Kafka; each case has sandboxes of its own. docs/writing-a-function.md describes the fixtures.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The folder with the function's millstream.toml
+    #[arg(default_value = ".", value_name = "DIR")]
+    folder: PathBuf,
+    /// Only cases with this text in their name or in that of their file
+    #[arg(value_name = "NAME")]
+    filter: Option<String>,
+    /// Take the module as it is
+    #[arg(long)]
+    no_build: bool,
+    /// Write what came out into the fixtures, where it is not what they expect
+    #[arg(long)]
+    update: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the cases and prints what became of each.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let folder = &arguments.folder;
+    let manifest = project::read_folder(folder)?;
+    let files = fixture::read_folder(folder)?;
+    let module = match arguments.no_build {
+        true => build::built_module(folder, &manifest)?,
+        false => build_folder(folder, &manifest)?,
+    };
+    let module: Arc<[u8]> = std::fs::read(&module)
+        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", module.display())))?
+        .into();
+    let paint = if arguments.json { Paint::Plain } else { Paint::for_stream(std::io::stdout().is_terminal()) };
+    let mut report = Report::new(paint, !arguments.json);
+    runtime::block_on(async {
+        let options = EngineOptions { max_instances: 2 * INSTANCES, ..EngineOptions::default() };
+        let engine = Engine::new(options).map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let function = LocalFunction::load(&engine, module, manifest.project.manifest).await;
+        let function = function.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        for file in &files {
+            run_file(file, &function, arguments, &mut report, out).await?;
+        }
+        Ok::<(), Failure>(())
+    })??;
+    if report.ran() == 0
+        && let Some(filter) = &arguments.filter
+    {
+        return Err(Failure::new(ErrorCode::InvalidFixture, format!("no case has \"{filter}\" in its name")));
+    }
+    report.close(out)?;
+    if arguments.json {
+        writeln!(out, "{:#}", report.to_json())?;
+    }
+    match report.failed() {
+        0 => Ok(()),
+        failed => Err(Failure::new(ErrorCode::TestsFailed, format!("{failed} of {} cases failed", report.ran()))),
+    }
+}
+
+async fn run_file(
+    file: &FixtureFile,
+    function: &LocalFunction,
+    arguments: &Arguments,
+    report: &mut Report,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let cases = file.cases()?;
+    let mut updates = Vec::new();
+    for case in &cases {
+        let is_wanted = |filter: &String| case.name.contains(filter) || file.name.contains(filter);
+        if !arguments.filter.as_ref().is_none_or(is_wanted) {
+            continue;
+        }
+        let mut result = case::run(case, function).await;
+        if arguments.update {
+            updates.extend(update::of(case, &mut result));
+        }
+        report.add(&file.name, case, result, out)?;
+    }
+    if !updates.is_empty() {
+        file.replace(updates)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Fixtures as they are written: `tests/*.json`, one case or a list of cases in each file.
+//!
+//! What is expected stays a slice of the file's text until it is compared, so that an update can replace just that and
+//! leave the rest as its author wrote it.
+
+mod event;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::compare::Expectation;
+use crate::app::local::LocalRecord;
+use crate::cli::failure::Failure;
+use crate::error_code::ErrorCode;
+
+/// A file of cases.
+#[derive(Debug)]
+pub(super) struct FixtureFile {
+    path: PathBuf,
+    /// The file's name.
+    pub(super) name: String,
+    text: String,
+}
+
+/// Events in a row, and what is expected of each.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// What people call it.
+    pub(super) name: String,
+    /// Variables beside the manifest's.
+    pub(super) env: BTreeMap<String, String>,
+    /// One after another, in the same sandbox where the manifest allows it.
+    pub(super) steps: Vec<Step>,
+}
+
+/// One event.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// What Kafka would give.
+    pub(super) record: LocalRecord,
+    /// 1 for the first.
+    pub(super) attempt: u32,
+    /// What is to come out; nothing where the fixture does not say yet.
+    pub(super) expectation: Option<Expectation>,
+    /// Where the file says so, or where it could.
+    pub(super) place: Place,
+}
+
+/// Where what is expected stands in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Here.
+    At(Range<usize>),
+    /// Nowhere; it belongs behind this byte.
+    After(usize),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseText<'a> {
+    name: String,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    expect: Option<&'a RawValue>,
+    #[serde(default)]
+    unordered: bool,
+    #[serde(default)]
+    exact: bool,
+    #[serde(borrow)]
+    steps: Option<Vec<StepText<'a>>>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepText<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+    #[serde(borrow)]
+    expect: Option<&'a RawValue>,
+    #[serde(default)]
+    unordered: bool,
+    #[serde(default)]
+    exact: bool,
+}
+
+/// The fixtures of the function in `folder`, by name.
+pub(super) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, Failure> {
+    let tests = folder.join("tests");
+    let unreadable = |path: &Path, error: std::io::Error| {
+        Failure::new(ErrorCode::InvalidFixture, format!("cannot read {}: {error}", path.display()))
+    };
+    let none = || {
+        let what =
+            format!("{} has no tests/*.json: write a case, docs/writing-a-function.md tells how", folder.display());
+        Failure::new(ErrorCode::InvalidFixture, what)
+    };
+    let entries = match std::fs::read_dir(&tests) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
+        entries => entries.map_err(|error| unreadable(&tests, error))?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| unreadable(&tests, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push(FixtureFile { path, name, text });
+        }
+    }
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    if files.is_empty() { Err(none()) } else { Ok(files) }
+}
+
+impl FixtureFile {
+    /// Its cases.
+    pub(super) fn cases(&self) -> Result<Vec<Case>, Failure> {
+        let written: Vec<CaseText<'_>> = match self.text.trim_start().starts_with('[') {
+            true => serde_json::from_str(&self.text),
+            false => serde_json::from_str(&self.text).map(|case| vec![case]),
+        }
+        .map_err(|error| self.wrong(&error.to_string()))?;
+        written.into_iter().map(|case| self.case(case)).collect()
+    }
+
+    /// Replaces what is expected, each at its place.
+    pub(super) fn replace(&self, mut replacements: Vec<(Place, String)>) -> Result<(), Failure> {
+        let start = |place: &Place| match place {
+            Place::At(range) => range.start,
+            Place::After(end) => *end,
+        };
+        replacements.sort_by_key(|(place, _)| std::cmp::Reverse(start(place)));
+        let mut text = self.text.clone();
+        for (place, replacement) in replacements {
+            let line = text[..start(&place)].rfind('\n').map_or(0, |end| end + 1);
+            let indent: String = text[line..].chars().take_while(|letter| letter.is_ascii_whitespace()).collect();
+            let replacement = replacement.replace('\n', &format!("\n{indent}"));
+            match place {
+                Place::At(range) => text.replace_range(range, &replacement),
+                Place::After(end) => text.insert_str(end, &format!(",\n{indent}\"expect\": {replacement}")),
+            }
+        }
+        std::fs::write(&self.path, text).map_err(|error| {
+            Failure::new(ErrorCode::InvalidFixture, format!("cannot write {}: {error}", self.path.display()))
+        })
+    }
+
+    fn case(&self, case: CaseText<'_>) -> Result<Case, Failure> {
+        let CaseText { name, event, expect, unordered, exact, steps, env } = case;
+        let steps = match (event, steps) {
+            (Some(event), None) => vec![StepText { event, expect, unordered, exact }],
+            (None, Some(steps)) if expect.is_none() && !steps.is_empty() => steps
+                .into_iter()
+                .map(|step| StepText { unordered: step.unordered || unordered, exact: step.exact || exact, ..step })
+                .collect(),
+            _ => {
+                let what =
+                    "give it one `event` with what to `expect`, or `steps`, each with an event and what to expect";
+                return Err(self.wrong(&format!("case \"{name}\": {what}")));
+            }
+        };
+        let steps = steps.iter().enumerate().map(|(index, step)| {
+            self.step(step).map_err(|reason| {
+                let number = if steps.len() > 1 { format!(", step {}", index + 1) } else { String::new() };
+                self.wrong(&format!("case \"{name}\"{number}: {reason}"))
+            })
+        });
+        Ok(Case { steps: steps.collect::<Result<_, _>>()?, name, env })
+    }
+
+    fn step(&self, step: &StepText<'_>) -> Result<Step, String> {
+        let (record, attempt) = event::read(step.event.get()).map_err(|reason| format!("event: {reason}"))?;
+        let expectation = step.expect.map(|text| Expectation::read(text.get(), step.unordered, step.exact));
+        let expectation = expectation.transpose().map_err(|reason| format!("expect: {reason}"))?;
+        let place = match step.expect {
+            Some(text) => Place::At(self.range_of(text)),
+            None => Place::After(self.range_of(step.event).end),
+        };
+        Ok(Step { record, attempt, expectation, place })
+    }
+
+    /// Where a part of the text stands in it.
+    fn range_of(&self, part: &RawValue) -> Range<usize> {
+        let start = part.get().as_ptr().addr() - self.text.as_ptr().addr();
+        start..start + part.get().len()
+    }
+
+    fn wrong(&self, reason: &str) -> Failure {
+        Failure::new(ErrorCode::InvalidFixture, format!("{}: {reason}", self.path.display()))
+    }
+}

@@ -1,0 +1,5 @@
+//! The verbs that need neither host nor Kafka, as their users run them.
+
+mod local {
+    mod fixtures;
+}
