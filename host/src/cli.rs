@@ -3,6 +3,7 @@
 //! A verb writes its result, and nothing else, to the stream that it is given (stdout); progress goes to stderr. It
 //! ends well or with a [`Failure`], which decides the exit code.
 
+mod bench;
 mod build;
 mod config;
 mod delete;
@@ -53,6 +54,7 @@ enum Verb {
     Demo(demo::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
+    Bench(bench::Arguments),
     Deploy(deploy::Arguments),
     List(list::Arguments),
     Status(status::Arguments),
@@ -68,6 +70,7 @@ impl Verb {
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
+            Self::Bench(arguments) => bench::run(&arguments, out),
             Self::Deploy(arguments) => deploy::run(&arguments, out),
             Self::List(arguments) => list::run(&arguments, out),
             Self::Status(arguments) => status::run(&arguments, out),

@@ -1,5 +1,6 @@
 //! The verbs that need neither host nor Kafka, as their users run them.
 
 mod local {
+    mod bench;
     mod fixtures;
 }

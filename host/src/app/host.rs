@@ -89,6 +89,7 @@ impl Host {
                 },
                 cache: config.data_dir.join("compiled"),
             },
+            perf_map: false,
         })
         .map_err(|error| {
             let code = error.code();

@@ -1,6 +1,8 @@
 //! A function without Kafka: records go through the host's own stages (decode, filter, call, encode) in this process,
 //! and what comes out stays in memory. What `millstream test` and `millstream bench` stand on.
 
+pub mod starts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -112,7 +114,7 @@ pub struct Session {
 impl Session {
     /// Handles one record, as the given attempt, and tells what became of it.
     pub async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> Outcome {
-        let chunk = self.chunk(record.topic.as_deref(), std::slice::from_ref(record));
+        let chunk = self.chunk(record.topic.as_deref(), std::slice::from_ref(record), passes);
         if chunk.records.is_empty() {
             return Outcome::Filtered;
         }
@@ -134,7 +136,7 @@ impl Session {
         records: &[LocalRecord],
         mut hear: impl FnMut(Result<usize, Fault>) + Send,
     ) -> Spent {
-        let chunk = self.chunk(None, records);
+        let chunk = self.chunk(None, records, passes);
         let mut counting = Emitting::new(self, &chunk, |verdict: Result<Count, Fault>| hear(verdict.map(|Count(n)| n)));
         counting.run(1).await
     }
@@ -149,8 +151,18 @@ impl Session {
         self.metrics.cold_starts.get()
     }
 
+    /// The records as if there were no filters.
+    fn unfiltered(&mut self, records: &[LocalRecord]) -> Arc<Chunk> {
+        self.chunk(None, records, |_, _| true)
+    }
+
     /// The records as a consumer would hand them over: decoded, and without those that a filter keeps away.
-    fn chunk(&mut self, topic: Option<&str>, records: &[LocalRecord]) -> Arc<Chunk> {
+    fn chunk(
+        &mut self,
+        topic: Option<&str>,
+        records: &[LocalRecord],
+        passes: impl Fn(&[u8], &Manifest) -> bool,
+    ) -> Arc<Chunk> {
         let topic = topic.unwrap_or_else(|| first_topic(&self.revision.manifest));
         let lease = Arc::new(Lease::new(TopicPartition::new(topic, 0), 1, self.next_offset));
         let mut chunk = Chunk { lease, revision: Arc::clone(&self.revision), arena: Vec::new(), records: Vec::new() };

@@ -14,6 +14,7 @@ use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
 use input::InputArguments;
+pub(super) use input::OptionalInput;
 pub(super) use print::printable;
 
 const EXAMPLES: &str = "\
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 }
 
 /// The manifest of a module that has none: all defaults.
-fn default_manifest() -> Result<Manifest, Failure> {
+pub(super) fn default_manifest() -> Result<Manifest, Failure> {
     manifest::from_toml("name = \"invoked\"\ntopics = [\"input\"]")
         .map_err(|error: ManifestError| Failure::new(ErrorCode::Internal, error.to_string()))
 }

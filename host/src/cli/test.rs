@@ -8,7 +8,7 @@ mod report;
 mod update;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::{self, build_folder};
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::project;
 use super::runtime;
 use super::table::Paint;
-use crate::app::local::{INSTANCES, LocalFunction};
+use crate::app::local::{INSTANCES, LocalFunction, LocalRecord};
 use crate::error_code::ErrorCode;
 use crate::wasm::{Engine, EngineOptions};
 use fixture::FixtureFile;
@@ -90,6 +90,25 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     match report.failed() {
         0 => Ok(()),
         failed => Err(Failure::new(ErrorCode::TestsFailed, format!("{failed} of {} cases failed", report.ran()))),
+    }
+}
+
+/// The events of all fixtures of the function in `folder`.
+pub(super) fn events_of_folder(folder: &Path) -> Result<Vec<LocalRecord>, Failure> {
+    fixture::read_folder(folder)?.iter().map(events).collect::<Result<Vec<_>, _>>().map(|events| events.concat())
+}
+
+/// The events of the cases in one file, at least one.
+pub(super) fn events_of_file(path: &Path) -> Result<Vec<LocalRecord>, Failure> {
+    events(&FixtureFile::read(path)?)
+}
+
+fn events(file: &FixtureFile) -> Result<Vec<LocalRecord>, Failure> {
+    let events: Vec<LocalRecord> =
+        file.cases()?.into_iter().flat_map(|case| case.steps).map(|step| step.record).collect();
+    match events.is_empty() {
+        true => Err(Failure::new(ErrorCode::InvalidFixture, format!("{} has no case", file.name))),
+        false => Ok(events),
     }
 }
 

@@ -202,7 +202,7 @@ mod tests {
 
     fn engine(command: CompilerCommand, limits: CompileLimits, cache: &Path) -> Engine {
         let compile = Compile::Child { command, limits, cache: cache.to_owned() };
-        Engine::new(EngineOptions { max_instances: 2, compile }).expect("an engine")
+        Engine::new(EngineOptions { max_instances: 2, compile, ..EngineOptions::default() }).expect("an engine")
     }
 
     /// A module that takes seconds and hundreds of megabytes to compile.

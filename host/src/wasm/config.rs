@@ -37,6 +37,8 @@ pub struct EngineOptions {
     pub max_instances: u32,
     /// Where modules are compiled.
     pub compile: Compile,
+    /// Whether the system's profiler `perf` is told where the guests' functions are.
+    pub perf_map: bool,
 }
 
 /// Where modules are compiled.
@@ -57,7 +59,7 @@ pub enum Compile {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { max_instances: 1000, compile: Compile::InProcess }
+        Self { max_instances: 1000, compile: Compile::InProcess, perf_map: false }
     }
 }
 

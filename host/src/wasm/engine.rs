@@ -70,9 +70,13 @@ pub(super) struct Shared {
 impl Engine {
     /// Sets up the engine and starts its two threads, which end with the last clone.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
-        let EngineOptions { max_instances, compile } = options;
-        let wasm = wasmtime::Engine::new(&config::host_settings(max_instances))
-            .map_err(|reason| EngineError::Settings { max_instances, reason })?;
+        let EngineOptions { max_instances, compile, perf_map } = options;
+        let mut settings = config::host_settings(max_instances);
+        if perf_map {
+            settings.profiler(wasmtime::ProfilingStrategy::PerfMap);
+        }
+        let wasm =
+            wasmtime::Engine::new(&settings).map_err(|reason| EngineError::Settings { max_instances, reason })?;
         let linker = link::linker(&wasm).map_err(EngineError::Link)?;
         let loader = match compile {
             Compile::InProcess => Loader::in_process(),

@@ -88,6 +88,20 @@ impl Sandbox {
         }
     }
 
+    /// How long the engine alone takes to instantiate the program, in a store that is there: what a start would cost
+    /// without all that the host adds. For measurements.
+    pub async fn bare_start(&self) -> Result<Duration, StartError> {
+        let mut store = self.store();
+        let starting = Moment::now();
+        let started = self.shared.program.instance.instantiate_async(&mut store).await;
+        let took = starting.elapsed();
+        let limits = &self.shared.limits;
+        match started {
+            Ok(_) => Ok(took),
+            Err(error) => Err(StartError::Fault(fault::classify(&error, store.data(), limits, limits.timeout))),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn program(&self) -> &program::Shared {
         &self.shared.program

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use crate::app::local::LocalRecord;
 use crate::cli::failure::Failure;
 use crate::consume::structured;
 use crate::error_code::ErrorCode;
@@ -18,6 +19,33 @@ pub(super) struct InputArguments {
     /// The record's key; without it, an event's `partitionkey`
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
+}
+
+/// The same where no record need be given.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct OptionalInput {
+    /// The record's value: a text, @FILE, or @- for stdin
+    #[arg(long, value_name = "TEXT", conflicts_with = "event")]
+    data: Option<String>,
+    /// A CloudEvent in structured JSON: a file, or - for stdin
+    #[arg(long, value_name = "FILE")]
+    event: Option<String>,
+    /// The record's key; without it, an event's `partitionkey`
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+}
+
+impl OptionalInput {
+    /// Makes the record, if one was given.
+    pub(in crate::cli) fn record(&self) -> Result<Option<LocalRecord>, Failure> {
+        if self.data.is_none() && self.event.is_none() {
+            return Ok(None);
+        }
+        let (data, event, key) = (self.data.clone(), self.event.clone(), self.key.clone());
+        let InputRecord { key, value, headers } = InputArguments { data, event, key }.record()?;
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value.as_bytes().to_vec())));
+        Ok(Some(LocalRecord { topic: None, key, value: Some(value), headers: headers.collect() }))
+    }
 }
 
 /// A record as Kafka would give it.

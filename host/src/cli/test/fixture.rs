@@ -93,9 +93,6 @@ struct StepText<'a> {
 /// The fixtures of the function in `folder`, by name.
 pub(super) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, Failure> {
     let tests = folder.join("tests");
-    let unreadable = |path: &Path, error: std::io::Error| {
-        Failure::new(ErrorCode::InvalidFixture, format!("cannot read {}: {error}", path.display()))
-    };
     let none = || {
         let what =
             format!("{} has no tests/*.json: write a case, docs/writing-a-function.md tells how", folder.display());
@@ -109,16 +106,25 @@ pub(super) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, Failure> {
     for entry in entries {
         let path = entry.map_err(|error| unreadable(&tests, error))?.path();
         if path.extension().is_some_and(|extension| extension == "json") {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            files.push(FixtureFile { path, name, text });
+            files.push(FixtureFile::read(&path)?);
         }
     }
     files.sort_by(|one, other| one.name.cmp(&other.name));
     if files.is_empty() { Err(none()) } else { Ok(files) }
 }
 
+fn unreadable(path: &Path, error: std::io::Error) -> Failure {
+    Failure::new(ErrorCode::InvalidFixture, format!("cannot read {}: {error}", path.display()))
+}
+
 impl FixtureFile {
+    /// The file at `path`.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { path: path.to_owned(), name, text })
+    }
+
     /// Its cases.
     pub(super) fn cases(&self) -> Result<Vec<Case>, Failure> {
         let written: Vec<CaseText<'_>> = match self.text.trim_start().starts_with('[') {

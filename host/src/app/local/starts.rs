@@ -1,0 +1,104 @@
+//! What starts and calls of a function cost: cold on the host's own path, hot, and what the engine alone would take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use millstream_flat::begin_batch;
+
+use super::{CLUSTER, LocalFunction, LocalRecord};
+use crate::model::outcome::Fault;
+use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::log::LogSink;
+use crate::wasm::{Sandbox, StartError};
+
+/// Rounds before anything is measured.
+const WARM_UP: usize = 50;
+/// Rounds that are measured at least, however long they take.
+const LEAST: usize = 20;
+/// When no further round is begun.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What was measured.
+#[derive(Debug, Default)]
+pub struct Starts {
+    /// Store, WASI context, limits, instance, entry: all that a host does for a new sandbox.
+    pub cold: Vec<Duration>,
+    /// The engine's own part of it: the instance in a store that is there.
+    pub bare: Vec<Duration>,
+    /// A call of a sandbox that was called before. Where the guest leaves none that can be called again, a start and a
+    /// call.
+    pub hot: Vec<Duration>,
+    /// The most linear memory of a sandbox, in bytes.
+    pub memory_bytes: u64,
+    /// Whether no sandbox could be called again.
+    pub is_used_once: bool,
+    /// Why the last call failed, when it did.
+    pub fault: Option<Fault>,
+}
+
+impl LocalFunction {
+    /// Starts up to `rounds` sandboxes one after another and calls each with `record`.
+    pub async fn measure_starts(
+        &self,
+        record: &LocalRecord,
+        rounds: usize,
+        logs: LogSink,
+    ) -> Result<Starts, StartError> {
+        let manifest = self.manifest();
+        let metrics = Arc::new(FunctionMetrics::default());
+        let sandbox = self.program.sandbox_with(&manifest.limits, &manifest.env, metrics, logs);
+        let request = self.request(record);
+        let mut ignored = Starts::default();
+        for _ in 0..WARM_UP.min(rounds) {
+            round(&sandbox, &request, &mut ignored).await?;
+        }
+        let mut starts = Starts::default();
+        let began = Instant::now();
+        while starts.cold.len() < rounds && (starts.cold.len() < LEAST || began.elapsed() < LONGEST) {
+            round(&sandbox, &request, &mut starts).await?;
+        }
+        Ok(starts)
+    }
+
+    fn request(&self, record: &LocalRecord) -> Vec<u8> {
+        let unheard: LogSink = Arc::new(Unheard);
+        // Filters are left aside: what is measured is the guest.
+        let chunk = self.session(&Default::default(), unheard).unfiltered(std::slice::from_ref(record));
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(3600);
+        let mut request = Vec::new();
+        begin_batch(&mut request, 1, u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), CLUSTER);
+        request.extend_from_slice(chunk.flat(0));
+        request
+    }
+}
+
+async fn round(sandbox: &Sandbox, request: &[u8], starts: &mut Starts) -> Result<(), StartError> {
+    let limit = sandbox.timeout();
+    starts.bare.push(sandbox.bare_start().await?);
+
+    let starting = Instant::now();
+    let mut instance = sandbox.start().await?;
+    starts.cold.push(starting.elapsed());
+    let first = instance.call(request, 1, limit).await;
+    let started_and_called = starting.elapsed();
+    starts.memory_bytes = starts.memory_bytes.max(instance.memory_bytes());
+    starts.fault = first.err();
+    starts.is_used_once = !instance.is_healthy();
+    if starts.is_used_once {
+        starts.hot.push(started_and_called);
+        return Ok(());
+    }
+    let calling = Instant::now();
+    let second = instance.call(request, 1, limit).await;
+    starts.hot.push(calling.elapsed());
+    starts.memory_bytes = starts.memory_bytes.max(instance.memory_bytes());
+    starts.fault = second.err();
+    Ok(())
+}
+
+/// What is written while nobody listens.
+struct Unheard;
+
+impl crate::wasm::log::Log for Unheard {
+    fn line(&self, _level: crate::wasm::log::Level, _line: &str) {}
+}

@@ -1,0 +1,116 @@
+//! `millstream bench start`: cold and hot starts of one module.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::micros;
+use crate::app::local::LocalFunction;
+use crate::app::local::starts::Starts;
+use crate::cli::failure::Failure;
+use crate::cli::invoke;
+use crate::cli::{progress, project, runtime};
+use crate::error_code::ErrorCode;
+use crate::wasm::log::{Level, Log};
+use crate::wasm::{Engine, EngineOptions};
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream bench start place-bid.wasm
+  millstream bench start place-bid.wasm --event bid.json --json
+  millstream bench start place-bid.wasm --manifest millstream.toml --rounds 10000";
+
+/// Measure cold and hot starts of a module
+///
+/// A cold start is all that a host does for a new sandbox: its store, its WASI context, its limits, the instance. A hot
+/// one is a call of a sandbox that was called before, with the event that is given, or one of 200 bytes. The numbers are
+/// microseconds; memory is the sandbox's linear memory.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The Wasm module
+    #[arg(value_name = "FILE.wasm")]
+    module: PathBuf,
+    #[command(flatten)]
+    input: invoke::OptionalInput,
+    /// Take environment and limits from this manifest
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Sandboxes to start
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    project::check_module(&arguments.module)?;
+    let manifest = match &arguments.manifest {
+        Some(path) => project::read_manifest(path)?.project.manifest,
+        None => invoke::default_manifest()?,
+    };
+    let record = arguments.input.record()?.unwrap_or_else(super::run::generated_record);
+    let module: Arc<[u8]> = std::fs::read(&arguments.module)
+        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", arguments.module.display())))?
+        .into();
+    let starts = runtime::block_on(async {
+        let engine = Engine::new(EngineOptions::default());
+        let engine = engine.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let function = LocalFunction::load(&engine, module, manifest).await;
+        let function = function.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let starts = function.measure_starts(&record, arguments.rounds as usize, Arc::new(Unheard)).await;
+        starts.map_err(|error| Failure::new(ErrorCode::InvocationFailed, error.to_string()))
+    })??;
+    print(starts, arguments.json, out)
+}
+
+fn print(mut starts: Starts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(fault) = &starts.fault {
+        let reason = fault.to_string();
+        let reason = invoke::printable(reason.lines().next().unwrap_or_default());
+        progress::tell(format_args!("the guest did not take the event ({reason}); give one with --data or --event"));
+    }
+    if starts.is_used_once {
+        progress::tell("a sandbox of this module is called once: what is hot is a start and a call");
+    }
+    let (cold, bare, hot) =
+        (Quantiles::of(&mut starts.cold), Quantiles::of(&mut starts.bare), Quantiles::of(&mut starts.hot));
+    if as_json {
+        let quantiles = |of: &Quantiles| json!({ "p50": micros(of.p50), "p99": micros(of.p99) });
+        let told =
+            json!({ "cold_us": quantiles(&cold), "hot_us": quantiles(&hot), "memory_bytes": starts.memory_bytes });
+        return Ok(writeln!(out, "{told:#}")?);
+    }
+    writeln!(out, "{:>22}  {:>9}  {:>9}", "", "p50", "p99")?;
+    for (what, of) in [("cold start", &cold), ("of which the engine", &bare), ("hot call", &hot)] {
+        writeln!(out, "{what:>22}  {:>6.2} µs  {:>6.2} µs", micros(of.p50), micros(of.p99))?;
+    }
+    Ok(writeln!(out, "{:>22}  {} KiB, {} sandboxes started", "memory", starts.memory_bytes / 1024, starts.cold.len())?)
+}
+
+/// The middle and the upper end.
+struct Quantiles {
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Quantiles {
+    /// Of what was measured; sorts it.
+    fn of(took: &mut [Duration]) -> Self {
+        took.sort_unstable();
+        let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or_default();
+        Self { p50: at(50), p99: at(99) }
+    }
+}
+
+/// Thousands of calls write thousands of lines.
+struct Unheard;
+
+impl Log for Unheard {
+    fn line(&self, _level: Level, _line: &str) {}
+}
