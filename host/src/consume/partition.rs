@@ -9,8 +9,8 @@ use crate::model::offsets::Progress;
 use crate::model::work::{Chunk, ChunkRecord};
 
 /// How long a full partition holds up its consumer before it is paused. A pause empties the local queue and fetches
-/// again, which costs more than a short wait for work that is under way.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// again, which costs more than a short wait for work that is under way. See docs/decisions/0002-wait-before-pause.md.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A chunk is handed over when its records take this many bytes.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -132,7 +132,8 @@ impl Partition {
                 self.gate = Gate::Full(now);
                 None
             }
-            Gate::Full(_) if in_flight < self.in_flight_limit => {
+            // Not at the first record that is finished: a slow partition would then hold up the others without end.
+            Gate::Full(_) if in_flight <= self.in_flight_limit * 3 / 4 => {
                 self.gate = Gate::Open;
                 None
             }

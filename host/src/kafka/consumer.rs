@@ -150,7 +150,9 @@ impl Consumer {
         let mut config = settings.base();
         config
             .set("queued.max.messages.kbytes", "16384")
-            .set("fetch.message.max.bytes", "1048576")
+            // Of a partition in one go. What is fetched together is given in a row, and while that is more than the
+            // partition's budget, the other partitions go without.
+            .set("fetch.message.max.bytes", "262144")
             // librdkafka fetches no more once 100,000 records wait, and looks again only a second later: a quick
             // function would starve for most of it.
             .set("fetch.queue.backoff.ms", "10")
