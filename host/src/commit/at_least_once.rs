@@ -22,6 +22,12 @@ use crate::telemetry::function_metrics::FunctionMetrics;
 /// The wait before a message that could not be delivered is given to the producer again.
 const RESEND_AFTER: Duration = Duration::from_millis(200);
 
+/// While more messages than this are on their way, what follows is gathered: written in one go, it shares batches, and
+/// the producer and Kafka have fewer of them to handle. See docs/decisions/0005-gather-under-load.md.
+const MANY_ON_THEIR_WAY: usize = 1000;
+/// How long outcomes are gathered at most.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// What it is made with.
 pub struct Options {
     /// Where messages go.
@@ -43,6 +49,8 @@ pub enum Event {
     Acknowledged(Arc<Sent>),
     /// What could not be delivered is due again.
     Again,
+    /// What was gathered is due.
+    Gathered,
     /// Kafka answered to the last commit.
     Committed(bool),
 }
@@ -66,6 +74,10 @@ pub struct AtLeastOnce {
     next_number: u64,
     /// Parcels on their way.
     on_their_way: usize,
+    /// Messages of these.
+    messages_on_their_way: usize,
+    /// Parcels that wait for more of them, in order, with their numbers.
+    gathered: Vec<(u64, Waiting)>,
     /// What failed and what waits behind it, by the parcels' numbers.
     waiting: BTreeMap<u64, Waiting>,
     /// Whether what comes must wait although nothing failed: another client would overtake what is on its way.
@@ -85,6 +97,8 @@ impl AtLeastOnce {
             commit_is_under_way: false,
             next_number: 0,
             on_their_way: 0,
+            messages_on_their_way: 0,
+            gathered: Vec::new(),
             waiting: BTreeMap::new(),
             holds: false,
             again_after: Duration::ZERO,
@@ -97,6 +111,7 @@ impl AtLeastOnce {
         parcel.retain(Lease::is_alive);
         let sent = Sent::new(number, parcel, rest, self.tell.clone());
         self.on_their_way += 1;
+        self.messages_on_their_way += sent.parcel.messages.len();
         if sent.parcel.messages.is_empty() {
             self.acknowledged(&sent, trackers);
             return;
@@ -139,6 +154,7 @@ impl AtLeastOnce {
     fn acknowledged(&mut self, sent: &Arc<Sent>, trackers: &mut Trackers) {
         let Some(rest) = sent.take_rest() else { return };
         self.on_their_way -= 1;
+        self.messages_on_their_way -= sent.parcel.messages.len();
         let refused = sent.take_failures();
         count(&self.options.metrics, &sent.parcel, refused.iter().map(|(index, _)| *index));
         if refused.is_empty() {
@@ -163,6 +179,7 @@ impl AtLeastOnce {
                 }
             }
             self.waiting.insert(sent.number, Waiting { parcel, rest, batching });
+            self.waiting.extend(self.gathered.drain(..));
         }
         if self.on_their_way == 0 {
             self.holds = false;
@@ -172,14 +189,25 @@ impl AtLeastOnce {
 
     /// Everything that was on its way is answered: what waits is due.
     fn go_on(&mut self) {
-        if self.waiting.is_empty() {
-            return;
+        if !self.waiting.is_empty() {
+            let wait = std::mem::take(&mut self.again_after);
+            self.tell_after(wait, Event::Again);
         }
-        let (tell, wait) = (self.tell.clone(), std::mem::take(&mut self.again_after));
+    }
+
+    fn gather(&mut self, number: u64, waiting: Waiting) {
+        if self.gathered.is_empty() {
+            self.tell_after(GATHER, Event::Gathered);
+        }
+        self.gathered.push((number, waiting));
+    }
+
+    fn tell_after(&self, wait: Duration, event: Event) {
+        let tell = self.tell.clone();
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             // The committer is gone only when its shard is.
-            let _ = tell.send(Event::Again);
+            let _ = tell.send(event);
         });
     }
 }
@@ -194,6 +222,8 @@ impl Delivery for AtLeastOnce {
         let waiting = Waiting { parcel, rest, batching: Batching::Together };
         if self.holds || !self.waiting.is_empty() {
             self.waiting.insert(number, waiting);
+        } else if !self.gathered.is_empty() || self.messages_on_their_way >= MANY_ON_THEIR_WAY {
+            self.gather(number, waiting);
         } else {
             self.write(number, waiting, trackers).await;
         }
@@ -218,6 +248,12 @@ impl Delivery for AtLeastOnce {
                     self.write(number, Waiting { batching, ..waiting }, trackers).await;
                 }
                 self.holds = alone && self.on_their_way > 0;
+            }
+            // After a failure these wait behind it, and nothing is gathered.
+            Event::Gathered => {
+                for (number, waiting) in std::mem::take(&mut self.gathered) {
+                    self.write(number, waiting, trackers).await;
+                }
             }
             Event::Committed(succeeded) => {
                 self.commit_is_under_way = false;
