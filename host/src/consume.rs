@@ -8,4 +8,3 @@ pub mod decode;
 pub mod filter;
 pub mod intake;
 pub mod partition;
-pub mod structured;

@@ -64,7 +64,7 @@ error_codes! {
     /// The module is not one that the host can run.
     ModuleRefused = "MS0104", 400,
         "the module is not one that the host can run",
-        "build a Wasm component for wasm32-wasip2 with the Millstream SDK";
+        "build it for one of the shapes in docs/languages.md";
     /// The module does not compile or link.
     CompileFailed = "MS0105", 400,
         "the module does not compile or link",

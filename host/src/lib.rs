@@ -15,6 +15,7 @@
 // L0
 pub mod model;
 // L1
+pub mod cloudevents;
 pub mod config;
 pub mod error_code;
 pub mod failpoint;

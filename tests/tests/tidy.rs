@@ -8,7 +8,7 @@ use millstream_tests::root;
 /// Rooms by layer, lowest first. A room imports only lower layers, and itself.
 const LAYERS: [&[&str]; 7] = [
     &["model"],
-    &["config", "error_code", "failpoint", "flow", "shutdown", "telemetry"],
+    &["cloudevents", "config", "error_code", "failpoint", "flow", "shutdown", "telemetry"],
     &["kafka", "wasm"],
     &["consume", "dispatch", "invoke", "emit", "commit"],
     &["pipeline", "registry"],

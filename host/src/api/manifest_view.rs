@@ -29,7 +29,6 @@ pub(super) fn json(manifest: &Manifest) -> Value {
             "table_elements": limits.table_elements,
         },
         "instances": {
-            "isolation": instances.isolation,
             "keep_warm": format_duration(instances.keep_warm),
             "min": instances.min,
             "emulate": instances.emulate.as_ref().map_or_else(|| json!("none"), emulation),
@@ -53,6 +52,9 @@ pub(super) fn json(manifest: &Manifest) -> Value {
     match &manifest.topics {
         Topics::Named(topics) => view["topics"] = json!(topics),
         Topics::Pattern(pattern) => view["topics_pattern"] = json!(pattern),
+    }
+    if let Some(isolation) = instances.isolation {
+        view["instances"]["isolation"] = json!(isolation);
     }
     if !manifest.filters.is_empty() {
         view["filters"] = json!(manifest.filters);

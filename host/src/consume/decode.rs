@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use millstream_flat::{Attributes, RecordFields, write_record};
 
+use crate::cloudevents::{NotAnEvent, check_required, structured};
+
 /// A record's parts, however they were read.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
@@ -23,11 +25,6 @@ pub struct Fields<'a> {
     /// All headers in order.
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
-
-/// Why a record that says that it is a CloudEvent can't be read as one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotAnEvent(pub String);
 
 /// Where a decoded record lies in its arena.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,21 +56,6 @@ pub fn decode(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
 pub fn plain(arena: &mut Vec<u8>, record: &Fields<'_>, undecodable: Option<NotAnEvent>) -> Decoded {
     let flat = write(arena, record, record.value, None);
     Decoded { flat, original_value: None, undecodable }
-}
-
-/// Checks the attributes that every event has.
-pub(super) fn check_required(version: Option<&str>, id: &str, source: &str, type_: &str) -> Result<(), NotAnEvent> {
-    match version {
-        Some("1.0") => {}
-        Some(other) => return Err(NotAnEvent(format!("specversion {other:?} is not supported, expected \"1.0\""))),
-        None => return Err(NotAnEvent("attribute specversion is missing".into())),
-    }
-    for (name, value) in [("id", id), ("source", source), ("type", type_)] {
-        if value.is_empty() {
-            return Err(NotAnEvent(format!("required attribute {name} is missing or empty")));
-        }
-    }
-    Ok(())
 }
 
 enum Mode {
@@ -137,7 +119,7 @@ fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAn
         let content_type = String::from_utf8_lossy(content_type);
         return Err(NotAnEvent(format!("event format {content_type:?} is not supported, only JSON is")));
     }
-    let event = super::structured::read(value)?;
+    let event = structured::read(value)?;
     let extensions: Vec<(&str, &str)> =
         event.extensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let attributes = Attributes {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::decode::{self, Fields};
 use super::filter;
 use super::partition::{Gate, GateChange, Partition};
+use crate::cloudevents::NotAnEvent;
 use crate::kafka::consumer::{Consumer, Polled, RawRecord};
 use crate::kafka::poller::{Turn, Turned};
 use crate::model::function::SharedRevision;
@@ -139,7 +140,7 @@ impl<D: Downstream> Intake<D> {
         }
         let (headers, unreadable) = match record.headers() {
             Ok(headers) => (headers, None),
-            Err(error) => (Vec::new(), Some(decode::NotAnEvent(error.to_string()))),
+            Err(error) => (Vec::new(), Some(NotAnEvent(error.to_string()))),
         };
         let fields = Fields {
             topic: record.topic(),

@@ -60,7 +60,7 @@ impl Invoker {
 
     /// Whether several records may share a call.
     fn shares_calls(&self) -> bool {
-        self.revision.shape == Shape::MillstreamBatch && self.revision.manifest.instances.isolation != Isolation::Record
+        self.revision.shape == Shape::MillstreamBatch && self.revision.isolation() != Isolation::Record
     }
 
     /// Runs `attempts` and tells `verdicts` of each that is not held up.

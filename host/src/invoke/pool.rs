@@ -166,7 +166,7 @@ impl Shared {
     fn give_back(&self, warm: Warm) {
         let settings = &self.settings;
         let is_kept = warm.instance.is_healthy()
-            && settings.isolation == Isolation::Shared
+            && matches!(settings.isolation, None | Some(Isolation::Shared))
             && (!settings.keep_warm.is_zero() || settings.min > 0);
         if is_kept {
             self.keep(warm);

@@ -171,8 +171,8 @@ pub struct Limits {
 /// How sandboxes live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instances {
-    /// How much one sandbox sees.
-    pub isolation: Isolation,
+    /// How much one sandbox sees, where that is not left to the module's shape.
+    pub isolation: Option<Isolation>,
     /// How long an idle instance is kept.
     pub keep_warm: Duration,
     /// How many instances are kept ready, idle or not.
@@ -250,6 +250,23 @@ pub enum Shape {
     MillstreamBatch,
     /// A component that exports `millstream:function/handler`: typed, one event a call.
     MillstreamTyped,
+    /// A component that exports `wasi:http/incoming-handler`: one request an event, CloudEvents HTTP binding.
+    WasiHttp,
+    /// A command, WASI preview 1 or a component that exports `wasi:cli/run`: a run of its own for each event, which is
+    /// on stdin; each line on stdout is an event.
+    WasiCommand,
+}
+
+impl Shape {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MillstreamBatch => "millstream-batch",
+            Self::MillstreamTyped => "millstream-typed",
+            Self::WasiHttp => "wasi-http",
+            Self::WasiCommand => "wasi-command",
+        }
+    }
 }
 
 /// An immutable deployment of a function: a manifest and the digest of its artifact.
@@ -270,6 +287,18 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// How much one sandbox of it sees. HTTP frameworks make no promise to forget a request; functions and their SDKs are
+    /// made for many records.
+    pub fn isolation(&self) -> Isolation {
+        match (self.manifest.instances.isolation, self.shape) {
+            // A command ends with its event.
+            (_, Shape::WasiCommand) => Isolation::Record,
+            (Some(isolation), _) => isolation,
+            (None, Shape::WasiHttp) => Isolation::Record,
+            (None, Shape::MillstreamBatch | Shape::MillstreamTyped) => Isolation::Shared,
+        }
+    }
+
     /// `name@revision`, as it is stamped on what the revision emits.
     pub fn stamp(&self) -> String {
         format!("{}@{}", self.manifest.name, self.number)
@@ -313,12 +342,7 @@ pub mod tests_support {
                     logs: 64 << 10,
                     table_elements: 100_000,
                 },
-                instances: Instances {
-                    isolation: Isolation::Shared,
-                    keep_warm: Duration::from_secs(60),
-                    min: 0,
-                    emulate: None,
-                },
+                instances: Instances { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None },
                 retry: Retry {
                     max_attempts: 5,
                     backoff: Duration::from_millis(100),

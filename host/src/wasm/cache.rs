@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
-use wasmtime::component::Component;
 
+use super::compile::{self, Compiled};
+use super::shape::Form;
 use crate::model::ids::Digest;
 
 /// Why compiled code cannot be kept.
@@ -41,13 +42,14 @@ impl Cache {
         fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("make private"))?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        compile::FINGERPRINT.hash(&mut hasher);
         let cache = Self { folder: folder.to_owned(), settings: format!("{:016x}", hasher.finish()) };
         cache.remove_others().map_err(failed("clean"))?;
         Ok(cache)
     }
 
     /// The compiled code of the module with this digest, if it is there and whole.
-    pub(super) fn get(&self, engine: &wasmtime::Engine, digest: &Digest) -> Option<Component> {
+    pub(super) fn get(&self, engine: &wasmtime::Engine, digest: &Digest, form: Form) -> Option<Compiled> {
         let (code, sum) = self.paths(digest);
         let expected = fs::read_to_string(&sum).ok()?;
         let found = checksum(&code).ok()?;
@@ -55,7 +57,7 @@ impl Cache {
             tracing::warn!(file = %code.display(), "compiled code does not fit its checksum: compiling again");
             return None;
         }
-        trusted::load(engine, &code)
+        trusted::load(engine, &code, form)
             .inspect_err(|error| tracing::warn!(file = %code.display(), "compiled code cannot be loaded: {error:#}"))
             .ok()
     }
@@ -121,7 +123,10 @@ fn checksum(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::function::Shape;
     use crate::wasm::config;
+
+    const FORM: Form = Form::Component(Shape::MillstreamBatch);
 
     fn engine() -> wasmtime::Engine {
         wasmtime::Engine::new(&config::code_settings()).expect("settings")
@@ -142,10 +147,10 @@ mod tests {
         let engine = engine();
         let cache = Cache::open(folder.path(), &engine).expect("opened");
         let digest = kept(&cache, &engine);
-        assert!(cache.get(&engine, &digest).is_some());
-        assert!(cache.get(&engine, &Digest::of(b"other")).is_none());
+        assert!(cache.get(&engine, &digest, FORM).is_some());
+        assert!(cache.get(&engine, &Digest::of(b"other"), FORM).is_none());
         let again = Cache::open(folder.path(), &engine).expect("opened");
-        assert!(again.get(&engine, &digest).is_some());
+        assert!(again.get(&engine, &digest, FORM).is_some());
         for _ in 0..2 {
             again.remove(&digest).expect("removed");
             assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
@@ -165,14 +170,14 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&code, &bytes).expect("written");
-        assert!(cache.get(&engine, &digest).is_none());
+        assert!(cache.get(&engine, &digest, FORM).is_none());
         bytes[middle] ^= 1;
         fs::write(&code, &bytes[..middle]).expect("written");
-        assert!(cache.get(&engine, &digest).is_none());
+        assert!(cache.get(&engine, &digest, FORM).is_none());
         fs::write(&code, &bytes).expect("written");
-        assert!(cache.get(&engine, &digest).is_some());
+        assert!(cache.get(&engine, &digest, FORM).is_some());
         fs::remove_file(sum).expect("removed");
-        assert!(cache.get(&engine, &digest).is_none());
+        assert!(cache.get(&engine, &digest, FORM).is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(super) mod clock;
 pub(super) mod environment;
 pub(super) mod http;
 pub(super) mod logging;
+pub(super) mod pipes;
 pub(super) mod stdio;
 
 #[cfg(test)]

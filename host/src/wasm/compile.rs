@@ -5,6 +5,7 @@
 //! made. A child that exceeds its wall time is killed.
 
 mod child;
+mod componentize;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -14,8 +15,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use wasmtime::Module;
+use wasmtime::component::Component;
 
+use super::shape::Form;
 pub use child::{WORD, child_main};
+pub(super) use componentize::FINGERPRINT;
 
 const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
 const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
@@ -89,6 +94,27 @@ pub enum CompileError {
         /// What the system said.
         error: std::io::Error,
     },
+}
+
+/// Code that is ready to be linked.
+pub(super) enum Compiled {
+    /// Of a component.
+    Component(Component),
+    /// Of a core module.
+    Module(Module),
+}
+
+/// Compiles `module`, which looks like `form`, in this process.
+pub(super) fn compile(engine: &wasmtime::Engine, module: &[u8], form: Form) -> Result<Compiled, CompileError> {
+    let refused = |error: wasmtime::Error| CompileError::Refused(format!("{error:#}"));
+    match form {
+        Form::Component(_) => Component::from_binary(engine, module).map(Compiled::Component).map_err(refused),
+        Form::Command => Module::from_binary(engine, module).map(Compiled::Module).map_err(refused),
+        Form::Embedded => {
+            let component = componentize::componentize(module).map_err(CompileError::Refused)?;
+            Component::from_binary(engine, &component).map(Compiled::Component).map_err(refused)
+        }
+    }
 }
 
 /// Compiles `module` into the file `output` in a child.

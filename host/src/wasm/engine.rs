@@ -62,6 +62,7 @@ pub struct Engine {
 pub(super) struct Shared {
     pub(super) wasm: wasmtime::Engine,
     pub(super) linker: Linker<GuestState>,
+    pub(super) core_linker: wasmtime::Linker<GuestState>,
     pub(super) timer: Arc<Timer>,
     pub(super) busy: Busy,
     pub(super) loader: Loader,
@@ -78,6 +79,7 @@ impl Engine {
         let wasm =
             wasmtime::Engine::new(&settings).map_err(|reason| EngineError::Settings { max_instances, reason })?;
         let linker = link::linker(&wasm).map_err(EngineError::Link)?;
+        let core_linker = link::core_linker(&wasm).map_err(EngineError::Link)?;
         let loader = match compile {
             Compile::InProcess => Loader::in_process(),
             Compile::Child { command, limits, cache } => Loader::in_child(command, limits, &cache, &wasm)?,
@@ -85,7 +87,7 @@ impl Engine {
         let busy = Busy::default();
         ticker::start(wasm.weak(), busy.clone()).map_err(EngineError::Thread)?;
         let timer = Arc::new(Timer::start().map_err(EngineError::Thread)?);
-        Ok(Self { shared: Arc::new(Shared { wasm, linker, timer, busy, loader }) })
+        Ok(Self { shared: Arc::new(Shared { wasm, linker, core_linker, timer, busy, loader }) })
     }
 }
 

@@ -1,6 +1,9 @@
 //! The exported function that the host calls: found and type-checked once for each program, bound once for each
 //! instance.
 
+mod command;
+mod foreign;
+mod http;
 mod typed;
 
 use wasmtime::Store;
@@ -8,8 +11,10 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, InstancePre};
 use wasmtime::format_err;
 
+use self::command::{BoundCommand, CommandEntry};
+use self::http::{BoundHttp, HttpEntry};
 use self::typed::{BoundTyped, TypedEntry};
-use super::shape::Inspection;
+use super::shape::Called;
 use super::state::GuestState;
 use crate::model::function::Shape;
 
@@ -22,24 +27,30 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 /// The same for each record of a typed call.
 const RECORD_BYTES: usize = 128 << 10;
 
-/// Where the function is in every instance.
+/// Where the function is in every instance of a component.
 pub(super) enum Entry {
     /// The one that takes whole batches.
     Batch(ComponentExportIndex),
     /// The one that takes one event.
     Typed(TypedEntry),
+    /// The one that takes a request.
+    Http(HttpEntry),
+    /// The one that runs a command.
+    Command(CommandEntry),
 }
 
 impl Entry {
-    /// Finds the function that `inspection` promises, and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>, inspection: &Inspection) -> wasmtime::Result<Self> {
-        let name = &inspection.export;
-        let found = match inspection.shape {
+    /// Finds the function that `called` promises, and checks its type.
+    pub(super) fn find(instance: &InstancePre<GuestState>, called: &Called) -> wasmtime::Result<Self> {
+        let name = &called.export;
+        let found = match called.shape {
             Shape::MillstreamBatch => find_batch(instance, name).map(Self::Batch),
             Shape::MillstreamTyped => TypedEntry::find(instance).map(Self::Typed),
+            Shape::WasiHttp => HttpEntry::find(instance).map(Self::Http),
+            Shape::WasiCommand => CommandEntry::find(instance).map(Self::Command),
         };
         found.map_err(|error| {
-            error.context(format!("\"handle\" of {name} is missing or of another type than the host's"))
+            error.context(format!("the function of {name} is missing or of another type than the host's"))
         })
     }
 
@@ -51,6 +62,8 @@ impl Entry {
                 Ok(BoundEntry::Batch(function))
             }
             Self::Typed(entry) => entry.bind(instance, store).map(BoundEntry::Typed),
+            Self::Http(entry) => entry.bind(instance, store).map(BoundEntry::Http),
+            Self::Command(entry) => entry.bind(instance, store).map(BoundEntry::Command),
         }
     }
 }
@@ -71,9 +84,18 @@ pub(super) enum BoundEntry {
     Batch(Func),
     /// It takes one event.
     Typed(BoundTyped),
+    /// It takes a request.
+    Http(BoundHttp),
+    /// It runs once.
+    Command(BoundCommand),
 }
 
 impl BoundEntry {
+    /// The function of a core module that is a command.
+    pub(super) fn command(instance: &wasmtime::Instance, store: &mut Store<GuestState>) -> wasmtime::Result<Self> {
+        BoundCommand::of_module(instance, store).map(Self::Command)
+    }
+
     /// Calls the guest with a flat batch of `records` records, and gives its flat answer, which the engine does not
     /// copy if it is much beyond `answer_max`.
     pub(super) async fn call(
@@ -94,8 +116,21 @@ impl BoundEntry {
                 let record_bytes = (answer_max / records.max(1)).max(RECORD_BYTES);
                 function.call(store, request, record_bytes).await
             }
+            Self::Http(function) => {
+                store.set_hostcall_fuel(text_max(answer_max));
+                function.call(store, request, text_max(answer_max)).await
+            }
+            Self::Command(function) => {
+                store.set_hostcall_fuel(text_max(answer_max));
+                function.call(store, request, text_max(answer_max)).await
+            }
         }
     }
+}
+
+/// What an answer in text may have: base64 makes it larger by a third, names and quotes by a little.
+fn text_max(answer_max: usize) -> usize {
+    answer_max.saturating_add(answer_max / 2).max(HOSTCALL_BYTES)
 }
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ const MESSAGE_MAX: usize = 4 * 1024;
 /// How the engine's error begins when a call takes too much from the guest; the error's type is not public.
 const TOO_MUCH_DATA: &str = "too much data is being copied between the host and the guest";
 
+/// The guest ended well, but what it gave is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadAnswer(pub(super) String);
+
 /// The fault that `error` of a call or start is, which had `limit` of time.
 pub(super) fn classify(error: &wasmtime::Error, state: &GuestState, limits: &Limits, limit: Duration) -> Fault {
     if state.timed_out {
@@ -23,6 +28,12 @@ pub(super) fn classify(error: &wasmtime::Error, state: &GuestState, limits: &Lim
     }
     if let Some(refusal) = state.limiter.refusal() {
         return with_details(FaultClass::Memory, refused(refusal, limits), state, Some(error));
+    }
+    if state.overflowed {
+        return output_limit(limits);
+    }
+    if let Some(BadAnswer(reason)) = error.downcast_ref() {
+        return with_details(FaultClass::InvalidAnswer, reason.clone(), state, None);
     }
     let cause = error.root_cause();
     if cause.to_string().starts_with(TOO_MUCH_DATA) {

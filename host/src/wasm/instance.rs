@@ -66,7 +66,7 @@ impl Instance {
             Ok(Ok(answer)) if answer.len() > answer_max => Err(fault::output_limit(&self.sandbox.limits)),
             Ok(Ok(answer)) => {
                 // A guest that went on after it was refused memory may be in any state.
-                self.healthy = state.limiter.refusal().is_none();
+                self.healthy = state.limiter.refusal().is_none() && !state.is_spent;
                 Ok(answer)
             }
             Ok(Err(error)) => Err(fault::classify(&error, state, &self.sandbox.limits, limit)),

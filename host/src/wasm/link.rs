@@ -4,6 +4,7 @@
 //! guest is not to have is denied when it calls.
 
 use wasmtime::component::Linker;
+use wasmtime_wasi::p1;
 
 use super::capability::{clock, environment, logging};
 use super::state::GuestState;
@@ -18,5 +19,12 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     clock::link(&mut linker)?;
     environment::link(&mut linker)?;
     linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+/// A linker for core modules: WASI preview 1.
+pub(super) fn core_linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::Linker<GuestState>> {
+    let mut linker = wasmtime::Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |state: &mut GuestState| &mut state.wasi)?;
     Ok(linker)
 }

@@ -8,13 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
-use wasmtime::component::Component;
 
 use super::cache::{Cache, CacheError};
-use super::compile::{self, CompileError, CompileLimits, CompilerCommand};
+use super::compile::{self, CompileError, CompileLimits, Compiled, CompilerCommand};
 use super::engine::{Engine, EngineError};
 use super::program::{self, Program};
-use super::shape::{self, ShapeError};
+use super::shape::{self, Form, ShapeError};
 use crate::error_code::ErrorCode;
 use crate::model::ids::Digest;
 
@@ -28,7 +27,7 @@ pub enum LoadError {
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// What it imports or exports has other types than the host's.
-    #[error("the component does not fit this host: {0}")]
+    #[error("the module does not fit this host: {0}")]
     Fit(String),
     /// Compiled code cannot be kept.
     #[error(transparent)]
@@ -112,17 +111,17 @@ impl Loader {
         engine: &wasmtime::Engine,
         digest: &Digest,
         module: &Arc<[u8]>,
-    ) -> Result<Component, LoadError> {
+        form: Form,
+    ) -> Result<Compiled, LoadError> {
         let (command, limits, cache) = match &self.compiler {
             Compiler::Child { command, limits, cache } => (command, limits, cache),
             Compiler::InProcess => {
                 let (engine, module) = (engine.clone(), Arc::clone(module));
-                let compiled = blocking(move || Component::from_binary(&engine, &module)).await?;
-                return Ok(compiled.map_err(|error| CompileError::Refused(format!("{error:#}")))?);
+                return Ok(blocking(move || compile::compile(&engine, &module, form)).await??);
             }
         };
-        if let Some(component) = cached(engine, digest, cache).await? {
-            return Ok(component);
+        if let Some(compiled) = cached(engine, digest, cache, form).await? {
+            return Ok(compiled);
         }
         let turn = self.turn.acquire().await.map_err(|error| LoadError::Interrupted(error.to_string()))?;
         let file = cache.new_file()?;
@@ -131,7 +130,7 @@ impl Loader {
         let (keeper, kept) = (Arc::clone(cache), *digest);
         blocking(move || keeper.keep(&kept, file)).await??;
         let interrupted = || LoadError::Interrupted("compiled code is not where it was put".to_owned());
-        cached(engine, digest, cache).await?.ok_or_else(interrupted)
+        cached(engine, digest, cache, form).await?.ok_or_else(interrupted)
     }
 }
 
@@ -139,9 +138,10 @@ async fn cached(
     engine: &wasmtime::Engine,
     digest: &Digest,
     cache: &Arc<Cache>,
-) -> Result<Option<Component>, LoadError> {
+    form: Form,
+) -> Result<Option<Compiled>, LoadError> {
     let (engine, digest, cache) = (engine.clone(), *digest, Arc::clone(cache));
-    blocking(move || cache.get(&engine, &digest)).await
+    blocking(move || cache.get(&engine, &digest, form)).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
@@ -158,9 +158,9 @@ impl Engine {
             return Ok(Program::from_shared(shared));
         }
         let inspected = Arc::clone(&module);
-        let inspection = blocking(move || shape::inspect(&inspected)).await??;
-        let component = loader.compile(&self.shared.wasm, &digest, &module).await?;
-        let program = Program::new(self, &component, &inspection)?;
+        let form = blocking(move || shape::inspect(&inspected)).await??;
+        let compiled = loader.compile(&self.shared.wasm, &digest, &module, form).await?;
+        let program = Program::new(self, &compiled)?;
         *loaded = program.downgrade();
         Ok(program)
     }

@@ -54,7 +54,7 @@ async fn print_bare(bench: &super::testing::Bench) {
     for _ in 0..ROUNDS {
         let mut store = bench.sandbox.store();
         let began = Moment::now();
-        let instance = bench.sandbox.program().instance.instantiate_async(&mut store).await;
+        let instance = bench.sandbox.program().code.start(&mut store).await;
         took.push(began.elapsed());
         drop(instance);
         drop(store);

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Module, Store};
 
+use super::compile::Compiled;
 use super::engine::{self, Engine};
-use super::entry::Entry;
+use super::entry::{BoundEntry, Entry};
 use super::load::LoadError;
 use super::log::LogSink;
 use super::sandbox::Sandbox;
-use super::shape::Inspection;
+use super::shape::{self, ShapeError};
 use super::state::GuestState;
 use crate::model::function::{Limits, Revision, Shape};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -24,21 +26,43 @@ pub struct Program {
 /// What all instances of a program share.
 pub(super) struct Shared {
     pub(super) engine: Arc<engine::Shared>,
-    pub(super) instance: InstancePre<GuestState>,
-    pub(super) entry: Entry,
-    shape: Shape,
+    pub(super) code: Code,
+    pub(super) shape: Shape,
+}
+
+/// What instances are made of.
+pub(super) enum Code {
+    /// A component, and the function of it that is called.
+    Component(InstancePre<GuestState>, Entry),
+    /// A core module that is a command.
+    Command(wasmtime::InstancePre<GuestState>),
+}
+
+impl Code {
+    /// Makes an instance, whose start functions run.
+    pub(super) async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
+        match self {
+            Self::Component(code, entry) => {
+                let instance = code.instantiate_async(&mut *store).await?;
+                entry.bind(&instance, store)
+            }
+            Self::Command(code) => {
+                let instance = code.instantiate_async(&mut *store).await?;
+                BoundEntry::command(&instance, store)
+            }
+        }
+    }
 }
 
 impl Program {
-    /// Links `component` and finds its entry.
-    pub(super) fn new(engine: &Engine, component: &Component, inspection: &Inspection) -> Result<Self, LoadError> {
-        let unfit = |error: wasmtime::Error| LoadError::Fit(format!("{error:#}"));
-        let instance = engine.shared.linker.instantiate_pre(component).map_err(unfit)?;
-        let entry = Entry::find(&instance, inspection).map_err(unfit)?;
-        // Here rather than at the first start, and once for all instances.
-        component.initialize_copy_on_write_image().map_err(unfit)?;
+    /// Links `compiled` and finds its entry.
+    pub(super) fn new(engine: &Engine, compiled: &Compiled) -> Result<Self, LoadError> {
+        let (code, shape) = match compiled {
+            Compiled::Component(component) => link_component(engine, component)?,
+            Compiled::Module(module) => (link_command(engine, module)?, Shape::WasiCommand),
+        };
         let engine = Arc::clone(&engine.shared);
-        Ok(Self { shared: Arc::new(Shared { engine, instance, entry, shape: inspection.shape }) })
+        Ok(Self { shared: Arc::new(Shared { engine, code, shape }) })
     }
 
     pub(super) fn from_shared(shared: Arc<Shared>) -> Self {
@@ -75,6 +99,34 @@ impl Program {
     ) -> Sandbox {
         Sandbox::new(Arc::clone(&self.shared), limits.clone(), env, metrics, logs)
     }
+}
+
+fn unfit(error: wasmtime::Error) -> LoadError {
+    LoadError::Fit(format!("{error:#}"))
+}
+
+fn link_component(engine: &Engine, component: &Component) -> Result<(Code, Shape), LoadError> {
+    let interface = component.component_type();
+    let exports: Vec<&str> = interface.exports(&engine.shared.wasm).map(|(name, _)| name).collect();
+    let imports: Vec<&str> = interface.imports(&engine.shared.wasm).map(|(name, _)| name).collect();
+    // Seen before for what was uploaded as a component, but not for what was made one.
+    let called = shape::called(&exports, &imports)?;
+    let instance = engine.shared.linker.instantiate_pre(component).map_err(unfit)?;
+    let entry = Entry::find(&instance, &called).map_err(unfit)?;
+    // Here rather than at the first start, and once for all instances.
+    component.initialize_copy_on_write_image().map_err(unfit)?;
+    Ok((Code::Component(instance, entry), called.shape))
+}
+
+fn link_command(engine: &Engine, module: &Module) -> Result<Code, LoadError> {
+    let is_run = |function: &wasmtime::FuncType| function.params().len() == 0 && function.results().len() == 0;
+    if !module.get_export(shape::START).is_some_and(|export| export.func().is_some_and(is_run)) {
+        let found = module.exports().map(|export| export.name().to_owned()).collect::<Vec<_>>().join(", ");
+        return Err(ShapeError::CoreModule { exports: format!("{found} (a _start with arguments or results)") }.into());
+    }
+    let instance = engine.shared.core_linker.instantiate_pre(module).map_err(unfit)?;
+    module.initialize_copy_on_write_image().map_err(unfit)?;
+    Ok(Code::Command(instance))
 }
 
 impl std::fmt::Debug for Program {

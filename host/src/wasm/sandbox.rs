@@ -15,7 +15,7 @@ use super::limiter::Limiter;
 use super::log::LogSink;
 use super::program;
 use super::state::GuestState;
-use crate::model::function::Limits;
+use crate::model::function::{Limits, Shape};
 use crate::model::outcome::Fault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
@@ -69,10 +69,9 @@ impl Sandbox {
     pub async fn start(&self) -> Result<Instance, StartError> {
         let Shared { limits, program, .. } = &*self.shared;
         let mut store = self.store();
-        let starting = program.instance.instantiate_async(&mut store);
+        let starting = program.code.start(&mut store);
         let started = match tokio::time::timeout(limits.timeout, starting).await {
-            Ok(Ok(instance)) => program.entry.bind(&instance, &mut store),
-            Ok(Err(error)) => Err(error),
+            Ok(started) => started,
             Err(_elapsed) => {
                 store.data_mut().timed_out = true;
                 Err(wasmtime::format_err!("the start was stopped in a host call"))
@@ -114,7 +113,9 @@ impl Sandbox {
         let limiter = Limiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
         let log = GuestLog::new(Arc::clone(logs), limits.logs);
         let timer = Arc::clone(&engine.timer);
-        let state = GuestState::new(environment.clone(), timer, engine.busy.clone(), limiter, log, limits.timeout);
+        let is_command = program.shape == Shape::WasiCommand;
+        let (environment, busy) = (environment.clone(), engine.busy.clone());
+        let state = GuestState::new(environment, timer, busy, limiter, log, limits.timeout, is_command);
         let mut store = Store::new(&engine.wasm, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_BYTES);

@@ -3,7 +3,7 @@
 //! Only the outer structure is read, all of it, so that a truncated file is told as such; the compiler then validates
 //! every byte. Nothing here trusts a length or a count of the input.
 
-use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
+use wasmparser::{ComponentExternalKind, Encoding, KnownCustom, Parser, Payload};
 
 use crate::model::function::Shape;
 
@@ -11,6 +11,16 @@ use crate::model::function::Shape;
 const BATCH: &str = "millstream:function/batch";
 /// The typed export that takes one event.
 const HANDLER: &str = "millstream:function/handler";
+/// The export of components that answer HTTP requests.
+const INCOMING: &str = "wasi:http/incoming-handler";
+/// The export of commands that are components.
+const RUN: &str = "wasi:cli/run";
+/// The function that runs a command.
+pub(super) const START: &str = "_start";
+/// Where commands import from.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
+/// How the custom sections begin that say which component a core module is to become.
+const COMPONENT_TYPE: &str = "component-type";
 /// Interfaces that the host offers, each in any version that begins so.
 const OFFERED: [(&str, &str); 9] = [
     ("wasi:cli/", "0.2."),
@@ -23,13 +33,35 @@ const OFFERED: [(&str, &str); 9] = [
     ("wasi:logging/logging", "0.1.0-draft"),
     ("millstream:function/", "0.1."),
 ];
+/// Exports that are called, the first that is there, and how.
+const CALLED: [(&str, &str, Shape); 4] = [
+    (BATCH, "0.1.", Shape::MillstreamBatch),
+    (HANDLER, "0.1.", Shape::MillstreamTyped),
+    (INCOMING, "0.2.", Shape::WasiHttp),
+    (RUN, "0.2.", Shape::WasiCommand),
+];
 /// How many names an error shows.
 const NAMES_MAX: usize = 8;
+/// What every refusal of an export says.
+const WANTED: &str = "a component that exports millstream:function/batch@0.1, millstream:function/handler@0.1, \
+    wasi:http/incoming-handler@0.2 or wasi:cli/run@0.2, a core module with an embedded component type for one of \
+    them, or a WASI preview 1 command, which exports _start (docs/languages.md)";
 
-/// What a binary is.
+/// What a binary is, from the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A component that is called.
+    Component(Shape),
+    /// A core module that a component is made of first; what that exports is seen then.
+    Embedded,
+    /// A WASI preview 1 command.
+    Command,
+}
+
+/// How a component is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inspection {
-    /// How the host calls it.
+pub struct Called {
+    /// The shape.
     pub shape: Shape,
     /// The name of the export that is called, version and all.
     pub(super) export: String,
@@ -39,7 +71,7 @@ pub struct Inspection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// No bytes.
-    #[error("the module is empty; send a Wasm component that exports {BATCH} or {HANDLER}")]
+    #[error("the module is empty; wanted is {WANTED}")]
     Empty,
     /// Machine code.
     #[error(
@@ -47,39 +79,52 @@ pub enum ShapeError {
     )]
     Precompiled,
     /// Something else.
-    #[error("the module is not WebAssembly: it begins with {0}; send a .wasm component")]
+    #[error("the module is not WebAssembly: it begins with {0}; wanted is {WANTED}")]
     NotWasm(String),
     /// Damaged.
     #[error("the module is damaged or truncated: {0}")]
     Malformed(String),
-    /// A core module.
+    /// A core module that is no command and says of no component.
     #[error(
-        "the module is a core module, not a component: it exports {exports}; build it for wasm32-wasip2 with the \
-         Millstream SDK, or make it a component that exports {BATCH} or {HANDLER}"
+        "the module is a core module that exports {exports}, which is nothing that a host calls; wanted is {WANTED}"
     )]
     CoreModule {
         /// What it exports.
         exports: String,
     },
     /// A component without an export that the host calls.
-    #[error("the component exports {exports}, but neither {BATCH}@0.1 nor {HANDLER}@0.1, one of which is called")]
+    #[error("the component exports {exports}, which is nothing that a host calls; wanted is {WANTED}")]
     NoHandler {
         /// What it exports.
         exports: String,
     },
     /// The interface of another version.
-    #[error("the component exports {found}, but this host calls version 0.1 of it; build it with a fitting SDK")]
+    #[error("the component exports {found}, but this host calls version {called} of it; build it with a fitting SDK")]
     OtherVersion {
         /// What it exports.
         found: String,
+        /// What is called.
+        called: &'static str,
     },
     /// Imports that nobody gives it.
-    #[error("the component imports what this host does not offer: {0}; remove these imports")]
-    MissingImports(String),
+    #[error("the {what} imports what this host does not offer: {names}; remove these imports")]
+    MissingImports {
+        /// Module or component.
+        what: &'static str,
+        /// The imports.
+        names: String,
+    },
+    /// A component made of what Go's own compiler gives.
+    #[error(
+        "the module has a component type, but Go compiled it: Go's heap takes no notice of memory that the parts of a \
+         component grow beside it, so such components crash under load; build a command instead, with GOOS=wasip1 \
+         GOARCH=wasm go build and without -buildmode=c-shared (docs/languages.md#go)"
+    )]
+    GoReactor,
 }
 
-/// Looks at `module` and says how it is called, or why it is refused.
-pub fn inspect(module: &[u8]) -> Result<Inspection, ShapeError> {
+/// Looks at `module` and says what it is, or why it is refused.
+pub fn inspect(module: &[u8]) -> Result<Form, ShapeError> {
     if module.is_empty() {
         return Err(ShapeError::Empty);
     }
@@ -91,34 +136,53 @@ pub fn inspect(module: &[u8]) -> Result<Inspection, ShapeError> {
         return Err(ShapeError::NotWasm(format!("\"{}\"", start.escape_ascii())));
     }
     let surface = Surface::read(module).map_err(|error| ShapeError::Malformed(error.to_string()))?;
-    if !surface.is_component {
+    if surface.is_component {
+        return called(&surface.exports, &surface.imports).map(|called| Form::Component(called.shape));
+    }
+    if surface.has_component_type {
+        return if surface.is_from_go { Err(ShapeError::GoReactor) } else { Ok(Form::Embedded) };
+    }
+    if !surface.exports.contains(&START) {
         return Err(ShapeError::CoreModule { exports: listed(&surface.exports) });
     }
-    let export = |interface| surface.exports.iter().find(|name| is_version(name, interface, "0.1."));
-    let (shape, export) = if let Some(name) = export(BATCH) {
-        (Shape::MillstreamBatch, name)
-    } else if let Some(name) = export(HANDLER) {
-        (Shape::MillstreamTyped, name)
-    } else {
-        let other = surface.exports.iter().find(|name| is_version(name, BATCH, "") || is_version(name, HANDLER, ""));
+    if !surface.foreign_imports.is_empty() {
+        return Err(ShapeError::MissingImports { what: "command", names: joined(&surface.foreign_imports) });
+    }
+    Ok(Form::Command)
+}
+
+/// How a component with these names is called.
+pub(super) fn called(exports: &[&str], imports: &[&str]) -> Result<Called, ShapeError> {
+    let found = CALLED.iter().find_map(|(interface, version, shape)| {
+        Some((exports.iter().find(|name| is_version(name, interface, version))?, *shape))
+    });
+    let Some((export, shape)) = found else {
+        let other = CALLED.iter().find_map(|(interface, version, _)| {
+            Some((exports.iter().find(|name| is_version(name, interface, ""))?, version.trim_end_matches('.')))
+        });
         return Err(match other {
-            Some(found) => ShapeError::OtherVersion { found: shown(found) },
-            None => ShapeError::NoHandler { exports: listed(&surface.exports) },
+            Some((found, called)) => ShapeError::OtherVersion { found: shown(found), called },
+            None => ShapeError::NoHandler { exports: listed(exports) },
         });
     };
-    let missing: Vec<&str> = surface.imports.iter().copied().filter(|name| !is_offered(name)).collect();
+    let missing: Vec<&str> = imports.iter().copied().filter(|name| !is_offered(name)).collect();
     if !missing.is_empty() {
-        return Err(ShapeError::MissingImports(listed(&missing)));
+        return Err(ShapeError::MissingImports { what: "component", names: listed(&missing) });
     }
-    Ok(Inspection { shape, export: (*export).to_owned() })
+    Ok(Called { shape, export: (*export).to_owned() })
 }
 
 /// The outermost names of a binary.
 #[derive(Default)]
 struct Surface<'a> {
     is_component: bool,
+    /// Of a component.
     imports: Vec<&'a str>,
     exports: Vec<&'a str>,
+    /// Of a core module, what it imports from elsewhere than WASI preview 1.
+    foreign_imports: Vec<String>,
+    has_component_type: bool,
+    is_from_go: bool,
 }
 
 impl<'a> Surface<'a> {
@@ -132,6 +196,20 @@ impl<'a> Surface<'a> {
                 }
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ImportSection(section) if depth == 0 => {
+                    for import in section.into_imports() {
+                        let import = import?;
+                        if import.module != PREVIEW1 && surface.foreign_imports.len() <= NAMES_MAX {
+                            surface.foreign_imports.push(shown(&format!("{}.{}", import.module, import.name)));
+                        }
+                    }
+                }
+                Payload::CustomSection(section) if depth == 0 => {
+                    surface.has_component_type |= section.name().starts_with(COMPONENT_TYPE);
+                    if let KnownCustom::Producers(producers) = section.as_known() {
+                        surface.is_from_go |= is_from_go(producers);
+                    }
+                }
                 Payload::ExportSection(section) if depth == 0 => {
                     for export in section {
                         surface.exports.push(export?.name);
@@ -157,6 +235,19 @@ impl<'a> Surface<'a> {
     }
 }
 
+/// Whether Go's own compiler is among the producers. TinyGo has a heap that knows its place. What can't be read says
+/// nothing: the section is a courtesy.
+fn is_from_go(producers: wasmparser::ProducersSectionReader<'_>) -> bool {
+    producers.into_iter().flatten().any(|field| {
+        let names = || field.values.clone().into_iter().flatten();
+        match field.name {
+            "language" => names().any(|value| value.name == "Go"),
+            "processed-by" => names().any(|value| value.name.starts_with("Go cmd/")),
+            _ => false,
+        }
+    })
+}
+
 /// Whether `name` is `interface` in a version that begins with `version`.
 fn is_version(name: &str, interface: &str, version: &str) -> bool {
     name.strip_prefix(interface).and_then(|rest| rest.strip_prefix('@')).is_some_and(|rest| rest.starts_with(version))
@@ -175,9 +266,13 @@ fn listed(names: &[&str]) -> String {
     if names.is_empty() {
         return "nothing".to_owned();
     }
-    let mut list = names.iter().take(NAMES_MAX).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+    joined(&names.iter().map(|name| shown(name)).collect::<Vec<_>>())
+}
+
+fn joined(names: &[String]) -> String {
+    let mut list = names[..names.len().min(NAMES_MAX)].join(", ");
     if names.len() > NAMES_MAX {
-        list.push_str(&format!(" and {} more", names.len() - NAMES_MAX));
+        list.push_str(" and more");
     }
     list
 }
@@ -196,12 +291,34 @@ mod tests {
         component(&format!(r#"(instance) (export "{name}" (instance 0))"#))
     }
 
+    fn core(body: &str) -> Vec<u8> {
+        wat::parse_str(format!("(module {body})")).expect("valid text")
+    }
+
+    /// A custom section; its content is given as the text format has it.
+    fn custom(name: &str, content: &str) -> String {
+        format!(r#"(@custom "{name}" "{content}")"#)
+    }
+
+    const COMMAND: &str = r#"(import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+        (memory (export "memory") 1) (func (export "_start"))"#;
+
     #[test]
     fn the_export_tells_the_shape() {
-        let batch = inspect(&exporting("millstream:function/batch@0.1.0")).expect("accepted");
-        assert_eq!(batch.shape, Shape::MillstreamBatch);
-        let typed = inspect(&exporting("millstream:function/handler@0.1.7")).expect("accepted");
-        assert_eq!((typed.shape, &*typed.export), (Shape::MillstreamTyped, "millstream:function/handler@0.1.7"));
+        for (export, shape) in [
+            ("millstream:function/batch@0.1.0", Shape::MillstreamBatch),
+            ("millstream:function/handler@0.1.7", Shape::MillstreamTyped),
+            ("wasi:http/incoming-handler@0.2.12", Shape::WasiHttp),
+            ("wasi:cli/run@0.2.3", Shape::WasiCommand),
+        ] {
+            assert_eq!(inspect(&exporting(export)), Ok(Form::Component(shape)));
+            let called = called(&["other:thing/x@1.0.0", export], &[]).expect("called");
+            assert_eq!((called.shape, &*called.export), (shape, export));
+        }
+        assert_eq!(inspect(&core(COMMAND)), Ok(Form::Command));
+        assert_eq!(inspect(&core(&custom("component-type:function", ""))), Ok(Form::Embedded));
+        let both = ["wasi:http/incoming-handler@0.2.0", "millstream:function/handler@0.1.0"];
+        assert_eq!(called(&both, &[]).expect("called").shape, Shape::MillstreamTyped, "one's own comes first");
     }
 
     #[test]
@@ -210,11 +327,12 @@ mod tests {
         assert_eq!(inspect(b""), Err(ShapeError::Empty));
         assert_eq!(inspect(b"\x7fELF\x02\x01\x01"), Err(ShapeError::Precompiled));
         assert!(said(b"#!/bin/sh").contains("#!/bin/s"));
-        let core = wat::parse_str(r#"(module (func (export "run")))"#).expect("valid text");
-        assert!(said(&core).contains("exports run"), "{}", said(&core));
+        let module = said(&core(r#"(func (export "run"))"#));
+        assert!(module.contains("exports run") && module.contains("which exports _start"), "{module}");
         assert!(said(&component("")).contains("exports nothing"));
         assert!(said(&exporting("acme:shop/till@1.0.0")).contains("acme:shop/till@1.0.0"));
         assert!(said(&exporting("millstream:function/batch@0.2.0")).contains("version 0.1"));
+        assert!(said(&exporting("wasi:http/incoming-handler@0.3.0")).contains("version 0.2"));
     }
 
     #[test]
@@ -223,8 +341,22 @@ mod tests {
             r#"(import "acme:shop/till@1.0.0" (instance)) (import "wasi:io/poll@0.2.99" (instance))
                (instance $i) (export "millstream:function/batch@0.1.0" (instance $i))"#,
         );
-        let error = inspect(&module).expect_err("refused");
-        assert_eq!(error, ShapeError::MissingImports("acme:shop/till@1.0.0".to_owned()));
+        let error = inspect(&module).expect_err("refused").to_string();
+        assert!(error.contains("component imports") && error.contains("offer: acme:shop/till@1.0.0;"), "{error}");
+        let foreign = core(r#"(import "env" "abort" (func)) (func (export "_start"))"#);
+        let error = inspect(&foreign).expect_err("refused").to_string();
+        assert!(error.contains("command imports") && error.contains("offer: env.abort;"), "{error}");
+    }
+
+    #[test]
+    fn a_component_type_on_what_go_compiled_is_refused() {
+        let go = r"\01\08language\01\02Go\061.26.0";
+        let section = custom("producers", go);
+        assert_eq!(inspect(&core(&format!("{COMMAND} {section}"))), Ok(Form::Command), "a command of Go is welcome");
+        let reactor = core(&format!("{section} {}", custom("component-type:x", "")));
+        assert_eq!(inspect(&reactor), Err(ShapeError::GoReactor));
+        let rust = custom("producers", r"\01\08language\01\04Rust\042024");
+        assert_eq!(inspect(&core(&format!("{rust} {}", custom("component-type:x", "")))), Ok(Form::Embedded));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::capability::clock::ClockView;
 use super::capability::environment::Environment;
 use super::capability::http::DeniedHttp;
+use super::capability::pipes::Pipes;
 use super::capability::stdio::GuestStream;
 use super::guest_log::{GuestLog, Stream};
 use super::instance::after;
@@ -24,10 +25,10 @@ const RANDOM_MAX: u64 = 1 << 20;
 
 /// The state of one instance.
 pub(super) struct GuestState {
-    wasi: WasiCtx,
+    /// WASI of both generations, and the table of all handles.
+    pub(super) wasi: WasiP1Ctx,
     http: WasiHttpCtx,
     denied_http: DeniedHttp,
-    table: ResourceTable,
     timer: Arc<Timer>,
     born: Instant,
     pub(super) environment: Environment,
@@ -38,10 +39,16 @@ pub(super) struct GuestState {
     pub(super) deadline: Instant,
     /// Whether the guest was interrupted for that.
     pub(super) timed_out: bool,
+    /// What a command reads and writes; other guests have none.
+    pub(super) pipes: Option<Pipes>,
+    /// Whether the guest gave more than it may.
+    pub(super) overflowed: bool,
+    /// Whether the instance may not be called again, although nothing went wrong.
+    pub(super) is_spent: bool,
 }
 
 impl GuestState {
-    /// The state of a guest that has no files, no network, no arguments and an input at its end.
+    /// The state of a guest that has no files, no network, no arguments and, unless it is a command, an input at its end.
     pub(super) fn new(
         environment: Environment,
         timer: Arc<Timer>,
@@ -49,6 +56,7 @@ impl GuestState {
         limiter: Limiter,
         log: GuestLog,
         time: Duration,
+        is_command: bool,
     ) -> Self {
         let log = Arc::new(log);
         let mut wasi = WasiCtx::builder();
@@ -58,14 +66,20 @@ impl GuestState {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .max_random_size(RANDOM_MAX);
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
+        let pipes = is_command.then(|| {
+            let pipes = Pipes::default();
+            wasi.stdin(pipes.stdin.clone()).stdout(pipes.stdout.clone());
+            // Programs take the first argument for their own name.
+            wasi.arg("function").envs(environment.variables());
+            pipes
+        });
+        let mut wasi = wasi.build_p1();
+        wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
         let born = Instant::now();
         Self {
-            wasi: wasi.build(),
+            wasi,
             http: WasiHttpCtx::new(),
             denied_http: DeniedHttp::new(&log),
-            table,
             timer,
             born,
             environment,
@@ -74,23 +88,26 @@ impl GuestState {
             log,
             deadline: after(time),
             timed_out: false,
+            pipes,
+            overflowed: false,
+            is_spent: false,
         }
     }
 
     /// What the guest's monotonic clock works on.
     pub(super) fn clock(&mut self) -> ClockView<'_> {
-        ClockView { table: &mut self.table, timer: &self.timer, born: self.born }
+        ClockView { table: self.wasi.ctx().table, timer: &self.timer, born: self.born }
     }
 }
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        self.wasi.ctx()
     }
 }
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.denied_http }
+        WasiHttpCtxView { ctx: &mut self.http, table: self.wasi.ctx().table, hooks: &mut self.denied_http }
     }
 }

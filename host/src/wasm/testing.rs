@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::log::{Level, Log, LogSink};
 use super::{Engine, EngineOptions, Program, Sandbox};
 use crate::model::function::{
-    Delivery, InitialOffset, Instances, Isolation, Limits, Manifest, Membership, Ordering, ProcessingGuarantee, Retry,
-    Revision, Shape, Topics,
+    Delivery, InitialOffset, Instances, Limits, Manifest, Membership, Ordering, ProcessingGuarantee, Retry, Revision,
+    Shape, Topics,
 };
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -192,7 +192,7 @@ pub(crate) fn revision(limits: Limits, env: &[(&str, &str)]) -> Arc<Revision> {
 
 /// Shared instances that are kept for a minute.
 pub(crate) fn instances() -> Instances {
-    Instances { isolation: Isolation::Shared, keep_warm: Duration::from_secs(60), min: 0, emulate: None }
+    Instances { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None }
 }
 
 /// The lines that guests wrote.

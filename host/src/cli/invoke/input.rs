@@ -4,7 +4,7 @@ use std::io::Read;
 
 use crate::app::local::LocalRecord;
 use crate::cli::failure::Failure;
-use crate::consume::structured;
+use crate::cloudevents::structured;
 use crate::error_code::ErrorCode;
 
 /// What the record is made of.

@@ -94,7 +94,7 @@ pub(super) fn read_limits(limits: &Section<'_>) -> Option<Limits> {
 
 /// Reads `[instances]`.
 pub(super) fn read_instances(instances: &Section<'_>) -> Option<Instances> {
-    let isolation = instances.get(
+    let isolation = instances.optional(
         "isolation",
         value::one_of(&[("shared", Isolation::Shared), ("batch", Isolation::Batch), ("record", Isolation::Record)]),
     );

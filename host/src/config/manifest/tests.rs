@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::function::{Compression, Emulation, Filter, Format, Isolation, Membership, Topics};
+use crate::model::function::{Compression, Emulation, Filter, Format, Membership, Topics};
 
 const SMALLEST: &str = "name = \"enrich-bid\"\ntopics = [\"bids\"]\n";
 
@@ -94,7 +94,7 @@ fn every_default_is_the_documented_one() {
     assert_eq!((limits.memory, limits.output, limits.logs), (128 << 20, 900 << 10, 64 << 10));
     assert_eq!((limits.timeout, limits.table_elements), (Duration::from_secs(3), 100_000));
     let instances = &manifest.instances;
-    assert_eq!((instances.isolation, instances.keep_warm), (Isolation::Shared, Duration::from_secs(60)));
+    assert_eq!((instances.isolation, instances.keep_warm), (None, Duration::from_secs(60)));
     assert_eq!((instances.min, &instances.emulate), (0, &None));
     let retry = &manifest.retry;
     assert_eq!((retry.max_attempts, retry.backoff), (5, Duration::from_millis(100)));

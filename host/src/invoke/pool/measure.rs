@@ -15,7 +15,7 @@ async fn measure_calls_of_a_pool() {
     let engine = engine(100);
     let bench = bench(&engine, guest("", ECHO)).await;
     for isolation in [Isolation::Shared, Isolation::Record] {
-        let settings = Instances { isolation, ..instances() };
+        let settings = Instances { isolation: Some(isolation), ..instances() };
         let admission = Arc::new(Admission::new(100));
         let pool = Pool::new(bench.sandbox.clone(), &settings, admission, Arc::clone(&bench.metrics));
         let began = Moment::now();

@@ -46,7 +46,8 @@ async fn a_healthy_instance_is_used_again() {
 async fn isolation_takes_a_new_instance_for_each_call() {
     for isolation in [Isolation::Batch, Isolation::Record] {
         let admission = Arc::new(Admission::new(8));
-        let (pool, bench) = pool_of(&engine(8), ECHO, Instances { isolation, ..instances() }, &admission).await;
+        let (pool, bench) =
+            pool_of(&engine(8), ECHO, Instances { isolation: Some(isolation), ..instances() }, &admission).await;
         for _ in 0..5 {
             assert!(pool.call(b"x", 1, LIMIT).await.is_ok());
         }
@@ -127,7 +128,7 @@ async fn who_waits_gets_the_place_of_an_instance_that_returns() {
 #[tokio::test]
 async fn the_minimum_is_ready_and_refilled() {
     let admission = Arc::new(Admission::new(8));
-    let settings = Instances { min: 2, isolation: Isolation::Batch, ..instances() };
+    let settings = Instances { min: 2, isolation: Some(Isolation::Batch), ..instances() };
     let (pool, bench) = pool_of(&engine(8), ECHO, settings, &admission).await;
     eventually("two are ready", || pool.alive() == 2).await;
     assert!(pool.call(b"x", 1, LIMIT).await.is_ok());

@@ -4,14 +4,26 @@
 
 use std::path::Path;
 
+use wasmtime::Module;
 use wasmtime::component::Component;
+
+use crate::wasm::compile::Compiled;
+use crate::wasm::shape::Form;
 
 /// Loads compiled code.
 ///
 /// The caller vouches for the file: it was written by this host's own compiler, its checksum fits, and it lies in a
 /// folder that only this host's user may enter. The file is mapped, so it must also never be changed in place; the
 /// cache only ever replaces whole files.
-pub(super) fn load(engine: &wasmtime::Engine, code: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: see above. The engine itself checks version, processor and settings.
-    unsafe { Component::deserialize_file(engine, code) }
+pub(super) fn load(engine: &wasmtime::Engine, code: &Path, form: Form) -> wasmtime::Result<Compiled> {
+    match form {
+        Form::Component(_) | Form::Embedded => {
+            // SAFETY: see above. The engine itself checks version, processor, settings, and that it is a component.
+            unsafe { Component::deserialize_file(engine, code) }.map(Compiled::Component)
+        }
+        Form::Command => {
+            // SAFETY: the same, for a module.
+            unsafe { Module::deserialize_file(engine, code) }.map(Compiled::Module)
+        }
+    }
 }

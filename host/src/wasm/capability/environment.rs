@@ -18,6 +18,11 @@ impl Environment {
     pub(in crate::wasm) fn new<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
     }
+
+    /// All of them.
+    pub(in crate::wasm) fn variables(&self) -> &[(String, String)] {
+        &self.0
+    }
 }
 
 /// Offers the interface in place of the one that is linked already.

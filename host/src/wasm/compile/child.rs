@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::componentize::componentize;
 use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED};
 use crate::wasm::config;
+use crate::wasm::shape::{self, Form};
 
 /// The first argument by which this program knows that it is to compile.
 pub const WORD: &str = "__compile";
@@ -32,7 +34,12 @@ pub(super) fn compile() -> Result<(), String> {
     let mut module = Vec::new();
     std::io::stdin().read_to_end(&mut module).map_err(|error| format!("cannot read the module: {error}"))?;
     let engine = wasmtime::Engine::new(&config::code_settings()).map_err(|error| format!("{error:#}"))?;
-    let code = engine.precompile_component(&module).map_err(|error| format!("{error:#}"))?;
+    let code = match shape::inspect(&module).map_err(|error| error.to_string())? {
+        Form::Component(_) => engine.precompile_component(&module),
+        Form::Embedded => engine.precompile_component(&componentize(&module)?),
+        Form::Command => engine.precompile_module(&module),
+    };
+    let code = code.map_err(|error| format!("{error:#}"))?;
     std::fs::write(&output, code).map_err(|error| format!("cannot write {}: {error}", output.display()))
 }
 

@@ -6,36 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
-use super::decode::NotAnEvent;
-
-/// The attributes and data of a structured event; extensions in the order of the JSON.
-#[derive(Debug, Default)]
-pub struct Structured<'a> {
-    /// `id`.
-    pub id: String,
-    /// `source`.
-    pub source: String,
-    /// `type`.
-    pub type_: String,
-    /// `subject`.
-    pub subject: Option<String>,
-    /// `time`.
-    pub time: Option<String>,
-    /// `datacontenttype`.
-    pub datacontenttype: Option<String>,
-    /// `dataschema`.
-    pub dataschema: Option<String>,
-    /// Every other member.
-    pub extensions: Vec<(String, String)>,
-    /// The event's data as bytes.
-    pub data: Option<Cow<'a, [u8]>>,
-}
+use super::{Event, NotAnEvent, check_required};
 
 /// Reads a structured event.
-pub fn read(json: &[u8]) -> Result<Structured<'_>, NotAnEvent> {
+pub fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
     let broken = |error: serde_json::Error| NotAnEvent(format!("structured event: {error}"));
     let members: Members<'_> = serde_json::from_slice(json).map_err(broken)?;
-    let mut event = Structured::default();
+    let mut event = Event::default();
     let mut version = None;
     let mut data: Option<&RawValue> = None;
     let mut data_base64: Option<&RawValue> = None;
@@ -58,7 +35,7 @@ pub fn read(json: &[u8]) -> Result<Structured<'_>, NotAnEvent> {
             }
         }
     }
-    super::decode::check_required(version.as_deref(), &event.id, &event.source, &event.type_)?;
+    check_required(version.as_deref(), &event.id, &event.source, &event.type_)?;
     event.data = match (data, data_base64) {
         (Some(_), Some(_)) => return Err(NotAnEvent("structured event: both data and data_base64 are given".into())),
         (None, Some(encoded)) => {
@@ -75,7 +52,17 @@ pub fn read(json: &[u8]) -> Result<Structured<'_>, NotAnEvent> {
         }),
         (None, None) => None,
     };
+    if event.data.is_some() && event.datacontenttype.is_none() && data.is_some() {
+        event.datacontenttype = Some("application/json".to_owned());
+    }
     Ok(event)
+}
+
+/// Reads a batch: a JSON array of structured events.
+pub fn read_batch(json: &[u8]) -> Result<Vec<Event<'_>>, NotAnEvent> {
+    let events: Vec<&RawValue> =
+        serde_json::from_slice(json).map_err(|error| NotAnEvent(format!("batch of events: {error}")))?;
+    events.into_iter().map(|event| read(event.get().as_bytes())).collect()
 }
 
 /// Whether a `datacontenttype` says JSON; none given means JSON in structured mode.
@@ -164,6 +151,18 @@ mod tests {
         assert_eq!(data(r#""data":null"#), Ok(None));
         assert!(data(r#""data":1,"data_base64":"AA==""#).is_err());
         assert!(data(r#""data_base64":"no base64!""#).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_a_list_of_events() {
+        let event = |id: u8| format!(r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"t"}}"#);
+        let batch = format!("[{}, {}]", event(1), event(2));
+        let ids: Vec<_> = read_batch(batch.as_bytes()).expect("valid").into_iter().map(|event| event.id).collect();
+        assert_eq!(ids, ["1", "2"]);
+        assert_eq!(read_batch(b"[]"), Ok(Vec::new()));
+        for wrong in ["", "{}", "[{}]", "[1]"] {
+            assert!(read_batch(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,0 +1,168 @@
+//! A command's stdin and stdout: it reads one event, then the end, and what it writes is kept for the host to read.
+//!
+//! Invariant: no more is kept than the call allows. A command that writes more is ended, whatever it makes of errors.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+/// Bytes that a command may write at once.
+const WRITE_MAX: usize = 64 * 1024;
+
+/// Both pipes of one command.
+#[derive(Default)]
+pub(in crate::wasm) struct Pipes {
+    pub(in crate::wasm) stdin: Input,
+    pub(in crate::wasm) stdout: Output,
+}
+
+/// What is left to be read. Clones share it.
+#[derive(Clone, Default)]
+pub(in crate::wasm) struct Input(Arc<Mutex<Bytes>>);
+
+impl Input {
+    /// Gives the guest something to read.
+    pub(in crate::wasm) fn fill(&self, bytes: Vec<u8>) {
+        *self.lock() = bytes.into();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, most: usize) -> Bytes {
+        let mut left = self.lock();
+        let size = most.min(left.len());
+        left.split_to(size)
+    }
+}
+
+/// What was written. Clones share it.
+#[derive(Clone, Default)]
+pub(in crate::wasm) struct Output(Arc<Mutex<Written>>);
+
+#[derive(Default)]
+struct Written {
+    bytes: BytesMut,
+    most: usize,
+    overflowed: bool,
+}
+
+impl Output {
+    /// Allows the guest to write `most` bytes.
+    pub(in crate::wasm) fn allow(&self, most: usize) {
+        self.lock().most = most;
+    }
+
+    /// What the guest wrote, and whether it wanted to write more than it may.
+    pub(in crate::wasm) fn take(&self) -> (BytesMut, bool) {
+        let mut written = self.lock();
+        (std::mem::take(&mut written.bytes), written.overflowed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut written = self.lock();
+        if bytes.len() > written.most.saturating_sub(written.bytes.len()) {
+            written.overflowed = true;
+            return Err(io::Error::other("the command wrote more than limits.output allows"));
+        }
+        written.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl IsTerminal for Input {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdinStream for Input {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl InputStream for Input {
+    fn read(&mut self, most: usize) -> StreamResult<Bytes> {
+        let bytes = self.take(most);
+        if bytes.is_empty() && most > 0 { Err(StreamError::Closed) } else { Ok(bytes) }
+    }
+}
+
+#[async_trait]
+impl Pollable for Input {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncRead for Input {
+    fn poll_read(self: Pin<&mut Self>, _context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let bytes = self.take(into.remaining());
+        into.put_slice(&bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        Output::write(self, &bytes).map_err(|error| StreamError::Trap(error.into()))
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_MAX)
+    }
+}
+
+#[async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Output::write(&self, bytes).map(|()| bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
