@@ -1,5 +1,7 @@
 //! Guests for tests, written as text: a component around a core module, with the WASI imports that misbehaving needs.
 
+pub(crate) mod handler;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
