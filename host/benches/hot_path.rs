@@ -165,7 +165,7 @@ fn call(bencher: Bencher<'_, '_>, isolation: Isolation, records: usize) {
     let metrics = Arc::new(FunctionMetrics::default());
     let sandbox = program.sandbox(&revision("raw"), metrics.clone(), Arc::new(TracingLog::new("bench")));
     let mut instances = revision("raw").manifest.instances.clone();
-    instances.isolation = isolation;
+    instances.isolation = Some(isolation);
     let pool = Pool::new(sandbox, &instances, Arc::new(Admission::new(16)), metrics);
     let request = request(&chunk(20), records);
     bencher

@@ -52,6 +52,14 @@ impl Code {
             }
         }
     }
+
+    /// Makes an instance and nothing else, for measurements.
+    pub(super) async fn start_bare(&self, store: &mut Store<GuestState>) -> wasmtime::Result<()> {
+        match self {
+            Self::Component(code, _) => code.instantiate_async(store).await.map(drop),
+            Self::Command(code) => code.instantiate_async(store).await.map(drop),
+        }
+    }
 }
 
 impl Program {

@@ -92,11 +92,11 @@ impl Sandbox {
     pub async fn bare_start(&self) -> Result<Duration, StartError> {
         let mut store = self.store();
         let starting = Moment::now();
-        let started = self.shared.program.instance.instantiate_async(&mut store).await;
+        let started = self.shared.program.code.start_bare(&mut store).await;
         let took = starting.elapsed();
         let limits = &self.shared.limits;
         match started {
-            Ok(_) => Ok(took),
+            Ok(()) => Ok(took),
             Err(error) => Err(StartError::Fault(fault::classify(&error, store.data(), limits, limits.timeout))),
         }
     }

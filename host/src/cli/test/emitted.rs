@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use crate::app::local::Outcome;
-use crate::consume::structured::is_json;
+use crate::cloudevents::structured::is_json;
 use crate::invoke::local::LocalEmission;
 
 /// An emission. `output` and `attributes` are always there.

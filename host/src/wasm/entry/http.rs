@@ -91,10 +91,10 @@ impl BoundHttp {
                 state.overflowed = true;
                 Err(format_err!("the answer is too large"))
             }
-            Err(Unread::None) => Err(BadAnswer("the handler returned without a response".to_owned()).into()),
-            Err(Unread::Unfinished) => {
-                Err(BadAnswer("the handler returned without finishing the body of its response".to_owned()).into())
-            }
+            Err(Unread::Unfinished) => Err(BadAnswer(
+                "the handler returned without a response, or without finishing the body of its response".to_owned(),
+            )
+            .into()),
         }
     }
 }
@@ -118,20 +118,18 @@ struct Answer {
 
 /// Why there is no whole response.
 enum Unread {
-    /// The guest never gave one.
-    None,
     /// The guest gave an error code in its place.
     Refused(ErrorCode),
     /// Its body is larger than allowed.
     TooLarge,
-    /// Its body never ended, or not well.
+    /// There is none, or its body never ended, or not well.
     Unfinished,
 }
 
 async fn read(answered: oneshot::Receiver<Answered>, most: usize) -> Result<Answer, Unread> {
     let response = match answered.await {
         Ok(answered) => answered.map_err(Unread::Refused)?,
-        Err(_dropped) => return Err(Unread::None),
+        Err(_dropped) => return Err(Unread::Unfinished),
     };
     let (head, mut frames) = response.into_parts();
     let mut body = Vec::new();

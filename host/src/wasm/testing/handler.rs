@@ -148,6 +148,6 @@ pub(crate) fn embedded(text: &str, wit: &str, world: &str) -> Arc<[u8]> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("test.wit", wit).expect("valid WIT");
     let world = resolve.select_world(&[package], Some(world)).expect("the world");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("embedded");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).expect("embedded");
     module.into()
 }

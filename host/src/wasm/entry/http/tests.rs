@@ -149,7 +149,10 @@ async fn the_status_says_what_becomes_of_the_record() {
 #[tokio::test]
 async fn what_is_no_answer_is_a_fault() {
     let begin = "(local.set $body (call $answer (local.get $out) (i32.const 200) (i32.const 0) (i32.const 0)))";
-    let flood = format!("{begin} (loop (call $put (local.get $body) (i32.const 16384) (i32.const 4096)) (br 0))");
+    let flood = format!(
+        "{begin} (call $sink (local.get $body) (i32.const 0)) (local.set $body (i32.load (i32.const 4)))
+         (loop (call $write (local.get $body) (i32.const 16384) (i32.const 4096) (i32.const 0)) (br 0))"
+    );
     let cases = [
         (answering(200, &[("content-type", "text/html")], "<p>"), FaultClass::InvalidAnswer, "text/html"),
         (answering(301, &[], ""), FaultClass::InvalidAnswer, "301"),
