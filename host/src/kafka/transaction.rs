@@ -77,7 +77,7 @@ impl TransactionalProducer {
             .set("message.timeout.ms", MESSAGE_TIMEOUT.as_millis().to_string())
             .set("message.max.bytes", LARGEST_MESSAGE)
             .set("retry.backoff.ms", "2")
-            .set("retry.backoff.max.ms", "16")
+            .set("retry.backoff.max.ms", "4")
             .set("linger.ms", "1")
             .set("batch.num.messages", batching.most_messages())
             .set("queue.buffering.max.messages", "200000")
