@@ -1,6 +1,7 @@
 //! The attributes of an emitted event: what the guest gave, and what the host fills in.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use millstream_flat::Emission;
 
@@ -11,20 +12,25 @@ use crate::model::work::RecordRef;
 const DEFAULT_TYPE: &str = "dev.millstream.event";
 
 /// Where an emission comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Origin<'a> {
     /// The function's name.
     pub function: &'a str,
+    /// The `source` of events for which the guest gave none.
+    pub source: &'a str,
     /// The record that was handled.
     pub record: &'a RecordRef,
     /// Counts the emissions of the invocation, from 0.
     pub index: usize,
+    /// See [`Self::cause`]: written once for all that a record causes.
+    pub cause: OnceCell<String>,
 }
 
 impl Origin<'_> {
     /// `topic/partition/offset` of the record.
-    pub fn cause(&self) -> String {
-        format!("{}/{}", self.record.chunk.lease.partition, self.record.record().offset)
+    pub fn cause(&self) -> &str {
+        let write = || format!("{}/{}", self.record.chunk.lease.partition, self.record.record().offset);
+        self.cause.get_or_init(write)
     }
 
     /// The same for every attempt, so that a reader can tell a repetition.
@@ -39,18 +45,17 @@ pub struct Required<'a> {
     /// `id`.
     pub id: Cow<'a, str>,
     /// `source`.
-    pub source: Cow<'a, str>,
+    pub source: &'a str,
     /// `type`.
     pub type_: &'a str,
 }
 
 /// What the guest gave, filled up.
-pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'_>) -> Required<'a> {
+pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'a>) -> Required<'a> {
     let given = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
     Required {
         id: given(emission.id()).map_or_else(|| origin.id().into(), Cow::Borrowed),
-        source: given(emission.source())
-            .map_or_else(|| format!("/millstream/functions/{}", origin.function).into(), Cow::Borrowed),
+        source: given(emission.source()).unwrap_or(origin.source),
         type_: given(emission.type_()).unwrap_or(DEFAULT_TYPE),
     }
 }

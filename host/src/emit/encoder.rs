@@ -1,5 +1,6 @@
 //! Encodes what a guest emitted for one record: all of it, or nothing.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ const MOST_EVENTS: usize = 10_000;
 #[derive(Debug)]
 pub struct Encoder {
     function: String,
+    source: String,
     stamp: String,
     outputs: BTreeMap<String, Output>,
     output_limit: u64,
@@ -56,6 +58,7 @@ impl Encoder {
         });
         Self {
             function: manifest.name.to_string(),
+            source: format!("/millstream/functions/{}", manifest.name),
             stamp: revision.stamp(),
             outputs: outputs.collect(),
             output_limit: manifest.limits.output,
@@ -93,8 +96,10 @@ impl Encoder {
         })?;
         let record_index = parcel.records.len() as u32;
         parcel.records.push(record.clone());
+        let (function, source) = (self.function.as_str(), self.source.as_str());
+        let mut origin = Origin { function, source, record, index: 0, cause: OnceCell::new() };
         for (index, emission) in emissions.iter().enumerate() {
-            let origin = Origin { function: &self.function, record, index };
+            origin.index = index;
             if let Err(fault) = self.emit(parcel, &emission, &input, &origin, record_index) {
                 parcel.undo(mark);
                 return Err(fault);
@@ -103,12 +108,12 @@ impl Encoder {
         Ok(())
     }
 
-    fn emit(
+    fn emit<'a>(
         &self,
         parcel: &mut Parcel,
-        emission: &Emission<'_>,
+        emission: &Emission<'a>,
         input: &Record<'_>,
-        origin: &Origin<'_>,
+        origin: &Origin<'a>,
         record: u32,
     ) -> Result<(), Fault> {
         let output = self.outputs.get(emission.output()).ok_or_else(|| self.unknown_output(emission.output()))?;
@@ -134,7 +139,7 @@ impl Encoder {
         if output.format != Format::Raw {
             let cause = input.headers().find(|(name, _)| *name == traceparent::HEADER).and_then(|(_, value)| value);
             let cause = cause.or_else(|| input.extension(traceparent::HEADER).map(str::as_bytes));
-            parcel.header(traceparent::HEADER, traceparent::continue_from(cause).as_bytes());
+            parcel.header(traceparent::HEADER, &traceparent::continue_from(cause));
         }
         let key = match emission.key() {
             EmissionKey::Bytes(key) => Some(key),
@@ -158,7 +163,12 @@ impl Encoder {
         Ok(())
     }
 
-    fn binary_headers(&self, parcel: &mut Parcel, emission: &Emission<'_>, origin: &Origin<'_>) -> Result<(), Fault> {
+    fn binary_headers<'a>(
+        &self,
+        parcel: &mut Parcel,
+        emission: &Emission<'a>,
+        origin: &Origin<'a>,
+    ) -> Result<(), Fault> {
         let required = attributes::required(emission, origin);
         parcel.header("ce_specversion", b"1.0");
         parcel.header("ce_id", required.id.as_bytes());

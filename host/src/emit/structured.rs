@@ -13,7 +13,7 @@ use crate::model::outcome::{Fault, FaultClass};
 pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// Appends the JSON of an event to `out`.
-pub fn write(out: &mut Vec<u8>, emission: &Emission<'_>, origin: &Origin<'_>, stamp: &str) -> Result<(), Fault> {
+pub fn write<'a>(out: &mut Vec<u8>, emission: &Emission<'a>, origin: &Origin<'a>, stamp: &str) -> Result<(), Fault> {
     let required = attributes::required(emission, origin);
     let mut extensions = Vec::new();
     for (name, value) in emission.extensions() {
@@ -26,7 +26,7 @@ pub fn write(out: &mut Vec<u8>, emission: &Emission<'_>, origin: &Origin<'_>, st
         let mut map = serde::Serializer::serialize_map(&mut serializer, None)?;
         map.serialize_entry("specversion", "1.0")?;
         map.serialize_entry("id", &required.id)?;
-        map.serialize_entry("source", &required.source)?;
+        map.serialize_entry("source", required.source)?;
         map.serialize_entry("type", required.type_)?;
         let optional = [
             ("subject", emission.subject()),
@@ -42,7 +42,7 @@ pub fn write(out: &mut Vec<u8>, emission: &Emission<'_>, origin: &Origin<'_>, st
         for (name, value) in extensions {
             map.serialize_entry(name, value)?;
         }
-        map.serialize_entry("millstreamcause", &origin.cause())?;
+        map.serialize_entry("millstreamcause", origin.cause())?;
         map.serialize_entry("millstreamfunction", stamp)?;
         match emission.data().map(|data| form(data, emission.datacontenttype())) {
             None => {}
