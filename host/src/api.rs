@@ -1,77 +1,162 @@
 //! L5: the HTTP surface; the only room that knows axum.
 //!
-//! Handlers read a request, ask the registry or the observer, and show the answer; they decide nothing. Every error is
-//! problem details (RFC 9457) with a stable code.
+//! Handlers read a request, ask the registry, the observer or a function, and show the answer; they decide nothing. Every
+//! error is problem details (RFC 9457) with a stable code. `routes` joins each handler with its document; the document says
+//! what a token needs, and the guard holds it.
 //!
-//! Limits: a request's head must arrive within 10 s, an upload within 5 min and with at most `limits.upload` bytes;
-//! two uploads are held in memory at once; 512 connections are served at once.
+//! Limits: a TLS handshake and a request's head must arrive within 10 s each, a body within 30 s and with at most
+//! `limits.request` bytes, an upload within 5 min and with at most `limits.upload`; a client must take something of an
+//! answer every 30 s. Two uploads are held in memory at once, 64 logs followed; 512 connections are served at once.
 
+mod body;
+mod deploy;
 mod door;
+mod events;
 mod functions;
+mod guard;
 mod if_match;
+mod invoke;
+mod logs;
 mod manifest_view;
 mod name;
+mod openapi;
 mod operations;
 mod problem;
+mod query;
+mod revisions;
+mod routes;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod topics;
 mod upload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
-use axum::routing::get;
 use axum::{Router, middleware};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 pub use server::serve;
+pub use tls::{TlsError, acceptor};
+pub use topics::Topics;
 
+use crate::config::host::Tokens;
 use crate::error_code::ErrorCode;
 use crate::model::status::Observe;
+use crate::pipeline::direct::Direct;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
 use door::Door;
+use guard::Guard;
 use problem::Problem;
+use routes::Routes;
 
 /// Uploads are held in memory as a whole.
 const UPLOADS_AT_ONCE: usize = 2;
+const FOLLOWERS_AT_ONCE: usize = 64;
 /// What the manifest and the form around it may add to a module.
 const FORM_BYTES: u64 = 1 << 20;
 
-/// What the API stands on. Clones share everything.
+/// What the API stands on.
+pub struct Parts {
+    /// What is deployed.
+    pub registry: Handle,
+    /// What functions do.
+    pub observe: Arc<dyn Observe>,
+    /// Calls functions.
+    pub direct: Arc<dyn Direct>,
+    /// Writes to topics.
+    pub topics: Topics,
+    /// The figures.
+    pub metrics: Metrics,
+    /// How much a request may bring.
+    pub limits: Limits,
+    /// Who may do what.
+    pub tokens: Tokens,
+}
+
+/// How much a request may bring, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A module.
+    pub upload: u64,
+    /// Any other body.
+    pub request: u64,
+}
+
+/// The API. Clones share everything.
 #[derive(Clone)]
 pub struct Api {
     registry: Handle,
     observe: Arc<dyn Observe>,
+    direct: Arc<dyn Direct>,
+    topics: Topics,
     metrics: Metrics,
-    upload_limit: u64,
-    uploads: Arc<Semaphore>,
+    limits: Limits,
+    shared: Arc<Shared>,
+}
+
+/// What requests share.
+struct Shared {
+    uploads: Semaphore,
+    followers: Arc<Semaphore>,
+    answers: invoke::Answers,
+    tokens: Tokens,
+    /// Cancelled when the host stops: what would go on without end, ends.
+    stop: CancellationToken,
 }
 
 impl Api {
-    /// An API over a registry. `upload_limit` is a module's largest size in bytes.
-    pub fn new(registry: Handle, observe: Arc<dyn Observe>, metrics: Metrics, upload_limit: u64) -> Self {
-        Self { registry, observe, metrics, upload_limit, uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)) }
+    /// An API over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { registry, observe, direct, topics, metrics, limits, tokens } = parts;
+        let shared = Shared {
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
+            answers: invoke::Answers::default(),
+            tokens,
+            stop: CancellationToken::new(),
+        };
+        Self { registry, observe, direct, topics, metrics, limits, shared: Arc::new(shared) }
     }
 
-    /// Every route, of an API on the address `listen`.
+    /// The router of an API on the address `listen`.
     fn router(self, listen: SocketAddr) -> Router {
-        let body_limit = usize::try_from(self.upload_limit.saturating_add(FORM_BYTES)).unwrap_or(usize::MAX);
-        let function = get(functions::get).put(functions::put).delete(functions::delete);
-        Router::new()
-            .route("/v1/functions", get(functions::list))
-            .route("/v1/functions/{name}", function.layer(DefaultBodyLimit::max(body_limit)))
-            .route("/v1/functions/{name}/status", get(functions::status))
-            .route("/healthz", get(operations::healthz))
-            .route("/readyz", get(operations::readyz))
-            .route("/metrics", get(operations::metrics))
+        let (router, paths, access) = routes(self.limits).into_parts();
+        let document: Arc<str> = openapi::document(paths).into();
+        let guard = Guard { tokens: self.shared.tokens.clone(), access: Arc::new(access) };
+        router
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .with_state(self)
+            .layer(axum::Extension(openapi::Document(document)))
+            .layer(middleware::from_fn_with_state(guard, guard::check))
             .layer(middleware::from_fn_with_state(Door(listen), door::check))
     }
+}
+
+/// Every route.
+fn routes(limits: Limits) -> Routes {
+    Routes::new()
+        .add::<functions::__path_list, _>(functions::list)
+        .add::<functions::__path_get, _>(functions::get)
+        .add_large::<deploy::__path_put, _>(deploy::put, limits.upload.saturating_add(FORM_BYTES))
+        .add::<functions::__path_delete, _>(functions::delete)
+        .add::<deploy::__path_put_manifest, _>(deploy::put_manifest)
+        .add::<functions::__path_status, _>(functions::status)
+        .add::<revisions::__path_list, _>(revisions::list)
+        .add::<revisions::__path_get, _>(revisions::get)
+        .add::<revisions::__path_rollback, _>(revisions::rollback)
+        .add::<invoke::__path_invoke, _>(invoke::invoke)
+        .add::<logs::__path_get, _>(logs::get)
+        .add::<topics::__path_publish, _>(topics::publish)
+        .add::<operations::__path_healthz, _>(operations::healthz)
+        .add::<operations::__path_readyz, _>(operations::readyz)
+        .add::<operations::__path_metrics, _>(operations::metrics)
+        .add::<openapi::__path_get, _>(openapi::get)
 }
 
 async fn path_not_found(uri: axum::http::Uri) -> Problem {

@@ -28,6 +28,8 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
     logs::start(&config.log.level, format)?;
     failpoint::set_up();
     let identity = Identity::take(&config.data_dir).context(ErrorCode::DataDirUnusable)?;
+    // What is wrong with the files is told before anything starts.
+    let tls = config.api.tls.as_ref().map(api::acceptor).transpose().context(ErrorCode::InvalidHostConfig)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("can't listen on {}", config.listen))
@@ -37,9 +39,20 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let host = Host::start(&config, surroundings)?;
     tracing::info!(listen = %listener.local_addr()?, kafka = config.kafka.bootstrap_servers, host = &*identity.id,
         version = env!("CARGO_PKG_VERSION"), "millstream is listening");
-    let served = api::serve(listener, host.api(), stop.clone().cancelled_owned()).await;
+    warn_of_plain_tokens(&config, tls.is_some());
+    let served = api::serve(listener, host.api(), tls, stop.clone().cancelled_owned()).await;
     // Also when the API failed: what runs is finished and committed.
     stop.cancel();
     host.stop().await;
     served.context("the API ended")
+}
+
+fn warn_of_plain_tokens(config: &HostConfig, has_tls: bool) {
+    if config.listen.ip().is_loopback() || has_tls {
+        return;
+    }
+    match config.api.tokens.is_empty() {
+        true => tracing::warn!("insecure: whoever reaches this host may deploy code; set api.token"),
+        false => tracing::warn!("tokens cross the network in plain HTTP; set api.tls_certificate, or end TLS in front"),
+    }
 }

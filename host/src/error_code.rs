@@ -113,6 +113,50 @@ error_codes! {
     ForeignRequest = "MS0207", 403,
         "the request is one of a foreign page",
         "call the host by its own address, such as http://127.0.0.1:8080, and from no web page of another origin";
+    /// The function has no such revision.
+    RevisionNotFound = "MS0208", 404,
+        "the function has no such revision",
+        "see which are kept: `millstream revisions NAME`";
+    /// The request has no valid token.
+    Unauthorized = "MS0209", 401,
+        "the request has no valid token",
+        "send one of the host's tokens: `Authorization: Bearer TOKEN`, or MILLSTREAM_TOKEN for the command line";
+    /// The token may not do this.
+    Forbidden = "MS0210", 403,
+        "the token may not do this",
+        "use a token with the scope that the detail names";
+    /// A request with this idempotency key is under way.
+    RequestInProgress = "MS0211", 409,
+        "a request with this idempotency key is under way",
+        "wait for it, or try again later with the same key";
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = "MS0212", 422,
+        "the idempotency key was used for another request",
+        "use a new key for a new request";
+    /// The request is too large.
+    RequestTooLarge = "MS0213", 413,
+        "the request is too large",
+        "send less at once, or raise limits.request of the host";
+    /// The request did not arrive in time.
+    RequestTimeout = "MS0214", 408,
+        "the request did not arrive in time",
+        "send the body without pauses";
+    /// The host is busy.
+    TooManyRequests = "MS0215", 429,
+        "the host is busy",
+        "try again after the seconds of the Retry-After header";
+    /// There is no such topic.
+    TopicNotFound = "MS0216", 404,
+        "there is no such topic",
+        "create the topic first; publishing creates none";
+    /// The topic is not one to publish to.
+    TopicForbidden = "MS0217", 403,
+        "the topic is not one to publish to",
+        "publish to a topic that functions read";
+    /// The topic does not take the event.
+    EventRefused = "MS0218", 422,
+        "the topic does not take the event",
+        "see Kafka's reason in the detail; an event may be larger than max.message.bytes of the topic";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",
@@ -141,6 +185,14 @@ error_codes! {
     ShuttingDown = "MS0307", 503,
         "the host is shutting down",
         "use another host, or try again when it is back";
+    /// Kafka did not acknowledge in time.
+    NotAcknowledged = "MS0308", 504,
+        "Kafka did not acknowledge in time",
+        "try again when Kafka is well; what was sent may have been written all the same";
+    /// The function cannot be called now.
+    FunctionUnavailable = "MS0309", 503,
+        "the function cannot be called now",
+        "see `millstream status NAME`; try again once it runs";
     /// The host's configuration is not valid.
     InvalidHostConfig = "MS0401", 500,
         "the host's configuration is not valid",

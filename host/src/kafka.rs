@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod generation;
 pub mod poller;
 pub mod producer;
+pub mod publisher;
 pub mod rebalance;
 pub mod settings;
 pub mod survey;

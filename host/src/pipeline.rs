@@ -9,7 +9,9 @@
 
 pub mod blocker;
 pub mod build;
+pub mod direct;
 pub mod function;
+mod guest_log;
 pub mod revisions;
 pub mod shard;
 pub mod shard_view;

@@ -28,6 +28,7 @@ pub mod kafka_log;
 pub mod log;
 mod publication;
 pub mod record;
+mod revise;
 #[cfg(test)]
 pub(crate) mod tests;
 

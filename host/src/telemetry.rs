@@ -2,4 +2,5 @@
 
 pub mod exposition;
 pub mod function_metrics;
+pub mod guest_lines;
 pub mod logs;

@@ -1,93 +1,70 @@
-//! `/v1/functions`.
+//! What is deployed, what it does, and how it goes.
 
-mod view;
-
-use std::time::{Duration, Instant};
+pub(super) mod view;
 
 use axum::Json;
-use axum::extract::multipart::MultipartRejection;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Multipart, Query, State};
+use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::json;
 
 use super::name::Name;
-use super::problem::Problem;
-use super::{Api, if_match, manifest_view, upload};
-use crate::config::quantity::parse_duration;
+use super::problem::{Problem, ProblemView};
+use super::{Api, if_match, manifest_view};
 use crate::error_code::ErrorCode;
 use crate::model::function::{Revision, SharedRevision};
 use crate::model::ids::FunctionName;
 use crate::model::status::{Counters, FunctionStatus, State as FunctionState};
-use view::{DeployedView, FunctionView};
+use view::{FunctionAlone, FunctionList, FunctionView};
 
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
-/// The query of a deploy.
-#[derive(Debug, Deserialize)]
-pub(super) struct DeployQuery {
-    /// How long to wait until the function runs.
-    wait: Option<String>,
-}
-
-/// Deploys a function.
-pub(super) async fn put(
-    State(api): State<Api>,
-    Name(name): Name,
-    query: Result<Query<DeployQuery>, QueryRejection>,
-    headers: HeaderMap,
-    form: Result<Multipart, MultipartRejection>,
-) -> Result<Response, Problem> {
-    let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
-    let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
-    let wait = query.wait.as_deref().map(parse_wait).transpose().map_err(invalid)?;
-    let expectation = if_match::expectation(&headers)?;
-    let stopping = |_| Problem::new(ErrorCode::ShuttingDown);
-    // Nobody uploads for minutes to hear that the host could not have taken it.
-    api.registry.check_ready()?;
-
-    let turn = api.uploads.acquire().await.map_err(stopping)?;
-    let upload = upload::read(form, &name, api.upload_limit).await?;
-    let deployed = api.registry.deploy(upload.manifest, upload.module, expectation).await?;
-    drop(turn);
-
-    let revision = deployed.revision;
-    if let Some(wait) = wait {
-        wait_until_settled(&api, &revision, wait).await;
-    }
-    let status = if deployed.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = DeployedView::new(&revision, state_of(&api, &revision));
-    Ok((status, [(ETAG, if_match::etag(revision.number))], Json(body)).into_response())
-}
-
-/// All functions.
-pub(super) async fn list(State(api): State<Api>) -> Result<Response, Problem> {
+/// List the functions
+#[utoipa::path(get, path = "/v1/functions", tag = "functions", security(("token" = ["read"])), responses(
+    (status = 200, description = "All functions, by name", body = FunctionList),
+    (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+    (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, Problem> {
     api.registry.check_ready()?;
     let revisions = api.registry.list();
-    let functions: Vec<_> =
-        revisions.iter().map(|revision| FunctionView::new(revision, state_of(&api, revision))).collect();
-    Ok(Json(json!({ "functions": functions })).into_response())
+    let functions = revisions.iter().map(|revision| view_of(&api, revision)).collect();
+    Ok(Json(FunctionList { functions }))
 }
 
-/// One function with its manifest.
+/// Show a function with its manifest
+#[utoipa::path(get, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["read"])), params(Name), responses(
+    (status = 200, description = "The function", body = FunctionAlone, headers(("ETag" = String, description = "The live revision's tag"))),
+    (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+    (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+))]
 pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
     let revision = find(&api, &name)?;
-    let view = FunctionView::new(&revision, state_of(&api, &revision));
-    let body = view::with_manifest(&view, manifest_view::json(&revision.manifest));
+    let body = FunctionAlone { function: view_of(&api, &revision), manifest: manifest_view::json(&revision.manifest) };
     Ok(([(ETAG, if_match::etag(revision.number))], Json(body)).into_response())
 }
 
-/// What a function is doing on this host.
+/// Tell what a function is doing
+///
+/// On this host: its partitions, and its counters since the host started.
+#[utoipa::path(get, path = "/v1/functions/{name}/status", tag = "functions", security(("token" = ["read"])), params(Name), responses(
+    (status = 200, description = "The status", body = FunctionStatus),
+    (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+    (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+))]
 pub(super) async fn status(State(api): State<Api>, Name(name): Name) -> Result<Json<FunctionStatus>, Problem> {
     let revision = find(&api, &name)?;
     Ok(Json(api.observe.status(&name).await.unwrap_or_else(|| unobserved(&revision))))
 }
 
-/// Deletes a function.
+/// Delete a function
+///
+/// Its topics stay; its place in the input topics is forgotten.
+#[utoipa::path(delete, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["deploy"])),
+    params(Name, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+    ))]
 pub(super) async fn delete(
     State(api): State<Api>,
     Name(name): Name,
@@ -98,19 +75,27 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, Problem> {
+/// The live revision of `name`.
+pub(super) fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, Problem> {
     api.registry.check_ready()?;
-    let missing =
-        || Problem::new(ErrorCode::FunctionNotFound).with_detail(format!("no function \"{name}\" is deployed"));
-    api.registry.get(name).ok_or_else(missing)
+    api.registry.get(name).ok_or_else(|| no_such(name))
+}
+
+pub(super) fn no_such(name: &FunctionName) -> Problem {
+    Problem::new(ErrorCode::FunctionNotFound).with_detail(format!("no function \"{name}\" is deployed"))
 }
 
 /// The state of `revision`: what an earlier one does says nothing about it.
-fn state_of(api: &Api, revision: &Revision) -> FunctionState {
+pub(super) fn state_of(api: &Api, revision: &Revision) -> FunctionState {
     match api.observe.state(&revision.manifest.name) {
         Some((observed, state, _)) if observed >= revision.number => state,
         _ => FunctionState::Starting,
     }
+}
+
+fn view_of(api: &Api, revision: &Revision) -> FunctionView {
+    let kept = api.registry.revisions(&revision.manifest.name).unwrap_or_default();
+    FunctionView::new(revision, state_of(api, revision), &kept)
 }
 
 /// The supervisor has not taken notice yet.
@@ -123,16 +108,4 @@ fn unobserved(revision: &Revision) -> FunctionStatus {
         partitions: Vec::new(),
         counters: Counters::default(),
     }
-}
-
-/// Waits while `revision` is starting.
-async fn wait_until_settled(api: &Api, revision: &Revision, wait: Duration) {
-    let deadline = Instant::now() + wait;
-    while state_of(api, revision) == FunctionState::Starting && Instant::now() < deadline {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-fn parse_wait(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map(|wait| wait.min(LONGEST_WAIT)).map_err(|error| format!("wait: {error}"))
 }

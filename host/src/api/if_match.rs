@@ -1,6 +1,6 @@
-//! `ETag` and `If-Match`: a function's tag is its revision's number.
+//! `ETag`, `If-Match` and `If-None-Match`: a function's tag is its live revision's number.
 
-use axum::http::header::IF_MATCH;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::problem::Problem;
@@ -16,7 +16,10 @@ pub(super) fn etag(revision: RevisionNumber) -> HeaderValue {
 
 /// What the client believes to be live, if it says so.
 pub(super) fn expectation(headers: &HeaderMap) -> Result<Option<Expectation>, Problem> {
-    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let Some(value) = headers.get(IF_MATCH) else { return absence(headers) };
+    if headers.contains_key(IF_NONE_MATCH) {
+        return Err(Problem::new(ErrorCode::InvalidRequest).with_detail("send If-Match or If-None-Match, not both"));
+    }
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(Some(Expectation::Exists));
@@ -26,6 +29,16 @@ pub(super) fn expectation(headers: &HeaderMap) -> Result<Option<Expectation>, Pr
         Some(number) => Ok(Some(Expectation::Revision(RevisionNumber(number)))),
         None => Err(Problem::new(ErrorCode::InvalidRequest)
             .with_detail("If-Match is no tag of a function: send the ETag of an earlier answer, such as \"3\", or *")),
+    }
+}
+
+/// Whether the client believes that there is no function of the name.
+fn absence(headers: &HeaderMap) -> Result<Option<Expectation>, Problem> {
+    match headers.get(IF_NONE_MATCH).map(|value| value.as_bytes().trim_ascii()) {
+        None => Ok(None),
+        Some(b"*") => Ok(Some(Expectation::Absent)),
+        Some(_) => Err(Problem::new(ErrorCode::InvalidRequest)
+            .with_detail("If-None-Match of a change is *, which means: only when there is no such function")),
     }
 }
 
@@ -43,6 +56,11 @@ mod tests {
         assert_eq!(read(tag.to_str().unwrap()), Ok(Some(Expectation::Revision(RevisionNumber(12)))));
         assert_eq!(read("*"), Ok(Some(Expectation::Exists)));
         assert_eq!(expectation(&HeaderMap::new()), Ok(None));
+        let absent = |value| expectation(&HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]));
+        assert_eq!(absent("*"), Ok(Some(Expectation::Absent)));
+        assert!(absent("\"1\"").is_err());
+        let star = || HeaderValue::from_static("*");
+        assert!(expectation(&HeaderMap::from_iter([(IF_MATCH, star()), (IF_NONE_MATCH, star())])).is_err());
         for wrong in ["12", "W/\"12\"", "\"x\"", "\"1\", \"2\"", ""] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -1,15 +1,17 @@
 //! What operators and their tools ask of a host.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::problem::Problem;
+use super::guard::Caller;
+use super::problem::{Problem, ProblemView};
+use super::query::Query;
+use crate::config::host::Scope;
 use crate::error_code::ErrorCode;
 use crate::model::function::Revision;
 use crate::model::status::State as FunctionState;
@@ -17,46 +19,86 @@ use crate::registry::Readiness;
 use crate::telemetry::exposition;
 
 /// The host listens.
-pub(super) async fn healthz() -> impl IntoResponse {
-    Json(json!({ "healthy": true }))
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    healthy: bool,
+}
+
+/// The host is ready.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Ready {
+    ready: bool,
+    /// The functions that make no progress on this host; only for whoever may read, where the host has tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stalled: Option<Vec<StalledFunction>>,
+}
+
+/// A function that makes no progress.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StalledFunction {
+    function: String,
+    reason: String,
+}
+
+/// Tell whether the host listens
+#[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses(
+    (status = 200, description = "It does", body = Health),
+))]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { healthy: true })
 }
 
 /// How `/readyz` is asked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ReadyQuery {
     /// Whether a stalled function makes the answer a 503.
     #[serde(default)]
+    #[param(required = false)]
     strict: bool,
 }
 
+/// Tell whether the host is ready
+///
 /// Kafka answered and the registry is read; else what is missing. Names the functions that are stalled: with them the
 /// host is ready all the same, since the API is what mends them, unless one asks strictly.
+#[utoipa::path(get, path = "/readyz", tag = "host", security(()), params(ReadyQuery), responses(
+    (status = 200, description = "It is", body = Ready),
+    (status = 400, description = "The query cannot be read", body = ProblemView, content_type = "application/problem+json"),
+    (status = 503, description = "It is not", body = ProblemView, content_type = "application/problem+json"),
+))]
 pub(super) async fn readyz(
     State(api): State<Api>,
-    query: Result<Query<ReadyQuery>, QueryRejection>,
-) -> Result<impl IntoResponse, Problem> {
-    let invalid =
-        |rejection: QueryRejection| Problem::new(ErrorCode::InvalidRequest).with_detail(rejection.body_text());
-    let Query(ReadyQuery { strict }) = query.map_err(invalid)?;
+    caller: Caller,
+    Query(ReadyQuery { strict }): Query<ReadyQuery>,
+) -> Result<Json<Ready>, Problem> {
     if let Readiness::Waiting(what) = api.registry.readiness() {
         return Err(Problem::new(ErrorCode::NotReady).with_detail(what));
     }
-    let stalled: Vec<(String, String)> = api.registry.list().iter().filter_map(|live| stalled(&api, live)).collect();
-    if strict && let Some((function, reason)) = stalled.first() {
-        return Err(Problem::new(ErrorCode::NotReady).with_detail(format!("{function} is stalled: {reason}")));
+    let stalled: Vec<_> = api.registry.list().iter().filter_map(|live| stalled(&api, live)).collect();
+    let may_read = caller.may(Scope::Read);
+    if strict && let Some(StalledFunction { function, reason }) = stalled.first() {
+        let named =
+            if may_read { format!("{function} is stalled: {reason}") } else { "a function is stalled".to_owned() };
+        return Err(Problem::new(ErrorCode::NotReady).with_detail(named));
     }
-    let stalled: Vec<_> =
-        stalled.iter().map(|(function, reason)| json!({ "function": function, "reason": reason })).collect();
-    Ok(Json(json!({ "ready": true, "stalled": stalled })))
+    Ok(Json(Ready { ready: true, stalled: may_read.then_some(stalled) }))
 }
 
-fn stalled(api: &Api, live: &Revision) -> Option<(String, String)> {
+fn stalled(api: &Api, live: &Revision) -> Option<StalledFunction> {
     let name = &live.manifest.name;
     let (_, state, reason) = api.observe.state(name)?;
-    (state == FunctionState::Stalled).then(|| (name.to_string(), reason.unwrap_or_default()))
+    let stalled = || StalledFunction { function: name.to_string(), reason: reason.unwrap_or_default() };
+    (state == FunctionState::Stalled).then(stalled)
 }
 
-/// All figures in Prometheus' text format.
+/// Give all figures
+///
+/// In Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "host", security(("token" = ["read"])), responses(
+    (status = 200, description = "The figures", body = String, content_type = "text/plain"),
+    (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+))]
 pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let statuses = api.observe.statuses().await;
     ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], api.metrics.render(statuses))

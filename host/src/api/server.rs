@@ -7,24 +7,37 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::Api;
+use super::{Api, tls};
 
 const CONNECTIONS: usize = 512;
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 64 * 1024;
+/// How long a client may take nothing of an answer.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
 /// Accepting fails while no file descriptor is free.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
+type Service = TowerToHyperService<axum::Router>;
+
 /// Serves until `shutdown`, then lets the requests that run end.
-pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    api: Api,
+    tls: Option<TlsAcceptor>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let stop = api.shared.stop.clone();
     let service = TowerToHyperService::new(api.router(listener.local_addr()?));
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
-    let stop = CancellationToken::new();
     let mut connections = tokio::task::JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -39,9 +52,9 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
         };
         match accepted {
             Ok((stream, permit)) => {
-                let (service, stop) = (service.clone(), stop.clone());
+                let (service, tls, stop) = (service.clone(), tls.clone(), stop.clone());
                 connections.spawn(async move {
-                    serve_connection(stream, service, stop).await;
+                    begin(stream, tls, service, stop).await;
                     drop(permit);
                 });
             }
@@ -62,7 +75,20 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     Ok(())
 }
 
-async fn serve_connection(stream: TcpStream, service: TowerToHyperService<axum::Router>, stop: CancellationToken) {
+async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, stop: CancellationToken) {
+    let Some(tls) = tls else { return serve_connection(stream, service, stop).await };
+    match tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve_connection(stream, service, stop).await,
+        Ok(Err(error)) if tls::is_plain(&error) => tracing::debug!("a client spoke plain HTTP where TLS is spoken"),
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_elapsed) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn serve_connection(stream: impl AsyncRead + AsyncWrite, service: Service, stop: CancellationToken) {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(TAKEN_WITHIN));
+    let stream = std::pin::pin!(stream);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

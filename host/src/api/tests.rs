@@ -9,11 +9,20 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{Api, serve};
+use super::{Api, Limits, Parts, Topics, serve};
+use crate::config::host::Tokens;
+use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::publisher::Publisher;
+use crate::kafka::settings::ClientSettings;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, Observe, State};
+use crate::pipeline::direct::{Call, Called, Direct, NotCalled};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::guest_lines::GuestLines;
+
+mod calls;
+mod guarded;
 
 const LIMIT: u64 = 1000;
 const LISTEN: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 8080);
@@ -41,19 +50,54 @@ impl Observe for Fixed {
     }
 }
 
+/// Answers calls as `calls` tells, and has no Kafka.
+#[derive(Default)]
+struct Guests {
+    calls: Mutex<Vec<Call>>,
+    lines: Arc<GuestLines>,
+}
+
+impl Direct for Guests {
+    fn call<'a>(&'a self, name: &'a FunctionName, call: Call) -> BoxFuture<'a, Result<Called, NotCalled>> {
+        self.calls.lock().unwrap().push(call.clone());
+        Box::pin(std::future::ready(calls::called(name, &call)))
+    }
+
+    fn lines(&self, _: &FunctionName) -> Option<Arc<GuestLines>> {
+        Some(Arc::clone(&self.lines))
+    }
+}
+
 struct Host {
     api: Api,
     observed: Arc<Fixed>,
+    guests: Arc<Guests>,
     _folder: tempfile::TempDir,
 }
 
 impl Host {
     fn new() -> Self {
+        Self::with_tokens(Tokens::default())
+    }
+
+    fn with_tokens(tokens: Tokens) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (registry, _) = open(folder.path());
         let observed = Arc::new(Fixed(Mutex::new(None)));
-        let api = Api::new(registry, Arc::clone(&observed) as Arc<dyn Observe>, Metrics::default(), LIMIT);
-        Self { api, observed, _folder: folder }
+        let guests = Arc::new(Guests::default());
+        // Nobody is there.
+        let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
+        let admin = Admin::new(kafka.clone(), TopicCreation::Broker).unwrap();
+        let api = Api::new(Parts {
+            registry,
+            observe: Arc::clone(&observed) as Arc<dyn Observe>,
+            direct: Arc::clone(&guests) as Arc<dyn Direct>,
+            topics: Topics::new(admin, Publisher::new(kafka), "millstream."),
+            metrics: Metrics::default(),
+            limits: Limits { upload: LIMIT, request: LIMIT },
+            tokens,
+        });
+        Self { api, observed, guests, _folder: folder }
     }
 
     async fn send(&self, request: Request<Body>) -> Answer {
@@ -277,7 +321,7 @@ async fn the_server_stops_when_told_and_ends_what_it_has_begun() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, host.api.clone(), async {
+    let server = tokio::spawn(serve(listener, host.api.clone(), None, async {
         let _ = stopped.await;
     }));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

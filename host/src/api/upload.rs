@@ -16,7 +16,10 @@ use crate::model::ids::FunctionName;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(300);
 /// How long the rest of a refused upload is taken.
 const REST_WITHIN: Duration = Duration::from_secs(10);
-const MANIFEST_BYTES: u64 = 256 * 1024;
+pub(super) const MANIFEST_BYTES: u64 = 256 * 1024;
+
+/// Reads a manifest's text.
+pub(super) type ParseManifest = fn(&str) -> Result<Manifest, ManifestError>;
 
 /// A function on its way in.
 #[derive(Debug)]
@@ -38,7 +41,8 @@ pub(super) async fn read(
     })?;
     match tokio::time::timeout(ARRIVES_WITHIN, read_parts(form, name, module_limit)).await {
         Ok(upload) => upload,
-        Err(_) => Err(invalid(format!("it did not arrive within {} s", ARRIVES_WITHIN.as_secs()))),
+        Err(_elapsed) => Err(Problem::new(ErrorCode::RequestTimeout)
+            .with_detail(format!("the upload did not arrive within {} s", ARRIVES_WITHIN.as_secs()))),
     }
 }
 
@@ -72,13 +76,23 @@ async fn pass_over_rest(mut form: Multipart) {
 }
 
 async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest, Problem> {
-    let parse: fn(&str) -> Result<Manifest, ManifestError> = match media_type(&part) {
-        "application/toml" => manifest::from_toml,
-        "application/json" => manifest::from_json,
-        other => return Err(wrong_type("manifest", other, "application/toml or application/json")),
-    };
+    let parse = manifest_parser(media_type(&part), "part \"manifest\"")?;
     let bytes = collect(part, MANIFEST_BYTES).await?;
-    let text = std::str::from_utf8(&bytes)
+    parse_manifest(parse, &bytes, name)
+}
+
+/// Reads manifests of a media type.
+pub(super) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManifest, Problem> {
+    match media_type {
+        "application/toml" => Ok(manifest::from_toml),
+        "application/json" => Ok(manifest::from_json),
+        other => Err(wrong_type(what, other, "application/toml or application/json")),
+    }
+}
+
+/// The manifest in `bytes`, which must be the one of `name`.
+pub(super) fn parse_manifest(parse: ParseManifest, bytes: &[u8], name: &FunctionName) -> Result<Manifest, Problem> {
+    let text = std::str::from_utf8(bytes)
         .map_err(|_| Problem::new(ErrorCode::InvalidManifest).with_detail("the manifest is not UTF-8"))?;
     let manifest =
         parse(text).map_err(|error| Problem::new(ErrorCode::InvalidManifest).with_detail(error.to_string()))?;
@@ -92,7 +106,7 @@ async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest,
 async fn read_module(part: Field<'_>, limit: u64) -> Result<Bytes, Problem> {
     match media_type(&part) {
         "application/wasm" => collect(part, limit).await,
-        other => Err(wrong_type("module", other, "application/wasm")),
+        other => Err(wrong_type("part \"module\"", other, "application/wasm")),
     }
 }
 
@@ -124,10 +138,9 @@ fn too_large(what: &str, limit: u64) -> Problem {
     Problem::new(ErrorCode::UploadTooLarge).with_detail(format!("{what} has more than the {limit} bytes it may have"))
 }
 
-fn wrong_type(part: &str, found: &str, expected: &str) -> Problem {
+fn wrong_type(what: &str, found: &str, expected: &str) -> Problem {
     let found = if found.is_empty() { "no content type".to_owned() } else { format!("\"{}\"", found.escape_debug()) };
-    Problem::new(ErrorCode::UnsupportedMediaType)
-        .with_detail(format!("part \"{part}\" has {found}; it must be {expected}"))
+    Problem::new(ErrorCode::UnsupportedMediaType).with_detail(format!("{what} has {found}; it must be {expected}"))
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {

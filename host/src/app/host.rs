@@ -8,19 +8,21 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
-use crate::config::host::HostConfig;
+use crate::api::{self, Api, Topics};
+use crate::config::host::{HostConfig, Tokens};
 use crate::error_code::ErrorCode;
 use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::poller::Pollers;
 use crate::kafka::producer::Producers;
+use crate::kafka::publisher::Publisher;
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::survey::Survey;
 use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
 use crate::pipeline::build::Environment;
+use crate::pipeline::direct::Caller;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
 use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
@@ -68,7 +70,10 @@ pub(super) struct Host {
     pub(super) registry: registry::Handle,
     observe: supervisor::Handle,
     metrics: Metrics,
-    upload_limit: u64,
+    topics: Topics,
+    publisher: Publisher,
+    limits: api::Limits,
+    tokens: Tokens,
     supervisor: JoinHandle<()>,
     stop: CancellationToken,
 }
@@ -112,6 +117,8 @@ impl Host {
         let metrics = Metrics::default();
         let survey = Survey::new(&kafka).context("the settings of [kafka] are refused")?;
         let observe = supervisor::Handle::new(survey.clone());
+        let publisher = Publisher::new(kafka.clone());
+        let topics = Topics::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
         let ground = Ground {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
@@ -132,12 +139,22 @@ impl Host {
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
         tokio::spawn(watchdog.run(stop.clone()));
-        Ok(Self { registry, observe, metrics, upload_limit: config.limits.upload, supervisor, stop })
+        let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
+        let tokens = config.api.tokens.clone();
+        Ok(Self { registry, observe, metrics, topics, publisher, limits, tokens, supervisor, stop })
     }
 
     /// What the API is made of.
     pub(super) fn api(&self) -> Api {
-        Api::new(self.registry.clone(), Arc::new(self.observe.clone()), self.metrics.clone(), self.upload_limit)
+        Api::new(api::Parts {
+            registry: self.registry.clone(),
+            observe: Arc::new(self.observe.clone()),
+            direct: Arc::new(Caller::new(self.observe.clone(), self.publisher.clone())),
+            topics: self.topics.clone(),
+            metrics: self.metrics.clone(),
+            limits: self.limits,
+            tokens: self.tokens.clone(),
+        })
     }
 
     /// Asks what functions are doing.

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 
 /// Prints the configuration in force.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = arguments.configuration.load()?;
+    let config = arguments.configuration.load(false)?;
     if arguments.json {
         return Ok(writeln!(out, "{:#}", config.to_json())?);
     }

@@ -23,6 +23,9 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     configuration: ConfigurationFile,
+    /// Listen on any address although there are no tokens: everybody who reaches it may deploy code
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// Where the host's configuration is.
@@ -35,15 +38,15 @@ pub(super) struct ConfigurationFile {
 
 impl ConfigurationFile {
     /// Reads the configuration.
-    pub(super) fn load(&self) -> Result<HostConfig, Failure> {
-        HostConfig::load(self.file.as_deref())
+    pub(super) fn load(&self, is_insecure: bool) -> Result<HostConfig, Failure> {
+        HostConfig::load(self.file.as_deref(), is_insecure)
             .map_err(|error: HostConfigError| Failure::new(ErrorCode::InvalidHostConfig, error.to_string()))
     }
 }
 
 /// Runs a host until it is told to stop.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.configuration.load()?;
+    let config = arguments.configuration.load(arguments.insecure)?;
     let served = runtime::block_on(app::serve(config))?.map_err(|error| Failure::of_running(&error));
     if served.is_ok() {
         // Only now, that the runtime is gone: librdkafka takes up to a second to end each client.

@@ -1,5 +1,6 @@
 //! The host's configuration: `default.toml`, below a file, below `MILLSTREAM_…` environment variables.
 
+mod access;
 mod environment;
 mod in_force;
 mod parts;
@@ -15,13 +16,17 @@ use super::node;
 use super::problem::{Problem, write_all};
 use super::section::{Layer, Origin, Report, Section, Setting};
 
+pub use access::{ApiAccess, Scope, TlsFiles, Token, Tokens};
+
 /// What `millstream serve` runs by.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostConfig {
     /// The API's address.
     pub listen: SocketAddr,
-    /// Whether `listen` may be any address.
+    /// Whether `listen` may be any address although there are no tokens.
     pub insecure: bool,
+    /// Who may call the API, and how it is served.
+    pub api: ApiAccess,
     /// The folder for compiled modules and the host's identity.
     pub data_dir: PathBuf,
     /// The way to Kafka.
@@ -80,6 +85,8 @@ pub struct CreatedTopics {
 pub struct UploadLimits {
     /// The largest module, in bytes.
     pub upload: u64,
+    /// The largest body of any other request, in bytes.
+    pub request: u64,
     /// The memory for compiling one module, in bytes.
     pub compile_memory: u64,
     /// The time for compiling one module.
@@ -157,8 +164,8 @@ impl fmt::Display for InvalidHostConfig {
 impl std::error::Error for InvalidHostConfig {}
 
 impl HostConfig {
-    /// Reads `file`, if there is one, and this process's environment.
-    pub fn load(file: Option<&Path>) -> Result<Self, HostConfigError> {
+    /// Reads `file`, if there is one, and this process's environment, in which `is_insecure` sets `MILLSTREAM_INSECURE`.
+    pub fn load(file: Option<&Path>, is_insecure: bool) -> Result<Self, HostConfigError> {
         let text = match file {
             None => String::new(),
             Some(path) => std::fs::read_to_string(path)
@@ -167,7 +174,8 @@ impl HostConfig {
         // A variable that is not UTF-8 is none of ours: our names and values are texts.
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::from_parts(&text, variables).map_err(HostConfigError::Invalid)
+        let insecure = is_insecure.then(|| ("MILLSTREAM_INSECURE".to_owned(), "true".to_owned()));
+        Self::from_parts(&text, variables.chain(insecure)).map_err(HostConfigError::Invalid)
     }
 
     /// Reads the text of a file and environment variables.
@@ -186,7 +194,9 @@ impl HostConfig {
         ];
         let report = Report::default();
         let config = Section::root(&report, layers, defaults::host(), |root| read_root(root, &variables));
-        let (problems, settings) = report.into_parts();
+        let (problems, mut settings) = report.into_parts();
+        // Keys at the top come before the first table, whatever was read first.
+        settings.sort_by_key(|setting| !setting.section.is_empty());
         match config {
             Some(config) if problems.is_empty() => Ok(Self { settings, ..config }),
             _ => Err(InvalidHostConfig { problems }),
@@ -196,7 +206,10 @@ impl HostConfig {
 
 fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<HostConfig> {
     let insecure = root.get("insecure", super::value::boolean);
-    let listen = root.get("listen", |node| parts::listen(node, insecure == Some(true)));
+    let api = root.within("api", |api| access::read(api, variables));
+    // What is wrong with the tokens is said already.
+    let is_guarded = api.as_ref().is_none_or(|api| !api.tokens.is_empty());
+    let listen = root.get("listen", |node| parts::listen(node, is_guarded || insecure == Some(true)));
     let data_dir = root.get("data_dir", |node| parts::data_dir(node, variables));
     let kafka = root.within("kafka", parts::read_kafka);
     let topics = root.within("topics", parts::read_topics);
@@ -208,6 +221,7 @@ fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
     Some(HostConfig {
         listen: listen?,
         insecure: insecure?,
+        api: api?,
         data_dir: data_dir?,
         kafka: kafka?,
         topics: topics?,

@@ -69,6 +69,11 @@ impl Encoder {
         }
     }
 
+    /// Where the first emission for `record` comes from.
+    pub fn origin<'a>(&'a self, record: &'a RecordRef) -> Origin<'a> {
+        Origin { function: &self.function, source: &self.source, record, index: 0, cause: OnceCell::new() }
+    }
+
     /// `name@revision`.
     pub fn stamp(&self) -> &str {
         &self.stamp
@@ -96,8 +101,7 @@ impl Encoder {
         })?;
         let record_index = parcel.records.len() as u32;
         parcel.records.push(record.clone());
-        let (function, source) = (self.function.as_str(), self.source.as_str());
-        let mut origin = Origin { function, source, record, index: 0, cause: OnceCell::new() };
+        let mut origin = self.origin(record);
         for (index, emission) in emissions.iter().enumerate() {
             origin.index = index;
             if let Err(fault) = self.emit(parcel, &emission, &input, &origin, record_index) {

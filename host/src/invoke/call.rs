@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::{Answer, Emissions, Verdict, begin_batch, set_attempt};
 
+use super::emulate::Start;
 use super::pool::Pool;
 use crate::model::function::{Isolation, Shape, SharedRevision};
 use crate::model::outcome::{Fault, FaultClass};
@@ -45,6 +46,8 @@ pub struct Spent {
     pub records: usize,
     /// Time in calls.
     pub elapsed: Duration,
+    /// Calls for which an instance was started.
+    pub cold: usize,
 }
 
 impl Invoker {
@@ -136,7 +139,8 @@ impl Invoker {
             }
         }
         let started = Instant::now();
-        let answer = self.pool.call(&request, attempts.len(), limit).await;
+        let (answer, start) = self.pool.call_telling(&request, attempts.len(), limit).await;
+        spent.cold += usize::from(start == Start::Cold);
         spent.records += attempts.len();
         spent.elapsed += started.elapsed();
         answer

@@ -105,10 +105,23 @@ impl Pool {
     ///
     /// It waits as long as the host has no place for an instance. Dropping the future discards the instance.
     pub async fn call(&self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, Fault> {
+        self.call_telling(request, records, limit).await.0
+    }
+
+    /// The same, and how the instance was when the call came.
+    pub async fn call_telling(
+        &self,
+        request: &[u8],
+        records: usize,
+        limit: Duration,
+    ) -> (Result<Vec<u8>, Fault>, Start) {
         let shared = &*self.shared;
         let (mut warm, start) = match shared.idle.take_youngest() {
             Some(warm) => (warm, Start::Hot),
-            None => (shared.start().await?, Start::Cold),
+            None => match shared.start().await {
+                Ok(warm) => (warm, Start::Cold),
+                Err(fault) => return (Err(fault), Start::Cold),
+            },
         };
         let delay = emulate::delay(shared.settings.emulate.as_ref(), start);
         if !delay.is_zero() {
@@ -121,7 +134,7 @@ impl Pool {
         let result = warm.instance.call(request, records, limit).await;
         shared.metrics.call_seconds.observe(began.elapsed().as_secs_f64());
         shared.give_back(warm);
-        result
+        (result, start)
     }
 
     /// How many instances there are, idle or not.

@@ -2,11 +2,12 @@
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::ids::{FunctionName, RevisionNumber};
 
 /// The state of a function on a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Joining its group, or compiling.
@@ -24,7 +25,7 @@ pub enum State {
 }
 
 /// A function's status on this host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FunctionStatus {
     /// The function's name.
     pub name: String,
@@ -42,7 +43,7 @@ pub struct FunctionStatus {
 }
 
 /// Where one partition stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionStatus {
     /// The topic.
     pub topic: String,
@@ -68,7 +69,7 @@ pub struct PartitionStatus {
 }
 
 /// The lowest record of a partition that is not finished.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BlockedBy {
     /// Its offset.
     pub offset: i64,
@@ -84,7 +85,7 @@ pub struct BlockedBy {
 }
 
 /// What the lowest unfinished record waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Why {
     /// The guest has it.
@@ -105,7 +106,7 @@ pub enum Why {
 }
 
 /// A function's counters on one host since the host started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counters {
     /// Records taken from Kafka.
     pub received: u64,

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{Environment, build};
+use super::direct::OnCall;
+use super::guest_log::FunctionLog;
 use super::revisions::{Callable, Revisions};
 use super::shard::Control;
 use super::shard_view::ShardView;
@@ -21,7 +23,7 @@ use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::lease::Lease;
 use crate::model::status::{FunctionStatus, State};
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::wasm::log::TracingLog;
+use crate::telemetry::guest_lines::GuestLines;
 
 /// Waits before a failed start is tried again: the first, doubled up to the longest.
 const TRY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -148,6 +150,7 @@ impl FunctionTask {
 
     async fn move_to(&mut self, revision: SharedRevision) -> Result<(), String> {
         let callable = Arc::new(self.callable(&revision).await?);
+        self.view.on_call.set(&callable);
         if let Some(running) = &self.running
             && is_live_switch(&running.manifest, &revision.manifest)
         {
@@ -178,7 +181,7 @@ impl FunctionTask {
     async fn callable(&self, revision: &SharedRevision) -> Result<Callable, String> {
         let module = self.ground.artifacts.module(revision.clone()).await?;
         let program = self.ground.engine.load(module, revision.digest).await.map_err(|error| error.to_string())?;
-        let logs = Arc::new(TracingLog::new(revision.stamp()));
+        let logs = Arc::new(FunctionLog::new(revision, self.view.lines.clone()));
         let sandbox = program.sandbox(revision, self.metrics.clone(), logs);
         let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
         let pool = Pool::new(sandbox, &instances, self.ground.admission.clone(), self.metrics.clone());
@@ -236,6 +239,10 @@ async fn sleep_until(time: Option<Instant>) {
 pub struct FunctionView {
     /// The topics that it reads.
     pub topics: Arc<KnownTopics>,
+    /// What its guests wrote last.
+    pub lines: Arc<GuestLines>,
+    /// What can be called of it.
+    pub(super) on_call: OnCall,
     asks: mpsc::UnboundedSender<Request>,
     metrics: Arc<FunctionMetrics>,
     seen: Mutex<Seen>,
@@ -252,7 +259,7 @@ impl FunctionView {
     /// A function that is about to start.
     pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>, asks: mpsc::UnboundedSender<Request>) -> Self {
         let seen = Mutex::new(Seen { revision, failure: None, shards: Vec::new() });
-        Self { topics: Arc::default(), asks, metrics, seen }
+        Self { topics: Arc::default(), lines: Arc::default(), on_call: OnCall::default(), asks, metrics, seen }
     }
 
     /// Asks the function for something; it is done when it is done.

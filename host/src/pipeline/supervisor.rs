@@ -53,7 +53,7 @@ impl Handle {
         Self { views: Arc::default(), survey }
     }
 
-    fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
+    pub(super) fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 

@@ -1,4 +1,5 @@
-//! How a function's revision comes to be.
+//! How a function's revision comes to be: from an upload, from another manifest for the live module, or from an earlier
+//! revision.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,10 +9,10 @@ use bytes::Bytes;
 use super::catalogue::Catalogue;
 use super::error::ChangeError;
 use super::handle::Inner;
-use super::log::{Change, Expectation};
-use super::record::{FunctionRecord, StoredRevision};
+use super::log::{Change, Expectation, Session};
+use super::record::{ArtifactPlace, FunctionRecord, StoredRevision};
 use crate::model::function::{Manifest, Revision, Shape, SharedRevision};
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 
 /// How often a change starts over because another host came between.
 const ATTEMPTS: u32 = 8;
@@ -47,12 +48,16 @@ pub(super) async fn deploy(
     let _queue = inner.writing.lock().await;
     inner.cache.put(digest, upload.module.clone()).await;
     let deployed = start_over_when_superseded(|| accept(&inner, &upload, expectation)).await?;
-    let (name, number) = (&upload.manifest.name, deployed.revision.number);
-    inner
-        .read_back(|catalogue| catalogue.get(name).is_some_and(|record| record.live().revision.number >= number))
-        .await;
-    tracing::info!(function = %name, revision = %number, %digest, "deployed");
+    told(&inner, &deployed).await;
     Ok(deployed)
+}
+
+/// Waits until this host knows what was deployed, and says it.
+pub(super) async fn told(inner: &Inner, deployed: &Deployed) {
+    let Revision { number, digest, manifest, .. } = &*deployed.revision;
+    let is_live = |record: &FunctionRecord| record.live().revision.number >= *number;
+    inner.read_back(|catalogue| catalogue.get(&manifest.name).is_some_and(is_live)).await;
+    tracing::info!(function = %manifest.name, revision = %number, %digest, "deployed");
 }
 
 /// One attempt: shuts other writers out, looks at the newest record, and writes the next one.
@@ -80,19 +85,42 @@ async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>
         None => session.store(upload.digest, upload.module.clone()).await?,
     };
 
-    let revision = Arc::new(Revision {
-        number: FunctionRecord::next_number(previous.as_ref()),
+    let next = Next {
+        manifest: manifest.clone(),
         digest: upload.digest,
         module_bytes: upload.module.len() as u64,
         shape: upload.shape,
-        manifest: manifest.clone(),
-        deployed_at_ms: unix_ms(),
-    });
-    let stored = StoredRevision { revision: Arc::clone(&revision), artifact };
+        artifact,
+        restores: None,
+    };
+    commit(session, previous, next).await
+}
+
+/// What the next revision is made of.
+pub(super) struct Next {
+    pub(super) manifest: Manifest,
+    pub(super) digest: Digest,
+    pub(super) module_bytes: u64,
+    pub(super) shape: Shape,
+    pub(super) artifact: ArtifactPlace,
+    pub(super) restores: Option<RevisionNumber>,
+}
+
+/// Makes `next` the live revision after `previous`.
+pub(super) async fn commit(
+    session: Box<dyn Session>,
+    previous: Option<FunctionRecord>,
+    next: Next,
+) -> Result<Deployed, ChangeError> {
+    let Next { manifest, digest, module_bytes, shape, artifact, restores } = next;
+    let name = manifest.name.clone();
+    let number = FunctionRecord::next_number(previous.as_ref());
+    let revision = Arc::new(Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms: unix_ms() });
+    let stored = StoredRevision { revision: Arc::clone(&revision), artifact, restores };
     let (record, json) = FunctionRecord::with(previous.as_ref(), stored)
-        .map_err(|reason| ChangeError::Record { name: manifest.name.clone(), reason })?;
-    let forgotten = session.catalogue().forgotten(&manifest.name, Some(&record));
-    session.commit(Change { name: manifest.name.clone(), record: Some(json), forgotten }).await?;
+        .map_err(|reason| ChangeError::Record { name: name.clone(), reason })?;
+    let forgotten = session.catalogue().forgotten(&name, Some(&record));
+    session.commit(Change { name, record: Some(json), forgotten }).await?;
     Ok(Deployed { revision, created: previous.is_none() })
 }
 

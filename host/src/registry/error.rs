@@ -27,6 +27,19 @@ pub enum ChangeError {
     /// There is no such function.
     #[error("there is no function \"{0}\"; the list of functions says which there are")]
     NotFound(FunctionName),
+    /// There is no such revision any more, or there never was.
+    #[error("{}", no_revision(.name, .wanted, .kept))]
+    NoRevision {
+        /// The function.
+        name: FunctionName,
+        /// What was asked for; the one before the live one when it is none.
+        wanted: Option<RevisionNumber>,
+        /// Those that are kept.
+        kept: Vec<RevisionNumber>,
+    },
+    /// The module of an earlier revision cannot be had.
+    #[error(transparent)]
+    Artifact(Box<ArtifactError>),
     /// The function's record is not for this host.
     #[error("function \"{name}\" cannot be changed by this host: {reason}")]
     Record {
@@ -47,6 +60,21 @@ fn describe(name: &FunctionName, live: &Option<RevisionNumber>) -> String {
     match live {
         Some(live) => format!("function \"{name}\" is at revision {live}, not at the one expected"),
         None => format!("function \"{name}\" does not exist, although a revision of it was expected"),
+    }
+}
+
+fn no_revision(name: &FunctionName, wanted: &Option<RevisionNumber>, kept: &[RevisionNumber]) -> String {
+    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    let kept = kept.join(", ");
+    match wanted {
+        Some(wanted) => format!("revision {wanted} of \"{name}\" is not kept; kept are {kept}"),
+        None => format!("no revision of \"{name}\" before the live one is kept; kept are {kept}"),
+    }
+}
+
+impl From<ArtifactError> for ChangeError {
+    fn from(error: ArtifactError) -> Self {
+        Self::Artifact(Box::new(error))
     }
 }
 

@@ -17,9 +17,11 @@ use super::error::{ArtifactError, ChangeError};
 use super::inspect::Inspect;
 use super::log::{Expectation, Log};
 use super::publication::{Readiness, View};
+use super::record::{ArtifactPlace, StoredRevision};
+use super::revise;
 use crate::model::function::{Manifest, Revision, SharedRevision};
 use crate::model::function_table::FunctionTable;
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 
 /// How long a change waits until this host has read it back.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -76,6 +78,29 @@ impl Handle {
         detached(deploy::deploy(Arc::clone(&self.0), manifest, module, expectation)).await
     }
 
+    /// Gives the live module of a function another manifest.
+    pub async fn change_manifest(
+        &self,
+        manifest: Manifest,
+        expectation: Option<Expectation>,
+    ) -> Result<Deployed, ChangeError> {
+        self.check_ready()?;
+        detached(revise::change_manifest(Arc::clone(&self.0), manifest, expectation)).await
+    }
+
+    /// Makes an earlier revision of `name` live again, as a new one: the revision `to`, or the one before the live one.
+    ///
+    /// When the live revision has that manifest and module already, it stays.
+    pub async fn rollback(
+        &self,
+        name: &FunctionName,
+        to: Option<RevisionNumber>,
+        expectation: Option<Expectation>,
+    ) -> Result<Deployed, ChangeError> {
+        self.check_ready()?;
+        detached(revise::rollback(Arc::clone(&self.0), name.clone(), to, expectation)).await
+    }
+
     /// Deletes `name`. Its group is deleted too, once its members have left, which may be after the answer.
     pub async fn delete(&self, name: &FunctionName, expectation: Option<Expectation>) -> Result<(), ChangeError> {
         self.check_ready()?;
@@ -85,6 +110,11 @@ impl Handle {
     /// The live revision of `name`.
     pub fn get(&self, name: &FunctionName) -> Option<SharedRevision> {
         self.0.view.catalogue.borrow().get(name).map(|record| Arc::clone(&record.live().revision))
+    }
+
+    /// The kept revisions of `name`, oldest first: the last one is live.
+    pub fn revisions(&self, name: &FunctionName) -> Option<Vec<StoredRevision>> {
+        self.0.view.catalogue.borrow().get(name).map(|record| record.revisions().to_vec())
     }
 
     /// The live revisions, by name.
@@ -99,12 +129,7 @@ impl Handle {
             return Ok(module);
         }
         let place = self.0.view.catalogue.borrow().artifact(digest).ok_or(ArtifactError::Unknown(digest))?;
-        let module = self.0.log.load(digest, place).await.map_err(|source| ArtifactError::Log { digest, source })?;
-        if Digest::of(&module) != digest {
-            return Err(ArtifactError::Damaged(digest));
-        }
-        self.0.cache.put(digest, module.clone()).await;
-        Ok(module)
+        self.0.load(digest, place).await
     }
 
     /// What should run; a new table for each change.
@@ -145,6 +170,23 @@ impl Handle {
 }
 
 impl Inner {
+    /// The module that lies at `place`, from this host's disk or else from the log.
+    pub(super) async fn artifact(&self, digest: Digest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
+        match self.cache.get(digest).await {
+            Some(module) => Ok(module),
+            None => self.load(digest, place).await,
+        }
+    }
+
+    async fn load(&self, digest: Digest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
+        let module = self.log.load(digest, place).await.map_err(|source| ArtifactError::Log { digest, source })?;
+        if Digest::of(&module) != digest {
+            return Err(ArtifactError::Damaged(digest));
+        }
+        self.cache.put(digest, module.clone()).await;
+        Ok(module)
+    }
+
     /// Waits until this host has read what it wrote, so that its next answers agree with it. When that takes too long
     /// the change is made all the same.
     pub(super) async fn read_back(&self, has_arrived: impl Fn(&Catalogue) -> bool) {

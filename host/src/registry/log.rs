@@ -48,6 +48,8 @@ pub enum Expectation {
     Exists,
     /// This revision.
     Revision(RevisionNumber),
+    /// No function of the name (`If-None-Match: *`).
+    Absent,
 }
 
 impl Expectation {
@@ -56,6 +58,7 @@ impl Expectation {
         match self {
             Self::Exists => live.is_some(),
             Self::Revision(expected) => live == Some(expected),
+            Self::Absent => live.is_none(),
         }
     }
 }

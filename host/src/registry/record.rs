@@ -28,6 +28,8 @@ pub struct StoredRevision {
     pub revision: Arc<Revision>,
     /// Where to find the module.
     pub artifact: ArtifactPlace,
+    /// The revision whose manifest and module this one has again, when it was made by rolling back.
+    pub restores: Option<RevisionNumber>,
 }
 
 /// Where an artifact lies.
@@ -64,6 +66,21 @@ impl FunctionRecord {
     pub fn live(&self) -> &StoredRevision {
         // Neither `with` nor `decode` makes a record without one.
         &self.revisions[self.revisions.len() - 1]
+    }
+
+    /// The kept revisions, oldest first; the last one is live.
+    pub fn revisions(&self) -> &[StoredRevision] {
+        &self.revisions
+    }
+
+    /// The kept revision with this number.
+    pub fn find(&self, number: RevisionNumber) -> Option<&StoredRevision> {
+        self.revisions.iter().find(|stored| stored.revision.number == number)
+    }
+
+    /// The revision that was live before the live one, when it is kept.
+    pub fn previous(&self) -> Option<&StoredRevision> {
+        self.revisions.iter().rev().nth(1)
     }
 
     /// The record after `next` went live, as short as it must be to be kept, and its JSON.
@@ -110,7 +127,11 @@ impl FunctionRecord {
         let revisions = stored.revisions.into_iter();
         Ok(Self {
             revisions: revisions
-                .map(|entry| StoredRevision { revision: Arc::new(entry.revision), artifact: entry.artifact })
+                .map(|entry| StoredRevision {
+                    revision: Arc::new(entry.revision),
+                    artifact: entry.artifact,
+                    restores: entry.restores,
+                })
                 .collect(),
         })
     }
@@ -120,6 +141,7 @@ impl FunctionRecord {
             serde_json::json!({
                 "revision": stored.revision.as_ref(),
                 "artifact": stored.artifact,
+                "restores": stored.restores,
             })
         };
         let revisions: Vec<_> = self.revisions.iter().map(entry).collect();
@@ -141,6 +163,8 @@ struct OnWire<R> {
 struct EntryOnWire<R> {
     revision: R,
     artifact: ArtifactPlace,
+    #[serde(default)]
+    restores: Option<RevisionNumber>,
 }
 
 #[cfg(test)]
@@ -150,7 +174,11 @@ mod tests {
 
     fn stored(number: u64) -> StoredRevision {
         let revision = revision("thing", number, b"module");
-        StoredRevision { revision: Arc::new(revision), artifact: ArtifactPlace::Chunks { start: 7, count: 2 } }
+        StoredRevision {
+            revision: Arc::new(revision),
+            artifact: ArtifactPlace::Chunks { start: 7, count: 2 },
+            restores: Some(RevisionNumber(1)).filter(|_| number > 1),
+        }
     }
 
     #[test]
@@ -159,6 +187,17 @@ mod tests {
         let (second, json) = FunctionRecord::with(Some(&first), stored(2)).unwrap();
         assert_eq!(FunctionRecord::decode(&json), Ok(second.clone()));
         assert_eq!(FunctionRecord::next_number(Some(&second)), RevisionNumber(3));
+        assert_eq!(second.previous(), first.find(RevisionNumber(1)));
+        assert_eq!((first.previous(), second.find(RevisionNumber(3))), (None, None));
+    }
+
+    #[test]
+    fn records_of_the_first_hosts_know_no_rollbacks() {
+        let (_, json) = FunctionRecord::with(None, stored(2)).unwrap();
+        let mut older: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        older["revisions"][0].as_object_mut().unwrap().remove("restores");
+        let record = FunctionRecord::decode(older.to_string().as_bytes()).unwrap();
+        assert_eq!(record.live().restores, None);
     }
 
     #[test]
@@ -178,7 +217,7 @@ mod tests {
         let large = |number| {
             let mut revision = revision("thing", number, b"module");
             revision.manifest.env.insert("LARGE".to_owned(), "x".repeat(300 * 1024));
-            StoredRevision { revision: Arc::new(revision), artifact: ArtifactPlace::File }
+            StoredRevision { revision: Arc::new(revision), artifact: ArtifactPlace::File, restores: None }
         };
         let (first, _) = FunctionRecord::with(None, large(1)).unwrap();
         let (second, json) = FunctionRecord::with(Some(&first), large(2)).unwrap();

@@ -161,6 +161,79 @@ async fn of_two_changes_of_one_revision_the_second_is_refused() {
 }
 
 #[tokio::test]
+async fn an_earlier_revision_comes_back_as_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let mill = name("mill");
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    registry.deploy(manifest("mill", "concurrency = 3"), Bytes::from_static(b"other"), None).await.unwrap();
+    cluster.asked();
+
+    let back = registry.rollback(&mill, None, None).await.unwrap().revision;
+    assert_eq!((back.number, back.digest), (RevisionNumber(3), Digest::of(&MODULE)));
+    assert_eq!(back.manifest, manifest("mill", ""));
+    assert_eq!(cluster.asked(), ["topics mill"], "its place in the topics stays");
+    let kept = registry.revisions(&mill).unwrap();
+    assert_eq!(kept.iter().map(|stored| stored.restores).collect::<Vec<_>>(), [None, None, Some(RevisionNumber(1))]);
+
+    let same = registry.rollback(&mill, Some(RevisionNumber(1)), None).await.unwrap().revision;
+    assert_eq!(same.number, RevisionNumber(3), "it is what is live");
+    let forth = registry.rollback(&mill, None, Some(Expectation::Revision(RevisionNumber(3)))).await.unwrap().revision;
+    assert_eq!((forth.number, forth.manifest.concurrency), (RevisionNumber(4), 3));
+
+    let lost = registry.rollback(&mill, None, Some(Expectation::Revision(RevisionNumber(3)))).await;
+    assert!(matches!(lost, Err(ChangeError::Precondition { live: Some(RevisionNumber(4)), .. })), "{lost:?}");
+    let never = registry.rollback(&mill, Some(RevisionNumber(9)), None).await.unwrap_err();
+    assert!(never.to_string().contains("kept are 1, 2, 3, 4"), "{never}");
+    assert!(matches!(registry.rollback(&name("none"), None, None).await, Err(ChangeError::NotFound(_))));
+
+    let (registry, _) = open(folder.path());
+    assert_eq!(registry.revisions(&mill).unwrap()[3].restores, Some(RevisionNumber(2)), "also after a restart");
+}
+
+#[tokio::test]
+async fn a_first_revision_has_nothing_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, _) = open(folder.path());
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    let refused = registry.rollback(&name("mill"), None, None).await;
+    assert!(matches!(refused, Err(ChangeError::NoRevision { wanted: None, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_manifest_alone_makes_a_revision_of_the_live_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let none = registry.change_manifest(manifest("mill", ""), None).await;
+    assert!(matches!(none, Err(ChangeError::NotFound(_))));
+    let first = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap().revision;
+    cluster.asked();
+    let seen = Some(Expectation::Revision(RevisionNumber(1)));
+    let limits = "[limits]\nmemory = \"256MiB\"";
+    let second = registry.change_manifest(manifest("mill", limits), seen).await.unwrap().revision;
+    assert_eq!((second.number, second.digest, second.shape), (RevisionNumber(2), first.digest, first.shape));
+    assert_eq!(second.manifest.limits.memory, 256 << 20);
+    assert_eq!(cluster.asked(), ["topics mill"]);
+    let again = registry.change_manifest(manifest("mill", limits), seen).await.unwrap().revision;
+    assert_eq!(again.number, RevisionNumber(2), "it is what is live");
+    let lost = registry.change_manifest(manifest("mill", ""), seen).await;
+    assert!(matches!(lost, Err(ChangeError::Precondition { .. })), "{lost:?}");
+}
+
+#[tokio::test]
+async fn of_two_first_deploys_that_want_to_be_the_first_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, _) = open(folder.path());
+    let absent = Some(Expectation::Absent);
+    let (one, other) = tokio::join!(
+        registry.deploy(manifest("mill", "concurrency = 1"), MODULE, absent),
+        registry.deploy(manifest("mill", "concurrency = 2"), MODULE, absent),
+    );
+    let lost = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!(matches!(lost.as_slice(), [ChangeError::Precondition { live: Some(RevisionNumber(1)), .. }]), "{lost:?}");
+}
+
+#[tokio::test]
 async fn a_deleted_function_is_gone_with_its_group_and_artifact() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, cluster) = open(folder.path());

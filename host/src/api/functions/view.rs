@@ -4,61 +4,93 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::model::function::{Revision, Shape, Topics};
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 use crate::model::status::State;
+use crate::registry::catalogue::StoredRevision;
 
 /// The answer of a deploy.
-#[derive(Debug, Serialize)]
-pub(in crate::api) struct DeployedView<'a> {
-    name: &'a FunctionName,
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct DeployedView {
+    #[schema(value_type = String)]
+    name: FunctionName,
+    /// Counts the function's deploys.
+    #[schema(value_type = u64)]
     revision: RevisionNumber,
+    /// The module's SHA-256.
+    #[schema(value_type = String)]
     digest: Digest,
+    /// How the host calls it.
+    #[schema(value_type = String)]
     shape: Shape,
     state: State,
 }
 
-impl<'a> DeployedView<'a> {
-    pub(in crate::api) fn new(revision: &'a Revision, state: State) -> Self {
+impl DeployedView {
+    pub(in crate::api) fn new(revision: &Revision, state: State) -> Self {
         let Revision { number, digest, shape, manifest, .. } = revision;
-        Self { name: &manifest.name, revision: *number, digest: *digest, shape: *shape, state }
+        Self { name: manifest.name.clone(), revision: *number, digest: *digest, shape: *shape, state }
     }
 }
 
 /// A function in a list, and the common part of one alone.
-#[derive(Debug, Serialize)]
-pub(in crate::api) struct FunctionView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct FunctionView {
     #[serde(flatten)]
-    deployed: DeployedView<'a>,
+    deployed: DeployedView,
     /// The topics named in the manifest; none when it has a pattern.
-    topics: &'a [String],
+    topics: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    topics_pattern: Option<&'a str>,
-    /// RFC 3339.
+    topics_pattern: Option<String>,
+    /// When it was deployed, by RFC 3339.
     deployed_at: String,
+    /// The revisions that are kept, oldest first; the last one is live.
+    #[schema(value_type = Vec<u64>)]
+    revisions: Vec<RevisionNumber>,
+    /// The revision that the live one has the manifest and module of, when it was made by rolling back.
+    #[schema(value_type = Option<u64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restores: Option<RevisionNumber>,
 }
 
-impl<'a> FunctionView<'a> {
-    pub(in crate::api) fn new(revision: &'a Revision, state: State) -> Self {
+/// All functions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct FunctionList {
+    pub(in crate::api) functions: Vec<FunctionView>,
+}
+
+/// One function.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct FunctionAlone {
+    #[serde(flatten)]
+    pub(in crate::api) function: FunctionView,
+    /// The manifest with every default filled in. Values that may be secrets are hidden.
+    #[schema(value_type = Object)]
+    pub(in crate::api) manifest: Value,
+}
+
+impl FunctionView {
+    pub(in crate::api) fn new(revision: &Revision, state: State, kept: &[StoredRevision]) -> Self {
         let (topics, topics_pattern) = match &revision.manifest.topics {
-            Topics::Named(topics) => (topics.as_slice(), None),
-            Topics::Pattern(pattern) => (&[][..], Some(pattern.as_str())),
+            Topics::Named(topics) => (topics.clone(), None),
+            Topics::Pattern(pattern) => (Vec::new(), Some(pattern.clone())),
         };
-        let deployed_at = UNIX_EPOCH + Duration::from_millis(revision.deployed_at_ms);
         Self {
             deployed: DeployedView::new(revision, state),
             topics,
             topics_pattern,
-            deployed_at: humantime::format_rfc3339_millis(deployed_at).to_string(),
+            deployed_at: moment(revision.deployed_at_ms),
+            revisions: kept.iter().map(|stored| stored.revision.number).collect(),
+            restores: kept.last().and_then(|stored| stored.restores),
         }
     }
 }
 
-/// The view of one function alone.
-pub(in crate::api) fn with_manifest(view: &FunctionView<'_>, manifest: Value) -> Value {
-    // A view is an object of texts and numbers: it always becomes one.
-    let mut body = serde_json::to_value(view).unwrap_or_default();
-    body["manifest"] = manifest;
-    body
+/// Milliseconds since the Unix epoch by RFC 3339.
+pub(in crate::api) fn moment(unix_ms: u64) -> String {
+    // The year 9999, beyond which no moment is written.
+    const LATEST: u64 = 253_370_764_800_000;
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(unix_ms.min(LATEST))).to_string()
 }

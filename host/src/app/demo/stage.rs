@@ -235,7 +235,7 @@ impl Stage {
             Err(_) => TcpListener::bind("127.0.0.1:0").await.context("no free port for the API")?,
         };
         let address = listener.local_addr()?;
-        let task = tokio::spawn(api::serve(listener, self.host.api(), stop.cancelled_owned()));
+        let task = tokio::spawn(api::serve(listener, self.host.api(), None, stop.cancelled_owned()));
         Ok(Listening { address, task })
     }
 

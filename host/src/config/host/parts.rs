@@ -17,17 +17,17 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// Reads `listen`. Without API tokens only this machine may reach the API, unless the user insists.
-pub(super) fn listen(node: &Node, is_insecure_allowed: bool) -> Read<SocketAddr> {
+pub(super) fn listen(node: &Node, may_be_any: bool) -> Read<SocketAddr> {
     let text = value::text(node)?;
     let address: SocketAddr = text.trim().parse().map_err(|_| {
         format!("\"{}\" is not an address: write an IP address and a port, such as \"127.0.0.1:8080\"", cut(&text))
     })?;
-    if address.ip().is_loopback() || is_insecure_allowed {
+    if address.ip().is_loopback() || may_be_any {
         return Ok(address);
     }
     Err(format!(
-        "{address} can be reached from other machines, and whoever reaches it may deploy code: \
-         listen on 127.0.0.1 behind a proxy that checks who calls, or set insecure = true"
+        "{address} can be reached from other machines, and whoever reaches it may deploy code: set a token, such as \
+         api.token = \"env:TOKEN\", or listen on 127.0.0.1; insecure = true (--insecure) lets everybody in"
     ))
 }
 
@@ -76,10 +76,16 @@ pub(super) fn read_topics(topics: &Section<'_>) -> Option<CreatedTopics> {
 /// Reads `[limits]`.
 pub(super) fn read_limits(limits: &Section<'_>) -> Option<UploadLimits> {
     let upload = limits.get("upload", value::size(KIB..=GIB));
+    let request = limits.get("request", value::size(KIB..=GIB));
     let compile_memory = limits.get("compile_memory", value::size(64 * MIB..=1024 * GIB));
     let compile_timeout =
         limits.get("compile_timeout", value::duration(Duration::from_secs(1)..=Duration::from_secs(3600)));
-    Some(UploadLimits { upload: upload?, compile_memory: compile_memory?, compile_timeout: compile_timeout? })
+    Some(UploadLimits {
+        upload: upload?,
+        request: request?,
+        compile_memory: compile_memory?,
+        compile_timeout: compile_timeout?,
+    })
 }
 
 /// Reads `[instances]`.

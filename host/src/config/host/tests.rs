@@ -25,6 +25,7 @@ fn every_default_is_the_documented_one() {
     assert_eq!((config.topics.partitions, config.topics.replication_factor), (4, -1));
     assert_eq!(config.topics.registry_prefix, "millstream.");
     assert_eq!((config.limits.upload, config.limits.compile_memory), (64 << 20, 2 << 30));
+    assert_eq!((config.limits.request, config.api.tokens.is_empty(), &config.api.tls), (8 << 20, true, &None));
     assert_eq!(config.limits.compile_timeout, Duration::from_secs(120));
     assert_eq!((config.instances.total, config.cluster.name.as_str()), (1000, "default"));
     assert_eq!(config.watchdog.stalled_after, Duration::from_secs(30));
@@ -66,8 +67,57 @@ fn only_loopback_is_listened_on_unless_one_insists() {
     assert!(problem_of("listen = \"0.0.0.0:8080\"", &[]).contains("insecure = true"));
     assert!(problem_of("", &[("MILLSTREAM_LISTEN", "10.0.0.1:80")]).starts_with("MILLSTREAM_LISTEN: "));
     assert!(read("listen = \"0.0.0.0:8080\"\ninsecure = true", &[]).listen.ip().is_unspecified());
+    let guarded = read("listen = \"0.0.0.0:8080\"\n[api]\ntoken = \"env:T\"", &[("T", TOKEN)]);
+    assert!(guarded.listen.ip().is_unspecified());
     assert_eq!(read("listen = \"[::1]:0\"", &[]).listen.port(), 0);
     assert!(problem_of("listen = \"localhost:8080\"", &[]).contains("127.0.0.1:8080"));
+}
+
+const TOKEN: &str = "0123456789abcdef";
+
+#[test]
+fn tokens_are_taken_from_where_their_reference_leads_and_never_shown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{TOKEN}-of-ci\n")).unwrap();
+    let text = format!(
+        "[api]\ntoken = \"env:ALL\"\n[api.tokens.ci]\ntoken = \"file:{}\"\nscopes = [\"deploy\", \"read\"]",
+        file.path().display()
+    );
+    let config = read(&text, &[("ALL", TOKEN), ("HOME", "/h")]);
+    let all = config.api.tokens.find(TOKEN.as_bytes()).unwrap();
+    assert_eq!((all.name.as_str(), all.scopes.len()), ("api.token", 3));
+    let ci = config.api.tokens.find(format!("{TOKEN}-of-ci").as_bytes()).unwrap();
+    assert_eq!((ci.name.as_str(), ci.scopes.contains(&Scope::Invoke), ci.scopes.len()), ("ci", false, 2));
+    for wrong in ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF"] {
+        assert_eq!(config.api.tokens.find(wrong.as_bytes()), None, "{wrong}");
+    }
+    for shown in [config.to_toml(), config.to_json().to_string(), format!("{:?}", config.api)] {
+        assert!(!shown.contains(TOKEN), "{shown}");
+    }
+    assert!(config.to_toml().contains("token = \"env:ALL\""), "{}", config.to_toml());
+    let again = read(&config.to_toml(), &[("ALL", TOKEN)]);
+    assert_eq!(again.api, config.api);
+    let by_variable = read("", &[("MILLSTREAM_API__TOKEN", "env:ALL"), ("ALL", TOKEN)]);
+    assert!(by_variable.api.tokens.find(TOKEN.as_bytes()).is_some());
+}
+
+#[test]
+fn what_is_no_token_is_refused_without_being_repeated() {
+    let literal = problem_of(&format!("[api]\ntoken = \"{TOKEN}\""), &[]);
+    assert!(literal.contains("env:NAME") && !literal.contains(TOKEN), "{literal}");
+    assert!(problem_of("[api]\ntoken = \"env:NONE\"", &[]).contains("NONE is not set"));
+    assert!(problem_of("[api]\ntoken = \"file:/no/such/file\"", &[]).contains("/no/such/file"));
+    let short = problem_of("[api]\ntoken = \"env:SHORT\"", &[("SHORT", "hush")]);
+    assert!(short.contains("openssl rand") && !short.contains("hush"), "{short}");
+    assert!(problem_of("[api]\ntoken = \"env:T\"", &[("T", "0123456789 abcdef")]).contains("visible ASCII"));
+    let ci = |rest: &str| format!("[api.tokens.ci]\ntoken = \"env:T\"\n{rest}");
+    let t = [("T", TOKEN)];
+    assert!(problem_of(&ci(""), &t).contains("api.tokens.ci.scopes: is missing"));
+    assert!(problem_of(&ci("scopes = []"), &t).contains("is empty"));
+    assert!(problem_of(&ci("scopes = [\"raed\"]"), &t).contains("did you mean \"read\"?"));
+    assert!(problem_of(&ci("scopes = [\"read\"]\n[api]\ntoken = \"env:T\""), &t).contains("the same token"));
+    let tls = problem_of("[api]\ntls_certificate = \"a.crt\"", &[]);
+    assert!(tls.contains("api.tls_key"), "{tls}");
 }
 
 #[test]
@@ -125,7 +175,7 @@ fn what_is_shown_can_be_read_again() {
 
 #[test]
 fn a_missing_file_is_said_with_its_path() {
-    let error = HostConfig::load(Some(Path::new("no/such/host.toml"))).unwrap_err();
+    let error = HostConfig::load(Some(Path::new("no/such/host.toml")), false).unwrap_err();
     assert!(error.to_string().contains("no/such/host.toml"));
 }
 

@@ -1,0 +1,148 @@
+//! Deploys: a module with its manifest, or another manifest for the live module.
+
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::{Multipart, State};
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::functions::view::DeployedView;
+use super::name::Name;
+use super::problem::{Problem, ProblemView};
+use super::query::Query;
+use super::{Api, body, functions, if_match, upload};
+use crate::config::quantity::parse_duration;
+use crate::error_code::ErrorCode;
+use crate::model::function::Revision;
+use crate::model::status::State as FunctionState;
+use crate::registry::Deployed;
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// The query of a change.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeployQuery {
+    /// How long to wait until the function runs, such as `30s`. That it does not yet run then is no error.
+    #[param(required = false, example = "30s")]
+    wait: Option<String>,
+}
+
+impl DeployQuery {
+    pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
+        let invalid = |error: String| Problem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
+        let wait = self.wait.as_deref().map(parse_duration).transpose().map_err(invalid)?;
+        Ok(wait.map(|wait| wait.min(LONGEST_WAIT)))
+    }
+}
+
+/// A function as it is uploaded.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described; the form is read part by part")]
+pub(super) struct DeployForm {
+    /// The manifest: `application/toml` or `application/json`.
+    manifest: String,
+    /// The module: `application/wasm`.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/wasm")]
+    module: Vec<u8>,
+}
+
+/// Deploy a function
+///
+/// Answers once the module is compiled and stored, missing topics are made, and the start offsets are fixed. The same
+/// manifest and module as the live revision make no new one.
+#[utoipa::path(put, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["deploy"])),
+    params(Name, DeployQuery,
+        ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag; `*`: only when there is one"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only when there is no such function")),
+    request_body(content = DeployForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 201, description = "The first revision", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = 200, description = "A new revision, or the live one when nothing differs", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put(
+    State(api): State<Api>,
+    Name(name): Name,
+    Query(query): Query<DeployQuery>,
+    headers: HeaderMap,
+    form: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Problem> {
+    let wait = query.wait()?;
+    let expectation = if_match::expectation(&headers)?;
+    let stopping = |_| Problem::new(ErrorCode::ShuttingDown);
+    // Nobody uploads for minutes to hear that the host could not have taken it.
+    api.registry.check_ready()?;
+
+    let turn = api.shared.uploads.acquire().await.map_err(stopping)?;
+    let upload = upload::read(form, &name, api.limits.upload).await?;
+    let deployed = api.registry.deploy(upload.manifest, upload.module, expectation).await?;
+    drop(turn);
+    Ok(answer(&api, deployed, wait).await)
+}
+
+/// Change the manifest
+///
+/// Gives the live module another manifest, as a new revision: limits, retries, the environment, outputs and so on. What
+/// decides how records are taken (topics, ordering, concurrency, shards, delivery) restarts the function's consumers;
+/// everything else takes over while records flow. Records that run keep the limits that they started with.
+#[utoipa::path(put, path = "/v1/functions/{name}/manifest", tag = "functions", security(("token" = ["deploy"])),
+    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    request_body(content(
+        (serde_json::Value = "application/json", example = json!({ "name": "enrich-bid", "topics": ["bids"], "limits": { "memory": "256MiB" } })),
+        (String = "application/toml"),
+    )),
+    responses(
+        (status = 200, description = "A new revision, or the live one when nothing differs", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn put_manifest(
+    State(api): State<Api>,
+    Name(name): Name,
+    Query(query): Query<DeployQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wait = query.wait()?;
+    let expectation = if_match::expectation(&headers)?;
+    api.registry.check_ready()?;
+    let parse = upload::manifest_parser(media_type(&headers), "the body")?;
+    let bytes = body::read(&headers, body, upload::MANIFEST_BYTES).await?;
+    let manifest = upload::parse_manifest(parse, &bytes, &name)?;
+    let deployed = api.registry.change_manifest(manifest, expectation).await?;
+    Ok(answer(&api, deployed, wait).await)
+}
+
+/// The media type of a request's body without its parameters.
+fn media_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// What a change led to, once it has settled or `wait` is over.
+pub(super) async fn answer(api: &Api, deployed: Deployed, wait: Option<Duration>) -> Response {
+    let revision = deployed.revision;
+    if let Some(wait) = wait {
+        wait_until_settled(api, &revision, wait).await;
+    }
+    let status = if deployed.created { StatusCode::CREATED } else { StatusCode::OK };
+    let body = DeployedView::new(&revision, functions::state_of(api, &revision));
+    (status, [(ETAG, if_match::etag(revision.number))], Json(body)).into_response()
+}
+
+/// Waits while `revision` is starting.
+async fn wait_until_settled(api: &Api, revision: &Revision, wait: Duration) {
+    let deadline = Instant::now() + wait;
+    while functions::state_of(api, revision) == FunctionState::Starting && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &str)| {
+        (name.parse::<axum::http::HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+    };
+    let mut map = HeaderMap::new();
+    for (name, value) in pairs.iter().map(pair) {
+        map.append(name, value);
+    }
+    map
+}
+
+const REQUIRED: [(&str, &str); 4] = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t")];
+
+fn binary(more: &[(&str, &str)], body: &'static [u8]) -> Result<Content, Problem> {
+    read(&headers(&[&REQUIRED, more].concat()), &Bytes::from_static(body), None)
+}
+
+fn refusal(content: Result<Content, Problem>) -> String {
+    let problem = content.expect_err("refused");
+    assert_eq!(problem.code(), ErrorCode::InvalidEvent);
+    problem.text().to_owned()
+}
+
+#[test]
+fn binary_events_become_headers_of_a_record() {
+    let more = [
+        ("content-type", "text/plain"),
+        ("ce-subject", "Euro%20%E2%82%AC"),
+        ("ce-partitionkey", "lot-7"),
+        ("traceparent", "00-x"),
+    ];
+    let Ok(Content::One(event)) = binary(&more, b"hello") else { panic!("an event") };
+    assert_eq!((event.key.as_deref(), event.value.as_deref()), (Some(&b"lot-7"[..]), Some(&b"hello"[..])));
+    let of = |name: &str| event.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
+    assert_eq!(of("ce_subject"), Some("Euro €".as_bytes()));
+    assert_eq!(
+        (of("ce_id"), of("content-type"), of("traceparent")),
+        (Some(&b"1"[..]), Some(&b"text/plain"[..]), Some(&b"00-x"[..]))
+    );
+    let Ok(Content::One(bare)) = binary(&[], b"") else { panic!("an event") };
+    assert_eq!((bare.value, bare.key), (None, None));
+}
+
+#[test]
+fn structured_events_stay_as_they_are() {
+    let json = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","partitionkey":"k","data":{"b":1,"a":2}}"#;
+    let body = Bytes::from_static(json.as_bytes());
+    let headers = headers(&[("content-type", "application/cloudevents+json; charset=utf-8")]);
+    let Ok(Content::One(event)) = read(&headers, &body, None) else { panic!("an event") };
+    assert_eq!((event.key.as_deref(), event.value.as_deref()), (Some(&b"k"[..]), Some(json.as_bytes())));
+    let Ok(Content::One(event)) = read(&headers, &body, Some("other")) else { panic!("an event") };
+    assert_eq!(event.key.as_deref(), Some(&b"other"[..]));
+}
+
+#[test]
+fn the_events_of_a_batch_stand_for_themselves() {
+    let json = br#"[{"specversion":"1.0","id":"1","source":"/s","type":"t"},{"id":"2"}]"#;
+    let headers = headers(&[("content-type", "application/cloudevents-batch+json")]);
+    let Ok(Content::Batch(events)) = read(&headers, &Bytes::from_static(json), None) else { panic!("a batch") };
+    assert!(events[0].is_ok() && events[1].as_ref().is_err_and(|problem| problem.text().contains("specversion")));
+    assert!(refusal(read(&headers, &Bytes::from_static(b"{}"), None)).contains("array"));
+    let many = format!("[{}]", vec!["{}"; MOST_EVENTS + 1].join(","));
+    assert_eq!(read(&headers, &many.into(), None).unwrap_err().code(), ErrorCode::RequestTooLarge);
+}
+
+#[test]
+fn what_says_nothing_of_itself_is_plain() {
+    let Ok(Content::Plain(event)) =
+        read(&headers(&[("content-type", "text/csv")]), &Bytes::from_static(b"a,b"), Some("k"))
+    else {
+        panic!("plain")
+    };
+    assert_eq!(event.headers, [("content-type".to_owned(), b"text/csv".to_vec())]);
+    assert_eq!((event.key.as_deref(), event.value.as_deref()), (Some(&b"k"[..]), Some(&b"a,b"[..])));
+}
+
+#[test]
+fn attributes_that_no_event_may_have_are_refused() {
+    for (name, value, said) in [
+        ("ce-subject", "a%0D%0Ace_type: evil", "control character"),
+        ("ce-x", "tab%09", "control character"),
+        ("ce-millstreamcause", "x/0/1", "reserved"),
+        ("ce-data", "x", "no attribute's"),
+        ("ce-data_base64", "x", "no attribute's"),
+        ("ce-a-b", "x", "only a-z and 0-9"),
+        ("ce-", "x", "only a-z and 0-9"),
+        ("ce-time", "yesterday", "RFC 3339"),
+        ("ce-time", "2026-01-01", "RFC 3339"),
+        ("ce-dataschema", "a b", "URI"),
+        ("ce-datacontenttype", "text/plain", "Content-Type"),
+        ("ce-x", "%FF", "UTF-8"),
+        ("ce-id", "2", "twice"),
+        ("ce-subject", "", "empty"),
+    ] {
+        let told = refusal(binary(&[(name, value)], b""));
+        assert!(told.contains(said), "{name}: {told}");
+    }
+    assert!(binary(&[("ce-time", "2026-01-31T23:59:59.5+01:00"), ("ce-source2", "a b")], b"").is_ok());
+    for missing in 0..REQUIRED.len() {
+        let mut pairs = REQUIRED.to_vec();
+        let (name, _) = pairs.remove(missing);
+        let told = refusal(read(&headers(&pairs), &Bytes::new(), None));
+        assert!(told.to_ascii_lowercase().contains(name), "{told}");
+    }
+    let json = |more: &str| {
+        let json = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t",{more}}}"#);
+        read(&headers(&[("content-type", STRUCTURED)]), &json.into(), None)
+    };
+    for wrong in [r#""millstreamoutput":"x""#, r#""A":"x""#, r#""subject":"a\nb""#, r#""time":"now""#, r#""x":{}"#] {
+        refusal(json(wrong));
+    }
+    let avro = headers(&[("content-type", "application/cloudevents+avro")]);
+    assert_eq!(read(&avro, &Bytes::new(), None).unwrap_err().code(), ErrorCode::UnsupportedMediaType);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_requests_never_panic(
+        names in prop::collection::vec("(ce-)?[a-z0-9_-]{0,12}", 0..6),
+        value in "[ -~]{0,20}",
+        content_type in "(application/cloudevents(-batch)?\\+json|text/plain)?",
+        body in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let mut map = HeaderMap::new();
+        for name in names.iter().filter_map(|name| name.parse::<axum::http::HeaderName>().ok()) {
+            map.append(name, HeaderValue::from_str(&value).unwrap());
+        }
+        if !content_type.is_empty() {
+            map.insert(CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        let _ = read(&map, &body.into(), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! What a call led to, as JSON shows it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::outcome::Fault;
+use crate::pipeline::direct::{Called, Emitted};
+
+/// What one event led to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Invocation {
+    /// The function's name.
+    function: String,
+    /// The revision that was called.
+    revision: u64,
+    /// `emitted`, or why nothing was: `reject`, `retry`, `trap`, `timeout`, `memory`, `output-limit`, `unknown-output`,
+    /// `invalid-answer`, `output-refused`, `undecodable`.
+    outcome: &'static str,
+    /// What happened, when it is not `emitted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// When the function wants to be called again, in milliseconds, where it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    /// What it emitted, in order.
+    emissions: Vec<Emission>,
+    /// Whether the emissions are in their topics.
+    published: bool,
+    /// Whether an instance was started for it; nothing when the guest was not called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Start>,
+    /// How long the call took, the start of an instance included, in milliseconds.
+    duration_ms: f64,
+    /// What the guest wrote meanwhile, up to `limits.logs`.
+    logs: Vec<LogLine>,
+}
+
+/// What the events of a batch led to, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Invocations {
+    pub(in crate::api) results: Vec<Invocation>,
+}
+
+/// How the instance was when the call came.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum Start {
+    /// New.
+    Cold,
+    /// Ready.
+    Hot,
+}
+
+/// An event that was emitted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Emission {
+    /// The output's name.
+    output: String,
+    /// The output's topic.
+    topic: String,
+    /// The record's key, where it is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// The record's key in base64, where it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    /// The event in the JSON format of CloudEvents, whatever the output's format.
+    #[schema(value_type = Object)]
+    event: Box<RawValue>,
+    /// The record's headers beside the attributes.
+    headers: Vec<Header>,
+    /// Where it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    written: Option<Place>,
+}
+
+/// A header of a record.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Header {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+/// A place in a topic.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(in crate::api) struct Place {
+    pub(in crate::api) partition: i32,
+    pub(in crate::api) offset: i64,
+}
+
+/// A line that the guest wrote.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct LogLine {
+    /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
+    level: &'static str,
+    line: String,
+}
+
+impl Invocation {
+    pub(in crate::api) fn new(called: &Called, is_to_be_published: bool) -> Self {
+        let revision = &called.revision;
+        let logs = called.logs.iter().map(|(level, line)| LogLine { level, line: line.clone() }).collect();
+        let base = Self {
+            start: Some(if called.is_cold { Start::Cold } else { Start::Hot }),
+            duration_ms: (called.elapsed.as_secs_f64() * 1e6).round() / 1e3,
+            logs,
+            ..Self::empty(&revision.manifest.name, revision.number)
+        };
+        match &called.outcome {
+            Ok(emitted) => {
+                let emissions = emitted.iter().map(Emission::new).collect();
+                Self { emissions, published: is_to_be_published, ..base }
+            }
+            Err(fault) => base.failed(fault),
+        }
+    }
+
+    /// An event that is none, so that the guest was not called.
+    pub(in crate::api) fn not_called(name: &FunctionName, revision: RevisionNumber, fault: &Fault) -> Self {
+        Self::empty(name, revision).failed(fault)
+    }
+
+    pub(in crate::api) fn outcome(&self) -> &'static str {
+        self.outcome
+    }
+
+    fn empty(name: &FunctionName, revision: RevisionNumber) -> Self {
+        Self {
+            function: name.to_string(),
+            revision: revision.0,
+            outcome: "emitted",
+            message: None,
+            retry_after_ms: None,
+            emissions: Vec::new(),
+            published: false,
+            start: None,
+            duration_ms: 0.0,
+            logs: Vec::new(),
+        }
+    }
+
+    fn failed(mut self, fault: &Fault) -> Self {
+        self.outcome = fault.class.as_str();
+        self.message = Some(fault.message.clone());
+        self.retry_after_ms = fault.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+}
+
+impl Emission {
+    fn new(emitted: &Emitted) -> Self {
+        let (key, key_base64) = bytes(emitted.key.as_deref());
+        let headers = emitted.headers.iter().map(|(name, value)| {
+            let (value, value_base64) = bytes(value.as_deref());
+            Header { name: name.clone(), value, value_base64 }
+        });
+        let written = emitted.written.as_ref().and_then(|written| written.as_ref().ok());
+        Self {
+            output: emitted.output.clone(),
+            topic: emitted.topic.to_string(),
+            key,
+            key_base64,
+            event: emitted.event.clone(),
+            headers: headers.collect(),
+            written: written.map(|written| Place { partition: written.partition, offset: written.offset }),
+        }
+    }
+}
+
+/// Bytes as text where they are one, else in base64.
+fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
+    match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
+        None => (None, None),
+        Some(Ok(text)) => (Some(text.to_owned()), None),
+        Some(Err(bytes)) => (None, Some(BASE64.encode(bytes))),
+    }
+}

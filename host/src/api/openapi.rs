@@ -1,0 +1,87 @@
+//! The API's own description, made of the routes: `/openapi.json`.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use utoipa::OpenApi;
+use utoipa::openapi::path::Paths;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::problem::ProblemView;
+use super::{deploy, events, functions, invoke, logs, operations, revisions, topics};
+use crate::model::status;
+
+const ABOUT: &str = "\
+Deploys Wasm functions on Kafka topics, calls them, publishes events, and tells what functions do. Every error is problem \
+details (RFC 9457) with a stable code, whose page is `type`. What a token may do is in its scopes: `read`, `invoke`, \
+`deploy`; no scope includes another. A host without tokens asks for none.";
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    ProblemView,
+    deploy::DeployForm,
+    functions::view::DeployedView,
+    functions::view::FunctionView,
+    functions::view::FunctionList,
+    functions::view::FunctionAlone,
+    revisions::RevisionView,
+    revisions::RevisionList,
+    revisions::RevisionAlone,
+    revisions::RollbackRequest,
+    operations::Health,
+    operations::Ready,
+    operations::StalledFunction,
+    status::FunctionStatus,
+    status::State,
+    status::PartitionStatus,
+    status::BlockedBy,
+    status::Why,
+    status::Counters,
+    events::CloudEvent,
+    invoke::view::Invocation,
+    invoke::view::Invocations,
+    invoke::view::Emission,
+    invoke::view::Header,
+    invoke::view::Start,
+    invoke::view::LogLine,
+    invoke::view::Place,
+    logs::LineView,
+    logs::LineList,
+    topics::Written,
+    topics::NotWritten,
+    topics::EventResult,
+    topics::EventResults,
+)))]
+struct Components;
+
+/// The description, as it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Document(pub(super) Arc<str>);
+
+/// The document of these paths, as JSON.
+pub(super) fn document(paths: Paths) -> String {
+    let mut document = Components::openapi();
+    document.info.title = "Millstream".to_owned();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.info.description = Some(ABOUT.to_owned());
+    document.info.contact = None;
+    document.paths = paths;
+    let bearer =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("One of the host's tokens")).build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    // Every part of it is made by a macro of maps and texts.
+    document.to_json().unwrap_or_default()
+}
+
+/// The API's description
+///
+/// OpenAPI 3.1.
+#[utoipa::path(get, path = "/openapi.json", tag = "host", security(()), responses(
+    (status = 200, description = "The description", content_type = "application/json", body = serde_json::Value),
+))]
+pub(super) async fn get(Extension(Document(document)): Extension<Document>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], document.to_string())
+}

@@ -1,0 +1,209 @@
+//! Events into topics: answered once Kafka has acknowledged them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::events::{self, Content};
+use super::invoke::view::Place;
+use super::problem::{Problem, ProblemView, of_admin};
+use super::query::Query;
+use super::{Api, body};
+use crate::config::suggest::nearest;
+use crate::error_code::ErrorCode;
+use crate::kafka::admin::Admin;
+use crate::kafka::publisher::{self, Message, Publisher, Unwritten, UnwrittenKind};
+use crate::pipeline::direct::Event;
+
+/// How long a topic that was there is taken to be there still. Kafka says it too when it is not.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
+/// Topics that Kafka keeps for itself.
+const KAFKAS_OWN: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+/// Writes events to topics. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Topics {
+    admin: Admin,
+    publisher: Publisher,
+    registry_prefix: Arc<str>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    topics: BTreeMap<String, i32>,
+    since: Option<Instant>,
+}
+
+/// How events are published.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PublishQuery {
+    /// The key of every record; else each event's `partitionkey`.
+    #[param(required = false)]
+    key: Option<String>,
+}
+
+/// An event that Kafka has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Written {
+    topic: String,
+    partition: i32,
+    offset: i64,
+}
+
+/// What became of one event of a batch: a place, or an error.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum EventResult {
+    Written(Written),
+    NotWritten(NotWritten),
+}
+
+/// An event of a batch that was not written, as far as one knows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NotWritten {
+    error: ProblemView,
+}
+
+/// What became of the events of a batch, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventResults {
+    results: Vec<EventResult>,
+}
+
+/// Publish events
+///
+/// Writes a CloudEvent in binary or structured mode, a batch of them, or a plain body, and answers once Kafka has
+/// acknowledged it. The topic must exist. The record's key is the event's `partitionkey`, or `key`.
+#[utoipa::path(post, path = "/v1/topics/{topic}/events", tag = "topics", security(("token" = ["invoke"])),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), PublishQuery),
+    request_body(content(
+        (events::CloudEvent = "application/cloudevents+json"),
+        (Vec<events::CloudEvent> = "application/cloudevents-batch+json"),
+        (serde_json::Value = "application/json"),
+        (String = "text/plain"),
+    )),
+    responses(
+        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = EventResults),
+        (status = 207, description = "Kafka has some events of the batch, or none", body = EventResults),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not acknowledged", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn publish(
+    State(api): State<Api>,
+    Path(topic): Path<String>,
+    Query(query): Query<PublishQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    api.topics.check(&topic).await?;
+    let body = body::read(&headers, body, api.limits.request).await?;
+    match events::read(&headers, &body, query.key.as_deref())? {
+        Content::One(event) | Content::Plain(event) => {
+            let written = api.topics.write(&topic, std::slice::from_ref(&event)).await.into_iter().next();
+            let written = written.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
+            let place = written.map_err(|unwritten| not_written(&topic, &unwritten))?;
+            Ok((StatusCode::ACCEPTED, Json(Written::new(&topic, place))).into_response())
+        }
+        Content::Batch(events) => {
+            let readable: Vec<Event> = events.iter().flatten().cloned().collect();
+            let mut written = api.topics.write(&topic, &readable).await.into_iter();
+            let results: Vec<EventResult> = events
+                .into_iter()
+                .map(|event| {
+                    let unanswered = || Err(Problem::new(ErrorCode::Internal));
+                    let written = |_| match written.next() {
+                        Some(result) => result.map_err(|unwritten| not_written(&topic, &unwritten)),
+                        None => unanswered(),
+                    };
+                    match event.and_then(written) {
+                        Ok(place) => EventResult::Written(Written::new(&topic, place)),
+                        Err(problem) => EventResult::NotWritten(NotWritten { error: problem.view() }),
+                    }
+                })
+                .collect();
+            let is_complete = results.iter().all(|result| matches!(result, EventResult::Written(_)));
+            let status = if is_complete { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
+            Ok((status, Json(EventResults { results })).into_response())
+        }
+    }
+}
+
+impl Written {
+    fn new(topic: &str, place: Place) -> Self {
+        Self { topic: topic.to_owned(), partition: place.partition, offset: place.offset }
+    }
+}
+
+impl Topics {
+    /// Writes with `publisher` to the topics that `admin` lists, but not to the registry's.
+    pub fn new(admin: Admin, publisher: Publisher, registry_prefix: &str) -> Self {
+        Self { admin, publisher, registry_prefix: registry_prefix.into(), known: Arc::default() }
+    }
+
+    /// Whether `topic` may be written to: a client that is asked for a topic that is not there may create it.
+    async fn check(&self, topic: &str) -> Result<(), Problem> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_name =
+            (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
+        if !is_name {
+            let shown: String = topic.chars().take(80).collect();
+            let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
+            return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
+        }
+        let registrys = ["functions", "artifacts"].map(|name| format!("{}{name}", self.registry_prefix));
+        if registrys.iter().any(|own| own == topic) {
+            let detail = format!("\"{topic}\" is the registry's: deploys write to it");
+            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
+        }
+        if KAFKAS_OWN.contains(&topic) {
+            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
+        }
+        if self.is_known(topic) {
+            return Ok(());
+        }
+        let topics = self.admin.topics().await.map_err(|error| of_admin(&error))?;
+        let found = topics.contains_key(topic);
+        let meant =
+            nearest(topic, topics.keys().map(String::as_str)).map(|meant| format!("; did you mean \"{meant}\"?"));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { topics, since: Some(Instant::now()) };
+        if found {
+            return Ok(());
+        }
+        let detail = format!("Kafka has no topic \"{topic}\"{}", meant.unwrap_or_default());
+        Err(Problem::new(ErrorCode::TopicNotFound).with_detail(detail))
+    }
+
+    fn is_known(&self, topic: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.since.is_some_and(|since| since.elapsed() < KNOWN_FOR) && known.topics.contains_key(topic)
+    }
+
+    async fn write(&self, topic: &str, events: &[Event]) -> Vec<Result<Place, Unwritten>> {
+        let messages: Vec<Message<'_>> = events
+            .iter()
+            .map(|Event { key, value, headers }| Message { key: key.as_deref(), value: value.as_deref(), headers })
+            .collect();
+        let place = |publisher::Written { partition, offset }| Place { partition, offset };
+        self.publisher.write(topic, &messages).await.into_iter().map(|written| written.map(place)).collect()
+    }
+}
+
+fn not_written(topic: &str, unwritten: &Unwritten) -> Problem {
+    let code = match unwritten.kind {
+        UnwrittenKind::Refused => ErrorCode::EventRefused,
+        UnwrittenKind::Forbidden => ErrorCode::KafkaRefused,
+        UnwrittenKind::NoTopic => ErrorCode::TopicNotFound,
+        UnwrittenKind::Unknown => ErrorCode::NotAcknowledged,
+    };
+    Problem::new(code).with_detail(format!("topic \"{topic}\": {unwritten}"))
+}

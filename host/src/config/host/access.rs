@@ -1,0 +1,223 @@
+//! `[api]`: who may call the API, and how it is served.
+//!
+//! A token is given by reference only, is read once, and is kept as its digest: it cannot be shown again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::Digest as _;
+use subtle::ConstantTimeEq as _;
+
+use crate::config::node::{Node, Table};
+use crate::config::quantity::cut;
+use crate::config::section::Section;
+use crate::config::value::{self, Read};
+
+/// A shorter one could be guessed.
+const SHORTEST: usize = 16;
+const LONGEST: usize = 1024;
+
+/// Something that a token may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// To look.
+    Read,
+    /// To call functions and publish events.
+    Invoke,
+    /// To change what is deployed.
+    Deploy,
+}
+
+impl Scope {
+    const NAMES: [(&'static str, Self); 3] = [("read", Self::Read), ("invoke", Self::Invoke), ("deploy", Self::Deploy)];
+
+    /// The scope that is called so.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, scope)| *scope)
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, scope)| scope == self).map_or("", |(name, _)| name);
+        formatter.write_str(name)
+    }
+}
+
+/// One token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// What it is called in the configuration.
+    pub name: String,
+    /// What it allows.
+    pub scopes: BTreeSet<Scope>,
+    digest: [u8; 32],
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Token").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
+    }
+}
+
+/// The tokens of a host. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens(Arc<[Arc<Token>]>);
+
+impl Tokens {
+    /// These tokens, for a test.
+    #[cfg(test)]
+    pub fn of(tokens: &[(&str, &str, &[Scope])]) -> Self {
+        let token = |(name, text, scopes): &(&str, &str, &[Scope])| {
+            Arc::new(Token {
+                name: (*name).into(),
+                scopes: scopes.iter().copied().collect(),
+                digest: digest(text.as_bytes()),
+            })
+        };
+        Self(tokens.iter().map(token).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The token that reads `presented`. It takes the same time whichever it is, and whether it is one.
+    pub fn find(&self, presented: &[u8]) -> Option<Arc<Token>> {
+        let presented = digest(presented);
+        let mut found = None;
+        for token in self.0.iter() {
+            if bool::from(token.digest.ct_eq(&presented)) {
+                found = Some(Arc::clone(token));
+            }
+        }
+        found
+    }
+}
+
+fn digest(token: &[u8]) -> [u8; 32] {
+    sha2::Sha256::digest(token).into()
+}
+
+/// Who may call the API, and how it is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiAccess {
+    /// Without any, everybody may do everything.
+    pub tokens: Tokens,
+    /// For TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, and those that lead from it to an authority, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub private_key: PathBuf,
+}
+
+/// Reads `[api]`.
+pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
+    let secret = |node: &Node| secret(node, variables);
+    let whole = api.optional("token", secret);
+    let certificate = api.optional("tls_certificate", value::non_empty_text);
+    let private_key = api.optional("tls_key", value::non_empty_text);
+    let named = read_named(api, variables);
+    let all = [Scope::Read, Scope::Invoke, Scope::Deploy].into();
+    let whole = whole?.map(|digest| Token { name: "api.token".to_owned(), scopes: all, digest });
+    let mut tokens: Vec<Token> = Vec::new();
+    for token in whole.into_iter().chain(named?) {
+        if let Some(twin) = tokens.iter().find(|other| other.digest == token.digest) {
+            api.refuse(
+                "tokens",
+                format!("\"{}\" and \"{}\" are the same token: give each its own", twin.name, token.name),
+            );
+            return None;
+        }
+        tokens.push(token);
+    }
+    let tls = match (certificate?, private_key?) {
+        (None, None) => None,
+        (Some(certificate), Some(private_key)) => {
+            Some(TlsFiles { certificate: certificate.into(), private_key: private_key.into() })
+        }
+        (Some(_), None) => {
+            api.refuse("tls_key", "is missing: a certificate needs its private key");
+            return None;
+        }
+        (None, Some(_)) => {
+            api.refuse("tls_certificate", "is missing: a private key needs its certificate");
+            return None;
+        }
+    };
+    Some(ApiAccess { tokens: Tokens(tokens.into_iter().map(Arc::new).collect()), tls })
+}
+
+fn read_named(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<Vec<Token>> {
+    api.within("tokens", |tokens| {
+        let defaults = tokens.default_table("*");
+        let read = |(name, node): (&str, &Node)| read_one(tokens, name, node, defaults, variables);
+        let entries: Vec<_> = tokens.other_entries().into_iter().map(|(name, (_, node))| read((name, node))).collect();
+        entries.into_iter().collect()
+    })
+}
+
+fn read_one(
+    tokens: &Section<'_>,
+    name: &str,
+    node: &Node,
+    defaults: Option<&Table>,
+    variables: &BTreeMap<String, String>,
+) -> Option<Token> {
+    let Node::Table(table) = node else {
+        let example = "write a table, such as { token = \"env:CI_TOKEN\", scopes = [\"deploy\"] }";
+        tokens.refuse(name, value::wrong_kind("a table", node, example));
+        return None;
+    };
+    tokens.within_entry(name, table, defaults, |entry| {
+        let digest = entry.get("token", |node| secret(node, variables));
+        let scopes = entry.get("scopes", scopes);
+        Some(Token { name: name.to_owned(), scopes: scopes?, digest: digest? })
+    })
+}
+
+fn scopes(node: &Node) -> Read<BTreeSet<Scope>> {
+    let scopes = value::list(value::one_of(&Scope::NAMES))(node)?;
+    if scopes.is_empty() {
+        return Err("is empty: name at least one of \"read\", \"invoke\", \"deploy\"".to_owned());
+    }
+    Ok(scopes.into_iter().collect())
+}
+
+/// The digest of the token that a reference leads to.
+fn secret(node: &Node, variables: &BTreeMap<String, String>) -> Read<[u8; 32]> {
+    let reference = value::non_empty_text(node)?;
+    let (what, text) = if let Some(name) = reference.strip_prefix("env:") {
+        let found = variables.get(name).filter(|value| !value.is_empty());
+        (
+            format!("the variable {}", cut(name)),
+            found.cloned().ok_or_else(|| format!("the variable {} is not set", cut(name)))?,
+        )
+    } else if let Some(path) = reference.strip_prefix("file:") {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", cut(path)))?;
+        (format!("the file {}", cut(path)), text)
+    } else {
+        // The text may be the token itself: it is not repeated.
+        return Err("must not hold the token itself: write \"env:NAME\" or \"file:PATH\", and where it is".to_owned());
+    };
+    let token = text.trim();
+    if !(SHORTEST..=LONGEST).contains(&token.len()) {
+        return Err(format!(
+            "{what} has {} characters; a token has {SHORTEST} to {LONGEST}: make one with `openssl rand -hex 32`",
+            token.len()
+        ));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("{what} has characters that a header cannot carry: use visible ASCII without spaces"));
+    }
+    Ok(digest(token.as_bytes()))
+}

@@ -1,0 +1,209 @@
+//! Writes single messages for somebody who waits for each to be acknowledged: what the API publishes.
+//!
+//! Apart from the producers of functions: what cannot be written here is given up after a while instead of waiting
+//! without end, and holds nobody else up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rdkafka::Message as _;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+use super::client_log;
+use super::producer::{LARGEST_MESSAGE, Outgoing, codec, is_queue_full, owned_headers};
+use super::settings::ClientSettings;
+use crate::model::function::Compression;
+use crate::model::parcel::Parcel;
+
+/// How long a message is tried.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+/// The wait while the client's queue is full.
+const QUEUE_AGAIN_AFTER: Duration = Duration::from_millis(5);
+
+/// A message to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: Option<&'a [u8]>,
+    /// The headers, in order.
+    pub headers: &'a [(String, Vec<u8>)],
+}
+
+/// Where a message was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// Why a message was not written, as far as one knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unwritten {
+    /// The kind.
+    pub kind: UnwrittenKind,
+    /// What Kafka or its client said.
+    pub reason: String,
+}
+
+/// Why a message was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnwrittenKind {
+    /// The topic does not take it: too large, invalid.
+    Refused,
+    /// The host's user may not write there.
+    Forbidden,
+    /// There is no such topic.
+    NoTopic,
+    /// Kafka has not acknowledged it. It may be written all the same.
+    Unknown,
+}
+
+/// The host's publisher. Clones share its clients.
+#[derive(Clone)]
+pub struct Publisher {
+    settings: ClientSettings,
+    clients: Arc<Mutex<HashMap<Compression, Arc<Client>>>>,
+}
+
+type Client = ThreadedProducer<Acknowledging>;
+type Answer = oneshot::Sender<Result<Written, Unwritten>>;
+
+struct Acknowledging;
+
+impl ClientContext for Acknowledging {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client_log::line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "millstream::kafka", %error, reason, "publishing client");
+    }
+}
+
+impl ProducerContext for Acknowledging {
+    type DeliveryOpaque = Box<Answer>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, answer: Box<Answer>) {
+        let result = match result {
+            Ok(message) => Ok(Written { partition: message.partition(), offset: message.offset() }),
+            Err((error, _)) => Err(unwritten(error)),
+        };
+        // Whoever asked may have gone.
+        let _ = answer.send(result);
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Publisher").finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// A publisher for one cluster. It connects when it is first needed.
+    pub fn new(settings: ClientSettings) -> Self {
+        Self { settings, clients: Arc::default() }
+    }
+
+    /// Writes every message of `parcel`, each for itself, and tells what became of each, in their order.
+    pub async fn publish(&self, parcel: &Parcel) -> Vec<Result<Written, Unwritten>> {
+        let mut answers = Vec::with_capacity(parcel.messages.len());
+        for message in &parcel.messages {
+            answers.push(self.queue(Outgoing::of(parcel, message), message.compression).await);
+        }
+        join_all(answers.into_iter().map(answered)).await
+    }
+
+    /// Writes messages to `topic`, and tells what became of each, in their order.
+    pub async fn write(&self, topic: &str, messages: &[Message<'_>]) -> Vec<Result<Written, Unwritten>> {
+        let mut answers = Vec::with_capacity(messages.len());
+        for Message { key, value, headers } in messages {
+            let headers = headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
+            answers.push(self.queue(Outgoing { topic, key: *key, value: *value, headers }, None).await);
+        }
+        join_all(answers.into_iter().map(answered)).await
+    }
+
+    async fn queue<'a>(
+        &self,
+        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        compression: Option<Compression>,
+    ) -> Result<oneshot::Receiver<Result<Written, Unwritten>>, Unwritten> {
+        let client = self.client(compression.unwrap_or(Compression::None)).map_err(|error| unwritten(&error))?;
+        let (answer, answered) = oneshot::channel();
+        let mut record: BaseRecord<'_, [u8], [u8], Box<Answer>> =
+            BaseRecord::with_opaque_to(message.topic, Box::new(answer));
+        record.key = message.key;
+        record.payload = message.value;
+        record.headers = owned_headers(message.headers);
+        let give_up = tokio::time::Instant::now() + WRITTEN_WITHIN;
+        loop {
+            match client.send(record) {
+                Ok(()) => return Ok(answered),
+                Err((error, back)) if is_queue_full(&error) && tokio::time::Instant::now() < give_up => record = back,
+                Err((error, _)) => return Err(unwritten(&error)),
+            }
+            tokio::time::sleep(QUEUE_AGAIN_AFTER).await;
+        }
+    }
+
+    fn client(&self, compression: Compression) -> Result<Arc<Client>, KafkaError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&compression) {
+            return Ok(client.clone());
+        }
+        let mut config = self.settings.base();
+        config
+            .set("enable.idempotence", "true")
+            .set("message.timeout.ms", WRITTEN_WITHIN.as_millis().to_string())
+            .set("message.max.bytes", LARGEST_MESSAGE)
+            .set("compression.codec", codec(compression))
+            .set("linger.ms", "0")
+            // What is refused is refused for itself.
+            .set("batch.num.messages", "1")
+            .set("queue.buffering.max.messages", "20000")
+            .set("queue.buffering.max.kbytes", "65536")
+            // As functions write: what is keyed alike lies alike.
+            .set("partitioner", "murmur2_random");
+        let client: Arc<Client> = Arc::new(config.create_with_context(Acknowledging)?);
+        clients.insert(compression, client.clone());
+        Ok(client)
+    }
+}
+
+async fn answered(
+    answer: Result<oneshot::Receiver<Result<Written, Unwritten>>, Unwritten>,
+) -> Result<Written, Unwritten> {
+    let gone = |_| Unwritten { kind: UnwrittenKind::Unknown, reason: "the client ended".to_owned() };
+    answer?.await.map_err(gone)?
+}
+
+fn unwritten(error: &KafkaError) -> Unwritten {
+    use RDKafkaErrorCode::{
+        InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, InvalidTopic, MessageBatchTooLarge,
+        MessageSizeTooLarge, PolicyViolation, TopicAuthorizationFailed, UnknownPartition, UnknownTopic,
+        UnknownTopicOrPartition,
+    };
+    let kind = match error.rdkafka_error_code() {
+        Some(
+            InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp | MessageBatchTooLarge
+            | MessageSizeTooLarge | PolicyViolation | InvalidTopic,
+        ) => UnwrittenKind::Refused,
+        Some(TopicAuthorizationFailed) => UnwrittenKind::Forbidden,
+        Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition) => UnwrittenKind::NoTopic,
+        _ => UnwrittenKind::Unknown,
+    };
+    Unwritten { kind, reason: error.to_string() }
+}

@@ -1,0 +1,268 @@
+//! Calls of functions by somebody who waits: one event, one attempt, under the function's own limits and in its own pool.
+//!
+//! Knows nothing of HTTP, and nothing of offsets: what such a call emits is encoded as for a record, and written only if
+//! the caller asks for it. Filters and retries do not apply; a failure is the caller's to handle.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+use millstream_flat::Emissions;
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+
+use super::guest_log;
+use super::revisions::Callable;
+use super::supervisor::Handle;
+use crate::consume::decode::{Fields, decode};
+use crate::emit::structured;
+use crate::invoke::call::{Attempt, Verdicts};
+use crate::kafka::publisher::{Publisher, Unwritten, Written};
+use crate::model::function::SharedRevision;
+use crate::model::ids::FunctionName;
+use crate::model::lease::Lease;
+use crate::model::outcome::{Fault, FaultClass};
+use crate::model::parcel::Parcel;
+use crate::model::position::TopicPartition;
+use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::telemetry::guest_lines::GuestLines;
+
+/// Stands for the topic in the cause of what is emitted: no topic of Kafka can be called so.
+pub const TOPIC: &str = "@call";
+
+/// How long a caller waits until the function is free.
+const FREE_WITHIN: Duration = Duration::from_secs(10);
+
+/// An event for a function, in the form of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value.
+    pub value: Option<Vec<u8>>,
+    /// The headers, which say what the value is.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// A call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What the function is called with.
+    pub event: Event,
+    /// Tells the call from others: the same number gives the same ids.
+    pub number: i64,
+    /// Whether what is emitted is written to its topics.
+    pub publish: bool,
+}
+
+/// What a call led to.
+#[derive(Debug)]
+pub struct Called {
+    /// What was called.
+    pub revision: SharedRevision,
+    /// What the guest emitted, or why not.
+    pub outcome: Result<Vec<Emitted>, Fault>,
+    /// Whether an instance was started for it.
+    pub is_cold: bool,
+    /// How long it took, the start of an instance included.
+    pub elapsed: Duration,
+    /// What the guest wrote meanwhile: level and line.
+    pub logs: Vec<(&'static str, String)>,
+}
+
+/// An event that was emitted.
+#[derive(Debug)]
+pub struct Emitted {
+    /// The output's name.
+    pub output: String,
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The event in structured JSON, whatever the output's format.
+    pub event: Box<RawValue>,
+    /// The guest's own headers.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Where it was written, or why not; nothing when nobody asked for it.
+    pub written: Option<Result<Written, Unwritten>>,
+}
+
+/// Why there was no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotCalled {
+    /// This host has no running revision.
+    #[error("\"{function}\" does not run on this host{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Unavailable {
+        /// The function.
+        function: FunctionName,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// As many calls as it has lanes are under way.
+    #[error("{calls} calls of \"{function}\" are under way, which is its concurrency")]
+    Busy {
+        /// The function.
+        function: FunctionName,
+        /// How many.
+        calls: usize,
+    },
+}
+
+/// Calls functions for somebody who waits.
+pub trait Direct: Send + Sync {
+    /// Calls `name`.
+    fn call<'a>(&'a self, name: &'a FunctionName, call: Call) -> BoxFuture<'a, Result<Called, NotCalled>>;
+
+    /// What the guests of `name` wrote last; nothing when the function is not on this host.
+    fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>>;
+}
+
+/// Calls the functions of a host.
+#[derive(Clone)]
+pub struct Caller {
+    functions: Handle,
+    publisher: Publisher,
+}
+
+/// What can be called of a function, and by how many at once.
+#[derive(Debug, Default)]
+pub(super) struct OnCall(Mutex<Option<Arc<Ready>>>);
+
+#[derive(Debug)]
+struct Ready {
+    callable: Arc<Callable>,
+    places: Semaphore,
+    calls: usize,
+}
+
+impl OnCall {
+    /// Makes `callable` what is called from now on.
+    pub(super) fn set(&self, callable: &Arc<Callable>) {
+        let calls = callable.revision.manifest.concurrency;
+        let ready = Ready { callable: callable.clone(), places: Semaphore::new(calls), calls };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ready));
+    }
+
+    fn get(&self) -> Option<Arc<Ready>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Caller {
+    /// Calls the functions that `functions` knows, and writes with `publisher`.
+    pub fn new(functions: Handle, publisher: Publisher) -> Self {
+        Self { functions, publisher }
+    }
+
+    async fn make(&self, name: &FunctionName, call: Call) -> Result<Called, NotCalled> {
+        let view = self.functions.view(name);
+        let ready = view.as_ref().and_then(|view| view.on_call.get()).ok_or_else(|| NotCalled::Unavailable {
+            function: name.clone(),
+            reason: view.as_ref().and_then(|view| view.state().2),
+        })?;
+        let busy = || NotCalled::Busy { function: name.clone(), calls: ready.calls };
+        let place = tokio::time::timeout(FREE_WITHIN, ready.places.acquire()).await;
+        let _place = place.map_err(|_elapsed| busy())?.map_err(|_closed| busy())?;
+
+        let callable = &ready.callable;
+        let record = record(&call, &callable.revision);
+        let mut hearing = Hearing { callable, record: &record, parcel: Parcel::default(), outcome: None };
+        let attempts = [Attempt { record: record.clone(), number: 1 }];
+        let (spent, logs) = guest_log::captured(callable.invoker.run(&attempts, &mut hearing)).await;
+        let Hearing { parcel, outcome, .. } = hearing;
+        // A verdict is heard of each record.
+        let unheard = || Err(Fault::new(FaultClass::InvalidAnswer, "the function gave no verdict"));
+        let mut outcome = outcome.unwrap_or_else(unheard);
+        if let Ok(emitted) = &mut outcome
+            && call.publish
+        {
+            for (emission, written) in emitted.iter_mut().zip(self.publisher.publish(&parcel).await) {
+                emission.written = Some(written);
+            }
+        }
+        let revision = callable.revision.clone();
+        Ok(Called { revision, outcome, is_cold: spent.cold > 0, elapsed: spent.elapsed, logs })
+    }
+}
+
+impl Direct for Caller {
+    fn call<'a>(&'a self, name: &'a FunctionName, call: Call) -> BoxFuture<'a, Result<Called, NotCalled>> {
+        Box::pin(self.make(name, call))
+    }
+
+    fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
+        self.functions.view(name).map(|view| view.lines.clone())
+    }
+}
+
+/// The event as a record that is in no topic.
+fn record(call: &Call, revision: &SharedRevision) -> RecordRef {
+    let Call { event, number, .. } = call;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let headers: Vec<(&str, Option<&[u8]>)> =
+        event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
+    let fields = Fields {
+        topic: TOPIC,
+        partition: 0,
+        offset: *number,
+        timestamp_ms: i64::try_from(now.as_millis()).ok(),
+        key: event.key.as_deref(),
+        value: event.value.as_deref(),
+        headers: &headers,
+    };
+    let mut arena = Vec::new();
+    let decoded = decode(&mut arena, &fields);
+    let record = ChunkRecord {
+        from: *number,
+        offset: *number,
+        flat: decoded.flat,
+        original_value: decoded.original_value,
+        key_hash: None,
+        undecodable: decoded.undecodable.map(|reason| reason.0.into()),
+    };
+    let partition = TopicPartition { topic: TOPIC.into(), partition: 0 };
+    let lease = Arc::new(Lease::new(partition, 0, *number));
+    RecordRef { chunk: Arc::new(Chunk { lease, revision: revision.clone(), arena, records: vec![record] }), index: 0 }
+}
+
+/// Hears the one verdict.
+struct Hearing<'a> {
+    callable: &'a Callable,
+    record: &'a RecordRef,
+    parcel: Parcel,
+    outcome: Option<Result<Vec<Emitted>, Fault>>,
+}
+
+impl Hearing<'_> {
+    fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<Emitted>, Fault> {
+        let encoder = &self.callable.encoder;
+        encoder.emitted(&mut self.parcel, self.record, emissions)?;
+        let mut origin = encoder.origin(self.record);
+        let mut shown = Vec::with_capacity(emissions.len());
+        for (index, (emission, message)) in emissions.iter().zip(&self.parcel.messages).enumerate() {
+            origin.index = index;
+            let mut json = Vec::new();
+            structured::write(&mut json, &emission, &origin, encoder.stamp())?;
+            let unreadable = |error: serde_json::Error| Fault::new(FaultClass::InvalidAnswer, error.to_string());
+            shown.push(Emitted {
+                output: emission.output().to_owned(),
+                topic: message.topic.clone(),
+                key: message.key.as_ref().map(|key| self.parcel.slice(key).to_vec()),
+                event: serde_json::from_slice(&json).map_err(unreadable)?,
+                headers: emission.headers().map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec))).collect(),
+                written: None,
+            });
+        }
+        Ok(shown)
+    }
+}
+
+impl Verdicts for Hearing<'_> {
+    fn is_held_up(&self, _: usize) -> bool {
+        false
+    }
+
+    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, Fault>) {
+        self.outcome = Some(verdict.and_then(|emissions| self.emitted(&emissions)));
+    }
+}
