@@ -28,6 +28,7 @@ setup_packages() {
   command -v c++ >/dev/null || packages+=(build-essential)
   command -v pkg-config >/dev/null || packages+=(pkg-config)
   command -v kcat >/dev/null || packages+=(kcat)
+  command -v openssl >/dev/null || packages+=(openssl)
   command -v setpriv >/dev/null || packages+=(util-linux)
   java_is_17 || packages+=(openjdk-17-jre-headless)
   [ -e "$KAFKA_LIB/.complete" ] || command -v mvn >/dev/null || packages+=(maven)

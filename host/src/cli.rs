@@ -13,8 +13,11 @@ mod failure;
 mod host_client;
 mod invoke;
 mod list;
+mod logs;
 mod progress;
 mod project;
+mod publish;
+mod rollback;
 mod runtime;
 mod serve;
 mod status;
@@ -60,6 +63,9 @@ enum Verb {
     Status(status::Arguments),
     Delete(delete::Arguments),
     Invoke(invoke::Arguments),
+    Publish(publish::Arguments),
+    Logs(logs::Arguments),
+    Rollback(rollback::Arguments),
     Config(config::Arguments),
 }
 
@@ -76,6 +82,9 @@ impl Verb {
             Self::Status(arguments) => status::run(&arguments, out),
             Self::Delete(arguments) => delete::run(&arguments, out),
             Self::Invoke(arguments) => invoke::run(&arguments, out),
+            Self::Publish(arguments) => publish::run(&arguments, out),
+            Self::Logs(arguments) => logs::run(&arguments, out),
+            Self::Rollback(arguments) => rollback::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
         }
     }
@@ -123,7 +132,9 @@ mod tests {
             &["millstream", "deploy", "--manifest", "f"],
             &["millstream", "deploy", "dir", "--manifest", "f", "--module", "g"],
             &["millstream", "deploy", "dir", "--wait=soon"],
-            &["millstream", "list", "--host", "https://a"],
+            &["millstream", "list", "--host", "ftp://a"],
+            &["millstream", "invoke", "No_Name", "--data", "x"],
+            &["millstream", "rollback", "f", "--to", "0"],
         ] {
             let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

@@ -31,6 +31,18 @@ impl Client {
         &self.base
     }
 
+    /// Sends a request with these headers and this body; gives the status code and the answer, JSON or else text.
+    #[track_caller]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
+        let request = self.http.request(method, format!("{}{path}", self.base)).body(body.to_owned());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let answer = request.send().expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.text().expect("text");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
     /// Whether `/readyz` says yes.
     pub fn is_ready(&self) -> bool {
         self.http.get(format!("{}/readyz", self.base)).send().is_ok_and(|answer| answer.status().is_success())

@@ -22,6 +22,8 @@ pub struct Options {
     pub prefix: String,
     /// More environment. With `FAILPOINTS` in it, the binary that knows them is started.
     pub environment: Vec<(String, String)>,
+    /// The text of its configuration file.
+    pub config: String,
 }
 
 /// A running host with a data folder of its own.
@@ -56,7 +58,12 @@ fn built(name: &str) -> PathBuf {
 impl Options {
     /// A host without failpoints.
     pub fn new(bootstrap: &str, prefix: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned(), prefix: prefix.to_owned(), environment: Vec::new() }
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            prefix: prefix.to_owned(),
+            environment: Vec::new(),
+            config: String::new(),
+        }
     }
 
     /// The same with one more variable.
@@ -69,10 +76,16 @@ impl Options {
     fn spawn(&self, folder: &Path) -> (Process, Client, PathBuf) {
         let port = free_port();
         let log = folder.join(format!("stderr-{port}"));
+        let config = folder.join("host.toml");
+        fs::write(&config, &self.config).expect("a configuration file");
         let has_failpoints = self.environment.iter().any(|(name, _)| name == "FAILPOINTS");
         let binary = if has_failpoints { binary_with_failpoints() } else { binary() };
         let process = Process::start(&binary.to_string_lossy(), |command| {
-            command.arg("serve").env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", &self.bootstrap);
+            command
+                .arg("serve")
+                .arg("--config")
+                .arg(&config)
+                .env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", &self.bootstrap);
             command.env("MILLSTREAM_LISTEN", format!("127.0.0.1:{port}"));
             command.env("MILLSTREAM_DATA_DIR", folder);
             command.env("MILLSTREAM_TOPICS__REGISTRY_PREFIX", format!("{}.", self.prefix));

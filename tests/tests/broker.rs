@@ -1,6 +1,8 @@
 //! The real binary on a real Kafka, with kcat and Kafka's own tools on the other side.
 
 mod broker {
+    mod api;
+    mod api_access;
     mod cloudevents;
     mod exactly_once;
     mod faults;

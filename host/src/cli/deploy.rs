@@ -165,7 +165,7 @@ mod tests {
     fn a_wrong_manifest_needs_no_host_to_be_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("millstream.toml"), "name = \"f\"\ntopic = [\"in\"]").unwrap();
-        let nobody = HostArguments { host: FakeHost::start(vec![]).address() };
+        let nobody = HostArguments { host: FakeHost::start(vec![]).address(), token: None };
         let Err(Failure::Told(told)) = run(&arguments(folder.path(), nobody), &mut Vec::new()) else {
             panic!("it is to be told")
         };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::{Client, RequestBuilder, Response};
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,15 +29,15 @@ pub(super) struct HostArguments {
         value_parser = parse_host
     )]
     pub(super) host: Url,
+    /// A token of the host, where it has some. Better from the environment than on a command line that others see
+    #[arg(long, env = "MILLSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
 }
 
 fn parse_host(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}: write an address such as http://127.0.0.1:8080"))?;
     match (url.scheme(), url.has_host()) {
-        ("http", true) => Ok(url),
-        ("https", true) => {
-            Err("this version speaks plain http only: reach the host over loopback or a tunnel".to_owned())
-        }
+        ("http" | "https", true) => Ok(url),
         _ => Err("write an address such as http://127.0.0.1:8080".to_owned()),
     }
 }
@@ -70,6 +70,12 @@ impl HostClient {
             // A proxy of the environment does not lead to this machine.
             builder = builder.no_proxy();
         }
+        if let Some(token) = &arguments.token {
+            let unfit = |_| Failure::new(ErrorCode::Unauthorized, "the token has characters that no header may have");
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(unfit)?;
+            value.set_sensitive(true);
+            builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+        }
         let http = builder
             .build()
             .map_err(|error| Failure::new(ErrorCode::Internal, format!("cannot make an HTTP client: {error}")))?;
@@ -100,6 +106,24 @@ impl HostClient {
         }
     }
 
+    /// Sends what `request` makes of a client and an address, once, and gives an answer that is a success.
+    pub(super) fn once(
+        &self,
+        path: &[&str],
+        request: impl FnOnce(&Client, Url) -> RequestBuilder,
+    ) -> Result<Response, Failure> {
+        let response = self.send(request(&self.http, self.url(path)))?;
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(self.failure_of(response)),
+        }
+    }
+
+    /// What a stream that ended early ends with.
+    pub(super) fn broken_off(&self, error: &std::io::Error) -> Failure {
+        Failure::new(ErrorCode::HostUnreachable, format!("{} broke off: {}", self.base, innermost(error)))
+    }
+
     /// `failure` with the deployed function that was probably meant by `name`, if it says that there is none.
     pub(super) fn with_suggestion(&self, failure: Failure, name: &FunctionName) -> Failure {
         if !matches!(&failure, Failure::Told(told) if told.exit == Exit::NotFound) {
@@ -124,15 +148,22 @@ impl HostClient {
         request.send().map_err(|error| self.unreachable(&error))
     }
 
-    fn json_of(&self, response: Response) -> Result<Value, Failure> {
+    /// The JSON of an answer.
+    pub(super) fn json_of(&self, response: Response) -> Result<Value, Failure> {
         let status = response.status();
-        let body = response.bytes().map_err(|error| self.unreachable(&error))?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| self.unexpected(status, &error.to_string()));
+        if !status.is_success() {
+            return Err(self.failure_of(response));
         }
-        match serde_json::from_slice::<ProblemDetails>(&body) {
-            Ok(problem) => Err(problem.into()),
-            Err(_) => Err(self.unexpected(status, "it carries no problem details")),
+        let body = response.bytes().map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&body).map_err(|error| self.unexpected(status, &error.to_string()))
+    }
+
+    fn failure_of(&self, response: Response) -> Failure {
+        let status = response.status();
+        match response.bytes().map(|body| serde_json::from_slice::<ProblemDetails>(&body)) {
+            Ok(Ok(problem)) => problem.into(),
+            Ok(Err(_)) => self.unexpected(status, "it carries no problem details"),
+            Err(error) => self.unreachable(&error),
         }
     }
 
@@ -199,9 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_addresses_of_plain_http() {
-        assert!(parse_host("http://[::1]:1/base").is_ok());
-        assert!(parse_host("https://example.com").unwrap_err().contains("plain http"));
+    fn hosts_are_addresses() {
+        assert!(parse_host("http://[::1]:1/base").is_ok() && parse_host("https://example.com").is_ok());
         for wrong in ["127.0.0.1:8080", "localhost:8080", "", "file:///x"] {
             assert!(parse_host(wrong).unwrap_err().contains("http://127.0.0.1:8080"), "{wrong}");
         }
@@ -220,6 +250,14 @@ mod tests {
     }
 
     #[test]
+    fn a_token_goes_along() {
+        let host = FakeHost::start(vec![Answer::new(200, "{}")]);
+        let arguments = HostArguments { token: Some("secret-secret-16".to_owned()), ..host.arguments() };
+        HostClient::new(&arguments).unwrap().get(&["v1"]).unwrap();
+        assert_eq!(host.requests()[0].authorization.as_deref(), Some("Bearer secret-secret-16"));
+    }
+
+    #[test]
     fn what_is_no_host_is_recognised() {
         let host = FakeHost::start(vec![Answer::new(404, "<html>"), Answer::new(200, "<html>")]);
         for _ in 0..2 {
@@ -231,7 +269,7 @@ mod tests {
     #[test]
     fn nobody_there_is_told_apart() {
         let address = FakeHost::start(vec![]).address();
-        let client = HostClient::new(&HostArguments { host: address }).unwrap();
+        let client = HostClient::new(&HostArguments { host: address, token: None }).unwrap();
         let told = told(client.get(&["v1"]).unwrap_err());
         assert_eq!((told.code.as_str(), told.exit), ("MS0501", Exit::Unreachable));
     }

@@ -1,18 +1,21 @@
-//! `millstream invoke`: runs a module on one event, without host or Kafka.
+//! `millstream invoke`: runs a module on one event without host or Kafka, or calls a function of a host.
 
-mod input;
+pub(super) mod input;
 mod local;
-mod print;
+pub(super) mod print;
+mod remote;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::host_client::HostArguments;
 use super::project;
 use super::runtime;
 use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
+use crate::model::ids::FunctionName;
 use input::InputArguments;
 pub(super) use input::OptionalInput;
 pub(super) use print::printable;
@@ -20,32 +23,67 @@ pub(super) use print::printable;
 const EXAMPLES: &str = "\
 Examples:
   millstream invoke uppercase.wasm --data hello
+  millstream invoke uppercase --data hello --publish
   echo '{\"amount\":5}' | millstream invoke place-bid.wasm --data @- --key lot-7 --json
   millstream invoke place-bid.wasm --event bid.json --manifest millstream.toml";
 
-/// Run a module on one event, without host or Kafka
+/// Run a module, or a function of a host, on one event
 ///
-/// The module runs in the sandbox that a host would give it, once: filters and retries do not apply. Prints what it
-/// emits; what it logs goes to stderr. Ends with 1 when the module fails, or asks for a retry, or rejects the event.
+/// A file runs here, without host or Kafka, in the sandbox that a host would give it. A name is a function of the host.
+/// Either runs once: filters and retries do not apply. Prints what it emits; what it logs goes to stderr. Ends with 1 when
+/// it fails, or asks for a retry, or rejects the event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The Wasm module
-    #[arg(value_name = "FILE.wasm")]
-    module: PathBuf,
+    /// A Wasm module, or the name of a function
+    #[arg(value_name = "FILE.wasm|NAME", value_parser = parse_target)]
+    target: Target,
     #[command(flatten)]
     input: InputArguments,
-    /// Take environment, limits and outputs from this manifest
-    #[arg(long, value_name = "FILE")]
+    /// For a file: take environment, limits and outputs from this manifest
+    #[arg(long, value_name = "FILE", conflicts_with = "publish")]
     manifest: Option<PathBuf>,
+    /// For a name: also write what it emits to its topics
+    #[arg(long)]
+    publish: bool,
+    #[command(flatten)]
+    host: HostArguments,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the module on one record and prints what becomes of it.
+/// What is run.
+#[derive(Debug, Clone)]
+enum Target {
+    File(PathBuf),
+    Function(FunctionName),
+}
+
+/// A function's name has neither dots nor slashes, and a module's path has either.
+fn parse_target(text: &str) -> Result<Target, String> {
+    if text.contains(['.', '/', std::path::MAIN_SEPARATOR]) {
+        return Ok(Target::File(text.into()));
+    }
+    let not_either = |error| format!("{error}; a module is given by its path, such as ./{text}.wasm");
+    FunctionName::new(text).map(Target::Function).map_err(not_either)
+}
+
+/// Runs what is to be run on one record and prints what becomes of it.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    project::check_module(&arguments.module)?;
+    let not_for = |what: &str| Err(Failure::new(ErrorCode::InvalidRequest, what));
+    match &arguments.target {
+        Target::Function(_) if arguments.manifest.is_some() => {
+            not_for("--manifest is for files: a function of a host has its own")
+        }
+        Target::Function(name) => remote::run(name, arguments, out),
+        Target::File(_) if arguments.publish => not_for("--publish is for functions of a host: a file has no topics"),
+        Target::File(module) => run_file(module, arguments, out),
+    }
+}
+
+fn run_file(module: &Path, arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    project::check_module(module)?;
     let record = arguments.input.record()?;
     let (manifest, outputs) = match &arguments.manifest {
         Some(path) => {
@@ -57,7 +95,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         None => (default_manifest()?, None),
     };
     let output_limit = manifest.limits.output;
-    let called = runtime::block_on(local::call(&arguments.module, manifest, &record))??;
+    let called = runtime::block_on(local::call(module, manifest, &record))??;
     let outcome = print::judge(&called, outputs.as_ref(), output_limit);
     print::print(&called, outcome, &record, arguments.json, out)
 }

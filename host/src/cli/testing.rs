@@ -31,6 +31,7 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) line: String,
+    pub(super) authorization: Option<String>,
     pub(super) body: String,
 }
 
@@ -59,7 +60,7 @@ impl FakeHost {
     }
 
     pub(super) fn arguments(&self) -> HostArguments {
-        HostArguments { host: self.address.clone() }
+        HostArguments { host: self.address.clone(), token: None }
     }
 
     pub(super) fn client(&self) -> HostClient {
@@ -84,11 +85,15 @@ fn serve(stream: TcpStream, answer: &Answer) -> Request {
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     let mut body_bytes = 0;
+    let mut authorization = None;
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).unwrap();
         if let Some(length) = header.to_ascii_lowercase().strip_prefix("content-length:") {
             body_bytes = length.trim().parse().unwrap();
+        }
+        if header.to_ascii_lowercase().starts_with("authorization:") {
+            authorization = header.split_once(':').map(|(_, value)| value.trim().to_owned());
         }
         if header.trim().is_empty() {
             break;
@@ -101,5 +106,5 @@ fn serve(stream: TcpStream, answer: &Answer) -> Request {
     let mut stream = stream;
     write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{answer}")
         .unwrap();
-    Request { line: line.trim_end().to_owned(), body: String::from_utf8_lossy(&body).into_owned() }
+    Request { line: line.trim_end().to_owned(), authorization, body: String::from_utf8_lossy(&body).into_owned() }
 }

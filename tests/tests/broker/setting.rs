@@ -36,13 +36,19 @@ impl Setting {
     /// The same with variables of its own.
     #[track_caller]
     pub fn with(stem: &str, partitions: u32, variables: &[(&str, &str)]) -> Self {
+        Self::configured(stem, partitions, variables, "")
+    }
+
+    /// The same with a configuration file of its own.
+    #[track_caller]
+    pub fn configured(stem: &str, partitions: u32, variables: &[(&str, &str)], config: &str) -> Self {
         let turn = TURNS.wait();
         let kafka = Kafka::shared();
         let name = unique(stem);
         let (input, output) = (format!("{name}.in"), format!("{name}.out"));
         kafka.create_topic(&input, partitions);
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Options::new(&kafka.bootstrap, &name);
+        let options = Options { config: config.to_owned(), ..Options::new(&kafka.bootstrap, &name) };
         let options = variables.iter().fold(options, |options, (name, value)| options.with(name, value));
         let mut host = Host::launch(options, folder);
         host.wait_until_ready();

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use reqwest::blocking::RequestBuilder;
+
 use crate::app::local::LocalRecord;
 use crate::cli::failure::Failure;
 use crate::cloudevents::structured;
@@ -9,7 +11,7 @@ use crate::error_code::ErrorCode;
 
 /// What the record is made of.
 #[derive(Debug, clap::Args)]
-pub(super) struct InputArguments {
+pub(in crate::cli) struct InputArguments {
     /// The record's value: a text, @FILE, or @- for stdin
     #[arg(long, value_name = "TEXT", required_unless_present = "event", conflicts_with = "event")]
     data: Option<String>,
@@ -50,18 +52,23 @@ impl OptionalInput {
 
 /// A record as Kafka would give it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct InputRecord {
+pub(in crate::cli) struct InputRecord {
     /// Its key.
-    pub(super) key: Option<Vec<u8>>,
+    pub(in crate::cli) key: Option<Vec<u8>>,
     /// Its value.
-    pub(super) value: Vec<u8>,
+    pub(in crate::cli) value: Vec<u8>,
     /// Its headers, which say what the value is.
-    pub(super) headers: Vec<(&'static str, &'static str)>,
+    pub(in crate::cli) headers: Vec<(&'static str, &'static str)>,
 }
 
 impl InputArguments {
+    #[cfg(test)]
+    pub(in crate::cli) fn of_data(data: &str, key: Option<&str>) -> Self {
+        Self { data: Some(data.to_owned()), event: None, key: key.map(str::to_owned) }
+    }
+
     /// Makes the record, reading files and stdin as asked.
-    pub(super) fn record(&self) -> Result<InputRecord, Failure> {
+    pub(in crate::cli) fn record(&self) -> Result<InputRecord, Failure> {
         let key = self.key.clone().map(String::into_bytes);
         match (&self.event, &self.data) {
             (Some(place), _) => event(read(place)?, key),
@@ -73,6 +80,13 @@ impl InputArguments {
             (None, None) => Err(Failure::new(ErrorCode::InvalidEvent, "neither --data nor --event was given")),
         }
     }
+}
+
+/// `request` with the record in it, as a host takes events.
+pub(in crate::cli) fn body(request: RequestBuilder, record: &InputRecord) -> RequestBuilder {
+    let key = record.key.as_deref().map(String::from_utf8_lossy);
+    let request = record.headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.query(&key.map(|key| ("key", key)).as_slice()).body(record.value.clone())
 }
 
 /// A record that holds a CloudEvent in its JSON format. The bytes stay as they are; only what they say is checked.

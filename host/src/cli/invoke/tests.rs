@@ -119,3 +119,53 @@ fn what_is_no_component_is_refused() {
     let (_, result) = invoke(&file, &["--data", "x"]);
     assert_eq!(code_and_detail(result).0, "MS0104");
 }
+
+fn called(answer: &str, words: &[&str]) -> (String, Result<(), Failure>, String) {
+    use crate::cli::testing::{Answer, FakeHost};
+    let host = FakeHost::start(vec![Answer::new(200, answer)]);
+    let address = host.arguments().host.to_string();
+    let command_line =
+        CommandLine::try_parse_from(["invoke", "f", "--data", "hello", "--host", &address].iter().chain(words))
+            .unwrap();
+    let mut out = Vec::new();
+    let result = run(&command_line.arguments, &mut out);
+    (String::from_utf8(out).unwrap(), result, host.requests()[0].line.clone())
+}
+
+#[test]
+fn a_function_of_a_host_is_called_by_its_name() {
+    let answer = json!({
+        "function": "f", "revision": 3, "outcome": "emitted", "published": true, "start": "hot", "duration_ms": 0.5,
+        "logs": [],
+        "emissions": [{
+            "output": "default", "topic": "out", "key": "k", "written": {"partition": 1, "offset": 7},
+            "event": {"specversion": "1.0", "id": "1", "type": "t\u{1b}", "data": {"a": 1}},
+            "headers": [{"name": "h", "value": "v"}],
+        }],
+    });
+    let (printed, result, asked) = called(&answer.to_string(), &["--publish", "--key", "k"]);
+    result.unwrap();
+    assert_eq!(asked, "POST /v1/functions/f/invoke?publish=true&key=k HTTP/1.1");
+    for part in ["default  key=k  out/1/7\n", "  type: t\\u{1b}\n", "  header h: v\n", "  {\"a\":1}\n"] {
+        assert!(printed.contains(part), "{part:?} in {printed}");
+    }
+}
+
+#[test]
+fn what_a_function_of_a_host_does_not_take_is_a_failure() {
+    let answer = json!({"outcome": "reject", "message": "no lot", "revision": 1, "duration_ms": 0.1});
+    let (printed, result, _) = called(&answer.to_string(), &["--json"]);
+    assert_eq!(code_and_detail(result).1, "reject: no lot");
+    assert_eq!(serde_json::from_str::<Value>(&printed).unwrap()["outcome"], "reject");
+}
+
+#[test]
+fn options_of_the_other_kind_are_refused() {
+    let module = module(&two_events());
+    let path = module.path().to_str().unwrap();
+    for words in [[path, "--data", "x", "--publish"].as_slice(), &["f", "--data", "x", "--manifest", "m.toml"]] {
+        let command_line = CommandLine::try_parse_from(["invoke"].iter().chain(words)).unwrap();
+        let (_, detail) = code_and_detail(run(&command_line.arguments, &mut Vec::new()));
+        assert!(detail.contains("is for"), "{detail}");
+    }
+}

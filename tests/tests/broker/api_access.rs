@@ -1,0 +1,144 @@
+//! Who may do what: tokens on every route of the document, addresses beyond loopback, TLS, and clients that take their time.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use millstream_tests::host::binary;
+use millstream_tests::kafka::Kafka;
+use millstream_tests::{unique, wait_until};
+use serde_json::Value;
+
+use super::setting::Setting;
+
+const ALL: &str = "all-rights-0123456789";
+const READ: &str = "read-only-0123456789";
+
+#[test]
+fn every_route_asks_for_a_token_that_allows_it() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), READ).expect("written");
+    let config = format!(
+        "[api]\ntoken = \"env:ALL_RIGHTS\"\n[api.tokens.viewer]\ntoken = \"file:{}\"\nscopes = [\"read\"]\n",
+        file.path().display()
+    );
+    let setting = Setting::configured("tokens", 1, &[("ALL_RIGHTS", ALL)], &config);
+    let client = &setting.host.client;
+    let bearer = |token: &str| format!("Bearer {token}");
+
+    let (status, document) = client.send("GET", "/openapi.json", &[("authorization", &bearer(READ))], "");
+    assert_eq!(status, 200, "{document}");
+    let mut guarded = 0;
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let path = path.replace("{name}", "f").replace("{topic}", "t").replace("{revision}", "1");
+        for (method, operation) in operations.as_object().expect("operations") {
+            let scope = operation["security"][0]["token"][0].as_str();
+            let method = method.to_uppercase();
+            let ask = |headers: &[(&str, &str)]| client.send(&method, &path, headers, "");
+            let place = format!("{method} {path}");
+            let Some(scope) = scope else {
+                assert_ne!(ask(&[]).0, 401, "{place} asks for nothing");
+                continue;
+            };
+            guarded += 1;
+            let (status, problem) = ask(&[]);
+            assert_eq!((status, problem["status"].as_u64()), (401, Some(401)), "{place} without a token: {problem}");
+            assert_eq!(ask(&[("authorization", &bearer("wrong-wrong-wrong-wrong"))]).0, 401, "{place}, a wrong token");
+            assert_eq!(ask(&[("authorization", &format!("Basic {ALL}"))]).0, 401, "{place}, another scheme");
+            let (status, problem) = ask(&[("authorization", &bearer(READ))]);
+            assert_eq!(status == 403, scope != "read", "{place} with a token that reads: {status}: {problem}");
+            assert!(!matches!(ask(&[("authorization", &bearer(ALL))]).0, 401 | 403), "{place} with all rights");
+        }
+    }
+    assert!(guarded >= 10, "{guarded} routes are guarded");
+
+    let run = |token: &str| {
+        Command::new(binary())
+            .args(["list", "--host", client.base()])
+            .env("MILLSTREAM_TOKEN", token)
+            .output()
+            .expect("the binary runs")
+    };
+    assert!(run(READ).status.success());
+    let refused = run("wrong-wrong-wrong-wrong");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && told.contains("Bearer"), "{told}");
+}
+
+#[test]
+fn beyond_loopback_a_host_wants_a_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(binary())
+        .args(["serve"])
+        .env("MILLSTREAM_LISTEN", "0.0.0.0:0")
+        .env("MILLSTREAM_DATA_DIR", folder.path())
+        .env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", &Kafka::shared().bootstrap)
+        .output()
+        .expect("the binary runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("token") && told.contains("insecure"), "what to do: {told}");
+}
+
+#[test]
+fn tls_comes_from_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (certificate, key) = (file("tls.crt"), file("tls.key"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
+        // One that vouches for others is not taken for a server's own.
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()
+        .expect("openssl, which `./run setup` installs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+
+    let kafka = Kafka::shared();
+    let port = millstream_tests::process::free_port();
+    let name = unique("tls");
+    let data = tempfile::tempdir().expect("a folder");
+    let _host = millstream_tests::process::Process::start(&binary().to_string_lossy(), |command| {
+        command
+            .arg("serve")
+            .env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", &kafka.bootstrap)
+            .env("MILLSTREAM_LISTEN", format!("127.0.0.1:{port}"))
+            .env("MILLSTREAM_DATA_DIR", data.path())
+            .env("MILLSTREAM_TOPICS__REGISTRY_PREFIX", format!("{name}."))
+            .env("MILLSTREAM_API__TLS_CERTIFICATE", &certificate)
+            .env("MILLSTREAM_API__TLS_KEY", &key)
+            .stderr(std::process::Stdio::null());
+    });
+    let authority = reqwest::Certificate::from_pem(&std::fs::read(&certificate).expect("a file")).expect("PEM");
+    let trusting = reqwest::blocking::Client::builder().add_root_certificate(authority).build().expect("a client");
+    let url = format!("https://127.0.0.1:{port}/readyz");
+    wait_until("the host is ready", Duration::from_secs(60), || {
+        trusting.get(&url).send().is_ok_and(|answer| answer.status().is_success())
+    });
+    assert!(reqwest::blocking::Client::new().get(&url).send().is_err(), "nobody else vouches for it");
+    let plain = reqwest::blocking::get(format!("http://127.0.0.1:{port}/readyz"));
+    assert!(plain.is_err(), "nothing is served in the clear: {plain:?}");
+}
+
+#[test]
+fn clients_that_take_their_time_keep_nobody_out() {
+    let setting = Setting::new("slow", 1);
+    let address = setting.host.client.base().trim_start_matches("http://").to_owned();
+    let mut slow: Vec<TcpStream> = Vec::new();
+    for index in 0..1000 {
+        let mut stream = TcpStream::connect(&address).unwrap_or_else(|error| panic!("client {index}: {error}"));
+        stream.write_all(b"GET /v1/functions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ").expect("taken");
+        slow.push(stream);
+    }
+    // Heads must be there within ten seconds: then the places are free again.
+    wait_until("others are served all the same", Duration::from_secs(40), || setting.host.client.is_ready());
+    let mut first = slow.swap_remove(0);
+    first.set_read_timeout(Some(Duration::from_secs(40))).expect("a limit");
+    let mut answer = Vec::new();
+    let _ = first.read_to_end(&mut answer);
+    assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let problem: Value = setting.host.client.ask("/v1/functions/none").1;
+    assert_eq!(problem["status"], 404);
+}
