@@ -17,6 +17,7 @@ mod logs;
 mod progress;
 mod project;
 mod publish;
+mod revisions;
 mod rollback;
 mod runtime;
 mod serve;
@@ -65,6 +66,7 @@ enum Verb {
     Invoke(invoke::Arguments),
     Publish(publish::Arguments),
     Logs(logs::Arguments),
+    Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
     Config(config::Arguments),
 }
@@ -84,6 +86,7 @@ impl Verb {
             Self::Invoke(arguments) => invoke::run(&arguments, out),
             Self::Publish(arguments) => publish::run(&arguments, out),
             Self::Logs(arguments) => logs::run(&arguments, out),
+            Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
         }

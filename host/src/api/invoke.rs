@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::events::{self, Content};
 use super::name::Name;
@@ -51,6 +51,15 @@ pub(super) struct InvokeQuery {
     key: Option<String>,
 }
 
+/// What a call is answered with.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described")]
+#[serde(untagged)]
+pub(super) enum Answer {
+    One(Invocation),
+    Batch(Invocations),
+}
+
 /// Call a function
 ///
 /// Runs the function on this event, once, under its own limits and in its own pool, and answers what it emitted. Filters
@@ -69,7 +78,7 @@ pub(super) struct InvokeQuery {
         (String = "text/plain"),
     )),
     responses(
-        (status = 200, description = "The function was called: an invocation, or for a batch all of them", body = Invocation,
+        (status = 200, description = "The function was called: an invocation, or for a batch all of them", body = Answer,
             headers(("millstream-outcome" = String, description = "The outcome; for a batch the first that is not `emitted`"))),
         (status = "4XX", description = "Not called", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not called, or not acknowledged by Kafka", body = ProblemView, content_type = "application/problem+json"),

@@ -80,6 +80,15 @@ pub(super) struct EventResults {
     results: Vec<EventResult>,
 }
 
+/// What is answered when Kafka has everything.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only described")]
+#[serde(untagged)]
+pub(super) enum Published {
+    One(Written),
+    Batch(EventResults),
+}
+
 /// Publish events
 ///
 /// Writes a CloudEvent in binary or structured mode, a batch of them, or a plain body, and answers once Kafka has
@@ -93,7 +102,7 @@ pub(super) struct EventResults {
         (String = "text/plain"),
     )),
     responses(
-        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = EventResults),
+        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = Published),
         (status = 207, description = "Kafka has some events of the batch, or none", body = EventResults),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not acknowledged", body = ProblemView, content_type = "application/problem+json"),

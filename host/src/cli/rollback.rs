@@ -20,8 +20,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Make an earlier revision live again, as a new one
 ///
-/// The function's place in its topics stays; records that run end on the revision that they began with. The API lists the
-/// revisions that are kept, the last ten: GET /v1/functions/NAME/revisions.
+/// The function's place in its topics stays; records that run end on the revision that they began with. `millstream
+/// revisions` lists those that are kept, the last ten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
