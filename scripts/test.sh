@@ -14,8 +14,11 @@ run_tests() {
   {
     cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
   } 2>&1 | tee "$log" || result=1
+  if [ $# = 0 ]; then
+    count_instructions 2>&1 | tee -a "$log" || result=1
+  fi
   printf '\n'
-  grep -E '^test result: ' "$log" || true
+  grep -E '^(test result|instructions): ' "$log" || true
   rm -f "$log"
   return $result
 }
