@@ -200,7 +200,7 @@ fn encode(bencher: Bencher<'_, '_>, format: &str, expected: Format) {
         for (index, verdict) in answer.verdicts().enumerate() {
             let record = RecordRef { chunk: chunk.clone(), index: index as u32 };
             if let Verdict::Emitted(emissions) = verdict {
-                encoder.emitted(&mut parcel, &record, &emissions).expect("it is allowed");
+                encoder.emitted(&mut parcel, &record, 1, &emissions).expect("it is allowed");
                 parcel.finish(&record);
             }
         }

@@ -7,6 +7,7 @@ mod broker {
     mod exactly_once;
     mod faults;
     mod hosts;
+    mod lineage;
     mod refused;
     mod retries;
     mod setting;
@@ -14,4 +15,5 @@ mod broker {
     mod starts;
     mod stream;
     mod topics;
+    mod usage;
 }
