@@ -22,6 +22,7 @@ mod manifest_view;
 mod name;
 mod openapi;
 mod operations;
+mod page;
 mod problem;
 mod query;
 mod revisions;
@@ -170,6 +171,8 @@ fn routes(limits: Limits) -> Routes {
         .add::<operations::__path_healthz, _>(operations::healthz)
         .add::<operations::__path_readyz, _>(operations::readyz)
         .add::<operations::__path_metrics, _>(operations::metrics)
+        .add::<page::__path_index, _>(page::index)
+        .add::<page::__path_file, _>(page::file)
         .add::<openapi::__path_get, _>(openapi::get)
 }
 

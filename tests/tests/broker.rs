@@ -8,6 +8,7 @@ mod broker {
     mod faults;
     mod hosts;
     mod lineage;
+    mod page;
     mod refused;
     mod retries;
     mod setting;
