@@ -188,7 +188,7 @@ func check(t *testing.T, expression string, known map[string]bool) {
 }
 
 func TestPrometheusRules(t *testing.T) {
-	groups, failures := rulefmt.Parse(read(t, "deploy", "prometheus", "alerts.yaml"), false, model.UTF8Validation, parser.NewParser(parser.Options{}))
+	groups, failures := rulefmt.Parse(read(t, "deploy", "prometheus", "alerts.yaml"), false, model.UTF8Validation, parser.NewParser(parser.Options{}), nil)
 	for _, err := range failures {
 		t.Error(err)
 	}
