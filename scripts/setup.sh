@@ -41,6 +41,15 @@ setup_packages() {
   [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
 }
 
+# For the test of the web page. Where there is none, that test is skipped, and says so.
+setup_browser() {
+  command -v chromedriver >/dev/null && command -v chromium >/dev/null && return
+  say "installing chromium and its driver"
+  { as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends \
+    chromium chromium-driver fonts-dejavu-core; } >&2 ||
+    loudly "SKIPPED: chromium and chromium-driver could not be installed; the web page is not tested in a browser"
+}
+
 # For those who compile Java: the benchmarks.
 setup_jdk() {
   local packages=()

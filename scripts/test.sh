@@ -14,8 +14,10 @@ run_tests() {
   {
     cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
   } 2>&1 | tee "$log" || result=1
+  # Whoever names a test wants that one.
   if [ $# = 0 ]; then
     count_instructions 2>&1 | tee -a "$log" || result=1
+    test_packaging || result=1
   fi
   printf '\n'
   grep -E '^(test result|instructions): ' "$log" || true

@@ -26,6 +26,8 @@ mod table;
 mod test;
 #[cfg(test)]
 mod testing;
+mod trace;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -68,6 +70,8 @@ enum Verb {
     Logs(logs::Arguments),
     Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
+    Trace(trace::Arguments),
+    Usage(usage::Arguments),
     Config(config::Arguments),
 }
 
@@ -88,6 +92,8 @@ impl Verb {
             Self::Logs(arguments) => logs::run(&arguments, out),
             Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
+            Self::Trace(arguments) => trace::run(&arguments, out),
+            Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
         }
     }

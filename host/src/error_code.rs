@@ -157,6 +157,10 @@ error_codes! {
     EventRefused = "MS0218", 422,
         "the topic does not take the event",
         "see Kafka's reason in the detail; an event may be larger than max.message.bytes of the topic";
+    /// There is no such record.
+    RecordNotFound = "MS0221", 404,
+        "there is no such record",
+        "check the place; records that are older than the topic's retention are gone";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",

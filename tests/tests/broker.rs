@@ -7,6 +7,8 @@ mod broker {
     mod exactly_once;
     mod faults;
     mod hosts;
+    mod lineage;
+    mod page;
     mod refused;
     mod retries;
     mod setting;
@@ -14,4 +16,5 @@ mod broker {
     mod starts;
     mod stream;
     mod topics;
+    mod usage;
 }

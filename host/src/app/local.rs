@@ -265,7 +265,7 @@ impl<K: Kept, H: FnMut(Result<K, Fault>) + Send> Verdicts for Emitting<'_, K, H>
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
         let record = RecordRef { chunk: Arc::clone(self.chunk), index: index as u32 };
         let kept = verdict.and_then(|emissions| {
-            self.session.encoder.emitted(&mut self.parcel, &record, &emissions)?;
+            self.session.encoder.emitted(&mut self.parcel, &record, 1, &emissions)?;
             let input = Record::parse(record.flat(), CLUSTER).ok();
             Ok(K::of(&emissions, input.as_ref().and_then(Record::key)))
         });
