@@ -12,6 +12,7 @@ mod options;
 mod order;
 mod plot;
 mod report;
+mod scale;
 mod stats;
 mod throughput;
 mod watch;
@@ -34,6 +35,7 @@ fn main() -> anyhow::Result<()> {
             What::Throughput => throughput::run(&cluster, &options)?,
             What::Order => order::run(&cluster, &options)?,
             What::Delivery => delivery::run(&cluster, &options)?,
+            What::Scale => scale::run(&cluster, &options)?,
         };
         let others = before.others_since(&cluster) * 100.0;
         section.notes.push(format!("Meanwhile other processes took {others:.0} % of the cores."));
