@@ -1,3 +1,5 @@
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use proptest::prelude::*;
 
 use super::*;
@@ -104,7 +106,7 @@ fn attributes_that_no_event_may_have_are_refused() {
         let mut pairs = REQUIRED.to_vec();
         let (name, _) = pairs.remove(missing);
         let told = refusal(read(&headers(&pairs), &Bytes::new(), None));
-        assert!(told.to_ascii_lowercase().contains(name), "{told}");
+        assert!(told.contains(name.trim_start_matches("ce-")), "{told}");
     }
     let json = |more: &str| {
         let json = format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"t",{more}}}"#);
