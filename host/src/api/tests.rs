@@ -95,6 +95,7 @@ impl Host {
             topics: Topics::new(admin, Publisher::new(kafka), "millstream."),
             metrics: Metrics::default(),
             limits: Limits { upload: LIMIT, request: LIMIT },
+            uploads_folder: folder.path().to_owned(),
             tokens,
         });
         Self { api, observed, guests, _folder: folder }

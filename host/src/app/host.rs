@@ -1,5 +1,6 @@
 //! A host: the parts of `millstream serve` and `millstream demo`, put together.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -73,6 +74,7 @@ pub(super) struct Host {
     topics: Topics,
     publisher: Publisher,
     limits: api::Limits,
+    data_dir: PathBuf,
     tokens: Tokens,
     supervisor: JoinHandle<()>,
     stop: CancellationToken,
@@ -140,8 +142,8 @@ impl Host {
         let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
         tokio::spawn(watchdog.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
-        let tokens = config.api.tokens.clone();
-        Ok(Self { registry, observe, metrics, topics, publisher, limits, tokens, supervisor, stop })
+        let (data_dir, tokens) = (config.data_dir.clone(), config.api.tokens.clone());
+        Ok(Self { registry, observe, metrics, topics, publisher, limits, data_dir, tokens, supervisor, stop })
     }
 
     /// What the API is made of.
@@ -153,6 +155,7 @@ impl Host {
             topics: self.topics.clone(),
             metrics: self.metrics.clone(),
             limits: self.limits,
+            uploads_folder: self.data_dir.clone(),
             tokens: self.tokens.clone(),
         })
     }
