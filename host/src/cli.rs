@@ -5,10 +5,12 @@
 
 mod bench;
 mod build;
+mod completions;
 mod config;
 mod delete;
 mod demo;
 mod deploy;
+mod dev;
 mod failure;
 mod host_client;
 mod invoke;
@@ -30,7 +32,7 @@ mod testing;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -56,6 +58,7 @@ struct CommandLine {
 enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Dev(dev::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
@@ -69,6 +72,7 @@ enum Verb {
     Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
     Config(config::Arguments),
+    Completions(completions::Arguments),
 }
 
 impl Verb {
@@ -76,6 +80,7 @@ impl Verb {
         match self {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Dev(arguments) => dev::run(&arguments),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
             Self::Bench(arguments) => bench::run(&arguments, out),
@@ -89,6 +94,7 @@ impl Verb {
             Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
+            Self::Completions(arguments) => completions::run(&arguments, CommandLine::command(), out),
         }
     }
 }
@@ -107,8 +113,6 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
