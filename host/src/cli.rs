@@ -5,10 +5,12 @@
 
 mod bench;
 mod build;
+mod completions;
 mod config;
 mod delete;
 mod demo;
 mod deploy;
+mod dev;
 mod failure;
 mod host_client;
 mod invoke;
@@ -32,7 +34,7 @@ mod usage;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -58,6 +60,7 @@ struct CommandLine {
 enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Dev(dev::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
@@ -73,6 +76,7 @@ enum Verb {
     Trace(trace::Arguments),
     Usage(usage::Arguments),
     Config(config::Arguments),
+    Completions(completions::Arguments),
 }
 
 impl Verb {
@@ -80,6 +84,7 @@ impl Verb {
         match self {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Dev(arguments) => dev::run(&arguments),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
             Self::Bench(arguments) => bench::run(&arguments, out),
@@ -95,6 +100,7 @@ impl Verb {
             Self::Trace(arguments) => trace::run(&arguments, out),
             Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
+            Self::Completions(arguments) => completions::run(&arguments, CommandLine::command(), out),
         }
     }
 }
@@ -113,8 +119,6 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -221,6 +221,11 @@ impl Host {
         self.process.ended().is_none()
     }
 
+    /// Its data folder.
+    pub fn data_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What it wrote since it was started last.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

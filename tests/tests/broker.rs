@@ -3,6 +3,7 @@
 mod broker {
     mod api;
     mod api_access;
+    mod bad_input;
     mod cloudevents;
     mod exactly_once;
     mod faults;
