@@ -4,9 +4,12 @@ mod broker {
     mod api;
     mod api_access;
     mod cloudevents;
+    mod conformance;
     mod exactly_once;
     mod faults;
+    mod foreign;
     mod hosts;
+    mod languages;
     mod refused;
     mod retries;
     mod setting;
