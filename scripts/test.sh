@@ -5,7 +5,8 @@ run_tests() {
     export MILLSTREAM_TEST_LONG=1
     shift
   fi
-  build_guests
+  build_all_guests
+  build_foreign_clients
   build_failing_host
   build_host
   local log

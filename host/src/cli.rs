@@ -16,6 +16,7 @@ mod host_client;
 mod invoke;
 mod list;
 mod logs;
+mod new;
 mod progress;
 mod project;
 mod publish;
@@ -61,6 +62,7 @@ enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Dev(dev::Arguments),
+    New(new::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
@@ -85,6 +87,7 @@ impl Verb {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Dev(arguments) => dev::run(&arguments),
+            Self::New(arguments) => new::run(&arguments, out),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
             Self::Bench(arguments) => bench::run(&arguments, out),
@@ -148,6 +151,8 @@ mod tests {
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],
+            &["millstream", "new", "No_Name"],
+            &["millstream", "new", "f", "--lang", "cobol"],
         ] {
             let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

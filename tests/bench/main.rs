@@ -6,6 +6,8 @@
 mod cluster;
 mod contestant;
 mod delivery;
+mod deploy;
+mod guests;
 mod load;
 mod machine;
 mod options;
@@ -36,6 +38,8 @@ fn main() -> anyhow::Result<()> {
             What::Order => order::run(&cluster, &options)?,
             What::Delivery => delivery::run(&cluster, &options)?,
             What::Scale => scale::run(&cluster, &options)?,
+            What::Guests => guests::run(&options)?,
+            What::Deploy => deploy::run(&cluster, &options)?,
         };
         let others = before.others_since(&cluster) * 100.0;
         section.notes.push(format!("Meanwhile other processes took {others:.0} % of the cores."));

@@ -42,13 +42,17 @@ pub enum What {
     Delivery,
     /// What idle functions cost, and the first record after them.
     Scale,
+    /// What a function costs in each language: size, compiling, starts, calls, memory.
+    Guests,
+    /// What a function that runs feels of the deploy of a large one.
+    Deploy,
 }
 
 impl Options {
     /// What to measure, in order.
     pub fn measurements(&self) -> Vec<What> {
         match self.what.is_empty() {
-            true => vec![What::Throughput, What::Order, What::Delivery, What::Scale],
+            true => vec![What::Throughput, What::Order, What::Delivery, What::Scale, What::Guests, What::Deploy],
             false => self.what.clone(),
         }
     }
