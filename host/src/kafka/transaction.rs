@@ -158,9 +158,11 @@ impl TransactionalProducer {
     pub fn abort(&self) -> Result<(), Failure> {
         // What is queued need not be sent. What is on its way is waited for: arriving after the abort it would be taken for
         // a message of the next transaction. librdkafka waits too, but for somebody else to poll.
-        self.client.purge(PurgeConfig::default().queue());
         let deadline = Instant::now() + MESSAGE_TIMEOUT;
         while self.client.in_flight_count() > 0 && Instant::now() < deadline {
+            // Again and again: what Kafka refuses as out of sequence, because a message before it was refused, goes back
+            // into the queue, where it would wait until it timed out.
+            self.client.purge(PurgeConfig::default().queue());
             self.client.poll(POLL_FOR);
         }
         self.client.context().refused().clear();
