@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::function::Revision;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::wasm::log::{Level, Log, TracingLog};
+use crate::wasm::log::{self, Level, Log, TracingLog};
 
 tokio::task_local! {
     /// What the guest writes in the call that this task makes.
@@ -29,7 +29,7 @@ impl Log for FunctionLog {
     fn line(&self, level: Level, line: &str) {
         self.host.line(level, line);
         let level = name(level);
-        self.lines.push(level, self.revision, line);
+        self.lines.push(level, self.revision, log::handled(), line);
         // Nothing is captured in the calls that records lead to.
         let _ = CAPTURED.try_with(|captured| captured.borrow_mut().push((level, line.to_owned())));
     }
