@@ -6,7 +6,8 @@
 //!
 //! Limits: a TLS handshake and a request's head must arrive within 10 s each, a body within 30 s and with at most
 //! `limits.request` bytes, an upload within 5 min and with at most `limits.upload`; a client must take something of an
-//! answer every 30 s. Two uploads are held in memory at once, 64 logs followed; 512 connections are served at once.
+//! answer every 30 s. Eight uploads arrive at once, on disk, and two are worked on, in memory; 64 logs are followed; 512
+//! connections are served at once, and when more come, clients that are waited for lose their places.
 
 mod body;
 mod deploy;
@@ -36,6 +37,7 @@ mod upload;
 mod usage;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
@@ -59,7 +61,9 @@ use guard::Guard;
 use problem::Problem;
 use routes::Routes;
 
-/// Uploads are held in memory as a whole.
+/// While uploads arrive they are on disk.
+const ARRIVING_AT_ONCE: usize = 8;
+/// While uploads are worked on they are in memory as a whole.
 const UPLOADS_AT_ONCE: usize = 2;
 const FOLLOWERS_AT_ONCE: usize = 64;
 /// What the manifest and the form around it may add to a module.
@@ -83,6 +87,8 @@ pub struct Parts {
     pub usage: Usage,
     /// How much a request may bring.
     pub limits: Limits,
+    /// A folder for uploads while they arrive. It exists.
+    pub uploads_folder: PathBuf,
     /// Who may do what.
     pub tokens: Tokens,
 }
@@ -112,7 +118,9 @@ pub struct Api {
 
 /// What requests share.
 struct Shared {
+    arriving: Semaphore,
     uploads: Semaphore,
+    uploads_folder: PathBuf,
     followers: Arc<Semaphore>,
     traces: Arc<Semaphore>,
     answers: invoke::Answers,
@@ -124,9 +132,11 @@ struct Shared {
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { registry, observe, direct, topics, history, metrics, usage, limits, tokens } = parts;
+        let Parts { registry, observe, direct, topics, history, metrics, usage, limits, uploads_folder, tokens } = parts;
         let shared = Shared {
+            arriving: Semaphore::new(ARRIVING_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            uploads_folder,
             followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
             traces: Arc::new(Semaphore::new(lineage::TRACES_AT_ONCE)),
             answers: invoke::Answers::default(),

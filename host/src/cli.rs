@@ -5,15 +5,18 @@
 
 mod bench;
 mod build;
+mod completions;
 mod config;
 mod delete;
 mod demo;
 mod deploy;
+mod dev;
 mod failure;
 mod host_client;
 mod invoke;
 mod list;
 mod logs;
+mod new;
 mod progress;
 mod project;
 mod publish;
@@ -32,7 +35,7 @@ mod usage;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -58,6 +61,8 @@ struct CommandLine {
 enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Dev(dev::Arguments),
+    New(new::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
@@ -73,6 +78,7 @@ enum Verb {
     Trace(trace::Arguments),
     Usage(usage::Arguments),
     Config(config::Arguments),
+    Completions(completions::Arguments),
 }
 
 impl Verb {
@@ -80,6 +86,8 @@ impl Verb {
         match self {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Dev(arguments) => dev::run(&arguments),
+            Self::New(arguments) => new::run(&arguments, out),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
             Self::Bench(arguments) => bench::run(&arguments, out),
@@ -95,6 +103,7 @@ impl Verb {
             Self::Trace(arguments) => trace::run(&arguments, out),
             Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
+            Self::Completions(arguments) => completions::run(&arguments, CommandLine::command(), out),
         }
     }
 }
@@ -113,8 +122,6 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -144,6 +151,8 @@ mod tests {
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],
+            &["millstream", "new", "No_Name"],
+            &["millstream", "new", "f", "--lang", "cobol"],
         ] {
             let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

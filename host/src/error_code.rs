@@ -245,6 +245,10 @@ error_codes! {
     InvalidFixture = "MS0512", 500,
         "a fixture cannot be used",
         "correct tests/*.json of the function's folder; docs/writing-a-function.md describes fixtures";
+    /// The folder of a new function cannot be made.
+    FolderNotMade = "MS0521", 500,
+        "the folder of a new function cannot be made",
+        "name a folder that is not there yet, where you may write: --path DIR";
     /// Something went wrong inside the host.
     Internal = "MS0901", 500,
         "something went wrong inside the host",

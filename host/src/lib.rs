@@ -20,6 +20,8 @@ pub mod config;
 pub mod error_code;
 pub mod failpoint;
 pub mod flow;
+#[cfg(test)]
+mod fuzzing;
 pub mod shutdown;
 pub mod telemetry;
 // L2

@@ -3,10 +3,14 @@
 mod broker {
     mod api;
     mod api_access;
+    mod bad_input;
     mod cloudevents;
+    mod conformance;
     mod exactly_once;
     mod faults;
+    mod foreign;
     mod hosts;
+    mod languages;
     mod lineage;
     mod page;
     mod refused;

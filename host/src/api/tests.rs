@@ -101,6 +101,7 @@ impl Host {
             usage: Usage::open(folder.path(), metrics.clone()).unwrap(),
             metrics,
             limits: Limits { upload: LIMIT, request: LIMIT },
+            uploads_folder: folder.path().to_owned(),
             tokens,
         });
         Self { api, observed, guests, _folder: folder }
@@ -228,6 +229,28 @@ async fn uploads_that_are_wrong_say_what_is() {
     let cut = Body::from(form(&[manifest, module])[..100].to_vec());
     host.send(upload(path).body(cut).unwrap()).await.is_problem(400, "MS0103");
     assert_eq!(host.ask("GET", "/v1/functions").await.body["functions"].as_array().unwrap().len(), 0);
+}
+
+/// Whatever comes as an upload, the host says what is wrong with it, and it is never the host.
+#[test]
+fn fuzzed_uploads_are_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let host = runtime.block_on(async { Host::new() });
+    let (one, other) = (good(TOML, b"one"), [good(TOML, b"bad")[1], good("name = \"mill\"\ntopics = 1", b"")[0]]);
+    let forms = [form(&one), form(&other), form(&[one[0], one[0], one[1]])];
+    let forms: Vec<&[u8]> = forms.iter().map(Vec::as_slice).collect();
+    crate::fuzzing::fuzz(&forms, |bytes| {
+        let request = upload("/v1/functions/mill").body(Body::from(bytes.to_vec())).unwrap();
+        let answer = runtime.block_on(host.send(request));
+        match answer.status.as_u16() {
+            200 | 201 => {}
+            status => {
+                proptest::prop_assert!((400..500).contains(&status), "{}", answer.text);
+                proptest::prop_assert!(answer.body["code"].is_string(), "{}", answer.text);
+            }
+        }
+        Ok(())
+    });
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A host: the parts of `millstream serve` and `millstream demo`, put together.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -77,6 +78,7 @@ pub(super) struct Host {
     history: History,
     publisher: Publisher,
     limits: api::Limits,
+    data_dir: PathBuf,
     tokens: Tokens,
     supervisor: JoinHandle<()>,
     stop: CancellationToken,
@@ -149,8 +151,21 @@ impl Host {
         let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
         tokio::spawn(watchdog.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
-        let tokens = config.api.tokens.clone();
-        Ok(Self { registry, observe, metrics, usage, topics, history, publisher, limits, tokens, supervisor, stop })
+        let (data_dir, tokens) = (config.data_dir.clone(), config.api.tokens.clone());
+        Ok(Self {
+            registry,
+            observe,
+            metrics,
+            usage,
+            topics,
+            history,
+            publisher,
+            limits,
+            data_dir,
+            tokens,
+            supervisor,
+            stop,
+        })
     }
 
     /// What the API is made of.
@@ -164,6 +179,7 @@ impl Host {
             metrics: self.metrics.clone(),
             usage: self.usage.clone(),
             limits: self.limits,
+            uploads_folder: self.data_dir.clone(),
             tokens: self.tokens.clone(),
         })
     }

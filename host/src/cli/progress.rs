@@ -1,9 +1,110 @@
-//! What a person wants to know while a verb runs.
+//! What a person wants to know while a verb runs: lines, and on a terminal a bar for what takes long.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressBarIter, ProgressDrawTarget, ProgressStyle};
+
+const TICK: Duration = Duration::from_millis(120);
+
+/// The bar that is drawn now: lines appear above it.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Tells `what` on stderr. That nobody reads it is no reason to stop.
 pub(super) fn tell(what: impl Display) {
-    let _ = writeln!(io::stderr(), "{what}");
+    let write = || {
+        let _ = writeln!(io::stderr(), "{what}");
+    };
+    match &*bar() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
+    BAR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An upload and what the host makes of it: a bar while bytes go, then how long one has waited. Where nobody watches it is
+/// a line. It is gone when this is dropped.
+pub(super) struct Upload(ProgressBar);
+
+impl Upload {
+    /// Of the module at `path`.
+    pub(super) fn begin(path: &Path, bytes: u64) -> Self {
+        let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+        drawn.set_style(style("uploading {bar:30} {bytes} of {total_bytes}"));
+        if drawn.is_hidden() || !is_watched() {
+            tell(format_args!("uploading {} ({} KiB)", path.display(), bytes.div_ceil(1024)));
+            drawn.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        *bar() = Some(drawn.clone());
+        Self(drawn)
+    }
+
+    /// Reads `module` for the request, and shows how far it is.
+    pub(super) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
+        // A request that is made again begins again.
+        self.0.reset();
+        Sending { module: self.0.wrap_read(module), bar: self.0.clone() }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+        *bar() = None;
+    }
+}
+
+struct Sending<R> {
+    module: ProgressBarIter<R>,
+    bar: ProgressBar,
+}
+
+impl<R: Read> Read for Sending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.module.read(buffer)?;
+        if self.bar.length().is_some_and(|all| self.bar.position() >= all) {
+            self.bar.set_style(style("compiling on the host {spinner} {elapsed}"));
+            self.bar.enable_steady_tick(TICK);
+        }
+        Ok(read)
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours, and a test draws them.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Whether somebody watches stderr, on something that can move its cursor.
+fn is_watched() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_what_was_given() {
+        let upload = Upload::begin(Path::new("f.wasm"), 5);
+        for _ in 0..2 {
+            let mut sent = Vec::new();
+            upload.read(&b"hello"[..]).read_to_end(&mut sent).unwrap();
+            assert_eq!((sent.as_slice(), upload.0.position()), (&b"hello"[..], 5));
+        }
+        tell("a line meanwhile");
+    }
+
+    #[test]
+    fn templates_are_valid() {
+        for template in ["uploading {bar:30} {bytes} of {total_bytes}", "compiling on the host {spinner} {elapsed}"] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
 }

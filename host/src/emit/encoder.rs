@@ -127,6 +127,10 @@ impl Encoder {
         record: u32,
     ) -> Result<(), Fault> {
         let output = self.outputs.get(emission.output()).ok_or_else(|| self.unknown_output(emission.output()))?;
+        // What is written raw has no attributes.
+        if output.format != Format::Raw {
+            attributes::check_values(emission)?;
+        }
         let first_header = parcel.headers.len() as u32;
         let value = match output.format {
             Format::Raw => emission.data().map(|data| parcel.store(data)),

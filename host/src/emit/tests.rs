@@ -103,6 +103,29 @@ fn the_hosts_own_headers_win() {
 }
 
 #[test]
+fn attributes_with_control_characters_are_refused_where_there_are_attributes() {
+    let wrong = [
+        EmissionFields { subject: Some("a\r\nce_type: forged"), ..Default::default() },
+        EmissionFields { id: Some("\0"), ..Default::default() },
+        EmissionFields { datacontenttype: Some("text/plain\n"), ..Default::default() },
+        EmissionFields { extensions: &[("region", "e\u{85}u")], ..Default::default() },
+        EmissionFields { extensions: &[("partitionkey", "a\tb")], ..Default::default() },
+    ];
+    for emission in &wrong {
+        for format in [Format::Binary, Format::Structured] {
+            let record = record(RecordFields::default());
+            let fault = encode(&encoder(format), &record, std::slice::from_ref(emission)).expect_err("refused");
+            assert_eq!(fault.class, FaultClass::InvalidAnswer);
+            assert!(fault.message.contains("control character U+"), "{}", fault.message);
+        }
+        let raw = encode(&encoder(Format::Raw), &record(RecordFields::default()), std::slice::from_ref(emission));
+        assert!(raw.is_ok(), "what is dropped does no harm");
+    }
+    let good = EmissionFields { subject: Some("Euro €, \u{a0}👍"), ..Default::default() };
+    assert!(encode(&encoder(Format::Binary), &record(RecordFields::default()), &[good]).is_ok());
+}
+
+#[test]
 fn structured_mode_is_one_json_object() {
     let emission = EmissionFields {
         id: Some("1"),
