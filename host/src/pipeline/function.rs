@@ -181,7 +181,7 @@ impl FunctionTask {
     async fn callable(&self, revision: &SharedRevision) -> Result<Callable, String> {
         let module = self.ground.artifacts.module(revision.clone()).await?;
         let program = self.ground.engine.load(module, revision.digest).await.map_err(|error| error.to_string())?;
-        let logs = Arc::new(FunctionLog::new(revision, self.view.lines.clone()));
+        let logs = Arc::new(FunctionLog::new(revision, self.view.lines.clone(), self.metrics.clone()));
         let sandbox = program.sandbox(revision, self.metrics.clone(), logs);
         let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
         let pool = Pool::new(sandbox, &instances, self.ground.admission.clone(), self.metrics.clone());

@@ -5,22 +5,7 @@ use std::sync::Arc;
 
 use crate::model::work::RecordRef;
 
-/// How important a line is. The names are those of `wasi:logging`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Everything.
-    Trace,
-    /// For finding faults.
-    Debug,
-    /// What happens; also stdout.
-    Info,
-    /// Something is odd; also stderr.
-    Warn,
-    /// Something failed.
-    Error,
-    /// Nothing goes on.
-    Critical,
-}
+pub use crate::model::function::LogLevel as Level;
 
 /// Takes a guest's lines. It is called inside the guest's call, so it must be quick and must not block.
 pub trait Log: Send + Sync {
