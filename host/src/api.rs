@@ -21,8 +21,10 @@ mod manifest_view;
 mod name;
 mod openapi;
 mod operations;
+mod pause;
 mod problem;
 mod query;
+mod reset;
 mod revisions;
 mod routes;
 mod server;
@@ -150,6 +152,9 @@ fn routes(limits: Limits) -> Routes {
         .add::<revisions::__path_list, _>(revisions::list)
         .add::<revisions::__path_get, _>(revisions::get)
         .add::<revisions::__path_rollback, _>(revisions::rollback)
+        .add::<pause::__path_pause, _>(pause::pause)
+        .add::<pause::__path_resume, _>(pause::resume)
+        .add::<reset::__path_reset, _>(reset::reset)
         .add::<invoke::__path_invoke, _>(invoke::invoke)
         .add::<logs::__path_get, _>(logs::get)
         .add::<topics::__path_publish, _>(topics::publish)

@@ -14,9 +14,11 @@ mod host_client;
 mod invoke;
 mod list;
 mod logs;
+mod pause;
 mod progress;
 mod project;
 mod publish;
+mod reset;
 mod revisions;
 mod rollback;
 mod runtime;
@@ -68,6 +70,9 @@ enum Verb {
     Logs(logs::Arguments),
     Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
+    Pause(pause::PauseArguments),
+    Resume(pause::ResumeArguments),
+    Reset(reset::Arguments),
     Config(config::Arguments),
 }
 
@@ -88,6 +93,9 @@ impl Verb {
             Self::Logs(arguments) => logs::run(&arguments, out),
             Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
+            Self::Pause(arguments) => pause::pause(&arguments, out),
+            Self::Resume(arguments) => pause::resume(&arguments, out),
+            Self::Reset(arguments) => reset::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
         }
     }
@@ -138,6 +146,9 @@ mod tests {
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],
+            &["millstream", "reset", "f"],
+            &["millstream", "reset", "f", "--to", "soon"],
+            &["millstream", "reset", "f", "--to", "0", "--partition", "-1"],
         ] {
             let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

@@ -7,7 +7,9 @@ mod broker {
     mod exactly_once;
     mod faults;
     mod hosts;
+    mod pauses;
     mod refused;
+    mod resets;
     mod retries;
     mod setting;
     mod stalls;

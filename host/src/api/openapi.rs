@@ -10,7 +10,7 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::problem::ProblemView;
-use super::{deploy, events, functions, invoke, logs, operations, revisions, topics};
+use super::{deploy, events, functions, invoke, logs, operations, reset, revisions, topics};
 use crate::model::status;
 
 const ABOUT: &str = "\
@@ -30,6 +30,9 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     revisions::RevisionList,
     revisions::RevisionAlone,
     revisions::RollbackRequest,
+    reset::ResetRequest,
+    reset::ResetView,
+    reset::MoveView,
     operations::Health,
     operations::Ready,
     operations::StalledFunction,

@@ -118,6 +118,7 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Module(refused) => refused.code,
         ChangeError::Precondition { .. } => ErrorCode::PreconditionFailed,
         ChangeError::NotFound(_) => ErrorCode::FunctionNotFound,
+        ChangeError::ResetUnderWay(_) => ErrorCode::Conflict,
         ChangeError::NoRevision { .. } => ErrorCode::RevisionNotFound,
         ChangeError::Artifact(error) => match **error {
             ArtifactError::Log { source: LogError::Topic(_), .. } => ErrorCode::KafkaUnavailable,
@@ -127,6 +128,7 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Record { reason: RecordError::Version(_), .. } => ErrorCode::NotSupported,
         ChangeError::Record { reason: RecordError::Invalid(_), .. } => ErrorCode::Internal,
         ChangeError::Cluster(ClusterError::MissingTopics(_)) => ErrorCode::TopicMissing,
+        ChangeError::Cluster(ClusterError::Selection(_)) => ErrorCode::InvalidRequest,
         ChangeError::Cluster(ClusterError::Pattern { .. }) => ErrorCode::InvalidManifest,
         ChangeError::Cluster(ClusterError::Admin(error)) => code_of_admin(error),
         ChangeError::Log(LogError::NotReady(_)) => ErrorCode::NotReady,
@@ -152,6 +154,7 @@ fn code_of_admin(error: &AdminError) -> ErrorCode {
         }
         AdminError::GroupHasMembers { .. } => ErrorCode::GroupInUse,
         AdminError::Configuration(_)
+        | AdminError::NotEmbedded { .. }
         | AdminError::Forbidden { .. }
         | AdminError::Refused { .. }
         | AdminError::OffsetsNotKept { .. } => ErrorCode::KafkaRefused,
