@@ -9,6 +9,7 @@
 //! answer every 30 s. Two uploads are held in memory at once, 64 logs followed; 512 connections are served at once.
 
 mod body;
+mod dead_letters;
 mod deploy;
 mod door;
 mod events;
@@ -24,6 +25,7 @@ mod operations;
 mod pause;
 mod problem;
 mod query;
+mod replay;
 mod reset;
 mod revisions;
 mod routes;
@@ -48,7 +50,9 @@ pub use topics::Topics;
 use crate::config::host::Tokens;
 use crate::error_code::ErrorCode;
 use crate::model::status::Observe;
+use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Direct;
+use crate::pipeline::replay::Replays;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
 use door::Door;
@@ -72,6 +76,10 @@ pub struct Parts {
     pub direct: Arc<dyn Direct>,
     /// Writes to topics.
     pub topics: Topics,
+    /// Records that were given up.
+    pub letters: DeadLetters,
+    /// Runs revisions over the past.
+    pub replays: Replays,
     /// The figures.
     pub metrics: Metrics,
     /// How much a request may bring.
@@ -96,6 +104,8 @@ pub struct Api {
     observe: Arc<dyn Observe>,
     direct: Arc<dyn Direct>,
     topics: Topics,
+    letters: DeadLetters,
+    replays: Replays,
     metrics: Metrics,
     limits: Limits,
     shared: Arc<Shared>,
@@ -114,7 +124,7 @@ struct Shared {
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { registry, observe, direct, topics, metrics, limits, tokens } = parts;
+        let Parts { registry, observe, direct, topics, letters, replays, metrics, limits, tokens } = parts;
         let shared = Shared {
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
@@ -122,7 +132,7 @@ impl Api {
             tokens,
             stop: CancellationToken::new(),
         };
-        Self { registry, observe, direct, topics, metrics, limits, shared: Arc::new(shared) }
+        Self { registry, observe, direct, topics, letters, replays, metrics, limits, shared: Arc::new(shared) }
     }
 
     /// The router of an API on the address `listen`.
@@ -155,6 +165,10 @@ fn routes(limits: Limits) -> Routes {
         .add::<pause::__path_pause, _>(pause::pause)
         .add::<pause::__path_resume, _>(pause::resume)
         .add::<reset::__path_reset, _>(reset::reset)
+        .add::<replay::__path_replay, _>(replay::replay)
+        .add::<dead_letters::__path_list, _>(dead_letters::list)
+        .add::<dead_letters::__path_get, _>(dead_letters::get)
+        .add::<dead_letters::__path_redrive, _>(dead_letters::redrive)
         .add::<invoke::__path_invoke, _>(invoke::invoke)
         .add::<logs::__path_get, _>(logs::get)
         .add::<topics::__path_publish, _>(topics::publish)

@@ -9,6 +9,7 @@ mod config;
 mod delete;
 mod demo;
 mod deploy;
+mod dlq;
 mod failure;
 mod host_client;
 mod invoke;
@@ -18,6 +19,7 @@ mod pause;
 mod progress;
 mod project;
 mod publish;
+mod replay;
 mod reset;
 mod revisions;
 mod rollback;
@@ -73,6 +75,8 @@ enum Verb {
     Pause(pause::PauseArguments),
     Resume(pause::ResumeArguments),
     Reset(reset::Arguments),
+    Replay(replay::Arguments),
+    Dlq(dlq::Arguments),
     Config(config::Arguments),
 }
 
@@ -96,6 +100,8 @@ impl Verb {
             Self::Pause(arguments) => pause::pause(&arguments, out),
             Self::Resume(arguments) => pause::resume(&arguments, out),
             Self::Reset(arguments) => reset::run(&arguments, out),
+            Self::Replay(arguments) => replay::run(&arguments, out),
+            Self::Dlq(arguments) => dlq::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
         }
     }
@@ -146,6 +152,12 @@ mod tests {
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],
+            &["millstream", "dlq"],
+            &["millstream", "dlq", "redrive", "f"],
+            &["millstream", "dlq", "redrive", "f", "--all", "0/1"],
+            &["millstream", "dlq", "show", "f", "1"],
+            &["millstream", "replay", "f"],
+            &["millstream", "replay", "f@0", "--topic", "t"],
             &["millstream", "reset", "f"],
             &["millstream", "reset", "f", "--to", "soon"],
             &["millstream", "reset", "f", "--to", "0", "--partition", "-1"],

@@ -157,6 +157,10 @@ error_codes! {
     EventRefused = "MS0218", 422,
         "the topic does not take the event",
         "see Kafka's reason in the detail; an event may be larger than max.message.bytes of the topic";
+    /// There is no such dead letter.
+    DeadLetterNotFound = "MS0231", 404,
+        "there is no such dead letter",
+        "see which there are: `millstream dlq list NAME`; those that are too old are gone";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",
@@ -241,6 +245,10 @@ error_codes! {
     InvalidFixture = "MS0512", 500,
         "a fixture cannot be used",
         "correct tests/*.json of the function's folder; docs/writing-a-function.md describes fixtures";
+    /// The replay differs.
+    ReplayDiffers = "MS0531", 500,
+        "the replay differs",
+        "look at the differences; leave --check out if they are meant";
     /// Something went wrong inside the host.
     Internal = "MS0901", 500,
         "something went wrong inside the host",

@@ -8,6 +8,7 @@ pub mod generation;
 pub mod poller;
 pub mod producer;
 pub mod publisher;
+pub mod range;
 pub mod rebalance;
 pub mod settings;
 pub mod survey;

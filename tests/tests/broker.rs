@@ -4,11 +4,13 @@ mod broker {
     mod api;
     mod api_access;
     mod cloudevents;
+    mod dead_letters;
     mod exactly_once;
     mod faults;
     mod hosts;
     mod pauses;
     mod refused;
+    mod replays;
     mod resets;
     mod retries;
     mod setting;

@@ -132,8 +132,7 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Cluster(ClusterError::Pattern { .. }) => ErrorCode::InvalidManifest,
         ChangeError::Cluster(ClusterError::Admin(error)) => code_of_admin(error),
         ChangeError::Log(LogError::NotReady(_)) => ErrorCode::NotReady,
-        ChangeError::Log(LogError::Topic(TopicLogError::Superseded { .. })) => ErrorCode::Conflict,
-        ChangeError::Log(LogError::Topic(_)) => ErrorCode::KafkaUnavailable,
+        ChangeError::Log(LogError::Topic(error)) => code_of_topic_log(error),
         ChangeError::Log(LogError::Interrupted) => ErrorCode::ShuttingDown,
         ChangeError::Log(LogError::Folder(_) | LogError::MissingChunks { .. }) => ErrorCode::Internal,
     }
@@ -142,6 +141,18 @@ fn code_of(error: &ChangeError) -> ErrorCode {
 /// The problem of a question to Kafka.
 pub(super) fn of_admin(error: &AdminError) -> Problem {
     Problem::new(code_of_admin(error)).with_detail(error.to_string())
+}
+
+/// The problem of a topic that is read as a log.
+pub(super) fn of_topic_log(error: &TopicLogError) -> Problem {
+    Problem::new(code_of_topic_log(error)).with_detail(error.to_string())
+}
+
+fn code_of_topic_log(error: &TopicLogError) -> ErrorCode {
+    match error {
+        TopicLogError::Superseded { .. } => ErrorCode::Conflict,
+        _ => ErrorCode::KafkaUnavailable,
+    }
 }
 
 fn code_of_admin(error: &AdminError) -> ErrorCode {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api, Topics};
-use crate::config::host::{HostConfig, Tokens};
+use crate::config::host::{CreatedTopics, HostConfig, Tokens};
 use crate::error_code::ErrorCode;
 use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
@@ -22,7 +22,9 @@ use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
 use crate::pipeline::build::Environment;
+use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Caller;
+use crate::pipeline::replay::Replays;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
 use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
@@ -72,6 +74,8 @@ pub(super) struct Host {
     metrics: Metrics,
     topics: Topics,
     publisher: Publisher,
+    letters: DeadLetters,
+    replays: Replays,
     limits: api::Limits,
     tokens: Tokens,
     supervisor: JoinHandle<()>,
@@ -134,6 +138,9 @@ impl Host {
             artifacts: Arc::new(RegistryArtifacts(registry.clone())),
             metrics: metrics.clone(),
         };
+        let CreatedTopics { registry_prefix, replication_factor, .. } = &config.topics;
+        let letters = DeadLetters::new(ground.clone(), observe.clone(), registry_prefix, *replication_factor);
+        let replays = Replays::new(ground.clone(), publisher.clone());
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
@@ -141,7 +148,7 @@ impl Host {
         tokio::spawn(watchdog.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
         let tokens = config.api.tokens.clone();
-        Ok(Self { registry, observe, metrics, topics, publisher, limits, tokens, supervisor, stop })
+        Ok(Self { registry, observe, metrics, topics, publisher, letters, replays, limits, tokens, supervisor, stop })
     }
 
     /// What the API is made of.
@@ -151,6 +158,8 @@ impl Host {
             observe: Arc::new(self.observe.clone()),
             direct: Arc::new(Caller::new(self.observe.clone(), self.publisher.clone())),
             topics: self.topics.clone(),
+            letters: self.letters.clone(),
+            replays: self.replays.clone(),
             metrics: self.metrics.clone(),
             limits: self.limits,
             tokens: self.tokens.clone(),

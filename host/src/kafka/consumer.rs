@@ -75,6 +75,12 @@ pub type HeaderRef<'a> = (&'a str, Option<&'a [u8]>);
 /// A record as Kafka gives it, borrowed from the client.
 pub struct RawRecord<'a>(BorrowedMessage<'a>);
 
+impl<'a> RawRecord<'a> {
+    pub(super) fn of(message: BorrowedMessage<'a>) -> Self {
+        Self(message)
+    }
+}
+
 impl RawRecord<'_> {
     /// The topic's name.
     pub fn topic(&self) -> &str {

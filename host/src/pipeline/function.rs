@@ -7,18 +7,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{Environment, build};
+use super::build::build;
 use super::direct::OnCall;
-use super::guest_log::FunctionLog;
-use super::revisions::{Callable, Revisions};
+use super::revisions::Revisions;
 use super::shard::Control;
 use super::shard_view::ShardView;
 use super::supervisor::Ground;
 use super::topics::KnownTopics;
-use crate::emit::encoder::Encoder;
-use crate::invoke::call::Invoker;
-use crate::invoke::pool::Pool;
-use crate::model::function::{Instances, Manifest, ProcessingGuarantee, SharedRevision, Topics};
+use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision, Topics};
 use crate::model::function_table::Wanted;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::lease::Lease;
@@ -179,7 +175,8 @@ impl FunctionTask {
         if self.running.as_ref().is_some_and(|running| running.revision.number == revision.number) {
             return Ok(());
         }
-        let callable = Arc::new(self.callable(revision).await?);
+        let (metrics, lines) = (self.metrics.clone(), self.view.lines.clone());
+        let callable = Arc::new(self.ground.callable_with_lines(revision, metrics, lines).await?);
         self.view.on_call.set(&callable);
         if let Some(running) = &mut self.running
             && is_live_switch(&running.revision.manifest, &revision.manifest)
@@ -210,24 +207,6 @@ impl FunctionTask {
         self.view.show(views);
         self.running = Some(Running { revision: revision.clone(), paused, revisions, shards });
         Ok(())
-    }
-
-    async fn callable(&self, revision: &SharedRevision) -> Result<Callable, String> {
-        let module = self.ground.artifacts.module(revision.clone()).await?;
-        let program = self.ground.engine.load(module, revision.digest).await.map_err(|error| error.to_string())?;
-        let logs = Arc::new(FunctionLog::new(revision, self.view.lines.clone()));
-        let sandbox = program.sandbox(revision, self.metrics.clone(), logs);
-        let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
-        let pool = Pool::new(sandbox, &instances, self.ground.admission.clone(), self.metrics.clone());
-        let Environment { admin, cluster, .. } = &self.ground.environment;
-        let outputs = revision.manifest.outputs.values().map(|output| output.topic.as_str());
-        let batches = admin.batch_limits(outputs.chain([revision.manifest.dead_letter_topic.as_str()])).await;
-        Ok(Callable {
-            revision: revision.clone(),
-            invoker: Invoker::new(revision.clone(), pool, cluster.clone()),
-            encoder: Encoder::new(revision, &batches),
-            batches,
-        })
     }
 
     async fn stop_shards(&mut self) {

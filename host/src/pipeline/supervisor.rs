@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::build::Environment;
+use super::direct::NotCalled;
 use super::function::{FunctionTask, FunctionView};
+use super::revisions::Callable;
 use crate::invoke::admission::Admission;
 use crate::kafka::survey::{Offsets, Survey};
 use crate::model::function::SharedRevision;
@@ -17,6 +19,7 @@ use crate::model::function_table::{FunctionTable, Wanted};
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{FunctionStatus, Observe, State};
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::guest_lines::GuestLines;
 use crate::wasm::Engine;
 
 /// Where the modules of revisions come from.
@@ -55,6 +58,20 @@ impl Handle {
 
     pub(super) fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// What can be called of `name`.
+    pub(super) fn callable(&self, name: &FunctionName) -> Result<Arc<Callable>, NotCalled> {
+        let view = self.view(name);
+        view.as_ref().and_then(|view| view.on_call.callable()).ok_or_else(|| NotCalled::Unavailable {
+            function: name.clone(),
+            reason: view.and_then(|view| view.state().2),
+        })
+    }
+
+    /// What the guests of `name` wrote last.
+    pub(super) fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
+        self.view(name).map(|view| view.lines.clone())
     }
 
     /// All functions.
