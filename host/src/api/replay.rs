@@ -173,7 +173,7 @@ fn check_output(api: &Api, output: &str) -> Result<(), Problem> {
         if reads || writes {
             let what = if reads { "reads" } else { "writes to" };
             let detail = format!("output: \"{}\" {what} topic \"{output}\": name a topic of your own", manifest.name);
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
+            return Err(invalid(detail));
         }
     }
     Ok(())

@@ -137,7 +137,7 @@ fn a_replay_tells_what_came_of_each_record() {
         );
 
         for (words, status) in [
-            (vec!["--topic", &input, "--output", &input], "MS0217"),
+            (vec!["--topic", &input, "--output", &input], "MS0204"),
             (vec!["--topic", &input, "--output", "millstream no topic"], "MS0204"),
             (vec!["--topic", &input, "--most", "3"], "MS0204"),
             (vec!["--topic", &input, "--from", "4", "--to", "1"], "MS0204"),
