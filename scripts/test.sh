@@ -5,7 +5,8 @@ run_tests() {
     export MILLSTREAM_TEST_LONG=1
     shift
   fi
-  build_guests
+  build_all_guests
+  build_foreign_clients
   build_failing_host
   build_host
   local log
@@ -14,8 +15,13 @@ run_tests() {
   {
     cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
   } 2>&1 | tee "$log" || result=1
+  # Whoever names a test wants that one.
+  if [ $# = 0 ]; then
+    count_instructions 2>&1 | tee -a "$log" || result=1
+    test_packaging || result=1
+  fi
   printf '\n'
-  grep -E '^test result: ' "$log" || true
+  grep -E '^(test result|instructions): ' "$log" || true
   rm -f "$log"
   return $result
 }

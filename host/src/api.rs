@@ -6,7 +6,8 @@
 //!
 //! Limits: a TLS handshake and a request's head must arrive within 10 s each, a body within 30 s and with at most
 //! `limits.request` bytes, an upload within 5 min and with at most `limits.upload`; a client must take something of an
-//! answer every 30 s. Two uploads are held in memory at once, 64 logs followed; 512 connections are served at once.
+//! answer every 30 s. Eight uploads arrive at once, on disk, and two are worked on, in memory; 64 logs are followed; 512
+//! connections are served at once, and when more come, clients that are waited for lose their places.
 
 mod body;
 mod dead_letters;
@@ -17,11 +18,13 @@ mod functions;
 mod guard;
 mod if_match;
 mod invoke;
+mod lineage;
 mod logs;
 mod manifest_view;
 mod name;
 mod openapi;
 mod operations;
+mod page;
 mod pause;
 mod problem;
 mod query;
@@ -35,8 +38,10 @@ mod tests;
 mod tls;
 mod topics;
 mod upload;
+mod usage;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
@@ -49,18 +54,22 @@ pub use topics::Topics;
 
 use crate::config::host::Tokens;
 use crate::error_code::ErrorCode;
+use crate::kafka::history::History;
 use crate::model::status::Observe;
 use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Direct;
 use crate::pipeline::replay::Replays;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::usage::Usage;
 use door::Door;
 use guard::Guard;
 use problem::Problem;
 use routes::Routes;
 
-/// Uploads are held in memory as a whole.
+/// While uploads arrive they are on disk.
+const ARRIVING_AT_ONCE: usize = 8;
+/// While uploads are worked on they are in memory as a whole.
 const UPLOADS_AT_ONCE: usize = 2;
 const FOLLOWERS_AT_ONCE: usize = 64;
 /// What the manifest and the form around it may add to a module.
@@ -80,10 +89,16 @@ pub struct Parts {
     pub letters: DeadLetters,
     /// Runs revisions over the past.
     pub replays: Replays,
+    /// Reads the past of topics.
+    pub history: History,
     /// The figures.
     pub metrics: Metrics,
+    /// What functions used.
+    pub usage: Usage,
     /// How much a request may bring.
     pub limits: Limits,
+    /// A folder for uploads while they arrive. It exists.
+    pub uploads_folder: PathBuf,
     /// Who may do what.
     pub tokens: Tokens,
 }
@@ -106,15 +121,20 @@ pub struct Api {
     topics: Topics,
     letters: DeadLetters,
     replays: Replays,
+    history: History,
     metrics: Metrics,
+    usage: Usage,
     limits: Limits,
     shared: Arc<Shared>,
 }
 
 /// What requests share.
 struct Shared {
+    arriving: Semaphore,
     uploads: Semaphore,
+    uploads_folder: PathBuf,
     followers: Arc<Semaphore>,
+    traces: Arc<Semaphore>,
     answers: invoke::Answers,
     tokens: Tokens,
     /// Cancelled when the host stops: what would go on without end, ends.
@@ -124,15 +144,20 @@ struct Shared {
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { registry, observe, direct, topics, letters, replays, metrics, limits, tokens } = parts;
+        let Parts { registry, observe, direct, topics, .. } = parts;
+        let Parts { letters, replays, history, metrics, usage, limits, uploads_folder, tokens, .. } = parts;
         let shared = Shared {
+            arriving: Semaphore::new(ARRIVING_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            uploads_folder,
             followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
+            traces: Arc::new(Semaphore::new(lineage::TRACES_AT_ONCE)),
             answers: invoke::Answers::default(),
             tokens,
             stop: CancellationToken::new(),
         };
-        Self { registry, observe, direct, topics, letters, replays, metrics, limits, shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        Self { registry, observe, direct, topics, letters, replays, history, metrics, usage, limits, shared }
     }
 
     /// The router of an API on the address `listen`.
@@ -172,9 +197,13 @@ fn routes(limits: Limits) -> Routes {
         .add::<invoke::__path_invoke, _>(invoke::invoke)
         .add::<logs::__path_get, _>(logs::get)
         .add::<topics::__path_publish, _>(topics::publish)
+        .add::<lineage::__path_get, _>(lineage::get)
+        .add::<usage::__path_get, _>(usage::get)
         .add::<operations::__path_healthz, _>(operations::healthz)
         .add::<operations::__path_readyz, _>(operations::readyz)
         .add::<operations::__path_metrics, _>(operations::metrics)
+        .add::<page::__path_index, _>(page::index)
+        .add::<page::__path_file, _>(page::file)
         .add::<openapi::__path_get, _>(openapi::get)
 }
 

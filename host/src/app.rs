@@ -1,6 +1,8 @@
 //! L6: the composition root: the only place where parts meet.
 
+mod audience;
 mod demo;
+mod embedded;
 mod host;
 mod identity;
 pub mod local;
@@ -8,7 +10,9 @@ pub mod local;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+pub(crate) use audience::Audience;
 pub use demo::{DemoOptions, demo};
+pub(crate) use embedded::{Embedded, Listening};
 
 use self::host::{Host, Surroundings};
 use self::identity::Identity;

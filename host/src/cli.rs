@@ -5,16 +5,19 @@
 
 mod bench;
 mod build;
+mod completions;
 mod config;
 mod delete;
 mod demo;
 mod deploy;
+mod dev;
 mod dlq;
 mod failure;
 mod host_client;
 mod invoke;
 mod list;
 mod logs;
+mod new;
 mod pause;
 mod progress;
 mod project;
@@ -30,11 +33,13 @@ mod table;
 mod test;
 #[cfg(test)]
 mod testing;
+mod trace;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -60,6 +65,8 @@ struct CommandLine {
 enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
+    Dev(dev::Arguments),
+    New(new::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
@@ -77,7 +84,10 @@ enum Verb {
     Reset(reset::Arguments),
     Replay(replay::Arguments),
     Dlq(dlq::Arguments),
+    Trace(trace::Arguments),
+    Usage(usage::Arguments),
     Config(config::Arguments),
+    Completions(completions::Arguments),
 }
 
 impl Verb {
@@ -85,6 +95,8 @@ impl Verb {
         match self {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
+            Self::Dev(arguments) => dev::run(&arguments),
+            Self::New(arguments) => new::run(&arguments, out),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
             Self::Bench(arguments) => bench::run(&arguments, out),
@@ -102,7 +114,10 @@ impl Verb {
             Self::Reset(arguments) => reset::run(&arguments, out),
             Self::Replay(arguments) => replay::run(&arguments, out),
             Self::Dlq(arguments) => dlq::run(&arguments, out),
+            Self::Trace(arguments) => trace::run(&arguments, out),
+            Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
+            Self::Completions(arguments) => completions::run(&arguments, CommandLine::command(), out),
         }
     }
 }
@@ -121,8 +136,6 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -161,6 +174,8 @@ mod tests {
             &["millstream", "reset", "f"],
             &["millstream", "reset", "f", "--to", "soon"],
             &["millstream", "reset", "f", "--to", "0", "--partition", "-1"],
+            &["millstream", "new", "No_Name"],
+            &["millstream", "new", "f", "--lang", "cobol"],
         ] {
             let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+pub mod attribute;
 pub mod http;
 pub mod line;
 mod place;

@@ -20,6 +20,8 @@ pub mod config;
 pub mod error_code;
 pub mod failpoint;
 pub mod flow;
+#[cfg(test)]
+mod fuzzing;
 pub mod shutdown;
 pub mod telemetry;
 // L2
@@ -32,6 +34,7 @@ pub mod dispatch;
 pub mod emit;
 pub mod invoke;
 // L4
+pub mod lineage;
 pub mod pipeline;
 pub mod registry;
 // L5

@@ -198,6 +198,18 @@ impl Host {
         self.process.peak_bytes()
     }
 
+    /// How many threads it has.
+    #[track_caller]
+    pub fn threads(&self) -> usize {
+        self.process.threads()
+    }
+
+    /// How many sockets it has open.
+    #[track_caller]
+    pub fn sockets(&self) -> usize {
+        self.process.sockets()
+    }
+
     /// The CPU time that it has used.
     #[track_caller]
     pub fn cpu(&self) -> Duration {
@@ -207,6 +219,11 @@ impl Host {
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         self.process.ended().is_none()
+    }
+
+    /// Its data folder.
+    pub fn data_folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// What it wrote since it was started last.

@@ -3,11 +3,17 @@
 mod broker {
     mod api;
     mod api_access;
+    mod bad_input;
     mod cloudevents;
+    mod conformance;
     mod dead_letters;
     mod exactly_once;
     mod faults;
+    mod foreign;
     mod hosts;
+    mod languages;
+    mod lineage;
+    mod page;
     mod pauses;
     mod refused;
     mod replays;
@@ -18,4 +24,5 @@ mod broker {
     mod starts;
     mod stream;
     mod topics;
+    mod usage;
 }

@@ -3,4 +3,5 @@
 mod local {
     mod bench;
     mod fixtures;
+    mod new;
 }

@@ -25,6 +25,8 @@ use crate::registry::Deployed;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// How long an upload waits until others have arrived.
+const ARRIVES_AFTER: Duration = Duration::from_secs(20);
 
 /// The query of a change.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -82,11 +84,20 @@ pub(super) async fn put(
     // Nobody uploads for minutes to hear that the host could not have taken it.
     api.registry.check_ready()?;
 
+    let arriving = tokio::time::timeout(ARRIVES_AFTER, api.shared.arriving.acquire()).await;
+    let arriving = arriving.map_err(|_elapsed| too_many_uploads())?.map_err(stopping)?;
+    let room = upload::Room { module_bytes: api.limits.upload, folder: &api.shared.uploads_folder };
+    let upload = upload::read(form, &name, room).await?;
+    drop(arriving);
+    // Only from here on it is in memory.
     let turn = api.shared.uploads.acquire().await.map_err(stopping)?;
-    let upload = upload::read(form, &name, api.limits.upload).await?;
-    let deployed = api.registry.deploy(upload.manifest, upload.module, expectation).await?;
+    let deployed = api.registry.deploy(upload.manifest, upload.module.read().await?, expectation).await?;
     drop(turn);
     Ok(answer(&api, deployed, wait).await)
+}
+
+fn too_many_uploads() -> Problem {
+    Problem::new(ErrorCode::TooManyRequests).with_detail("as many uploads arrive as this host takes at once")
 }
 
 /// Change the manifest

@@ -4,25 +4,20 @@
 //! So the host reads it in the one way that it reads records. Attributes that no event may have, or that are the host's,
 //! are refused.
 
-mod check;
-
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use bytes::Bytes;
-use percent_encoding::percent_decode;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use crate::cloudevents::structured;
+use crate::cloudevents::http::{BATCH, Mode, STRUCTURED};
+use crate::cloudevents::{NotAnEvent, attribute, check_required, http, structured};
 use crate::error_code::ErrorCode;
 use crate::pipeline::direct::Event;
 
 /// The most events of one batch.
 pub(super) const MOST_EVENTS: usize = 1000;
 
-const STRUCTURED: &str = "application/cloudevents+json";
-const BATCH: &str = "application/cloudevents-batch+json";
 /// Headers of the trace, which a record carries under the same names.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 
@@ -61,18 +56,15 @@ pub(super) enum Content {
 
 /// Reads a request. `key` wins over what an event says of itself.
 pub(super) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Result<Content, Problem> {
-    let content_type = headers.get(CONTENT_TYPE).map(text_of).transpose()?;
-    let media_type = content_type.as_deref().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let media_type = media_type.to_ascii_lowercase();
-    let mut content = match media_type.as_str() {
-        STRUCTURED => Content::One(read_structured(body, headers)?),
-        BATCH => Content::Batch(read_batch(body, headers)?),
-        other if other.starts_with("application/cloudevents") => {
+    let mut content = match http::mode(headers).map_err(not_an_event)? {
+        Mode::Structured => Content::One(read_structured(body, headers)?),
+        Mode::Batch => Content::Batch(read_batch(body, headers)?),
+        Mode::Binary => Content::One(read_binary(headers, body)?),
+        Mode::Plain => Content::Plain(plain(headers, body)?),
+        Mode::Unsupported(other) => {
             let detail = format!("\"{other}\" is no format of events that is understood; {STRUCTURED} and {BATCH} are");
             return Err(Problem::new(ErrorCode::UnsupportedMediaType).with_detail(detail));
         }
-        _ if is_binary(headers) => Content::One(read_binary(headers, body, content_type)?),
-        _ => Content::Plain(plain(headers, body, content_type)),
     };
     if let Some(key) = key {
         let replace = |event: &mut Event| event.key = Some(key.as_bytes().to_vec());
@@ -84,55 +76,30 @@ pub(super) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Resu
     Ok(content)
 }
 
-fn is_binary(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("ce-"))
+fn plain(headers: &HeaderMap, body: &Bytes) -> Result<Event, Problem> {
+    let headers = content_type(headers)?.into_iter().chain(trace(headers)).collect();
+    Ok(Event { key: None, value: Some(body.to_vec()), headers })
 }
 
-fn plain(headers: &HeaderMap, body: &Bytes, content_type: Option<String>) -> Event {
-    let content_type = content_type.map(|text| ("content-type".to_owned(), text.into_bytes()));
-    Event { key: None, value: Some(body.to_vec()), headers: content_type.into_iter().chain(trace(headers)).collect() }
-}
-
-fn read_binary(headers: &HeaderMap, body: &Bytes, content_type: Option<String>) -> Result<Event, Problem> {
-    let mut read: Vec<(String, Vec<u8>)> = Vec::new();
-    let mut key = None;
-    for name in headers.keys() {
-        let Some(attribute) = name.as_str().strip_prefix("ce-") else { continue };
-        let mut values = headers.get_all(name).iter();
-        let (value, None) = (values.next().map(decoded).transpose()?.unwrap_or_default(), values.next()) else {
-            return Err(invalid(format!("attribute {attribute} came twice")));
-        };
-        if attribute == "datacontenttype" {
-            return Err(invalid("datacontenttype is the header Content-Type, not Ce-Datacontenttype".to_owned()));
-        }
-        check::attribute(attribute, &value).map_err(invalid)?;
-        if attribute == "partitionkey" {
-            key = Some(value.clone().into_bytes());
-        }
-        read.push((format!("ce_{attribute}"), value.into_bytes()));
+fn read_binary(headers: &HeaderMap, body: &Bytes) -> Result<Event, Problem> {
+    let attributes = http::attributes(headers).map_err(not_an_event)?;
+    let given = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+    let required = |name| given(name).unwrap_or_default();
+    check_required(given("specversion"), required("id"), required("source"), required("type")).map_err(not_an_event)?;
+    for (name, value) in &attributes {
+        attribute::check(name, value).map_err(invalid)?;
     }
-    let given = |name: &str| read.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
-    match given("ce_specversion") {
-        Some(b"1.0") => {}
-        Some(other) => {
-            let other = String::from_utf8_lossy(other);
-            return Err(invalid(format!("specversion is \"{other}\", and only \"1.0\" is understood")));
-        }
-        None => return Err(invalid("the header Ce-Specversion is missing".to_owned())),
-    }
-    for name in ["id", "source", "type"] {
-        if given(&format!("ce_{name}")).is_none_or(<[u8]>::is_empty) {
-            return Err(invalid(format!("the header Ce-{name} is missing or empty")));
-        }
-    }
-    read.extend(content_type.map(|text| ("content-type".to_owned(), text.into_bytes())));
+    let key = given("partitionkey").map(|key| key.as_bytes().to_vec());
+    let mut read: Vec<_> =
+        attributes.into_iter().map(|(name, value)| (format!("ce_{name}"), value.into_bytes())).collect();
+    read.extend(content_type(headers)?);
     read.extend(trace(headers));
     // An event without data is a record without a value.
     Ok(Event { key, value: Some(body.to_vec()).filter(|body| !body.is_empty()), headers: read })
 }
 
 fn read_structured(json: &[u8], headers: &HeaderMap) -> Result<Event, Problem> {
-    let event = structured::read(json).map_err(|error| invalid(error.to_string()))?;
+    let event = structured::read(json).map_err(not_an_event)?;
     let known = [
         ("id", Some(&event.id)),
         ("source", Some(&event.source)),
@@ -145,7 +112,7 @@ fn read_structured(json: &[u8], headers: &HeaderMap) -> Result<Event, Problem> {
     let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let extensions = event.extensions.iter().map(|(name, value)| (name.as_str(), value));
     for (name, value) in known.chain(extensions) {
-        check::attribute(name, value).map_err(invalid)?;
+        attribute::check(name, value).map_err(invalid)?;
     }
     let key = event.extensions.iter().find(|(name, _)| name == "partitionkey").map(|(_, key)| key.clone().into_bytes());
     let content_type = ("content-type".to_owned(), format!("{STRUCTURED}; charset=UTF-8").into_bytes());
@@ -170,14 +137,13 @@ fn trace(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     TRACE.iter().filter_map(|name| Some(((*name).to_owned(), headers.get(*name)?.as_bytes().to_vec())))
 }
 
-fn text_of(value: &HeaderValue) -> Result<String, Problem> {
-    value.to_str().map(str::to_owned).map_err(|_| invalid("Content-Type is not ASCII".to_owned()))
+fn content_type(headers: &HeaderMap) -> Result<Option<(String, Vec<u8>)>, Problem> {
+    let text = http::content_type(headers).map_err(not_an_event)?;
+    Ok(text.map(|text| ("content-type".to_owned(), text.as_bytes().to_vec())))
 }
 
-/// A header's value as the HTTP binding means it: percent-encoded UTF-8.
-fn decoded(value: &HeaderValue) -> Result<String, Problem> {
-    let text = percent_decode(value.as_bytes()).decode_utf8();
-    text.map(std::borrow::Cow::into_owned).map_err(|_| invalid("an attribute is not UTF-8, percent-encoded".to_owned()))
+fn not_an_event(error: NotAnEvent) -> Problem {
+    invalid(error.0)
 }
 
 fn invalid(detail: String) -> Problem {

@@ -10,7 +10,10 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::problem::ProblemView;
-use super::{dead_letters, deploy, events, functions, invoke, logs, operations, replay, reset, revisions, topics};
+use super::{
+    dead_letters, deploy, events, functions, invoke, logs, operations, replay, reset, revisions, topics, usage,
+};
+use crate::lineage;
 use crate::model::status;
 
 const ABOUT: &str = "\
@@ -71,6 +74,13 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     invoke::view::Place,
     logs::LineView,
     logs::LineList,
+    lineage::Lineage,
+    lineage::Node,
+    lineage::Kind,
+    lineage::Fault,
+    lineage::Scan,
+    usage::UsageView,
+    usage::FunctionUsage,
     topics::Published,
     topics::Written,
     topics::NotWritten,

@@ -1,20 +1,28 @@
 //! Connections: how many, how slow they may be, and how they end.
 
+mod bodies;
+mod places;
+
+use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, tls};
+use bodies::{Answering, Asking};
+use places::{Place, Places};
 
 const CONNECTIONS: usize = 512;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -37,25 +45,27 @@ pub async fn serve(
 ) -> io::Result<()> {
     let stop = api.shared.stop.clone();
     let service = TowerToHyperService::new(api.router(listener.local_addr()?));
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS);
     let mut connections = tokio::task::JoinSet::new();
     tokio::pin!(shutdown);
     loop {
-        // Clients beyond the limit wait in the listener's queue.
+        // Where no place becomes free, further clients wait in the listener's queue.
         let accept = async {
-            let permit = Arc::clone(&permits).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, _)| (stream, permit))
+            let (stream, _) = listener.accept().await?;
+            io::Result::Ok((stream, places.take().await))
         };
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
+            Ok((stream, place)) => {
                 let (service, tls, stop) = (service.clone(), tls.clone(), stop.clone());
                 connections.spawn(async move {
-                    begin(stream, tls, service, stop).await;
-                    drop(permit);
+                    tokio::select! {
+                        () = begin(stream, tls, service, stop, place.clone()) => {}
+                        () = place.lost() => tracing::debug!("a client that was waited for lost its place to another"),
+                    }
                 });
             }
             Err(error) => {
@@ -75,17 +85,32 @@ pub async fn serve(
     Ok(())
 }
 
-async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, stop: CancellationToken) {
-    let Some(tls) = tls else { return serve_connection(stream, service, stop).await };
+async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, stop: CancellationToken, place: Place) {
+    let Some(tls) = tls else { return serve_connection(stream, service, stop, place).await };
     match tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve_connection(stream, service, stop).await,
+        Ok(Ok(stream)) => serve_connection(stream, service, stop, place).await,
         Ok(Err(error)) if tls::is_plain(&error) => tracing::debug!("a client spoke plain HTTP where TLS is spoken"),
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_elapsed) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn serve_connection(stream: impl AsyncRead + AsyncWrite, service: Service, stop: CancellationToken) {
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite,
+    service: Service,
+    stop: CancellationToken,
+    place: Place,
+) {
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        place.note(false);
+        let asking = place.clone();
+        let answer = service.call(request.map(|body| Body::new(Asking { body, place: asking })));
+        let place = place.clone();
+        async move {
+            let answer: Result<_, Infallible> = answer.await;
+            answer.map(|answer| answer.map(|body| Answering { body, place }))
+        }
+    });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(TAKEN_WITHIN));
     let stream = std::pin::pin!(stream);

@@ -13,6 +13,7 @@ use super::{Api, Limits, Parts, Topics, serve};
 use crate::config::host::Tokens;
 use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::history::History;
 use crate::kafka::poller::Pollers;
 use crate::kafka::producer::Producers;
 use crate::kafka::publisher::Publisher;
@@ -29,10 +30,12 @@ use crate::pipeline::supervisor::{self, Artifacts, Ground};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
 use crate::telemetry::guest_lines::GuestLines;
+use crate::telemetry::usage::Usage;
 use crate::wasm::{Engine, EngineOptions};
 
 mod calls;
 mod guarded;
+mod usage;
 
 const LIMIT: u64 = 1000;
 const LISTEN: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 8080);
@@ -131,6 +134,7 @@ impl Host {
         let admin = Admin::new(kafka.clone(), TopicCreation::Broker).unwrap();
         let publisher = Publisher::new(kafka.clone());
         let (ground, functions) = ground(kafka.clone(), admin.clone());
+        let metrics = Metrics::default();
         let api = Api::new(Parts {
             registry,
             observe: Arc::clone(&observed) as Arc<dyn Observe>,
@@ -138,8 +142,11 @@ impl Host {
             topics: Topics::new(admin, publisher.clone(), "millstream."),
             letters: DeadLetters::new(ground.clone(), functions, "millstream.", -1),
             replays: Replays::new(ground, publisher),
-            metrics: Metrics::default(),
+            history: History::new(kafka),
+            usage: Usage::open(folder.path(), metrics.clone()).unwrap(),
+            metrics,
             limits: Limits { upload: LIMIT, request: LIMIT },
+            uploads_folder: folder.path().to_owned(),
             tokens,
         });
         Self { api, observed, guests, _folder: folder }
@@ -267,6 +274,28 @@ async fn uploads_that_are_wrong_say_what_is() {
     let cut = Body::from(form(&[manifest, module])[..100].to_vec());
     host.send(upload(path).body(cut).unwrap()).await.is_problem(400, "MS0103");
     assert_eq!(host.ask("GET", "/v1/functions").await.body["functions"].as_array().unwrap().len(), 0);
+}
+
+/// Whatever comes as an upload, the host says what is wrong with it, and it is never the host.
+#[test]
+fn fuzzed_uploads_are_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let host = runtime.block_on(async { Host::new() });
+    let (one, other) = (good(TOML, b"one"), [good(TOML, b"bad")[1], good("name = \"mill\"\ntopics = 1", b"")[0]]);
+    let forms = [form(&one), form(&other), form(&[one[0], one[0], one[1]])];
+    let forms: Vec<&[u8]> = forms.iter().map(Vec::as_slice).collect();
+    crate::fuzzing::fuzz(&forms, |bytes| {
+        let request = upload("/v1/functions/mill").body(Body::from(bytes.to_vec())).unwrap();
+        let answer = runtime.block_on(host.send(request));
+        match answer.status.as_u16() {
+            200 | 201 => {}
+            status => {
+                proptest::prop_assert!((400..500).contains(&status), "{}", answer.text);
+                proptest::prop_assert!(answer.body["code"].is_string(), "{}", answer.text);
+            }
+        }
+        Ok(())
+    });
 }
 
 #[tokio::test]

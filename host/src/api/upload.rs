@@ -1,11 +1,17 @@
 //! Reads an upload: a form of the parts `manifest` and `module`, each once, in any order, never more than its limit.
+//!
+//! The module goes to a file without a name while it arrives, however long that takes: who uploads slowly costs disk, and
+//! no memory.
 
+use std::path::Path;
 use std::time::Duration;
 
 use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError, MultipartRejection};
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::problem::Problem;
 use crate::config::manifest::{self, ManifestError};
@@ -21,37 +27,64 @@ pub(super) const MANIFEST_BYTES: u64 = 256 * 1024;
 /// Reads a manifest's text.
 pub(super) type ParseManifest = fn(&str) -> Result<Manifest, ManifestError>;
 
-/// A function on its way in.
+/// What an upload may bring, and where it is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room<'a> {
+    pub(super) module_bytes: u64,
+    pub(super) folder: &'a Path,
+}
+
+/// A function that has arrived.
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) manifest: Manifest,
-    pub(super) module: Bytes,
+    pub(super) module: Stored,
+}
+
+/// A module in a file that has no name: it goes when this goes, or when the host ends.
+#[derive(Debug)]
+pub(super) struct Stored {
+    file: File,
+    bytes: usize,
+}
+
+impl Stored {
+    /// The module, for when it is worked on.
+    pub(super) async fn read(mut self) -> Result<Bytes, Problem> {
+        let mut module = Vec::with_capacity(self.bytes);
+        let read = async {
+            self.file.rewind().await?;
+            self.file.read_to_end(&mut module).await
+        };
+        read.await.map_err(|error| not_kept(&error))?;
+        Ok(module.into())
+    }
 }
 
 /// Reads the form of a request that deploys `name`.
 pub(super) async fn read(
     form: Result<Multipart, MultipartRejection>,
     name: &FunctionName,
-    module_limit: u64,
+    room: Room<'_>,
 ) -> Result<Upload, Problem> {
     let form = form.map_err(|_| {
         Problem::new(ErrorCode::UnsupportedMediaType).with_detail(
             "the request must be multipart/form-data, with its boundary, of the parts \"manifest\" and \"module\"",
         )
     })?;
-    match tokio::time::timeout(ARRIVES_WITHIN, read_parts(form, name, module_limit)).await {
+    match tokio::time::timeout(ARRIVES_WITHIN, read_parts(form, name, room)).await {
         Ok(upload) => upload,
         Err(_elapsed) => Err(Problem::new(ErrorCode::RequestTimeout)
             .with_detail(format!("the upload did not arrive within {} s", ARRIVES_WITHIN.as_secs()))),
     }
 }
 
-async fn read_parts(mut form: Multipart, name: &FunctionName, module_limit: u64) -> Result<Upload, Problem> {
+async fn read_parts(mut form: Multipart, name: &FunctionName, room: Room<'_>) -> Result<Upload, Problem> {
     let (mut manifest, mut module) = (None, None);
-    while let Some(part) = form.next_field().await.map_err(|error| broken(&error, module_limit))? {
+    while let Some(part) = form.next_field().await.map_err(|error| broken(&error, room.module_bytes))? {
         let read = match part.name().unwrap_or_default() {
             "manifest" if manifest.is_none() => read_manifest(part, name).await.map(|read| manifest = Some(read)),
-            "module" if module.is_none() => read_module(part, module_limit).await.map(|read| module = Some(read)),
+            "module" if module.is_none() => read_module(part, room).await.map(|read| module = Some(read)),
             again @ ("manifest" | "module") => Err(invalid(format!("part \"{again}\" came twice"))),
             other => Err(invalid(format!("it has a part \"{}\" that nobody asked for", other.escape_debug()))),
         };
@@ -103,11 +136,29 @@ pub(super) fn parse_manifest(parse: ParseManifest, bytes: &[u8], name: &Function
     Ok(manifest)
 }
 
-async fn read_module(part: Field<'_>, limit: u64) -> Result<Bytes, Problem> {
+async fn read_module(part: Field<'_>, room: Room<'_>) -> Result<Stored, Problem> {
     match media_type(&part) {
-        "application/wasm" => collect(part, limit).await,
+        "application/wasm" => store(part, room).await,
         other => Err(wrong_type("part \"module\"", other, "application/wasm")),
     }
+}
+
+async fn store(mut part: Field<'_>, room: Room<'_>) -> Result<Stored, Problem> {
+    let file = tempfile::tempfile_in(room.folder).map_err(|error| not_kept(&error))?;
+    let mut stored = Stored { file: File::from_std(file), bytes: 0 };
+    while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error, room.module_bytes))? {
+        stored.bytes += chunk.len();
+        if stored.bytes as u64 > room.module_bytes {
+            return Err(too_large("part \"module\"", room.module_bytes));
+        }
+        stored.file.write_all(&chunk).await.map_err(|error| not_kept(&error))?;
+    }
+    stored.file.flush().await.map_err(|error| not_kept(&error))?;
+    Ok(stored)
+}
+
+fn not_kept(error: &std::io::Error) -> Problem {
+    Problem::new(ErrorCode::DataDirUnusable).with_detail(format!("the upload cannot be kept while it arrives: {error}"))
 }
 
 async fn collect(mut part: Field<'_>, limit: u64) -> Result<Bytes, Problem> {

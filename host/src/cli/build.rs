@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::failure::Failure;
 use super::progress;
@@ -14,6 +15,9 @@ const EXAMPLES: &str = "\
 Examples:
   millstream build examples/uppercase
   cd examples/uppercase && millstream build";
+
+/// How often it is looked whether a build has ended.
+const LOOKS_EVERY: Duration = Duration::from_millis(10);
 
 /// Build a function's module with the command in its manifest
 ///
@@ -36,11 +40,20 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 
 /// Builds the module of `folder` and answers its path. Without a build line the module is taken as it is.
 pub(super) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, Failure> {
+    build_folder_until(folder, manifest, &|| false)
+}
+
+/// The same; ends the build when `is_over` says so.
+pub(super) fn build_folder_until(
+    folder: &Path,
+    manifest: &ManifestFile,
+    is_over: &dyn Fn() -> bool,
+) -> Result<PathBuf, Failure> {
     // Without a place to look there is no use in building.
     project::module_path(folder, &manifest.project)?;
     if let Some(line) = &manifest.project.build {
         progress::tell(format_args!("building {}: {line}", manifest.project.manifest.name));
-        run_line(folder, line)?;
+        run_line(folder, line, is_over)?;
     }
     built_module(folder, manifest)
 }
@@ -52,13 +65,26 @@ pub(super) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<Pat
     Ok(module)
 }
 
-fn run_line(folder: &Path, line: &str) -> Result<(), Failure> {
+fn run_line(folder: &Path, line: &str, is_over: &dyn Fn() -> bool) -> Result<(), Failure> {
     let failed = |reason: String| Failure::new(ErrorCode::BuildFailed, format!("`{line}` {reason}"));
     // Stdout is for our own result.
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(folder).stdin(Stdio::null()).stdout(stderr);
-    let status = command.status().map_err(|error| failed(format!("could not be started: {error}")))?;
+    let mut child = command.spawn().map_err(|error| failed(format!("could not be started: {error}")))?;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Ok(status),
+            Ok(None) if is_over() => {
+                // It may have ended by itself in between.
+                let _ = child.kill();
+                break child.wait();
+            }
+            Ok(None) => std::thread::sleep(LOOKS_EVERY),
+            Err(error) => break Err(error),
+        }
+    };
+    let status = status.map_err(|error| failed(format!("could not be waited for: {error}")))?;
     if status.success() { Ok(()) } else { Err(failed(format!("ended with {status}"))) }
 }
 
@@ -86,6 +112,13 @@ mod tests {
     #[test]
     fn the_path_of_what_was_built_is_printed() {
         assert_eq!(build(r#"mkdir out && echo noise && printf "\0asm" > out/f.wasm"#).unwrap(), "/out/f.wasm");
+    }
+
+    #[test]
+    fn a_build_ends_when_it_is_not_wanted_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = run_line(folder.path(), "exec sleep 600", &|| true).unwrap_err();
+        assert_eq!(code_of(Err(failure)), "MS0503");
     }
 
     #[test]

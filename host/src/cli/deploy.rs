@@ -1,7 +1,8 @@
 //! `millstream deploy`: builds a function and hands it to a host.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::multipart::{Form, Part};
@@ -67,11 +68,8 @@ struct Deployed {
 /// Builds, uploads, and prints what became of it.
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let (manifest, module_path) = prepare(arguments)?;
-    let module = std::fs::read(&module_path).map_err(|error| {
-        Failure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", module_path.display()))
-    })?;
-    progress::tell(format_args!("uploading {} ({} KiB)", module_path.display(), module.len().div_ceil(1024)));
-    let answer = upload(arguments, &manifest, &module)?;
+    let client = HostClient::new(&arguments.host)?;
+    let answer = upload(&client, &manifest, &module_path, arguments.wait)?;
     let deployed: Deployed = serde_json::from_value(answer.clone())
         .map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
     if arguments.wait.is_some() && deployed.state == "starting" {
@@ -101,27 +99,39 @@ fn prepare(arguments: &Arguments) -> Result<(ManifestFile, PathBuf), Failure> {
     }
 }
 
-fn upload(arguments: &Arguments, manifest: &ManifestFile, module: &[u8]) -> Result<Value, Failure> {
-    let client = HostClient::new(&arguments.host)?;
+/// Uploads the module at `path` and gives what the host answers; with `wait`, once the function runs or that is over.
+pub(super) fn upload(
+    client: &HostClient,
+    manifest: &ManifestFile,
+    path: &Path,
+    wait: Option<Duration>,
+) -> Result<Value, Failure> {
+    let module: Arc<[u8]> = std::fs::read(path)
+        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", path.display())))?
+        .into();
+    let upload = progress::Upload::begin(path, module.len() as u64);
     let name = manifest.project.manifest.name.as_str();
     let answer = client.change(&["v1", "functions", name], |http, mut url| {
-        if let Some(wait) = arguments.wait {
+        if let Some(wait) = wait {
             url.query_pairs_mut().append_pair("wait", &format!("{}ms", wait.as_millis()));
         }
-        let timeout = ANSWER_TIMEOUT + arguments.wait.unwrap_or_default();
-        http.put(url).timeout(timeout).multipart(form(manifest, module))
-    })?;
-    answer.ok_or_else(|| Failure::new(ErrorCode::UnexpectedAnswer, "the answer to a deploy is empty"))
+        let timeout = ANSWER_TIMEOUT + wait.unwrap_or_default();
+        http.put(url).timeout(timeout).multipart(form(manifest, &module, &upload))
+    });
+    drop(upload);
+    answer?.ok_or_else(|| Failure::new(ErrorCode::UnexpectedAnswer, "the answer to a deploy is empty"))
 }
 
-fn form(manifest: &ManifestFile, module: &[u8]) -> Form {
+fn form(manifest: &ManifestFile, module: &Arc<[u8]>, upload: &progress::Upload) -> Form {
     let manifest_type = match manifest.notation {
         Notation::Toml => "application/toml",
         Notation::Json => "application/json",
     };
+    let bytes = upload.read(Cursor::new(Arc::clone(module)));
+    let module = Part::reader_with_length(bytes, module.len() as u64).file_name("module.wasm");
     Form::new()
         .part("manifest", typed(Part::text(manifest.text.clone()), manifest_type))
-        .part("module", typed(Part::bytes(module.to_vec()).file_name("module.wasm"), "application/wasm"))
+        .part("module", typed(module, "application/wasm"))
 }
 
 fn typed(part: Part, media_type: &'static str) -> Part {

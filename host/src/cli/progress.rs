@@ -1,55 +1,127 @@
-//! What a person wants to know while a verb runs.
+//! What a person wants to know while a verb runs: lines, and on a terminal a bar for what takes long.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// The bar's width, in characters.
-const WIDTH: u64 = 30;
+use indicatif::{ProgressBar, ProgressBarIter, ProgressDrawTarget, ProgressStyle};
+
+const TICK: Duration = Duration::from_millis(120);
+
+/// The bar that is drawn now: lines appear above it.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Tells `what` on stderr. That nobody reads it is no reason to stop.
 pub(super) fn tell(what: impl Display) {
-    let _ = writeln!(io::stderr(), "{what}");
+    let write = || {
+        let _ = writeln!(io::stderr(), "{what}");
+    };
+    match &*bar() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
 }
 
-/// A bar on stderr that shows how far something is, where a terminal is.
-#[derive(Debug)]
-pub(super) struct Bar {
-    is_shown: bool,
-    of: u64,
+fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
+    BAR.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// An upload and what the host makes of it: a bar while bytes go, then how long one has waited. Where nobody watches it is
+/// a line. It is gone when this is dropped.
+pub(super) struct Upload(ProgressBar);
+
+impl Upload {
+    /// Of the module at `path`.
+    pub(super) fn begin(path: &Path, bytes: u64) -> Self {
+        let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+        drawn.set_style(style("uploading {bar:30} {bytes} of {total_bytes}"));
+        if drawn.is_hidden() || !is_watched() {
+            tell(format_args!("uploading {} ({} KiB)", path.display(), bytes.div_ceil(1024)));
+            drawn.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        *bar() = Some(drawn.clone());
+        Self(drawn)
+    }
+
+    /// Reads `module` for the request, and shows how far it is.
+    pub(super) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
+        // A request that is made again begins again.
+        self.0.reset();
+        Sending { module: self.0.wrap_read(module), bar: self.0.clone() }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+        *bar() = None;
+    }
+}
+
+struct Sending<R> {
+    module: ProgressBarIter<R>,
+    bar: ProgressBar,
+}
+
+impl<R: Read> Read for Sending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.module.read(buffer)?;
+        if self.bar.length().is_some_and(|all| self.bar.position() >= all) {
+            self.bar.set_style(style("compiling on the host {spinner} {elapsed}"));
+            self.bar.enable_steady_tick(TICK);
+        }
+        Ok(read)
+    }
+}
+
+/// How far something is of which there is so much, and a word beside it. Where nobody watches nothing is drawn. It is gone
+/// when this is dropped.
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar of something that has not begun.
+    /// Of something that has not begun.
     pub(super) fn new() -> Self {
-        Self { is_shown: io::stderr().is_terminal(), of: 0 }
+        let drawn = match is_watched() {
+            true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()),
+            false => ProgressBar::hidden(),
+        };
+        drawn.set_style(style("{bar:30} {human_pos} of {human_len}  {msg}"));
+        Self(drawn)
     }
 
     /// Notes how much there is to do.
-    pub(super) fn of(&mut self, all: u64) {
-        self.of = all;
+    pub(super) fn of(&self, all: u64) {
+        self.0.set_length(all);
     }
 
-    /// Shows that so much is done, and a word beside it.
-    pub(super) fn show(&self, done: u64, beside: &str) {
-        if self.is_shown {
-            let _ = write!(io::stderr(), "\r\x1b[2K{}", drawn(done, self.of, beside));
-            let _ = io::stderr().flush();
-        }
+    /// Shows that so much is done.
+    pub(super) fn show(&self, done: u64, beside: String) {
+        self.0.set_position(done);
+        self.0.set_message(beside);
     }
 
-    /// Takes it away, so that something else can be written.
-    pub(super) fn clear(&self) {
-        if self.is_shown {
-            let _ = write!(io::stderr(), "\r\x1b[2K");
-        }
+    /// Lets something be written above it.
+    pub(super) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
     }
 }
 
-fn drawn(done: u64, of: u64, beside: &str) -> String {
-    let done_of = done.min(of);
-    let full = if of == 0 { WIDTH } else { done_of.saturating_mul(WIDTH) / of };
-    let bar: String = (0..WIDTH).map(|at| if at < full { '#' } else { '.' }).collect();
-    format!("[{bar}] {done} of {of}  {beside}")
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours, and a test draws them.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Whether somebody watches stderr, on something that can move its cursor.
+fn is_watched() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]
@@ -57,9 +129,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_full_as_the_work_is_done() {
-        assert_eq!(drawn(0, 10, ""), format!("[{}] 0 of 10  ", ".".repeat(30)));
-        assert_eq!(drawn(5, 10, "2 differ"), format!("[{}{}] 5 of 10  2 differ", "#".repeat(15), ".".repeat(15)));
-        assert_eq!(drawn(0, 0, ""), format!("[{}] 0 of 0  ", "#".repeat(30)));
+    fn what_is_sent_is_what_was_given() {
+        let upload = Upload::begin(Path::new("f.wasm"), 5);
+        for _ in 0..2 {
+            let mut sent = Vec::new();
+            upload.read(&b"hello"[..]).read_to_end(&mut sent).unwrap();
+            assert_eq!((sent.as_slice(), upload.0.position()), (&b"hello"[..], 5));
+        }
+        tell("a line meanwhile");
+    }
+
+    #[test]
+    fn templates_are_valid() {
+        for template in [
+            "uploading {bar:30} {bytes} of {total_bytes}",
+            "compiling on the host {spinner} {elapsed}",
+            "{bar:30} {human_pos} of {human_len}  {msg}",
+        ] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         })
         .map_err(|failure| client.with_suggestion(failure, name))?;
     let paint = Paint::for_stream(std::io::stdout().is_terminal());
-    let mut bar = Bar::new();
+    let bar = Bar::new();
     let mut different = None;
     for line in BufReader::new(response).lines() {
         let line = line.map_err(|error| client.broken_off(&error))?;
@@ -114,20 +114,15 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         }
         match news["kind"].as_str() {
             Some("began") => bar.of(news["offsets"].as_u64().unwrap_or_default()),
-            Some("progress") => bar.show(number(&news, "records"), &format!("{} differ", number(&news, "different"))),
+            Some("progress") => bar.show(number(&news, "records"), format!("{} differ", number(&news, "different"))),
             Some("difference") if !arguments.json => {
-                bar.clear();
-                print_difference(&arguments.topic, &news, paint, out)?;
+                bar.above(|| print_difference(&arguments.topic, &news, paint, out))?;
             }
-            Some("failed") => {
-                bar.clear();
-                return Err(HostClient::failure_of_json(&news["problem"]));
-            }
+            Some("failed") => return Err(HostClient::failure_of_json(&news["problem"])),
             Some("ended") => {
-                bar.clear();
                 different = Some(number(&news, "different"));
                 if !arguments.json {
-                    print_tally(&news, out)?;
+                    bar.above(|| print_tally(&news, out))?;
                 }
             }
             _ => {}

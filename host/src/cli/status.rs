@@ -4,20 +4,25 @@ use std::io::{IsTerminal, Write};
 
 use super::failure::Failure;
 use super::host_client::{HostArguments, HostClient};
+use super::invoke::printable;
 use super::table::{self, Align, Paint};
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
-use crate::model::status::{Counters, FunctionStatus};
+use crate::model::status::{BlockedBy, Counters, FunctionStatus, PartitionStatus, Why};
 
 const EXAMPLES: &str = "\
 Examples:
   millstream status enrich-bid
   millstream status enrich-bid --json | jq '[.partitions[].lag] | add'";
 
+/// The most of a key that is shown in a table; JSON has all of it.
+const LONGEST_KEY: usize = 32;
+
 /// Show what a function is doing on this host
 ///
 /// Partitions and counters are this host's: another host of the same cluster has others. Counters run since the host
-/// started.
+/// started. OLDEST is how long ago the oldest record was taken that is not finished; BLOCKED BY is the record that holds
+/// the watermark up, and what it waits for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -49,10 +54,15 @@ fn print(status: &FunctionStatus, paint: Paint, out: &mut dyn Write) -> Result<(
     let state = state.as_str().unwrap_or_default();
     writeln!(out, "{}@{}  {}", status.name, status.revision, paint.state(state, state))?;
     if let Some(reason) = &status.reason {
-        writeln!(out, "  {reason}")?;
+        writeln!(out, "  {}", printable(reason))?;
     }
     writeln!(out)?;
     print_partitions(status, out)?;
+    // The first reason is the function's.
+    let others = status.partitions.iter().filter_map(|at| at.stalled.as_ref());
+    for reason in others.filter(|reason| status.reason.as_ref() != Some(reason)) {
+        writeln!(out, "  {}", printable(reason))?;
+    }
     writeln!(out)?;
     print_counters(&status.counters, out)
 }
@@ -67,16 +77,49 @@ fn print_partitions(status: &FunctionStatus, out: &mut dyn Write) -> Result<(), 
         ("END", Align::Right),
         ("LAG", Align::Right),
         ("IN FLIGHT", Align::Right),
+        ("OLDEST", Align::Right),
+        ("BLOCKED BY", Align::Left),
     ];
-    let rows: Vec<[String; 5]> = status
-        .partitions
-        .iter()
-        .map(|at| {
-            let place = format!("{}/{}", at.topic, at.partition);
-            [place, at.watermark.to_string(), at.end.to_string(), at.lag.to_string(), at.in_flight.to_string()]
-        })
-        .collect();
+    let rows: Vec<[String; 7]> = status.partitions.iter().map(row).collect();
     Ok(table::write(out, Paint::Plain, columns, &rows)?)
+}
+
+fn row(at: &PartitionStatus) -> [String; 7] {
+    let oldest = if at.oldest_in_flight_ms == 0 { "-".to_owned() } else { table::age(at.oldest_in_flight_ms) };
+    [
+        format!("{}/{}", at.topic, at.partition),
+        at.watermark.to_string(),
+        at.end.to_string(),
+        at.lag.to_string(),
+        at.in_flight.to_string(),
+        oldest,
+        at.blocked_by.as_ref().map_or_else(|| "-".to_owned(), blocker),
+    ]
+}
+
+/// The record that holds a partition up, and what it waits for, in a few words.
+fn blocker(by: &BlockedBy) -> String {
+    let key = match (&by.key, &by.key_base64) {
+        (Some(key), _) => format!(" (key {})", shortened(&printable(key))),
+        (None, Some(key)) => format!(" (key {} in base64)", shortened(key)),
+        (None, None) => String::new(),
+    };
+    let why = match by.why {
+        Why::Running => "runs".to_owned(),
+        Why::Queued => "waits for a worker".to_owned(),
+        Why::Retry { attempt, max_attempts, in_ms } => {
+            format!("attempt {attempt} of {max_attempts} in {}", table::age(in_ms))
+        }
+        Why::Kafka => "waits for Kafka".to_owned(),
+    };
+    format!("offset {}{key}: {why}", by.offset)
+}
+
+fn shortened(key: &str) -> String {
+    match key.char_indices().nth(LONGEST_KEY) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key.to_owned(),
+    }
 }
 
 fn print_counters(counters: &Counters, out: &mut dyn Write) -> Result<(), Failure> {
@@ -102,23 +145,51 @@ mod tests {
     use crate::cli::testing::{Answer, FakeHost};
 
     const ANSWER: &str = r#"{"name":"f","revision":3,"state":"stalled","reason":"bids/0 waits for its retry",
-        "partitions":[{"topic":"bids","partition":0,"watermark":10,"end":1210,"lag":1200,"in_flight":5}],
+        "partitions":[{"topic":"bids","partition":0,"watermark":10,"end":1210,"lag":1200,"in_flight":5,
+          "oldest_in_flight_ms":62500,"blocked_by":{"offset":10,"key":"lot 7","why":"retry","attempt":2,
+          "max_attempts":5,"in_ms":4200},"stalled":"bids/0 waits for its retry"},
+          {"topic":"bids","partition":1,"watermark":7,"end":7,"lag":0,"in_flight":0}],
         "counters":{"received":15,"filtered":1,"succeeded":9,"emitted":9,"retried":2,"dead_lettered":0,
         "cold_starts":1,"hot_starts":10}}"#;
+
+    fn printed(status: &FunctionStatus) -> String {
+        let mut out = Vec::new();
+        print(status, Paint::Plain, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn a_person_sees_state_partitions_and_counters() {
         let status: FunctionStatus = serde_json::from_str(ANSWER).unwrap();
-        let mut out = Vec::new();
-        print(&status, Paint::Plain, &mut out).unwrap();
         assert_eq!(
-            String::from_utf8(out).unwrap(),
+            printed(&status),
             "f@3  stalled\n  bids/0 waits for its retry\n\n\
-             PARTITION  WATERMARK   END   LAG  IN FLIGHT\n\
-             bids/0            10  1210  1200          5\n\n\
+             PARTITION  WATERMARK   END   LAG  IN FLIGHT  OLDEST  BLOCKED BY\n\
+             bids/0            10  1210  1200          5    1m3s  offset 10 (key lot 7): attempt 2 of 5 in 5s\n\
+             bids/1             7     7     0          0       -  -\n\n\
              RECEIVED  FILTERED  SUCCEEDED  EMITTED  RETRIED  DEAD LETTERS  COLD STARTS  HOT STARTS\n      \
              15         1          9        9        2             0            1          10\n"
         );
+    }
+
+    #[test]
+    fn what_blocks_is_said_in_a_few_words_that_play_no_tricks() {
+        let by = |key: Option<&str>, why| {
+            blocker(&BlockedBy { offset: 4, key: key.map(str::to_owned), key_base64: None, why })
+        };
+        assert_eq!(by(None, Why::Running), "offset 4: runs");
+        assert_eq!(by(Some("a\u{1b}[2J"), Why::Queued), "offset 4 (key a\\u{1b}[2J): waits for a worker");
+        let long = by(Some(&"é".repeat(40)), Why::Kafka);
+        assert_eq!(long, format!("offset 4 (key {}…): waits for Kafka", "é".repeat(32)));
+    }
+
+    #[test]
+    fn every_partition_that_stands_still_says_why() {
+        let mut status: FunctionStatus = serde_json::from_str(ANSWER).unwrap();
+        status.partitions[1].stalled = Some("bids/1 is gone".to_owned());
+        let printed = printed(&status);
+        assert_eq!(printed.matches("waits for its retry").count(), 1, "{printed}");
+        assert!(printed.contains("\n  bids/1 is gone\n"), "{printed}");
     }
 
     #[test]

@@ -84,6 +84,23 @@ pub(super) fn write<const N: usize>(
     rows.iter().try_for_each(|row| write_row(out, paint, &columns, &widths, row))
 }
 
+/// A time of so many milliseconds, in the two units that tell most: `850ms`, `12s`, `3m5s`, `2h10m`, `4d3h`.
+pub(super) fn age(milliseconds: u64) -> String {
+    // Rounded up: what is less than a second after all is nearly one.
+    let seconds = milliseconds.div_ceil(1000);
+    let two = |large: u64, unit: &str, small: u64, part: &str| match small {
+        0 => format!("{large}{unit}"),
+        _ => format!("{large}{unit}{small}{part}"),
+    };
+    match seconds {
+        _ if milliseconds < 1000 => format!("{milliseconds}ms"),
+        ..60 => format!("{seconds}s"),
+        60..3600 => two(seconds / 60, "m", seconds % 60, "s"),
+        3600..86_400 => two(seconds / 3600, "h", seconds % 3600 / 60, "m"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
+    }
+}
+
 fn write_row<const N: usize>(
     out: &mut dyn Write,
     paint: Paint,
@@ -121,6 +138,12 @@ mod tests {
              a       running     5\n\
              longer  failed   1000\n"
         );
+    }
+
+    #[test]
+    fn ages_are_as_long_as_they_must_be() {
+        let ages = [0, 850, 1000, 62_500, 3_600_000, 7_830_000, 356_400_000].map(age);
+        assert_eq!(ages, ["0ms", "850ms", "1s", "1m3s", "1h", "2h10m", "4d3h"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The HTTP protocol binding 1.0, binary mode, and how an answer of any mode is read.
+//! The HTTP protocol binding 1.0: the modes of a message, its attributes as headers, and how an answer is read.
 
 use std::borrow::Cow;
 
@@ -41,35 +41,85 @@ pub fn headers(record: &Record<'_>) -> HeaderMap {
     headers
 }
 
-/// The events of a message: a batch, a structured event, or one in binary mode. An empty message has none.
-pub fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Event<'a>>, NotAnEvent> {
-    let content_type = match headers.get(CONTENT_TYPE) {
-        Some(value) => Some(value.to_str().map_err(|_| NotAnEvent("content-type is not text".to_owned()))?),
-        None => None,
-    };
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match &*media_type {
-        "application/cloudevents-batch+json" => structured::read_batch(body),
-        "application/cloudevents+json" => Ok(vec![structured::read(body)?]),
-        other if other.starts_with("application/cloudevents") => {
-            Err(NotAnEvent(format!("event format {other:?} is not supported, only JSON is")))
+/// In which way a message carries events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// One event, all of it in a JSON body.
+    Structured,
+    /// Events in a JSON array.
+    Batch,
+    /// One event: its attributes are headers, its data the body.
+    Binary,
+    /// Nothing says that it is an event.
+    Plain,
+    /// Events in this format, which is not JSON.
+    Unsupported(String),
+}
+
+/// The media type of a structured event, and of a batch of them.
+pub const STRUCTURED: &str = "application/cloudevents+json";
+/// See [`STRUCTURED`].
+pub const BATCH: &str = "application/cloudevents-batch+json";
+
+/// The mode of a message with these headers.
+pub fn mode(headers: &HeaderMap) -> Result<Mode, NotAnEvent> {
+    let media_type = content_type(headers)?.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    Ok(match media_type.to_ascii_lowercase().as_str() {
+        STRUCTURED => Mode::Structured,
+        BATCH => Mode::Batch,
+        other if other.starts_with("application/cloudevents") => Mode::Unsupported(other.to_owned()),
+        _ if headers.keys().any(|name| name.as_str().starts_with(PREFIX)) => Mode::Binary,
+        _ => Mode::Plain,
+    })
+}
+
+/// The header `Content-Type`, which in binary mode is the attribute `datacontenttype`.
+pub fn content_type(headers: &HeaderMap) -> Result<Option<&str>, NotAnEvent> {
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::to_str).transpose();
+    value.map_err(|_| NotAnEvent("the header Content-Type is not ASCII".to_owned()))
+}
+
+/// The attributes that are headers, each once, decoded and not checked any further; `datacontenttype` is none of them.
+pub fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, String)>, NotAnEvent> {
+    let mut read = Vec::new();
+    for header in headers.keys() {
+        let Some(name) = header.as_str().strip_prefix(PREFIX) else { continue };
+        if name == "datacontenttype" {
+            let told = "datacontenttype is the header Content-Type, not Ce-Datacontenttype";
+            return Err(NotAnEvent(told.to_owned()));
         }
-        _ if headers.contains_key("ce-specversion") => Ok(vec![binary(headers, content_type, body)?]),
-        _ if body.is_empty() => Ok(Vec::new()),
-        other => Err(NotAnEvent(format!(
-            "{} bytes of {other:?} without the header ce-specversion are no event; answer with an event, a batch or an \
+        let mut values = headers.get_all(header).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(NotAnEvent(format!("the attribute {name} came twice")));
+        };
+        let value = decode(value.as_bytes())
+            .ok_or_else(|| NotAnEvent(format!("the header {header} is not UTF-8, percent-encoded")))?;
+        read.push((name, value));
+    }
+    Ok(read)
+}
+
+/// The events of an answer. An empty one has none.
+pub fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Event<'a>>, NotAnEvent> {
+    match mode(headers)? {
+        Mode::Batch => structured::read_batch(body),
+        Mode::Structured => Ok(vec![structured::read(body)?]),
+        Mode::Binary => Ok(vec![binary(headers, body)?]),
+        Mode::Unsupported(format) => Err(NotAnEvent(format!("event format {format:?} is not supported, only JSON is"))),
+        Mode::Plain if body.is_empty() => Ok(Vec::new()),
+        Mode::Plain => Err(NotAnEvent(format!(
+            "{} bytes of {:?} without the header ce-specversion are no event; answer with an event, a batch or an \
              empty body",
-            body.len()
+            body.len(),
+            content_type(headers)?.unwrap_or_default()
         ))),
     }
 }
 
-fn binary<'a>(headers: &HeaderMap, content_type: Option<&str>, body: &'a [u8]) -> Result<Event<'a>, NotAnEvent> {
+fn binary<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Event<'a>, NotAnEvent> {
     let mut event = Event::default();
     let mut version = None;
-    for (header, value) in headers {
-        let Some(name) = header.as_str().strip_prefix(PREFIX) else { continue };
-        let value = decode(value.as_bytes()).ok_or_else(|| NotAnEvent(format!("header {header} is not UTF-8")))?;
+    for (name, value) in attributes(headers)? {
         match name {
             "specversion" => version = Some(value),
             "id" => event.id = value,
@@ -78,13 +128,11 @@ fn binary<'a>(headers: &HeaderMap, content_type: Option<&str>, body: &'a [u8]) -
             "subject" => event.subject = Some(value),
             "time" => event.time = Some(value),
             "dataschema" => event.dataschema = Some(value),
-            // It is the content type; as a header of its own it is not allowed, and it must not win.
-            "datacontenttype" => {}
             _ => event.extensions.push((name.to_owned(), value)),
         }
     }
     check_required(version.as_deref(), &event.id, &event.source, &event.type_)?;
-    event.datacontenttype = content_type.map(str::to_owned);
+    event.datacontenttype = content_type(headers)?.map(str::to_owned);
     event.data = (!body.is_empty()).then_some(Cow::Borrowed(body));
     Ok(event)
 }
@@ -207,6 +255,10 @@ mod tests {
         assert!(said(&map(&[("ce-specversion", "0.3")]), b"").contains("0.3"));
         assert!(said(&map(&[("content-type", "application/cloudevents+avro")]), b"x").contains("avro"));
         assert!(said(&map(&[&REQUIRED[..], &[("ce-x", "%ff")]].concat()), b"").contains("ce-x"));
+        assert!(said(&map(&[&REQUIRED[..], &[("ce-datacontenttype", "x/y")]].concat()), b"").contains("Content-Type"));
+        let mut twice = map(&REQUIRED);
+        twice.append("ce-id", HeaderValue::from_static("2"));
+        assert!(said(&twice, b"").contains("twice"));
     }
 
     #[test]

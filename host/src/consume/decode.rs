@@ -264,4 +264,48 @@ mod tests {
             }
         }
     }
+
+    /// A record as a text: lines `name: value` are its headers, and after an empty line comes its value.
+    fn record_of(bytes: &[u8]) -> (Vec<(String, Option<Vec<u8>>)>, Vec<u8>) {
+        let (head, value) = match bytes.windows(2).position(|pair| pair == b"\n\n") {
+            Some(end) => (&bytes[..end], &bytes[end + 2..]),
+            None => (bytes, &b""[..]),
+        };
+        let header = |line: &[u8]| {
+            let colon = line.windows(2).position(|pair| pair == b": ");
+            let (name, value) = colon.map_or((line, None), |at| (&line[..at], Some(line[at + 2..].to_vec())));
+            (String::from_utf8_lossy(name).into_owned(), value)
+        };
+        (head.split(|byte| *byte == b'\n').map(header).collect(), value.to_vec())
+    }
+
+    #[test]
+    fn fuzzed_records_are_events_or_undecodable_and_keep_their_bytes() {
+        let good: [&[u8]; 5] = [
+            b"a: 1\na\n\nplain",
+            b"ce_specversion: 1.0\nce_id: 1\nce_source: /s\nce_type: t\nce_subject: x\ncontent-type: text/plain\n\nhello",
+            b"content-type: application/cloudevents+json; charset=utf-8\n\n\
+              {\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"n\":1,\"data\":{\"a\":[1,\"\\u00e9\"]}}",
+            b"content-type: application/cloudevents+json\n\n\
+              {\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"t\",\"data_base64\":\"AAH/\"}",
+            b"content-type: application/cloudevents-batch+json\n\n[{\"specversion\":\"1.0\"}]",
+        ];
+        crate::fuzzing::fuzz(&good, |bytes| {
+            let (headers, value) = record_of(bytes);
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            let mut arena = Vec::new();
+            let decoded = decode(&mut arena, &fields(Some(&value), &headers));
+            let record = read(&arena, &decoded);
+            prop_assert_eq!(record.headers().collect::<Vec<_>>(), headers);
+            let kept = match &decoded.original_value {
+                Some(original) => Some(&arena[original.start as usize..original.end as usize]),
+                None => record.data(),
+            };
+            prop_assert_eq!(kept, Some(&value[..]));
+            if decoded.undecodable.is_none() && record.is_cloudevent() {
+                prop_assert!(!record.id().is_empty() && !record.source().is_empty() && !record.type_().is_empty());
+            }
+            Ok(())
+        });
+    }
 }

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use millstream_flat::Emission;
 
+use crate::cloudevents::attribute;
 use crate::model::outcome::{Fault, FaultClass};
 use crate::model::work::RecordRef;
 
@@ -20,6 +21,8 @@ pub struct Origin<'a> {
     pub source: &'a str,
     /// The record that was handled.
     pub record: &'a RecordRef,
+    /// The attempt that emitted: 1 for the first.
+    pub attempt: u32,
     /// Counts the emissions of the invocation, from 0.
     pub index: usize,
     /// See [`Self::cause`]: written once for all that a record causes.
@@ -48,6 +51,30 @@ pub struct Required<'a> {
     pub source: &'a str,
     /// `type`.
     pub type_: &'a str,
+}
+
+/// Refuses what no attribute may hold: a reader that trusts CloudEvents might take a line break for more than it is.
+pub fn check_values(emission: &Emission<'_>) -> Result<(), Fault> {
+    let known = [
+        ("id", emission.id()),
+        ("source", emission.source()),
+        ("type", emission.type_()),
+        ("subject", emission.subject()),
+        ("time", emission.time()),
+        ("datacontenttype", emission.datacontenttype()),
+        ("dataschema", emission.dataschema()),
+    ];
+    let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in known.chain(emission.extensions()) {
+        if let Some(character) = attribute::forbidden(value) {
+            let name: String = name.chars().take(40).collect();
+            return Err(Fault::new(
+                FaultClass::InvalidAnswer,
+                format!("attribute {name:?} holds {character}; emit it in the data, or encoded"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What the guest gave, filled up.
@@ -81,4 +108,5 @@ pub fn is_guests_header(name: &str) -> bool {
         && !name.starts_with("millstream-")
         && !name.eq_ignore_ascii_case("content-type")
         && !name.eq_ignore_ascii_case(super::traceparent::HEADER)
+        && !name.eq_ignore_ascii_case(super::traceparent::STATE)
 }

@@ -12,6 +12,9 @@ use rdkafka::message::{Headers as _, Message as _};
 use super::client_log::Logging;
 use super::settings::ClientSettings;
 
+/// How long Kafka may take to tell of a topic.
+const ASKS_FOR: Duration = Duration::from_secs(10);
+
 /// A record that appeared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appeared {
@@ -39,15 +42,26 @@ impl Watch {
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "50");
-        let consumer = BaseConsumer::from_config_and_context(&config, Logging)?;
-        let mut assignment = TopicPartitionList::new();
+        let watch = Self(BaseConsumer::from_config_and_context(&config, Logging)?);
         for (topic, partitions) in topics {
-            for partition in 0..*partitions {
-                assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
-            }
+            watch.begin(topic, *partitions)?;
         }
-        consumer.assign(&assignment)?;
-        Ok(Self(consumer))
+        Ok(watch)
+    }
+
+    /// Also sees `topic`, from its first record on. Asks Kafka how many partitions it has.
+    pub fn add(&self, topic: &str) -> Result<(), KafkaError> {
+        let metadata = self.0.fetch_metadata(Some(topic), ASKS_FOR)?;
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        self.begin(topic, i32::try_from(partitions).unwrap_or(i32::MAX))
+    }
+
+    fn begin(&self, topic: &str, partitions: i32) -> Result<(), KafkaError> {
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
+        }
+        self.0.incremental_assign(&assignment)
     }
 
     /// The next record, or nothing within `patience`.

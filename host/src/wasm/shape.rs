@@ -376,4 +376,28 @@ mod tests {
             let _ = inspect(&[b"\0asm\x01\0\0\0", &bytes[..]].concat());
         }
     }
+
+    #[test]
+    fn fuzzed_uploads_are_refused_with_a_reason_or_have_a_form() {
+        let foreign = r#"(import "acme:shop/till@1.0.0" (instance)) (instance $i)
+            (core module (func (export "a"))) (component (import "b" (func)))
+            (export "millstream:function/batch@0.1.0" (instance $i))"#;
+        let good = [
+            exporting("millstream:function/batch@0.1.0"),
+            exporting("wasi:http/incoming-handler@0.2.12"),
+            component(foreign),
+            core(COMMAND),
+            core(&custom("component-type:function", "")),
+            core(&format!("{COMMAND} {}", custom("producers", r"\01\08language\01\02Go\061.26.0"))),
+            crate::wasm::testing::guest("", crate::wasm::testing::ECHO).to_vec(),
+        ];
+        let good: Vec<&[u8]> = good.iter().map(Vec::as_slice).collect();
+        crate::fuzzing::fuzz(&good, |bytes| {
+            match inspect(bytes) {
+                Ok(_) => prop_assert!(bytes.starts_with(b"\0asm")),
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+            Ok(())
+        });
+    }
 }

@@ -284,3 +284,26 @@ proptest! {
         prop_assert_eq!(manifest.dead_letter_topic, format!("{name}.dead"));
     }
 }
+
+/// Whatever is taken means the same when the registry has kept it.
+#[test]
+fn fuzzed_manifests_are_refused_or_keep_their_meaning() {
+    use crate::fuzzing::fuzz;
+
+    let tree: toml::Table = toml::from_str(WHOLE).unwrap();
+    let json = serde_json::to_string(&tree).unwrap();
+    let good = [SMALLEST.as_bytes(), WHOLE.as_bytes(), json.as_bytes()];
+    fuzz(&good, |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return Ok(()) };
+        for manifest in [from_toml(text), from_json(text)] {
+            match manifest {
+                Ok(manifest) => {
+                    let stored = serde_json::to_string(&manifest).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<Manifest>(&stored).unwrap(), manifest);
+                }
+                Err(error) => prop_assert!(!error.problems().is_empty() && !error.to_string().is_empty()),
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,5 +1,9 @@
 //! What CloudEvents 1.0 and the host allow of an attribute.
+//!
+//! Of what guests emit only the values are checked here, since that is on the hot path; `emit` checks names as it writes
+//! them.
 
+use std::fmt;
 use std::str::FromStr as _;
 
 use toml::value::Datetime;
@@ -12,8 +16,8 @@ const OWNED: &str = "millstream";
 const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 64 * 1024;
 
-/// Checks an attribute's name and value.
-pub(super) fn attribute(name: &str, value: &str) -> Result<(), String> {
+/// Checks the name and the value of an attribute that somebody from outside gives.
+pub fn check(name: &str, value: &str) -> Result<(), String> {
     let shown: String = name.chars().take(LONGEST_NAME).collect();
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if DATA.contains(&name) {
@@ -25,8 +29,8 @@ pub(super) fn attribute(name: &str, value: &str) -> Result<(), String> {
     if name.starts_with(OWNED) {
         return Err(format!("attribute {shown} is the host's to set: names that begin with \"{OWNED}\" are reserved"));
     }
-    if let Some(control) = value.chars().find(|c| is_forbidden(*c)) {
-        return Err(format!("attribute {shown} holds the control character {}", control.escape_debug()));
+    if let Some(character) = forbidden(value) {
+        return Err(format!("attribute {shown} holds {character}"));
     }
     if value.len() > LONGEST_VALUE {
         return Err(format!("attribute {shown} has more than {LONGEST_VALUE} bytes"));
@@ -47,10 +51,24 @@ pub(super) fn attribute(name: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// What the type String of CloudEvents excludes, of what a text can hold.
-fn is_forbidden(c: char) -> bool {
-    let is_noncharacter = (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
-    c.is_control() || is_noncharacter
+/// A character that no attribute may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forbidden(char);
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the control character U+{:04X}, which CloudEvents 1.0 forbids", u32::from(self.0))
+    }
+}
+
+/// The first character of `value` that the type String of CloudEvents excludes, of what a text can hold.
+pub fn forbidden(value: &str) -> Option<Forbidden> {
+    // Nearly all values are printable ASCII, and to see that takes no decoding.
+    if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return None;
+    }
+    let is_noncharacter = |c: char| (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
+    value.chars().find(|c| c.is_control() || is_noncharacter(*c)).map(Forbidden)
 }
 
 fn is_moment(text: &str) -> bool {
@@ -71,4 +89,21 @@ fn is_media_type(text: &str) -> bool {
         !part.is_empty() && part.bytes().all(is_allowed)
     };
     essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_and_noncharacters_are_found_and_nothing_else() {
+        for good in ["", "plain ~", "Euro €", "👍", "\u{feff}", "\u{a0}"] {
+            assert_eq!(forbidden(good), None, "{good:?}");
+        }
+        for wrong in ["a\r\nb", "\t", "\0", "\u{7f}", "é\u{85}", "\u{fdd0}", "\u{ffff}", "\u{1fffe}"] {
+            assert!(forbidden(wrong).is_some(), "{wrong:?}");
+        }
+        let told = forbidden("a\rb").map(|character| character.to_string()).unwrap_or_default();
+        assert!(told.contains("U+000D"), "{told}");
+    }
 }

@@ -1,0 +1,156 @@
+//! Places for connections, so many and no more. When all are taken, the client that keeps the host waiting longest loses
+//! its own to the next one.
+//!
+//! So clients that send slowly, or not at all, keep nobody out, however many they are: who sends its request at once is
+//! served before its turn to lose comes. A connection whose request is worked on loses its place to nobody.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// All places. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Places(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    most: usize,
+    taken: Mutex<Taken>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    next: u64,
+    holders: HashMap<u64, Holder>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    /// Since when the host waits for this client; nothing while the client waits for the host.
+    waiting_since: Option<Instant>,
+    lost: CancellationToken,
+}
+
+impl Places {
+    /// `most` places.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::new(Shared { most, taken: Mutex::default(), freed: Notify::new() }))
+    }
+
+    /// Takes a place, if need be that of the client that is waited for longest.
+    pub(super) async fn take(&self) -> Place {
+        loop {
+            let freed = self.0.freed.notified();
+            if let Some(place) = self.try_take() {
+                return place;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_take(&self) -> Option<Place> {
+        let mut taken = self.0.taken();
+        if taken.holders.len() >= self.0.most {
+            let waited_for = taken.holders.values().filter(|holder| !holder.lost.is_cancelled());
+            let waited_for = waited_for.filter_map(|holder| Some((holder.waiting_since?, holder)));
+            if let Some((_, holder)) = waited_for.min_by_key(|(since, _)| *since) {
+                holder.lost.cancel();
+            }
+            return None;
+        }
+        let id = taken.next;
+        taken.next += 1;
+        let lost = CancellationToken::new();
+        taken.holders.insert(id, Holder { waiting_since: Some(Instant::now()), lost: lost.clone() });
+        Some(Place(Arc::new(Held { shared: Arc::clone(&self.0), id, lost })))
+    }
+}
+
+impl Shared {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place, free again when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(super) struct Place(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    shared: Arc<Shared>,
+    id: u64,
+    lost: CancellationToken,
+}
+
+impl Place {
+    /// Ends when the place is another client's.
+    pub(super) async fn lost(&self) {
+        self.0.lost.cancelled().await;
+    }
+
+    /// Notes whether the host waits for the client now.
+    pub(super) fn note(&self, is_waited_for: bool) {
+        if let Some(holder) = self.0.shared.taken().holders.get_mut(&self.0.id)
+            && holder.waiting_since.is_some() != is_waited_for
+        {
+            holder.waiting_since = is_waited_for.then(Instant::now);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.taken().holders.remove(&self.id);
+        self.shared.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn is_lost(place: &Place) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), place.lost()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn who_is_waited_for_longest_loses_and_who_is_served_does_not() {
+        let places = Places::new(3);
+        let (served, slowest, slow) = (places.take().await, places.take().await, places.take().await);
+        served.note(false);
+        let next = tokio::spawn({
+            let places = places.clone();
+            async move { places.take().await }
+        });
+        slowest.lost().await;
+        assert!(!is_lost(&slow).await && !is_lost(&served).await);
+        assert!(!next.is_finished(), "the place is still held");
+        drop(slowest);
+        let next = next.await.unwrap();
+        next.note(false);
+        slow.note(false);
+        let last = tokio::time::timeout(Duration::from_millis(50), places.take()).await;
+        assert!(last.is_err(), "all are served");
+        drop(slow);
+        places.take().await;
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_held_twice_is_free_when_both_let_go() {
+        let places = Places::new(1);
+        let place = places.take().await;
+        place.note(false);
+        let second = place.clone();
+        drop(place);
+        assert!(tokio::time::timeout(Duration::from_millis(20), places.take()).await.is_err());
+        drop(second);
+        places.take().await;
+    }
+}

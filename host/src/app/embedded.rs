@@ -1,0 +1,128 @@
+//! A host on a broker inside this process: what `millstream demo` and `millstream dev` stand on.
+//!
+//! All of it is in memory, or in a folder that goes with it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::host::{Host, Surroundings};
+use crate::api;
+use crate::config::host::HostConfig;
+use crate::error_code::ErrorCode;
+use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::embedded::EmbeddedBroker;
+use crate::kafka::settings::ClientSettings;
+use crate::kafka::watch::Watch;
+use crate::registry::folder_log::FolderLog;
+use crate::registry::publication;
+
+/// Where the API is unless somebody is there already.
+const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// See the module.
+pub(crate) struct Embedded {
+    pub(super) broker: EmbeddedBroker,
+    pub(super) kafka: ClientSettings,
+    pub(super) host: Host,
+    // Last: its files are in use until the host has ended.
+    _folder: TempDir,
+}
+
+impl Embedded {
+    /// Starts a broker, and a host on it that calls the cluster `name`. Topics that it makes have `partitions`.
+    pub(crate) fn start(name: &str, partitions: i32) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no folder for temporary files")?;
+        let broker = EmbeddedBroker::start()?;
+        // The embedded broker answers a fetch only when its time is up: a short one, so that one can watch.
+        let options = [("fetch.wait.max.ms".to_owned(), "20".to_owned())].into();
+        let kafka = ClientSettings { bootstrap_servers: broker.bootstrap_servers(), options };
+        let config = configuration(name, partitions, folder.path(), &kafka.bootstrap_servers)?;
+        let host = Host::start(&config, surroundings(name, &broker, kafka.clone(), folder.path())?)?;
+        Ok(Self { broker, kafka, host, _folder: folder })
+    }
+
+    /// Where the broker is.
+    pub(crate) fn bootstrap_servers(&self) -> String {
+        self.broker.bootstrap_servers()
+    }
+
+    /// Sees what appears in topics that are named later.
+    pub(crate) fn watch(&self) -> anyhow::Result<Watch> {
+        Ok(Watch::open(&self.kafka, &[])?)
+    }
+
+    /// Serves the API until `stop`: at `wanted`, else at the usual address, or on any port when that is taken.
+    pub(crate) async fn listen(
+        &self,
+        wanted: Option<SocketAddr>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Listening> {
+        let listener = match wanted {
+            Some(address) => TcpListener::bind(address)
+                .await
+                .with_context(|| format!("can't listen on {address}"))
+                .context(ErrorCode::CannotListen)?,
+            None => match TcpListener::bind(USUAL).await {
+                Ok(listener) => listener,
+                Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no free port for the API")?,
+            },
+        };
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(api::serve(listener, self.host.api(), None, stop.cancelled_owned()));
+        Ok(Listening { address, task })
+    }
+
+    /// Ends host and broker.
+    pub(crate) async fn stop(self) {
+        self.host.stop().await;
+    }
+}
+
+/// An API that is served.
+pub(crate) struct Listening {
+    /// Where.
+    pub(crate) address: SocketAddr,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Listening {
+    /// Waits for its end.
+    pub(crate) async fn ended(self) {
+        if let Ok(Err(error)) = self.task.await {
+            tracing::error!(%error, "the API ended");
+        }
+    }
+}
+
+fn configuration(name: &str, partitions: i32, folder: &Path, bootstrap_servers: &str) -> anyhow::Result<HostConfig> {
+    let variables = [
+        ("MILLSTREAM_DATA_DIR", folder.to_string_lossy().into_owned()),
+        ("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", bootstrap_servers.to_owned()),
+        ("MILLSTREAM_CLUSTER__NAME", name.to_owned()),
+        ("MILLSTREAM_TOPICS__PARTITIONS", partitions.to_string()),
+        ("MILLSTREAM_INSTANCES__TOTAL", "50".to_owned()),
+    ];
+    Ok(HostConfig::from_parts("", variables.map(|(name, value)| (name.to_owned(), value)))?)
+}
+
+fn surroundings(
+    name: &str,
+    broker: &EmbeddedBroker,
+    kafka: ClientSettings,
+    folder: &Path,
+) -> anyhow::Result<Surroundings> {
+    let creator = broker.clone();
+    let create =
+        move |topic: &str, partitions: i32| creator.create_topic(topic, partitions).map_err(|error| error.to_string());
+    let admin = Admin::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
+    let (publication, view) = publication();
+    let log = Arc::new(FolderLog::open(&folder.join("registry"), publication)?);
+    Ok(Surroundings { kafka, admin, log, view, host_id: name.into() })
+}

@@ -1,0 +1,181 @@
+//! `millstream dev`: functions that follow their source, on a broker inside this process.
+//!
+//! One thread does everything that is told: it waits for a change, builds, and deploys through the host's own API, as
+//! `millstream deploy` does. A second one shows the events that appear.
+
+mod project;
+mod snapshot;
+mod watcher;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::failure::Failure;
+use super::host_client::{HostArguments, HostClient};
+use super::progress;
+use super::runtime;
+use crate::app::{Audience, Embedded, Listening};
+use crate::error_code::ErrorCode;
+use crate::kafka::watch::Watch;
+use crate::shutdown;
+use crate::telemetry::logs::{self, LineFormat};
+use project::Project;
+use watcher::Watcher;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream dev
+  millstream dev examples/place-bid examples/item-complete
+  millstream publish bids --data '{\"item\":\"lamp\"}'    # in another terminal: see what comes of it";
+
+/// What the host says by itself: what goes wrong, and what functions write.
+const LOG_LEVEL: &str = "warn,millstream::guest=info";
+/// Partitions of the topics that are made: more than one, so that order shows.
+const PARTITIONS: i32 = 2;
+/// How long the thread that shows events waits before it looks whether it is to end.
+const LOOKS_EVERY: Duration = Duration::from_millis(200);
+
+/// Run functions while you write them: rebuilt and redeployed at each change
+///
+/// Starts a host and a broker inside this process, builds and deploys the function of each folder, and does so again
+/// whenever a file in it changes. While a build fails the revision before goes on. Records keep their place: a new
+/// revision takes the records that the one before has not taken. What functions emit, and what they give up, is shown.
+///
+/// Nothing is watched in target/, build/, dist/, node_modules/ and hidden folders. Everything is in memory, and gone at
+/// the end.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The folders of functions, each with a millstream.toml
+    #[arg(default_value = ".", value_name = "DIR")]
+    folders: Vec<PathBuf>,
+    /// Where the API listens, on loopback. Without it: 127.0.0.1:8080, or a free port when that is taken
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
+    listen: Option<SocketAddr>,
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "write an address such as 127.0.0.1:8080".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("this host asks nobody for a token, so it listens on loopback only".to_owned()),
+    }
+}
+
+/// Runs until Ctrl-C.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // What is no project is said before anything starts.
+    let mut projects = arguments.folders.iter().map(|folder| Project::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| LOG_LEVEL.to_owned());
+    logs::start(&level, LineFormat::Text)
+        .map_err(|error| Failure::new(ErrorCode::InvalidHostConfig, error.to_string()))?;
+    let runtime = runtime::new()?;
+    let started = runtime.block_on(start(arguments.listen)).map_err(|error| Failure::of_running(&error))?;
+    let Started { embedded, listening, watch, stop } = started;
+    greet(&embedded, listening.address);
+    let shown = show(Arc::clone(&watch), stop.clone());
+    let result = follow(&mut projects, listening.address, &watch, &stop);
+    // Also when following failed.
+    stop.cancel();
+    progress::tell("ending; what was on the broker is gone");
+    let _ = shown.join();
+    drop(watch);
+    runtime.block_on(async {
+        listening.ended().await;
+        embedded.stop().await;
+    });
+    result
+}
+
+/// What runs until the end.
+struct Started {
+    embedded: Embedded,
+    listening: Listening,
+    watch: Arc<Watch>,
+    stop: CancellationToken,
+}
+
+async fn start(listen: Option<SocketAddr>) -> anyhow::Result<Started> {
+    let stop = shutdown::on_signal()?;
+    let embedded = Embedded::start("dev", PARTITIONS)?;
+    let listening = embedded.listen(listen, stop.clone()).await?;
+    let watch = Arc::new(embedded.watch()?);
+    Ok(Started { embedded, listening, watch, stop })
+}
+
+fn greet(embedded: &Embedded, api: SocketAddr) {
+    let broker = embedded.bootstrap_servers();
+    let is_usual = api.port() == 8080;
+    progress::tell(format_args!("API    http://{api}"));
+    progress::tell(format_args!("Kafka  {broker}   (in memory, for trying things)"));
+    if !is_usual {
+        progress::tell(format_args!("for the other verbs: export MILLSTREAM_HOST=http://{api}"));
+    }
+    progress::tell("Ctrl-C ends it\n");
+}
+
+/// Builds and deploys, and again at each change, until `stop`.
+fn follow(projects: &mut [Project], api: SocketAddr, watch: &Watch, stop: &CancellationToken) -> Result<(), Failure> {
+    let host = format!("http://{api}").parse().map_err(|error| {
+        Failure::new(ErrorCode::Internal, format!("the host's own address cannot be read: {error}"))
+    })?;
+    let client = HostClient::new(&HostArguments { host, token: None })?;
+    let mut watcher = Watcher::new()?;
+    let mut topics = Vec::new();
+    while !stop.is_cancelled() {
+        for index in 0..projects.len() {
+            let others: Vec<String> = projects
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != index)
+                .filter_map(|(_, project)| project.name())
+                .map(str::to_owned)
+                .collect();
+            let project = &mut projects[index];
+            // Watched first: what changes from now on wakes.
+            watcher.follow(&project.folders())?;
+            if let Some(changed) = project.changes() {
+                project.tell_changes(&changed);
+                for topic in project.rebuild(&client, &others, stop) {
+                    if !topics.contains(&topic) {
+                        watch.add(&topic).map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
+                        topics.push(topic);
+                    }
+                }
+            }
+        }
+        watcher.wait_for_a_change(stop);
+    }
+    Ok(())
+}
+
+/// Shows on standard output what appears, until `stop`.
+fn show(watch: Arc<Watch>, stop: CancellationToken) -> JoinHandle<()> {
+    let audience = Audience::new();
+    std::thread::spawn(move || {
+        while !stop.is_cancelled() {
+            match watch.next(LOOKS_EVERY) {
+                Ok(Some(record)) => drop(audience.show(&record)),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "the reader of what appears"),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        assert!(parse_listen("127.0.0.1:0").is_ok() && parse_listen("[::1]:9").is_ok());
+        assert!(parse_listen("0.0.0.0:8080").unwrap_err().contains("loopback"));
+        assert!(parse_listen("8080").unwrap_err().contains("127.0.0.1:8080"));
+    }
+}

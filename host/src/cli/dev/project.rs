@@ -1,0 +1,175 @@
+//! One function in the making: its folder, what of it was built last, and what runs.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::snapshot::Snapshot;
+use crate::cli::failure::Failure;
+use crate::cli::host_client::HostClient;
+use crate::cli::project::ManifestFile;
+use crate::cli::table::Paint;
+use crate::cli::{build, deploy, invoke, progress, project};
+use crate::error_code::ErrorCode;
+use crate::model::function::{Manifest, Topics};
+
+/// How long a revision may take until it runs. A group's first member waits three seconds for others.
+const RUNS_WITHIN: Duration = Duration::from_secs(30);
+/// How many files are named that changed.
+const NAMED: usize = 3;
+
+/// See the module.
+pub(super) struct Project {
+    folder: PathBuf,
+    module: Option<PathBuf>,
+    /// What the last build was given.
+    built: Option<Snapshot>,
+    live: Option<Live>,
+    paint: Paint,
+}
+
+/// What runs.
+struct Live {
+    name: String,
+    revision: u64,
+}
+
+impl Project {
+    /// The project in `folder`, which has a manifest; it may be wrong still.
+    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+        let has_manifest = ["millstream.toml", "millstream.json"].iter().any(|name| folder.join(name).is_file());
+        if !has_manifest {
+            let told = format!("{} has no millstream.toml", folder.display());
+            return Err(Failure::new(ErrorCode::NoProject, told));
+        }
+        let paint = Paint::for_stream(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        Ok(Self { folder: folder.to_owned(), module: None, built: None, live: None, paint })
+    }
+
+    /// The name under which it runs.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.live.as_ref().map(|live| live.name.as_str())
+    }
+
+    /// The folders to watch.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        self.snapshot().folders().to_vec()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.folder, self.module.as_deref())
+    }
+
+    /// The files that changed since the last build, if any did; before the first build none are named.
+    pub(super) fn changes(&self) -> Option<Vec<PathBuf>> {
+        let now = self.snapshot();
+        let Some(built) = &self.built else { return Some(Vec::new()) };
+        let changed: Vec<_> = built.differences(&now).into_iter().map(Path::to_owned).collect();
+        Some(changed).filter(|changed| !changed.is_empty())
+    }
+
+    /// Tells which files changed.
+    pub(super) fn tell_changes(&self, changed: &[PathBuf]) {
+        let name = |path: &PathBuf| path.strip_prefix(&self.folder).unwrap_or(path).display().to_string();
+        let mut names: Vec<_> = changed.iter().take(NAMED).map(name).collect();
+        if changed.len() > NAMED {
+            names.push(format!("{} more", changed.len() - NAMED));
+        }
+        if !names.is_empty() {
+            self.tell(&format!("changed: {}", names.join(", ")));
+        }
+    }
+
+    /// Builds and deploys; tells what became of it, and gives the topics in which its events appear.
+    pub(super) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
+        // Before the build: what changes while it runs is built after it.
+        self.built = Some(self.snapshot());
+        match self.try_rebuild(client, others, stop) {
+            Ok(topics) => topics,
+            // The build was ended because everything ends.
+            Err(_) if stop.is_cancelled() => Vec::new(),
+            Err(failure) => {
+                failure.tell();
+                let runs = self.live.as_ref().map(|live| format!("revision {} goes on", live.revision));
+                let next = runs.unwrap_or_else(|| "nothing runs yet".to_owned());
+                self.tell(&self.paint.yellow(&format!("{next}; waiting for a change")));
+                Vec::new()
+            }
+        }
+    }
+
+    fn try_rebuild(
+        &mut self,
+        client: &HostClient,
+        others: &[String],
+        stop: &CancellationToken,
+    ) -> Result<Vec<String>, Failure> {
+        let manifest = project::read_folder(&self.folder)?;
+        let name = manifest.project.manifest.name.to_string();
+        if others.contains(&name) {
+            let told = format!("{} has the name of another folder's function: {name}", self.folder.display());
+            return Err(Failure::new(ErrorCode::InvalidManifest, told));
+        }
+        self.leave_out_the_module(&manifest);
+        let start = Instant::now();
+        let path = build::build_folder_until(&self.folder, &manifest, &|| stop.is_cancelled())?;
+        let took = start.elapsed();
+        let answer = deploy::upload(client, &manifest, &path, Some(RUNS_WITHIN))?;
+        let revision = answer["revision"].as_u64().unwrap_or_default();
+        let is_new = self.live.as_ref().is_none_or(|live| live.name != name || live.revision != revision);
+        let before = self.live.replace(Live { name: name.clone(), revision });
+        if let Some(before) = before.filter(|before| before.name != name) {
+            client.change(&["v1", "functions", &before.name], |http, url| http.delete(url))?;
+            self.tell(&format!("{} is deleted: the manifest has another name", before.name));
+        }
+        if is_new {
+            self.tell_live(client, &manifest.project.manifest, &answer, took);
+        } else {
+            self.tell(&format!("nothing new: revision {revision} goes on"));
+        }
+        Ok(topics_of(&manifest.project.manifest))
+    }
+
+    /// What the build makes must not lead to a build.
+    fn leave_out_the_module(&mut self, manifest: &ManifestFile) {
+        let module = project::module_path(&self.folder, &manifest.project).ok();
+        if self.module != module {
+            self.module = module;
+            self.built = Some(self.snapshot());
+        }
+    }
+
+    fn tell_live(&self, client: &HostClient, manifest: &Manifest, answer: &Value, took: Duration) {
+        let name = manifest.name.as_str();
+        let revision = &answer["revision"];
+        let built = format!("built in {:.1} s", took.as_secs_f64());
+        if answer["state"] != "running" {
+            let status = client.get(&["v1", "functions", name, "status"]).unwrap_or_default();
+            let reason = status["reason"].as_str().unwrap_or("see `millstream status`");
+            let state = answer["state"].as_str().unwrap_or_default();
+            let told = format!("revision {revision} is {state}: {} ({built})", invoke::printable(reason));
+            return self.tell(&self.paint.red(&told));
+        }
+        let topics = match &manifest.topics {
+            Topics::Named(topics) => topics.join(", "),
+            Topics::Pattern(pattern) => pattern.clone(),
+        };
+        let outputs: Vec<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
+        let way = if outputs.is_empty() { topics } else { format!("{topics} → {}", outputs.join(", ")) };
+        self.tell(&format!("{} {way} ({built})", self.paint.green(&format!("revision {revision} runs:"))));
+    }
+
+    fn tell(&self, what: &str) {
+        let folder = self.folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self.name().map(str::to_owned).or(folder).unwrap_or_else(|| self.folder.display().to_string());
+        progress::tell(format_args!("{} {what}", self.paint.dim(&format!("{name}:"))));
+    }
+}
+
+/// Where what a function makes of its records appears.
+fn topics_of(manifest: &Manifest) -> Vec<String> {
+    let outputs = manifest.outputs.values().map(|output| output.topic.clone());
+    outputs.chain([manifest.dead_letter_topic.clone()]).collect()
+}

@@ -1,0 +1,91 @@
+//! Wakes when something in a folder may have changed. What it was is for the snapshots to say.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::failure::Failure;
+use crate::error_code::ErrorCode;
+
+/// Nothing further must happen for so long: editors and version control write many files one after another.
+const QUIET_FOR: Duration = Duration::from_millis(150);
+/// How often it is looked whether to end.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
+/// See the module.
+pub(super) struct Watcher {
+    native: RecommendedWatcher,
+    woken: Receiver<()>,
+}
+
+impl Watcher {
+    /// Watches nothing yet.
+    pub(super) fn new() -> Result<Self, Failure> {
+        let (wake, woken) = channel();
+        let heard = move |event: notify::Result<Event>| {
+            // Reading the files, as snapshots do, changes nothing. What is lost may have been a change.
+            if event.is_ok_and(|event| event.kind.is_access()) {
+                return;
+            }
+            // Whoever waited may be gone.
+            let _ = wake.send(());
+        };
+        let native = notify::recommended_watcher(heard).map_err(|error| failed(&error))?;
+        Ok(Self { native, woken })
+    }
+
+    /// Watches `folders`, not what is below them. One that is watched already costs nothing.
+    pub(super) fn follow(&mut self, folders: &[PathBuf]) -> Result<(), Failure> {
+        for folder in folders {
+            match self.native.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {}
+                // It went meanwhile, and its parent tells so.
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::Io(_)) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something changed and was quiet again, or until `stop`.
+    pub(super) fn wait_for_a_change(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.woken.recv_timeout(LOOKS_EVERY) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOKS_EVERY),
+                Ok(()) => {
+                    while self.woken.recv_timeout(QUIET_FOR).is_ok() {}
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn failed(error: &notify::Error) -> Failure {
+    Failure::new(ErrorCode::Internal, format!("the folders cannot be watched: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_wakes_and_reading_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "one").unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        watcher.follow(&[folder.path().to_owned(), folder.path().join("gone")]).unwrap();
+        std::fs::read(&file).unwrap();
+        assert_eq!(watcher.woken.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
+        std::fs::write(&file, "two").unwrap();
+        watcher.wait_for_a_change(&CancellationToken::new());
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        watcher.wait_for_a_change(&stopped);
+    }
+}
