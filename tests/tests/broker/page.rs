@@ -152,10 +152,29 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.find_text("button", "Invoke").click();
     browser.wait_for_text("auction.bid.rejected");
 
-    // Where the dead letter comes from, and what the hammer led to.
+    // The dead letter is mended by hand and handled again, while the function is paused and after.
+    browser.go(&format!("{base}/#/functions/{place_bid}/dead-letters"));
+    browser.wait_for_text("the JSON cannot be read");
+    browser.find_text("button", "Pause").click();
+    browser.find_text("span", "paused");
+    browser.find_text("button", "Resume").click();
+    browser.find_text("span", "running");
+    browser.find(".letter summary").click();
+    browser.find(".letter textarea").replace_text(r#"{"item":"clock","bidder":"dan","amount":25}"#);
+    browser.find_text("button", "Redrive with this value").click();
+    browser.wait_for_text("redriven: emitted");
+    let is_mended =
+        |record: &kcat::Record| record.header("millstream-redriven").is_some() && record.text().contains("dan");
+    let accepted = kcat::read(&setting.kafka.bootstrap, &topic("bids.accepted"));
+    assert_eq!(accepted.iter().filter(|record| is_mended(record)).count(), 1);
+    browser.picture(&pictures().join("dead-letters.png"));
+
+    // Where the dead letter comes from and what came of it, and what the hammer led to.
     browser.go(&format!("{base}/#/events/{dead}/{}/{}", letter.partition, letter.offset));
     browser.wait_for_text("the JSON cannot be read");
     browser.wait_for_text(&format!("{bids}/"));
+    browser.wait_for_text(", redriven");
+    browser.wait_for_text("auction.bid.accepted");
     let last = &notified[0];
     browser.go(&format!("{base}/#/events/{}/{}/{}", topic("notifications"), last.partition, last.offset));
     browser.wait_for_text("auction.item.completed");
