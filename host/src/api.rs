@@ -10,6 +10,7 @@
 //! connections are served at once, and when more come, clients that are waited for lose their places.
 
 mod body;
+mod dead_letters;
 mod deploy;
 mod door;
 mod events;
@@ -24,8 +25,11 @@ mod name;
 mod openapi;
 mod operations;
 mod page;
+mod pause;
 mod problem;
 mod query;
+mod replay;
+mod reset;
 mod revisions;
 mod routes;
 mod server;
@@ -52,7 +56,9 @@ use crate::config::host::Tokens;
 use crate::error_code::ErrorCode;
 use crate::kafka::history::History;
 use crate::model::status::Observe;
+use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Direct;
+use crate::pipeline::replay::Replays;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
 use crate::telemetry::usage::Usage;
@@ -79,6 +85,10 @@ pub struct Parts {
     pub direct: Arc<dyn Direct>,
     /// Writes to topics.
     pub topics: Topics,
+    /// Records that were given up.
+    pub letters: DeadLetters,
+    /// Runs revisions over the past.
+    pub replays: Replays,
     /// Reads the past of topics.
     pub history: History,
     /// The figures.
@@ -109,6 +119,8 @@ pub struct Api {
     observe: Arc<dyn Observe>,
     direct: Arc<dyn Direct>,
     topics: Topics,
+    letters: DeadLetters,
+    replays: Replays,
     history: History,
     metrics: Metrics,
     usage: Usage,
@@ -132,7 +144,8 @@ struct Shared {
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { registry, observe, direct, topics, history, metrics, usage, limits, uploads_folder, tokens } = parts;
+        let Parts { registry, observe, direct, topics, .. } = parts;
+        let Parts { letters, replays, history, metrics, usage, limits, uploads_folder, tokens, .. } = parts;
         let shared = Shared {
             arriving: Semaphore::new(ARRIVING_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
@@ -143,7 +156,8 @@ impl Api {
             tokens,
             stop: CancellationToken::new(),
         };
-        Self { registry, observe, direct, topics, history, metrics, usage, limits, shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        Self { registry, observe, direct, topics, letters, replays, history, metrics, usage, limits, shared }
     }
 
     /// The router of an API on the address `listen`.
@@ -173,6 +187,13 @@ fn routes(limits: Limits) -> Routes {
         .add::<revisions::__path_list, _>(revisions::list)
         .add::<revisions::__path_get, _>(revisions::get)
         .add::<revisions::__path_rollback, _>(revisions::rollback)
+        .add::<pause::__path_pause, _>(pause::pause)
+        .add::<pause::__path_resume, _>(pause::resume)
+        .add::<reset::__path_reset, _>(reset::reset)
+        .add::<replay::__path_replay, _>(replay::replay)
+        .add::<dead_letters::__path_list, _>(dead_letters::list)
+        .add::<dead_letters::__path_get, _>(dead_letters::get)
+        .add::<dead_letters::__path_redrive, _>(dead_letters::redrive)
         .add::<invoke::__path_invoke, _>(invoke::invoke)
         .add::<logs::__path_get, _>(logs::get)
         .add::<topics::__path_publish, _>(topics::publish)

@@ -11,15 +11,19 @@ mod delete;
 mod demo;
 mod deploy;
 mod dev;
+mod dlq;
 mod failure;
 mod host_client;
 mod invoke;
 mod list;
 mod logs;
 mod new;
+mod pause;
 mod progress;
 mod project;
 mod publish;
+mod replay;
+mod reset;
 mod revisions;
 mod rollback;
 mod runtime;
@@ -75,6 +79,11 @@ enum Verb {
     Logs(logs::Arguments),
     Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
+    Pause(pause::PauseArguments),
+    Resume(pause::ResumeArguments),
+    Reset(reset::Arguments),
+    Replay(replay::Arguments),
+    Dlq(dlq::Arguments),
     Trace(trace::Arguments),
     Usage(usage::Arguments),
     Config(config::Arguments),
@@ -100,6 +109,11 @@ impl Verb {
             Self::Logs(arguments) => logs::run(&arguments, out),
             Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
+            Self::Pause(arguments) => pause::pause(&arguments, out),
+            Self::Resume(arguments) => pause::resume(&arguments, out),
+            Self::Reset(arguments) => reset::run(&arguments, out),
+            Self::Replay(arguments) => replay::run(&arguments, out),
+            Self::Dlq(arguments) => dlq::run(&arguments, out),
             Self::Trace(arguments) => trace::run(&arguments, out),
             Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
@@ -151,6 +165,15 @@ mod tests {
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],
+            &["millstream", "dlq"],
+            &["millstream", "dlq", "redrive", "f"],
+            &["millstream", "dlq", "redrive", "f", "--all", "0/1"],
+            &["millstream", "dlq", "show", "f", "1"],
+            &["millstream", "replay", "f"],
+            &["millstream", "replay", "f@0", "--topic", "t"],
+            &["millstream", "reset", "f"],
+            &["millstream", "reset", "f", "--to", "soon"],
+            &["millstream", "reset", "f", "--to", "0", "--partition", "-1"],
             &["millstream", "new", "No_Name"],
             &["millstream", "new", "f", "--lang", "cobol"],
         ] {

@@ -14,6 +14,7 @@ pub mod host;
 mod kafka_options;
 pub mod manifest;
 pub mod node;
+pub mod offset_target;
 pub mod problem;
 pub mod quantity;
 #[cfg(test)]

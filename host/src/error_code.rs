@@ -161,6 +161,10 @@ error_codes! {
     RecordNotFound = "MS0221", 404,
         "there is no such record",
         "check the place; records that are older than the topic's retention are gone";
+    /// There is no such dead letter.
+    DeadLetterNotFound = "MS0231", 404,
+        "there is no such dead letter",
+        "see which there are: `millstream dlq list NAME`; those that are too old are gone";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",
@@ -249,6 +253,10 @@ error_codes! {
     FolderNotMade = "MS0521", 500,
         "the folder of a new function cannot be made",
         "name a folder that is not there yet, where you may write: --path DIR";
+    /// The replay differs.
+    ReplayDiffers = "MS0531", 500,
+        "the replay differs",
+        "look at the differences; leave --check out if they are meant";
     /// Something went wrong inside the host.
     Internal = "MS0901", 500,
         "something went wrong inside the host",

@@ -9,6 +9,7 @@ pub mod history;
 pub mod poller;
 pub mod producer;
 pub mod publisher;
+pub mod range;
 pub mod rebalance;
 pub mod settings;
 pub mod survey;

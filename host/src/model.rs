@@ -1,6 +1,7 @@
 //! L0: the words of the domain, as types. Everything else imports this room; it imports nothing of ours.
 
 pub mod batch_bytes;
+pub mod dead_letter;
 pub mod function;
 pub mod function_table;
 pub mod ids;

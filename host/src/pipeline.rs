@@ -9,9 +9,12 @@
 
 pub mod blocker;
 pub mod build;
+pub mod dead_letters;
 pub mod direct;
 pub mod function;
 mod guest_log;
+mod lone;
+pub mod replay;
 pub mod revisions;
 pub mod shard;
 pub mod shard_view;
@@ -19,3 +22,4 @@ pub mod supervisor;
 pub mod topics;
 pub mod watchdog;
 pub mod worker;
+mod workshop;

@@ -17,6 +17,7 @@
 mod artifact_cache;
 pub mod catalogue;
 pub mod cluster;
+mod course;
 mod delete;
 mod deploy;
 mod durable_file;
@@ -28,6 +29,7 @@ pub mod kafka_log;
 pub mod log;
 mod publication;
 pub mod record;
+mod reset;
 mod revise;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -37,3 +39,4 @@ pub use error::{ArtifactError, ChangeError};
 pub use handle::{Handle, Parts};
 pub use log::Expectation;
 pub use publication::{Publication, Readiness, View, publication};
+pub use reset::ResetOrder;

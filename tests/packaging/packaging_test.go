@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -134,6 +135,34 @@ func TestKubernetes(t *testing.T) {
 		if !volumes[mount.Name] {
 			t.Errorf("volume %s is mounted and not declared", mount.Name)
 		}
+	}
+}
+
+// The configuration in the manifests is one that a host starts with.
+func TestHostConfiguration(t *testing.T) {
+	binary, err := filepath.Abs("../../target/release/millstream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Skip("no host was built")
+	}
+	config := strict[core.ConfigMap](t, documents(t, "millstream.yaml")["v1 ConfigMap"][0]).Data["host.toml"]
+	folder := t.TempDir()
+	token := filepath.Join(folder, "token")
+	if err := os.WriteFile(token, []byte("a-token-of-this-test-0123"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mounted := "/etc/millstream-token/token"
+	if !strings.Contains(config, mounted) {
+		t.Fatalf("the host has no token: %s", config)
+	}
+	file := filepath.Join(folder, "host.toml")
+	if err := os.WriteFile(file, []byte(strings.Replace(config, mounted, token, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command(binary, "config", "--config", file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, output)
 	}
 }
 

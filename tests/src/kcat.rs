@@ -61,6 +61,13 @@ pub fn produce_with(
     run(bootstrap, &arguments, lines.as_bytes());
 }
 
+/// Writes values without a key to one partition; without line end.
+#[track_caller]
+pub fn produce_to(bootstrap: &str, topic: &str, partition: i32, values: &[String]) {
+    let lines: String = values.iter().map(|value| format!("{value}\n")).collect();
+    run(bootstrap, &["-P", "-t", topic, "-p", &partition.to_string()], lines.as_bytes());
+}
+
 /// Writes one record with headers; the value is any bytes, in one piece.
 #[track_caller]
 pub fn produce_one(bootstrap: &str, topic: &str, key: Option<&str>, headers: &[(&str, &str)], value: &[u8]) {

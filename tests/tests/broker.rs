@@ -6,6 +6,7 @@ mod broker {
     mod bad_input;
     mod cloudevents;
     mod conformance;
+    mod dead_letters;
     mod exactly_once;
     mod faults;
     mod foreign;
@@ -13,7 +14,10 @@ mod broker {
     mod languages;
     mod lineage;
     mod page;
+    mod pauses;
     mod refused;
+    mod replays;
+    mod resets;
     mod retries;
     mod setting;
     mod stalls;

@@ -70,7 +70,7 @@ function node(one) {
       h("p", {}, one.kind === "call" ? "a call over HTTP" : h("a", { href: `#/events/${part(one.topic)}/${one.partition}/${one.offset}` }, place),
         one.key ? h("span", { class: "hint" }, ` key ${one.key}`) : null),
       writer ? h("p", { class: "hint" }, "by ", writer, one.attempt > 1 ? `, attempt ${one.attempt}` : "",
-        one.after_ms === undefined ? "" : `, ${format.duration(one.after_ms / 1000)} later`) : null,
+        one.redriven ? ", redriven" : "", one.after_ms === undefined ? "" : `, ${format.duration(one.after_ms / 1000)} later`) : null,
       one.fault ? h("p", { class: "bad" }, `${one.fault.class}: ${one.fault.message}`) : null,
       h("dl", { class: "facts" }, facts(one))),
     (one.effects ?? []).length ? h("ul", {}, one.effects.map(node)) : null);

@@ -21,14 +21,17 @@ export function bytes(value) {
   return `${index === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[index]}`;
 }
 
+/** Three digits that count, and no exponent. */
+const three = (value) => String(Number(value.toPrecision(3)));
+
 /** Seconds. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
   const sign = seconds < 0 ? "−" : "";
   const value = Math.abs(seconds);
   if (value === 0) return "0 s";
-  if (value < 1e-3) return `${sign}${Number((value * 1e6).toPrecision(2))} µs`;
-  if (value < 1) return `${sign}${Number((value * 1e3).toPrecision(3))} ms`;
+  if (value < 1e-3) return `${sign}${three(value * 1e6)} µs`;
+  if (value < 1) return `${sign}${three(value * 1e3)} ms`;
   if (value < 120) return `${sign}${value.toFixed(1)} s`;
   return `${sign}${whole.format(value / 60)} min`;
 }

@@ -6,6 +6,13 @@ import { h, problem } from "./dom.js";
 const MOST = 500;
 const LEVELS = ["trace", "debug", "info", "warn", "error", "critical"];
 
+/** Links to the lineage of the record that a line is of. */
+function where(record) {
+  const [, topic, partition, offset, more] = /^([^/]+)\/(\d+)\/(\d+)(.*)$/.exec(record) ?? [];
+  if (!topic || topic.startsWith("@")) return h("span", { class: "hint" }, "a call");
+  return h("span", { class: "hint" }, h("a", { href: `#/events/${part(topic)}/${partition}/${offset}` }, `${topic}/${partition}/${offset}`), more);
+}
+
 export function logs(body, name) {
   const level = h("select", { id: "level" }, LEVELS.map((value) => h("option", { value }, value)));
   const pause = h("button", { type: "button", "aria-pressed": "false" }, "Hold");
@@ -27,7 +34,7 @@ export function logs(body, name) {
     const line = JSON.parse(data);
     show(h("li", { class: line.level },
       h("time", { datetime: line.time }, line.time.slice(11, 23)), h("span", { class: "level" }, line.level),
-      h("span", { class: "hint" }, `@${line.revision}`), h("span", { class: "text" }, line.line)));
+      h("span", { class: "hint" }, `@${line.revision}`), line.record ? where(line.record) : null, h("span", { class: "text" }, line.line)));
   };
   const start = async () => {
     ending.abort();

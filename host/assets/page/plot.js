@@ -10,10 +10,13 @@ function roundUp(value) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999) ?? 10 * power;
 }
 
+/** How many points the width holds: a minute's at least, so that the first ones are seen. */
+const points = (series) => Math.min(Math.max(30, series.length), POINTS);
+
 /** The path of a series; gaps where there is no value. */
 function path(series, top, width, height) {
-  const step = width / (POINTS - 1);
-  const start = POINTS - series.length;
+  const step = width / (points(series) - 1);
+  const start = points(series) - series.length;
   let pen = "M";
   let drawn = "";
   series.forEach((value, index) => {
@@ -40,26 +43,25 @@ export function plot(title, names, format) {
   const height = 90;
   const lines = names.map((_, index) => s("path", { class: `line line-${index}` }));
   const areas = names.length === 1 ? [s("path", { class: "area" })] : [];
-  const values = names.map((name, index) => h("span", { class: `value value-${index}` }));
+  const labels = names.map((_, index) => h("span", { class: `value-${index}` }));
   const picture = s("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" },
     s("path", { class: "grid", d: `M0 ${height - 0.5}H${width}M0 ${height / 2}H${width}M0 0.5H${width}` }), areas, lines);
   const top = h("span", { class: "top-of-scale" });
   const element = h("figure", { class: "plot" },
-    h("figcaption", {}, h("span", {}, title), h("span", { class: "values" }, values)),
+    h("figcaption", {}, h("span", {}, title), h("span", { class: "values" }, labels)),
     h("div", { class: "canvas" }, picture, top));
   const draw = (...series) => {
     const highest = roundUp(Math.max(...series.flat().filter(Number.isFinite), 0));
     setText(top, format(highest));
-    series.forEach((points = [], index) => {
-      const drawn = path(points, highest, width, height);
+    series.forEach((values = [], index) => {
+      const drawn = path(values, highest, width, height);
       lines[index].setAttribute("d", drawn);
-      const latest = points.at(-1);
-      setText(values[index], names.length === 1 ? format(latest) : `${names[index]} ${format(latest)}`);
+      const latest = values.at(-1);
+      setText(labels[index], names.length === 1 ? format(latest) : `${names[index]} ${format(latest)}`);
       if (areas[0]) {
-        const first = POINTS - points.length;
-        const start = ((first / (POINTS - 1)) * width).toFixed(1);
-        const solid = points.every((value) => value !== null && value !== undefined);
-        areas[0].setAttribute("d", solid && points.length > 1 ? `${drawn}L${width} ${height}L${start} ${height}Z` : "");
+        const start = (((points(values) - values.length) / (points(values) - 1)) * width).toFixed(1);
+        const solid = values.every((value) => value !== null && value !== undefined);
+        areas[0].setAttribute("d", solid && values.length > 1 ? `${drawn}L${width} ${height}L${start} ${height}Z` : "");
       }
     });
     const spoken = names.map((name, index) => `${name || title} ${format(series[index]?.at(-1))}`).join(", ");

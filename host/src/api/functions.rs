@@ -13,8 +13,9 @@ use super::problem::{Problem, ProblemView};
 use super::{Api, if_match, manifest_view};
 use crate::error_code::ErrorCode;
 use crate::model::function::{Revision, SharedRevision};
-use crate::model::ids::FunctionName;
+use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, State as FunctionState};
+use crate::registry::catalogue::StoredRevision;
 use view::{FunctionAlone, FunctionList, FunctionView};
 
 /// List the functions
@@ -79,6 +80,25 @@ pub(super) async fn delete(
 pub(super) fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, Problem> {
     api.registry.check_ready()?;
     api.registry.get(name).ok_or_else(|| no_such(name))
+}
+
+/// The kept revision of `name` with this number.
+pub(super) fn kept(api: &Api, name: &FunctionName, number: RevisionNumber) -> Result<SharedRevision, Problem> {
+    let kept = api.registry.revisions(name).ok_or_else(|| no_such(name))?;
+    find_kept(&kept, name, number).map(|stored| stored.revision.clone())
+}
+
+/// The same among those that are `kept`.
+pub(super) fn find_kept<'a>(
+    kept: &'a [StoredRevision],
+    name: &FunctionName,
+    number: RevisionNumber,
+) -> Result<&'a StoredRevision, Problem> {
+    kept.iter().find(|stored| stored.revision.number == number).ok_or_else(|| {
+        let numbers: Vec<String> = kept.iter().map(|stored| stored.revision.number.to_string()).collect();
+        let detail = format!("revision {number} of \"{name}\" is not kept; kept are {}", numbers.join(", "));
+        Problem::new(ErrorCode::RevisionNotFound).with_detail(detail)
+    })
 }
 
 pub(super) fn no_such(name: &FunctionName) -> Problem {

@@ -155,7 +155,7 @@ async fn one(api: &Api, name: &FunctionName, call: Call) -> Result<Invocation, P
     Ok(Invocation::new(&called, publish))
 }
 
-fn not_called(error: NotCalled) -> Problem {
+pub(super) fn not_called(error: NotCalled) -> Problem {
     let code = match error {
         NotCalled::Unavailable { .. } => ErrorCode::FunctionUnavailable,
         NotCalled::Busy { .. } => ErrorCode::TooManyRequests,

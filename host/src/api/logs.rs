@@ -60,6 +60,9 @@ pub(super) struct LineView {
     level: &'static str,
     /// The revision that wrote it.
     revision: u64,
+    /// The record that it was called for, `topic/partition/offset`, and how many more were in the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<String>,
     line: String,
 }
 
@@ -71,7 +74,9 @@ pub(super) struct LineList {
 
 impl LineView {
     fn new(line: &Line) -> Self {
-        Self { time: moment(line.unix_ms), level: line.level, revision: line.revision, line: line.text.to_string() }
+        let record = line.record.as_deref().map(str::to_owned);
+        let (level, revision) = (line.level, line.revision);
+        Self { time: moment(line.unix_ms), level, revision, record, line: line.text.to_string() }
     }
 }
 

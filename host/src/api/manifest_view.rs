@@ -10,7 +10,7 @@ use crate::model::function::{Emulation, Manifest, Output, Topics};
 
 /// The manifest with every default filled in.
 pub(super) fn json(manifest: &Manifest) -> Value {
-    let Manifest { limits, instances, retry, delivery, .. } = manifest;
+    let Manifest { limits, logs, instances, retry, delivery, .. } = manifest;
     let mut view = json!({
         "name": manifest.name,
         "initial_offset": manifest.initial_offset,
@@ -28,6 +28,7 @@ pub(super) fn json(manifest: &Manifest) -> Value {
             "logs": format_size(limits.logs),
             "table_elements": limits.table_elements,
         },
+        "logs": { "level": logs.level, "rate": logs.rate },
         "instances": {
             "keep_warm": format_duration(instances.keep_warm),
             "min": instances.min,

@@ -10,7 +10,9 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::problem::ProblemView;
-use super::{deploy, events, functions, invoke, logs, operations, revisions, topics, usage};
+use super::{
+    dead_letters, deploy, events, functions, invoke, logs, operations, replay, reset, revisions, topics, usage,
+};
 use crate::lineage;
 use crate::model::status;
 
@@ -31,6 +33,27 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     revisions::RevisionList,
     revisions::RevisionAlone,
     revisions::RollbackRequest,
+    reset::ResetRequest,
+    reset::ResetView,
+    reset::MoveView,
+    dead_letters::LetterList,
+    dead_letters::LetterView,
+    dead_letters::LetterAlone,
+    dead_letters::SourceView,
+    dead_letters::MarkView,
+    dead_letters::HeaderView,
+    dead_letters::RedriveRequest,
+    dead_letters::PlaceRequest,
+    dead_letters::HeaderRequest,
+    dead_letters::RedriveAnswer,
+    dead_letters::RedriveResult,
+    replay::ReplayRequest,
+    replay::AgainstRequest,
+    replay::ReplayLine,
+    replay::PartView,
+    replay::TallyView,
+    replay::SideView,
+    replay::EventView,
     operations::Health,
     operations::Ready,
     operations::StalledFunction,

@@ -118,6 +118,7 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Module(refused) => refused.code,
         ChangeError::Precondition { .. } => ErrorCode::PreconditionFailed,
         ChangeError::NotFound(_) => ErrorCode::FunctionNotFound,
+        ChangeError::ResetUnderWay(_) => ErrorCode::Conflict,
         ChangeError::NoRevision { .. } => ErrorCode::RevisionNotFound,
         ChangeError::Artifact(error) => match **error {
             ArtifactError::Log { source: LogError::Topic(_), .. } => ErrorCode::KafkaUnavailable,
@@ -127,11 +128,11 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Record { reason: RecordError::Version(_), .. } => ErrorCode::NotSupported,
         ChangeError::Record { reason: RecordError::Invalid(_), .. } => ErrorCode::Internal,
         ChangeError::Cluster(ClusterError::MissingTopics(_)) => ErrorCode::TopicMissing,
+        ChangeError::Cluster(ClusterError::Selection(_)) => ErrorCode::InvalidRequest,
         ChangeError::Cluster(ClusterError::Pattern { .. }) => ErrorCode::InvalidManifest,
         ChangeError::Cluster(ClusterError::Admin(error)) => code_of_admin(error),
         ChangeError::Log(LogError::NotReady(_)) => ErrorCode::NotReady,
-        ChangeError::Log(LogError::Topic(TopicLogError::Superseded { .. })) => ErrorCode::Conflict,
-        ChangeError::Log(LogError::Topic(_)) => ErrorCode::KafkaUnavailable,
+        ChangeError::Log(LogError::Topic(error)) => code_of_topic_log(error),
         ChangeError::Log(LogError::Interrupted) => ErrorCode::ShuttingDown,
         ChangeError::Log(LogError::Folder(_) | LogError::MissingChunks { .. }) => ErrorCode::Internal,
     }
@@ -140,6 +141,18 @@ fn code_of(error: &ChangeError) -> ErrorCode {
 /// The problem of a question to Kafka.
 pub(super) fn of_admin(error: &AdminError) -> Problem {
     Problem::new(code_of_admin(error)).with_detail(error.to_string())
+}
+
+/// The problem of a topic that is read as a log.
+pub(super) fn of_topic_log(error: &TopicLogError) -> Problem {
+    Problem::new(code_of_topic_log(error)).with_detail(error.to_string())
+}
+
+fn code_of_topic_log(error: &TopicLogError) -> ErrorCode {
+    match error {
+        TopicLogError::Superseded { .. } => ErrorCode::Conflict,
+        _ => ErrorCode::KafkaUnavailable,
+    }
 }
 
 fn code_of_admin(error: &AdminError) -> ErrorCode {
@@ -152,6 +165,7 @@ fn code_of_admin(error: &AdminError) -> ErrorCode {
         }
         AdminError::GroupHasMembers { .. } => ErrorCode::GroupInUse,
         AdminError::Configuration(_)
+        | AdminError::NotEmbedded { .. }
         | AdminError::Forbidden { .. }
         | AdminError::Refused { .. }
         | AdminError::OffsetsNotKept { .. } => ErrorCode::KafkaRefused,

@@ -121,11 +121,7 @@ pub(super) async fn get(
     let name = FunctionName::new(&name).map_err(|error| invalid(error.to_string()))?;
     let number = revision.parse().map_err(|_| invalid("a revision is a number, such as 3".to_owned()))?;
     let kept = kept(&api, &name)?;
-    let found = kept.iter().find(|stored| stored.revision.number == RevisionNumber(number)).ok_or_else(|| {
-        let numbers: Vec<String> = kept.iter().map(|stored| stored.revision.number.to_string()).collect();
-        let detail = format!("revision {number} of \"{name}\" is not kept; kept are {}", numbers.join(", "));
-        Problem::new(ErrorCode::RevisionNotFound).with_detail(detail)
-    })?;
+    let found = functions::find_kept(&kept, &name, RevisionNumber(number))?;
     let manifest = manifest_view::json(&found.revision.manifest);
     Ok(Json(RevisionAlone { revision: RevisionView::new(found, live(&kept)), manifest }))
 }

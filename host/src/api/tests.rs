@@ -11,17 +11,27 @@ use tower::ServiceExt;
 
 use super::{Api, Limits, Parts, Topics, serve};
 use crate::config::host::Tokens;
+use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
 use crate::kafka::history::History;
+use crate::kafka::poller::Pollers;
+use crate::kafka::producer::Producers;
 use crate::kafka::publisher::Publisher;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::survey::Survey;
+use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, Observe, State};
+use crate::pipeline::build::Environment;
+use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::{Call, Called, Direct, NotCalled};
+use crate::pipeline::replay::Replays;
+use crate::pipeline::supervisor::{self, Artifacts, Ground};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
 use crate::telemetry::guest_lines::GuestLines;
 use crate::telemetry::usage::Usage;
+use crate::wasm::{Engine, EngineOptions};
 
 mod calls;
 mod guarded;
@@ -71,6 +81,37 @@ impl Direct for Guests {
     }
 }
 
+/// What functions would run on, if there were any.
+fn ground(kafka: ClientSettings, admin: Admin) -> (Ground, supervisor::Handle) {
+    static ENGINE: std::sync::LazyLock<Engine> = std::sync::LazyLock::new(|| {
+        Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).unwrap()
+    });
+    struct NoModules;
+    impl Artifacts for NoModules {
+        fn module(&self, _: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>> {
+            Box::pin(std::future::ready(Err("there is none".to_owned())))
+        }
+    }
+    let survey = Survey::new(&kafka).unwrap();
+    let environment = Environment {
+        producers: Producers::new(kafka.clone()),
+        survey: survey.clone(),
+        kafka,
+        admin,
+        pollers: Arc::new(Pollers::start(1).unwrap()),
+        cluster: "test".into(),
+        host_id: "test".into(),
+    };
+    let ground = Ground {
+        environment,
+        engine: ENGINE.clone(),
+        admission: Arc::new(Admission::new(1)),
+        artifacts: Arc::new(NoModules),
+        metrics: Metrics::default(),
+    };
+    (ground, supervisor::Handle::new(survey))
+}
+
 struct Host {
     api: Api,
     observed: Arc<Fixed>,
@@ -91,12 +132,16 @@ impl Host {
         // Nobody is there.
         let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
         let admin = Admin::new(kafka.clone(), TopicCreation::Broker).unwrap();
+        let publisher = Publisher::new(kafka.clone());
+        let (ground, functions) = ground(kafka.clone(), admin.clone());
         let metrics = Metrics::default();
         let api = Api::new(Parts {
             registry,
             observe: Arc::clone(&observed) as Arc<dyn Observe>,
             direct: Arc::clone(&guests) as Arc<dyn Direct>,
-            topics: Topics::new(admin, Publisher::new(kafka.clone()), "millstream."),
+            topics: Topics::new(admin, publisher.clone(), "millstream."),
+            letters: DeadLetters::new(ground.clone(), functions, "millstream.", -1),
+            replays: Replays::new(ground, publisher),
             history: History::new(kafka),
             usage: Usage::open(folder.path(), metrics.clone()).unwrap(),
             metrics,

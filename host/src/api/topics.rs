@@ -161,22 +161,7 @@ impl Topics {
 
     /// Whether `topic` may be written to: a client that is asked for a topic that is not there may create it.
     async fn check(&self, topic: &str) -> Result<(), Problem> {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let is_name =
-            (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
-        if !is_name {
-            let shown: String = topic.chars().take(80).collect();
-            let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
-            return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
-        }
-        let registrys = ["functions", "artifacts"].map(|name| format!("{}{name}", self.registry_prefix));
-        if registrys.iter().any(|own| own == topic) {
-            let detail = format!("\"{topic}\" is the registry's: deploys write to it");
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
-        }
-        if KAFKAS_OWN.contains(&topic) {
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
-        }
+        self.check_name(topic)?;
         if self.is_known(topic) {
             return Ok(());
         }
@@ -190,6 +175,27 @@ impl Topics {
         }
         let detail = format!("Kafka has no topic \"{topic}\"{}", meant.unwrap_or_default());
         Err(Problem::new(ErrorCode::TopicNotFound).with_detail(detail))
+    }
+
+    /// Whether `topic` is a name, and neither the hosts' nor Kafka's own.
+    pub(super) fn check_name(&self, topic: &str) -> Result<(), Problem> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let is_name =
+            (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
+        if !is_name {
+            let shown: String = topic.chars().take(80).collect();
+            let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
+            return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
+        }
+        let registrys = ["functions", "artifacts", "redriven"].map(|name| format!("{}{name}", self.registry_prefix));
+        if registrys.iter().any(|own| own == topic) {
+            let detail = format!("\"{topic}\" is the hosts' own: deploys and redrives write to it");
+            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
+        }
+        if KAFKAS_OWN.contains(&topic) {
+            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
+        }
+        Ok(())
     }
 
     fn is_known(&self, topic: &str) -> bool {

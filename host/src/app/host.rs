@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Api, Topics};
-use crate::config::host::{HostConfig, Tokens};
+use crate::config::host::{CreatedTopics, HostConfig, Tokens};
 use crate::error_code::ErrorCode;
 use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
@@ -24,7 +24,9 @@ use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
 use crate::pipeline::build::Environment;
+use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Caller;
+use crate::pipeline::replay::Replays;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
 use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
@@ -77,6 +79,8 @@ pub(super) struct Host {
     topics: Topics,
     history: History,
     publisher: Publisher,
+    letters: DeadLetters,
+    replays: Replays,
     limits: api::Limits,
     data_dir: PathBuf,
     tokens: Tokens,
@@ -144,6 +148,9 @@ impl Host {
             artifacts: Arc::new(RegistryArtifacts(registry.clone())),
             metrics: metrics.clone(),
         };
+        let CreatedTopics { registry_prefix, replication_factor, .. } = &config.topics;
+        let letters = DeadLetters::new(ground.clone(), observe.clone(), registry_prefix, *replication_factor);
+        let replays = Replays::new(ground.clone(), publisher.clone());
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
@@ -160,6 +167,8 @@ impl Host {
             topics,
             history,
             publisher,
+            letters,
+            replays,
             limits,
             data_dir,
             tokens,
@@ -175,6 +184,8 @@ impl Host {
             observe: Arc::new(self.observe.clone()),
             direct: Arc::new(Caller::new(self.observe.clone(), self.publisher.clone())),
             topics: self.topics.clone(),
+            letters: self.letters.clone(),
+            replays: self.replays.clone(),
             history: self.history.clone(),
             metrics: self.metrics.clone(),
             usage: self.usage.clone(),

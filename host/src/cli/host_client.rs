@@ -158,6 +158,14 @@ impl HostClient {
         serde_json::from_slice(&body).map_err(|error| self.unexpected(status, &error.to_string()))
     }
 
+    /// The failure of problem details that came within a stream.
+    pub(super) fn failure_of_json(problem: &Value) -> Failure {
+        match serde_json::from_value::<ProblemDetails>(problem.clone()) {
+            Ok(problem) => problem.into(),
+            Err(error) => Failure::new(ErrorCode::UnexpectedAnswer, format!("a problem that can't be read: {error}")),
+        }
+    }
+
     fn failure_of(&self, response: Response) -> Failure {
         let status = response.status();
         match response.bytes().map(|body| serde_json::from_slice::<ProblemDetails>(&body)) {

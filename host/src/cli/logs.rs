@@ -113,7 +113,11 @@ impl Print {
             _ => self.paint.dim(&level),
         };
         let written = printable(text("line"));
-        Ok(writeln!(out, "{} {level} @{} {written}", self.paint.dim(text("time")), line["revision"])?)
+        let record = match text("record") {
+            "" => String::new(),
+            record => self.paint.dim(&format!(" {}", printable(record))),
+        };
+        Ok(writeln!(out, "{} {level} @{}{record} {written}", self.paint.dim(text("time")), line["revision"])?)
     }
 }
 
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
     use crate::cli::testing::{Answer, FakeHost};
 
-    const LINE: &str = r#"{"time":"2026-01-01T00:00:00.000Z","level":"warn","revision":2,"line":"late \u001b[2J"}"#;
+    const LINE: &str = r#"{"time":"2026-01-01T00:00:00.000Z","level":"warn","revision":2,"record":"bids/0/7","line":"late \u001b[2J"}"#;
 
     fn printed(answer: &str, follow: bool, json: bool) -> (String, String) {
         let host = FakeHost::start(vec![Answer::new(200, answer)]);
@@ -137,7 +141,7 @@ mod tests {
     fn lines_are_shown_to_people_and_scripts() {
         let answer = format!("{{\"lines\":[{LINE}]}}");
         let (shown, asked) = printed(&answer, false, false);
-        assert_eq!(shown, "2026-01-01T00:00:00.000Z warn     @2 late \\u{1b}[2J\n");
+        assert_eq!(shown, "2026-01-01T00:00:00.000Z warn     @2 bids/0/7 late \\u{1b}[2J\n");
         assert_eq!(asked, "GET /v1/functions/f/logs?limit=5&since=10m HTTP/1.1");
         let (shown, _) = printed(&answer, false, true);
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["revision"], 2);

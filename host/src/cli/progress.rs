@@ -76,6 +76,44 @@ impl<R: Read> Read for Sending<R> {
     }
 }
 
+/// How far something is of which there is so much, and a word beside it. Where nobody watches nothing is drawn. It is gone
+/// when this is dropped.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// Of something that has not begun.
+    pub(super) fn new() -> Self {
+        let drawn = match is_watched() {
+            true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()),
+            false => ProgressBar::hidden(),
+        };
+        drawn.set_style(style("{bar:30} {human_pos} of {human_len}  {msg}"));
+        Self(drawn)
+    }
+
+    /// Notes how much there is to do.
+    pub(super) fn of(&self, all: u64) {
+        self.0.set_length(all);
+    }
+
+    /// Shows that so much is done.
+    pub(super) fn show(&self, done: u64, beside: String) {
+        self.0.set_position(done);
+        self.0.set_message(beside);
+    }
+
+    /// Lets something be written above it.
+    pub(super) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     // The templates are ours, and a test draws them.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -103,7 +141,11 @@ mod tests {
 
     #[test]
     fn templates_are_valid() {
-        for template in ["uploading {bar:30} {bytes} of {total_bytes}", "compiling on the host {spinner} {elapsed}"] {
+        for template in [
+            "uploading {bar:30} {bytes} of {total_bytes}",
+            "compiling on the host {spinner} {elapsed}",
+            "{bar:30} {human_pos} of {human_len}  {msg}",
+        ] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

@@ -105,6 +105,9 @@ fn line(node: &Node, paint: Paint) -> String {
         let attempt = node.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!(", attempt {attempt}"));
         parts.push(format!("by {}@{revision}{}", shown(function), attempt.unwrap_or_default()));
     }
+    if node.redriven {
+        parts.push("redriven".to_owned());
+    }
     parts.extend(node.after_ms.map(|ms| paint.dim(&format!("{ms:+} ms"))));
     parts.extend(node.fault.as_ref().map(|fault| format!("{}: {}", shown(&fault.class), shown(&fault.message))));
     if node.asked {

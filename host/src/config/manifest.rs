@@ -126,6 +126,7 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
     let env = root.within("env", parts::read_env);
     let outputs = root.within("outputs", parts::read_outputs);
     let limits = root.within("limits", parts::read_limits);
+    let logs = root.within("logs", parts::read_logs);
     let instances = root.within("instances", parts::read_instances);
     let retry = root.within("retry", parts::read_retry);
     let delivery = root.within("delivery", parts::read_delivery);
@@ -146,6 +147,7 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
             outputs: outputs?,
             filters: filters?,
             limits: limits?,
+            logs: logs?,
             instances: instances?,
             retry: retry?,
             delivery: delivery?,

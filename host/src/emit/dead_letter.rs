@@ -3,8 +3,11 @@
 use millstream_flat::Record;
 
 use super::encoder::Encoder;
+use crate::model::dead_letter::{
+    ATTEMPTS, ERROR_CLASS, ERROR_MESSAGE, FUNCTION, OFFSET, PARTITION, TIMESTAMP, TOPIC, is_ours,
+};
 use crate::model::outcome::Fault;
-use crate::model::parcel::{Message, MessageKind, Parcel, VALUE_TRUNCATED};
+use crate::model::parcel::{Message, MessageKind, Parcel};
 use crate::model::work::RecordRef;
 
 /// The most of an error's text that a header carries, in bytes.
@@ -29,14 +32,14 @@ impl Encoder {
             }
         }
         let timestamp = input.as_ref().and_then(Record::timestamp_ms).map(|millis| millis.to_string());
-        parcel.header("millstream-error-class", fault.class.as_str().as_bytes());
-        parcel.header("millstream-error-message", shorten(&fault.message).as_bytes());
-        parcel.header("millstream-attempts", attempts.to_string().as_bytes());
-        parcel.header("millstream-function", self.stamp().as_bytes());
-        parcel.header("millstream-topic", chunk.lease.partition.topic.as_bytes());
-        parcel.header("millstream-partition", chunk.lease.partition.partition.to_string().as_bytes());
-        parcel.header("millstream-offset", record.record().offset.to_string().as_bytes());
-        parcel.header("millstream-timestamp", timestamp.as_deref().unwrap_or("").as_bytes());
+        parcel.header(ERROR_CLASS, fault.class.as_str().as_bytes());
+        parcel.header(ERROR_MESSAGE, shorten(&fault.message).as_bytes());
+        parcel.header(ATTEMPTS, attempts.to_string().as_bytes());
+        parcel.header(FUNCTION, self.stamp().as_bytes());
+        parcel.header(TOPIC, chunk.lease.partition.topic.as_bytes());
+        parcel.header(PARTITION, chunk.lease.partition.partition.to_string().as_bytes());
+        parcel.header(OFFSET, record.record().offset.to_string().as_bytes());
+        parcel.header(TIMESTAMP, timestamp.as_deref().unwrap_or("").as_bytes());
         let value = match &record.record().original_value {
             Some(original) => Some(&chunk.arena[original.start as usize..original.end as usize]),
             None => input.as_ref().and_then(Record::data),
@@ -55,22 +58,6 @@ impl Encoder {
             kind: MessageKind::DeadLetter,
         });
     }
-}
-
-/// Headers that an earlier dead letter left; the new ones replace them.
-fn is_ours(name: &str) -> bool {
-    const OURS: [&str; 9] = [
-        "millstream-error-class",
-        "millstream-error-message",
-        "millstream-attempts",
-        "millstream-function",
-        "millstream-topic",
-        "millstream-partition",
-        "millstream-offset",
-        "millstream-timestamp",
-        VALUE_TRUNCATED,
-    ];
-    OURS.contains(&name)
 }
 
 fn shorten(message: &str) -> &str {

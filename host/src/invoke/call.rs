@@ -13,6 +13,7 @@ use super::pool::Pool;
 use crate::model::function::{Isolation, Shape, SharedRevision};
 use crate::model::outcome::{Fault, FaultClass};
 use crate::model::work::RecordRef;
+use crate::wasm::log::{self, Handled};
 
 /// A record to be handled.
 #[derive(Debug, Clone)]
@@ -139,7 +140,15 @@ impl Invoker {
             }
         }
         let started = Instant::now();
-        let (answer, start) = self.pool.call_telling(&request, attempts.len(), limit).await;
+        let calling = self.pool.call_telling(&request, attempts.len(), limit);
+        // There is no call without a record.
+        let (answer, start) = match attempts.first() {
+            Some(first) => {
+                let handled = Handled { first: first.record.clone(), records: attempts.len() };
+                log::handling(handled, calling).await
+            }
+            None => calling.await,
+        };
         spent.cold += usize::from(start == Start::Cold);
         spent.records += attempts.len();
         spent.elapsed += started.elapsed();

@@ -6,6 +6,7 @@
 mod error;
 mod groups;
 mod offsets;
+mod places;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use rdkafka::config::FromClientConfigAndContext;
 
 pub use error::AdminError;
 pub use offsets::StartOffset;
+pub use places::Place;
 pub use topics::NewTopic;
 
 use super::client_log::Logging;

@@ -75,6 +75,12 @@ pub type HeaderRef<'a> = (&'a str, Option<&'a [u8]>);
 /// A record as Kafka gives it, borrowed from the client.
 pub struct RawRecord<'a>(BorrowedMessage<'a>);
 
+impl<'a> RawRecord<'a> {
+    pub(super) fn of(message: BorrowedMessage<'a>) -> Self {
+        Self(message)
+    }
+}
+
 impl RawRecord<'_> {
     /// The topic's name.
     pub fn topic(&self) -> &str {
@@ -257,7 +263,12 @@ impl Consumer {
 
     /// Gives partitions back.
     pub fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), Error> {
-        self.client.incremental_unassign(&list_of(partitions)).map_err(self.failed("give partitions back"))
+        let list = list_of(partitions);
+        // The client would remember that they were paused, and give nothing of them should they come back.
+        if let Err(error) = self.client.resume(&list) {
+            tracing::debug!(%error, group = self.group, "partitions that are given back were not resumed");
+        }
+        self.client.incremental_unassign(&list).map_err(self.failed("give partitions back"))
     }
 
     /// Takes no more records of `partition` until [`Self::resume`]; its local queue is emptied and fetched again.

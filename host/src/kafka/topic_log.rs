@@ -60,6 +60,24 @@ pub enum TopicLogError {
 }
 
 impl TopicLogError {
+    /// Whether a message will never be taken: too large, or invalid.
+    pub fn is_refusal(&self) -> bool {
+        use RDKafkaErrorCode as Code;
+        let Self::Kafka { source, .. } = self else { return false };
+        matches!(
+            source.rdkafka_error_code(),
+            Some(
+                Code::MessageSizeTooLarge
+                    | Code::MessageBatchTooLarge
+                    | Code::InvalidMessageSize
+                    | Code::InvalidMessage
+                    | Code::InvalidRecord
+                    | Code::InvalidTimestamp
+                    | Code::PolicyViolation
+            )
+        )
+    }
+
     fn of(source: KafkaError, action: &'static str, topic: &str) -> Self {
         use RDKafkaErrorCode as Code;
         match source.rdkafka_error_code() {

@@ -20,6 +20,8 @@ pub(super) struct Told {
     /// The attempt of that function; 1 unless it says otherwise.
     pub(super) attempt: Option<u32>,
     pub(super) fault: Option<Fault>,
+    /// Whether it came of a dead letter that was handled again; that letter is its cause then.
+    pub(super) is_redriven: bool,
 }
 
 /// The attributes of a structured event that matter here.
@@ -41,6 +43,7 @@ pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)
     let mut attributes = Attributes::default();
     let mut is_structured = false;
     let mut letter = DeadLetter::default();
+    let mut redriven: Option<Place> = None;
     for (name, value) in headers {
         let Some(value) = value else { continue };
         let text = || std::str::from_utf8(value).ok().map(str::to_owned);
@@ -52,6 +55,7 @@ pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)
             "ce_millstreamfunction" => attributes.millstreamfunction = text(),
             "ce_millstreamattempt" => attributes.millstreamattempt = text().and_then(|text| text.parse().ok()),
             "traceparent" => told.traceparent = text(),
+            "millstream-redriven" => redriven = text().and_then(|place| place.parse().ok()),
             _ if name.eq_ignore_ascii_case("content-type") => is_structured = is_cloudevent(value),
             _ => letter.hear(name, text),
         }
@@ -61,14 +65,17 @@ pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)
     }
     told.traceparent = told.traceparent.or(attributes.traceparent);
     (told.id, told.type_, told.source) = (attributes.id, attributes.type_, attributes.source);
-    if !letter.topic.is_empty() {
+    match letter.topic.is_empty() {
         // It still carries what the record said that was given up; the letter itself has another cause.
-        letter.write(&mut told);
-        return told;
+        false => letter.write(&mut told),
+        true => {
+            told.cause = attributes.millstreamcause.and_then(|cause| cause.parse().ok());
+            told.stamp = attributes.millstreamfunction;
+            told.attempt = told.stamp.as_ref().map(|_| attributes.millstreamattempt.unwrap_or(1));
+        }
     }
-    told.cause = attributes.millstreamcause.and_then(|cause| cause.parse().ok());
-    told.stamp = attributes.millstreamfunction;
-    told.attempt = told.stamp.as_ref().map(|_| attributes.millstreamattempt.unwrap_or(1));
+    told.is_redriven = redriven.is_some();
+    told.cause = redriven.or(told.cause);
     told
 }
 
@@ -165,6 +172,12 @@ mod tests {
         assert_eq!((told.kind, told.cause), (Kind::DeadLetter, Some(Place::new("bids", 1, 8))));
         assert_eq!((told.attempt, told.stamp.as_deref()), (Some(5), Some("place-bid@1")));
         assert_eq!(told.fault.unwrap().class, "reject");
+    }
+
+    #[test]
+    fn what_came_of_a_redriven_letter_is_caused_by_the_letter() {
+        let told = told(&[("ce_millstreamcause", "bids/0/1"), ("millstream-redriven", "place-bid.dead/0/4")], "x");
+        assert_eq!((told.cause, told.is_redriven), (Some(Place::new("place-bid.dead", 0, 4)), true));
     }
 
     #[test]

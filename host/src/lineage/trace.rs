@@ -262,6 +262,7 @@ fn view(record: &Kept, told: Told) -> Node {
         revision: stamp.and_then(|(_, revision)| revision.parse().ok()),
         attempt: told.attempt,
         fault: told.fault,
+        redriven: told.is_redriven,
         traceparent: told.traceparent,
         ..Node::default()
     }

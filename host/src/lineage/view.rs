@@ -54,6 +54,9 @@ pub struct Node {
     /// The attempt that wrote it, or after which the record was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// Whether it came of a dead letter that was handled again, which is its cause.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redriven: bool,
     /// Why the record was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,

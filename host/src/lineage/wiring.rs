@@ -12,6 +12,7 @@ pub(super) struct Wiring(Vec<Function>);
 struct Function {
     reads: Reads,
     writes: BTreeSet<String>,
+    dead: String,
 }
 
 enum Reads {
@@ -30,16 +31,20 @@ impl Wiring {
             };
             let outputs = manifest.outputs.values().map(|output| output.topic.clone());
             let writes = outputs.chain([manifest.dead_letter_topic.clone()]).collect();
-            Some(Function { reads, writes })
+            Some(Function { reads, writes, dead: manifest.dead_letter_topic.clone() })
         });
         Self(functions.collect())
     }
 
-    /// The topics to which the readers of `topic` write.
+    /// The topics to which the readers of `topic` write; of a dead letter topic, also those whose letters may be handled
+    /// again.
     pub(super) fn after(&self, topic: &str) -> BTreeSet<String> {
-        let readers = self.0.iter().filter(|function| match &function.reads {
-            Reads::Named(topics) => topics.iter().any(|named| named == topic),
-            Reads::Matching(pattern) => pattern.is_match(topic),
+        let readers = self.0.iter().filter(|function| {
+            let reads = match &function.reads {
+                Reads::Named(topics) => topics.iter().any(|named| named == topic),
+                Reads::Matching(pattern) => pattern.is_match(topic),
+            };
+            reads || function.dead == topic
         });
         readers.flat_map(|function| function.writes.iter().cloned()).collect()
     }
@@ -64,6 +69,7 @@ mod tests {
         let wiring = Wiring::new(&[named, Arc::new(matching), Arc::new(other)]);
         assert_eq!(wiring.after("in").into_iter().collect::<Vec<_>>(), ["graves", "out", "test.dead"]);
         assert_eq!(wiring.after("is").into_iter().collect::<Vec<_>>(), ["graves", "out"]);
+        assert_eq!(wiring.after("graves").into_iter().collect::<Vec<_>>(), ["graves", "out"]);
         assert!(wiring.after("nowhere").is_empty());
     }
 }

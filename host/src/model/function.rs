@@ -37,6 +37,9 @@ pub struct Manifest {
     pub filters: Vec<Filter>,
     /// What one sandbox and one invocation may use.
     pub limits: Limits,
+    /// What is kept of what guests write.
+    #[serde(default)]
+    pub logs: Logs,
     /// How sandboxes live.
     pub instances: Instances,
     /// What happens after a failed attempt.
@@ -166,6 +169,40 @@ pub struct Limits {
     pub logs: u64,
     /// Elements of one table.
     pub table_elements: u64,
+}
+
+/// What is kept of what guests write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// Less important lines are not kept.
+    pub level: LogLevel,
+    /// Lines a second on one host; what is beyond is dropped and counted.
+    pub rate: u32,
+}
+
+impl Default for Logs {
+    /// Of functions that were deployed before this could be chosen.
+    fn default() -> Self {
+        Self { level: LogLevel::Trace, rate: 1000 }
+    }
+}
+
+/// How important a line is. The names are those of `wasi:logging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// For finding faults.
+    Debug,
+    /// What happens; also stdout.
+    Info,
+    /// Something is odd; also stderr.
+    Warn,
+    /// Something failed.
+    Error,
+    /// Nothing goes on.
+    Critical,
 }
 
 /// How sandboxes live.
@@ -342,6 +379,7 @@ pub mod tests_support {
                     logs: 64 << 10,
                     table_elements: 100_000,
                 },
+                logs: Logs::default(),
                 instances: Instances { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None },
                 retry: Retry {
                     max_attempts: 5,

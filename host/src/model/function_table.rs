@@ -1,14 +1,39 @@
 //! What should run: an immutable table that the control plane publishes and the data plane only reads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use super::function::Revision;
+use super::function::SharedRevision;
 use super::ids::FunctionName;
 
-/// Every deployed function with its live revision. A new table is made for each change.
+/// Every deployed function with what is wanted of it. A new table is made for each change.
 #[derive(Debug, Clone, Default)]
 pub struct FunctionTable {
     /// The functions by name.
-    pub functions: BTreeMap<FunctionName, Arc<Revision>>,
+    pub functions: BTreeMap<FunctionName, Wanted>,
+}
+
+/// What is wanted of a function, on every host.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The live revision.
+    pub revision: SharedRevision,
+    /// Whether it keeps its partitions and takes nothing of them.
+    pub paused: bool,
+    /// Until then its group is to have no member, because somebody moves its offsets.
+    pub aside_until: Option<SystemTime>,
+}
+
+impl Wanted {
+    /// Whether `other` asks for the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.revision.number == other.revision.number
+            && self.paused == other.paused
+            && self.aside_until == other.aside_until
+    }
+
+    /// For how long it is to stand aside yet. Whoever moves the offsets may have died: it does not wait for ever.
+    pub fn aside_for(&self) -> Option<Duration> {
+        self.aside_until.and_then(|until| until.duration_since(SystemTime::now()).ok()).filter(|left| !left.is_zero())
+    }
 }

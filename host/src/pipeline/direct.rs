@@ -12,19 +12,18 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use super::guest_log;
+use super::lone;
 use super::revisions::Callable;
 use super::supervisor::Handle;
-use crate::consume::decode::{Fields, decode};
+use crate::consume::decode::Fields;
 use crate::emit::structured;
 use crate::invoke::call::{Attempt, Verdicts};
 use crate::kafka::publisher::{Publisher, Unwritten, Written};
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
-use crate::model::lease::Lease;
 use crate::model::outcome::{Fault, FaultClass};
 use crate::model::parcel::Parcel;
-use crate::model::position::TopicPartition;
-use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::model::work::RecordRef;
 use crate::telemetry::guest_lines::GuestLines;
 
 /// Stands for the topic in the cause of what is emitted: no topic of Kafka can be called so.
@@ -143,6 +142,11 @@ impl OnCall {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ready));
     }
 
+    /// What is called from now on, for those who take no place.
+    pub(super) fn callable(&self) -> Option<Arc<Callable>> {
+        self.get().map(|ready| ready.callable.clone())
+    }
+
     fn get(&self) -> Option<Arc<Ready>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -210,19 +214,7 @@ fn record(call: &Call, revision: &SharedRevision) -> RecordRef {
         value: event.value.as_deref(),
         headers: &headers,
     };
-    let mut arena = Vec::new();
-    let decoded = decode(&mut arena, &fields);
-    let record = ChunkRecord {
-        from: *number,
-        offset: *number,
-        flat: decoded.flat,
-        original_value: decoded.original_value,
-        key_hash: None,
-        undecodable: decoded.undecodable.map(|reason| reason.0.into()),
-    };
-    let partition = TopicPartition { topic: TOPIC.into(), partition: 0 };
-    let lease = Arc::new(Lease::new(partition, 0, *number));
-    RecordRef { chunk: Arc::new(Chunk { lease, revision: revision.clone(), arena, records: vec![record] }), index: 0 }
+    lone::record(&fields, revision)
 }
 
 /// Hears the one verdict.

@@ -7,18 +7,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{Environment, build};
+use super::build::build;
 use super::direct::OnCall;
-use super::guest_log::FunctionLog;
-use super::revisions::{Callable, Revisions};
+use super::revisions::Revisions;
 use super::shard::Control;
 use super::shard_view::ShardView;
 use super::supervisor::Ground;
 use super::topics::KnownTopics;
-use crate::emit::encoder::Encoder;
-use crate::invoke::call::Invoker;
-use crate::invoke::pool::Pool;
-use crate::model::function::{Instances, Manifest, ProcessingGuarantee, SharedRevision, Topics};
+use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision, Topics};
+use crate::model::function_table::Wanted;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::lease::Lease;
 use crate::model::status::{FunctionStatus, State};
@@ -33,7 +30,7 @@ pub struct FunctionTask {
     ground: Ground,
     metrics: Arc<FunctionMetrics>,
     view: Arc<FunctionView>,
-    wanted: watch::Receiver<SharedRevision>,
+    wanted: watch::Receiver<Wanted>,
     asked: mpsc::UnboundedReceiver<Request>,
     running: Option<Running>,
 }
@@ -48,18 +45,19 @@ pub enum Request {
 }
 
 struct Running {
-    manifest: Manifest,
+    revision: SharedRevision,
+    paused: bool,
     revisions: Revisions,
     shards: Vec<mpsc::Sender<Control>>,
 }
 
 impl FunctionTask {
-    /// A task that runs the revisions which `wanted` tells.
+    /// A task that does what `wanted` tells.
     pub fn new(
         ground: Ground,
         metrics: Arc<FunctionMetrics>,
         view: Arc<FunctionView>,
-        wanted: watch::Receiver<SharedRevision>,
+        wanted: watch::Receiver<Wanted>,
         asked: mpsc::UnboundedReceiver<Request>,
     ) -> Self {
         Self { ground, metrics, view, wanted, asked, running: None }
@@ -69,16 +67,17 @@ impl FunctionTask {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut wait = TRY_AGAIN_AFTER.0;
         loop {
-            let revision = self.wanted.borrow_and_update().clone();
+            let wanted = self.wanted.borrow_and_update().clone();
             let moved = tokio::select! {
-                moved = self.move_to(revision.clone()) => moved,
+                moved = self.heed(&wanted) => moved,
                 () = stop.cancelled() => break,
             };
-            let try_again = match moved {
-                Ok(()) => {
+            let revision = wanted.revision;
+            let look_again = match moved {
+                Ok(look_again) => {
                     wait = TRY_AGAIN_AFTER.0;
                     self.view.now_runs(revision);
-                    None
+                    look_again
                 }
                 Err(reason) => {
                     tracing::error!(function = %revision.manifest.name, revision = %revision.number, %reason,
@@ -89,20 +88,41 @@ impl FunctionTask {
                     Some(this_time)
                 }
             };
-            if !self.until_next_move(&stop, try_again.map(|wait| Instant::now() + wait)).await {
+            if !self.until_next_move(&stop, look_again.map(|wait| Instant::now() + wait)).await {
                 break;
             }
         }
         self.stop_shards().await;
     }
 
+    /// Does what is wanted. Gives when to look again although nothing else is wanted by then.
+    async fn heed(&mut self, wanted: &Wanted) -> Result<Option<Duration>, String> {
+        if let Some(left) = wanted.aside_for() {
+            self.view.steps_aside(true);
+            self.stop_shards().await;
+            // Whoever moves the offsets says where to go on, whatever the topics were before.
+            self.view.topics.forget();
+            return Ok(Some(left));
+        }
+        self.view.steps_aside(false);
+        self.move_to(&wanted.revision, wanted.paused).await?;
+        if let Some(running) = self.running.as_mut().filter(|running| running.paused != wanted.paused) {
+            running.paused = wanted.paused;
+            for shard in &running.shards {
+                // A shard that ended says so in its view.
+                let _ = shard.send(Control::Pause(wanted.paused)).await;
+            }
+        }
+        Ok(None)
+    }
+
     /// Heeds requests until something is to be started: another revision, or one that did not start. Not when it is over.
-    async fn until_next_move(&mut self, stop: &CancellationToken, try_again: Option<Instant>) -> bool {
+    async fn until_next_move(&mut self, stop: &CancellationToken, look_again: Option<Instant>) -> bool {
         loop {
             let request = tokio::select! {
                 () = stop.cancelled() => return false,
                 changed = self.wanted.changed() => return changed.is_ok(),
-                () = sleep_until(try_again) => return true,
+                () = sleep_until(look_again) => return true,
                 Some(request) = self.asked.recv() => request,
             };
             match request {
@@ -135,8 +155,11 @@ impl FunctionTask {
             // No answer means that it ended another way.
             let _ = stopped.await;
         }
-        let shard = build(&self.ground.environment, &running.revisions, &self.metrics, &self.view.topics, index)
+        let mut shard = build(&self.ground.environment, &running.revisions, &self.metrics, &self.view.topics, index)
             .map_err(|error| format!("shard {index} did not start: {error}"))?;
+        if running.paused {
+            shard.start_paused();
+        }
         if let Some(reason) = reason {
             // It may be over in a moment; whoever looks soon should still learn of it.
             shard.view().note_trouble(reason, false);
@@ -148,12 +171,17 @@ impl FunctionTask {
         Ok(())
     }
 
-    async fn move_to(&mut self, revision: SharedRevision) -> Result<(), String> {
-        let callable = Arc::new(self.callable(&revision).await?);
+    async fn move_to(&mut self, revision: &SharedRevision, paused: bool) -> Result<(), String> {
+        if self.running.as_ref().is_some_and(|running| running.revision.number == revision.number) {
+            return Ok(());
+        }
+        let (metrics, lines) = (self.metrics.clone(), self.view.lines.clone());
+        let callable = Arc::new(self.ground.callable_with_lines(revision, metrics, lines).await?);
         self.view.on_call.set(&callable);
-        if let Some(running) = &self.running
-            && is_live_switch(&running.manifest, &revision.manifest)
+        if let Some(running) = &mut self.running
+            && is_live_switch(&running.revision.manifest, &revision.manifest)
         {
+            running.revision = revision.clone();
             running.revisions.switch_to(callable);
             for shard in &running.shards {
                 // A shard that ended says so in its view.
@@ -166,34 +194,19 @@ impl FunctionTask {
         let mut shards = Vec::new();
         let mut views = Vec::new();
         for index in 0..revision.manifest.shards {
-            let shard = build(&self.ground.environment, &revisions, &self.metrics, &self.view.topics, index)
+            let mut shard = build(&self.ground.environment, &revisions, &self.metrics, &self.view.topics, index)
                 .map_err(|error| format!("shard {index} did not start: {error}"))?;
+            if paused {
+                shard.start_paused();
+            }
             views.push(shard.view());
             let (control, told) = mpsc::channel(4);
             tokio::spawn(shard.run(told));
             shards.push(control);
         }
         self.view.show(views);
-        self.running = Some(Running { manifest: revision.manifest.clone(), revisions, shards });
+        self.running = Some(Running { revision: revision.clone(), paused, revisions, shards });
         Ok(())
-    }
-
-    async fn callable(&self, revision: &SharedRevision) -> Result<Callable, String> {
-        let module = self.ground.artifacts.module(revision.clone()).await?;
-        let program = self.ground.engine.load(module, revision.digest).await.map_err(|error| error.to_string())?;
-        let logs = Arc::new(FunctionLog::new(revision, self.view.lines.clone()));
-        let sandbox = program.sandbox(revision, self.metrics.clone(), logs);
-        let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
-        let pool = Pool::new(sandbox, &instances, self.ground.admission.clone(), self.metrics.clone());
-        let Environment { admin, cluster, .. } = &self.ground.environment;
-        let outputs = revision.manifest.outputs.values().map(|output| output.topic.as_str());
-        let batches = admin.batch_limits(outputs.chain([revision.manifest.dead_letter_topic.as_str()])).await;
-        Ok(Callable {
-            revision: revision.clone(),
-            invoker: Invoker::new(revision.clone(), pool, cluster.clone()),
-            encoder: Encoder::new(revision, &batches),
-            batches,
-        })
     }
 
     async fn stop_shards(&mut self) {
@@ -252,13 +265,14 @@ pub struct FunctionView {
 struct Seen {
     revision: SharedRevision,
     failure: Option<String>,
+    is_aside: bool,
     shards: Vec<Arc<ShardView>>,
 }
 
 impl FunctionView {
     /// A function that is about to start.
     pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>, asks: mpsc::UnboundedSender<Request>) -> Self {
-        let seen = Mutex::new(Seen { revision, failure: None, shards: Vec::new() });
+        let seen = Mutex::new(Seen { revision, failure: None, is_aside: false, shards: Vec::new() });
         Self { topics: Arc::default(), lines: Arc::default(), on_call: OnCall::default(), asks, metrics, seen }
     }
 
@@ -307,6 +321,10 @@ impl FunctionView {
         seen.failure = None;
     }
 
+    fn steps_aside(&self, is_aside: bool) {
+        self.seen().is_aside = is_aside;
+    }
+
     fn failed(&self, reason: String) {
         self.seen().failure = Some(reason);
     }
@@ -322,17 +340,22 @@ impl FunctionView {
 
     /// Which revision it is at, what it is doing, and why.
     pub fn state(&self) -> (RevisionNumber, State, Option<String>) {
-        let (revision, failure, shards) = {
+        let (revision, failure, is_aside, shards) = {
             let seen = self.seen();
-            (seen.revision.number, seen.failure.clone(), seen.shards.clone())
+            (seen.revision.number, seen.failure.clone(), seen.is_aside, seen.shards.clone())
         };
+        if is_aside {
+            return (revision, State::Starting, Some("its offsets are being reset".to_owned()));
+        }
         let gone = self.named_topics().iter().find_map(|topic| self.topics.gone(topic));
         let fatal = gone.or_else(|| shards.iter().find_map(|shard| shard.fatal().or_else(|| shard.stalled())));
         let passing = shards.iter().find_map(|shard| shard.passing());
         let has_joined = !shards.is_empty() && shards.iter().all(|shard| shard.has_joined());
+        let is_paused = shards.iter().all(|shard| shard.is_paused());
         let (state, reason) = match (failure, fatal, has_joined) {
             (Some(reason), ..) => (State::Failed, Some(reason)),
             (None, Some(reason), _) => (State::Stalled, Some(reason)),
+            (None, None, true) if is_paused => (State::Paused, None),
             (None, None, true) => (State::Running, passing),
             (None, None, false) => (State::Starting, passing),
         };

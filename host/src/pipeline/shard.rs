@@ -3,6 +3,9 @@
 //! A partition goes Assigned → Consuming → Draining → Revoked. *Assigned*: its offset and out-of-order map are read, then
 //! Kafka is told where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
+//! While the function is paused, partitions stay assigned and nothing is taken of them: see `rest`.
+
+mod rest;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,6 +50,8 @@ const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 pub enum Control {
     /// Handle what is taken from now on with this revision.
     Revise(SharedRevision),
+    /// Take nothing more, finish what runs and commit it, and keep the partitions; or go on.
+    Pause(bool),
     /// Work no more on partitions of this topic: it is another one than it was.
     Halt(String),
     /// Drain, commit, leave the group. Answered when that is done.
@@ -85,12 +90,13 @@ pub struct Parts {
 pub struct Shard {
     parts: Parts,
     leases: Vec<Arc<Lease>>,
+    paused: bool,
 }
 
 impl Shard {
     /// A shard without partitions.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, leases: Vec::new() }
+        Self { parts, leases: Vec::new(), paused: false }
     }
 
     /// What others may see of it.
@@ -100,10 +106,13 @@ impl Shard {
 
     /// Works until it is told to stop, or nobody can tell it any more.
     pub async fn run(mut self, mut control: mpsc::Receiver<Control>) {
+        let mut keep = rest::keep_every();
         loop {
             tokio::select! {
                 told = control.recv() => match told {
                     Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
+                    Some(Control::Pause(true)) => self.pause().await,
+                    Some(Control::Pause(false)) => self.go_on().await,
                     Some(Control::Halt(topic)) => self.halt(&topic).await,
                     Some(Control::Stop(answer)) => {
                         self.stop().await;
@@ -118,6 +127,7 @@ impl Shard {
                     // The consumer's context lives as long as the consumer.
                     None => return,
                 },
+                _ = keep.tick(), if self.paused => self.keep_offsets().await,
                 Some(ended) = self.parts.tasks.join_next() => {
                     let reason = match ended {
                         Err(error) => format!("a task of the host ended: {error}; please report this"),
@@ -160,7 +170,7 @@ impl Shard {
             let topic_id = self.parts.topics.id(&partition.topic);
             let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()).of_topic(topic_id));
             added.push(lease.clone());
-            if self.parts.topics.made_again(&lease.partition.topic).is_some() {
+            if self.paused || self.parts.topics.made_again(&lease.partition.topic).is_some() {
                 continue;
             }
             self.tell_committer(CommitCommand::Assigned(lease.clone(), finished.clone()));
@@ -169,6 +179,9 @@ impl Shard {
         if let Err(error) = self.parts.consumer.assign(&starts) {
             tracing::error!(%error, "partitions were not assigned");
             self.parts.view.note_trouble(error.to_string(), true);
+        }
+        if self.paused {
+            self.hold(&added);
         }
         let topics: BTreeSet<Arc<str>> = added.iter().map(|lease| lease.partition.topic.clone()).collect();
         self.leases.extend(added);

@@ -24,6 +24,7 @@ pub struct ShardView {
 #[derive(Debug, Default)]
 struct Seen {
     has_joined: bool,
+    is_paused: bool,
     leases: Vec<Arc<Lease>>,
     passing: Option<(Instant, String)>,
     fatal: Option<String>,
@@ -73,6 +74,16 @@ impl ShardView {
     /// Whether partitions were assigned, or it is known that there are none for this host.
     pub fn has_joined(&self) -> bool {
         self.seen().has_joined
+    }
+
+    /// Shows whether it takes nothing of its partitions, and has finished what it had taken.
+    pub fn show_paused(&self, is_paused: bool) {
+        self.seen().is_paused = is_paused;
+    }
+
+    /// Whether it takes nothing of its partitions, and has finished what it had taken.
+    pub fn is_paused(&self) -> bool {
+        self.seen().is_paused
     }
 
     /// Why it can't go on.

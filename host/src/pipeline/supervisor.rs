@@ -9,14 +9,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::build::Environment;
+use super::direct::NotCalled;
 use super::function::{FunctionTask, FunctionView};
+use super::revisions::Callable;
 use crate::invoke::admission::Admission;
 use crate::kafka::survey::{Offsets, Survey};
 use crate::model::function::SharedRevision;
-use crate::model::function_table::FunctionTable;
+use crate::model::function_table::{FunctionTable, Wanted};
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{FunctionStatus, Observe, State};
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::guest_lines::GuestLines;
 use crate::wasm::Engine;
 
 /// Where the modules of revisions come from.
@@ -57,6 +60,20 @@ impl Handle {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// What can be called of `name`.
+    pub(super) fn callable(&self, name: &FunctionName) -> Result<Arc<Callable>, NotCalled> {
+        let view = self.view(name);
+        view.as_ref().and_then(|view| view.on_call.callable()).ok_or_else(|| NotCalled::Unavailable {
+            function: name.clone(),
+            reason: view.and_then(|view| view.state().2),
+        })
+    }
+
+    /// What the guests of `name` wrote last.
+    pub(super) fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
+        self.view(name).map(|view| view.lines.clone())
+    }
+
     /// All functions.
     pub(super) fn all(&self) -> Vec<Arc<FunctionView>> {
         self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
@@ -69,7 +86,8 @@ impl Handle {
         partitions.sort_unstable();
         partitions.dedup();
         let ends = self.survey.ends(partitions).await;
-        for lease in leases {
+        // Others than were asked for may be there by now.
+        for lease in views.iter().flat_map(|view| view.leases()) {
             if let Some(end) = ends.get(&lease.partition) {
                 lease.raise_end(*end);
             }
@@ -109,7 +127,7 @@ impl Observe for Handle {
 }
 
 struct Running {
-    wanted: watch::Sender<SharedRevision>,
+    wanted: watch::Sender<Wanted>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -165,32 +183,32 @@ impl Supervisor {
                 self.ground.metrics.remove(&name);
             }
         }
-        for (name, revision) in &table.functions {
+        for (name, wanted) in &table.functions {
             match self.running.get(name) {
                 Some(running) => {
-                    let is_new = |wanted: &mut SharedRevision| {
-                        let changed = wanted.number != revision.number;
+                    let is_new = |before: &mut Wanted| {
+                        let changed = !before.is_same(wanted);
                         if changed {
-                            *wanted = revision.clone();
+                            *before = wanted.clone();
                         }
                         changed
                     };
                     running.wanted.send_if_modified(is_new);
                 }
                 None => {
-                    let running = self.start(name, revision.clone());
+                    let running = self.start(name, wanted.clone());
                     self.running.insert(name.clone(), running);
                 }
             }
         }
     }
 
-    fn start(&self, name: &FunctionName, revision: SharedRevision) -> Running {
+    fn start(&self, name: &FunctionName, wanted: Wanted) -> Running {
         let metrics = self.ground.metrics.function(name);
         let (asks, asked) = mpsc::unbounded_channel();
-        let view = Arc::new(FunctionView::new(revision.clone(), metrics.clone(), asks));
+        let view = Arc::new(FunctionView::new(wanted.revision.clone(), metrics.clone(), asks));
         self.handle.set(name, Some(view.clone()));
-        let (wanted, to_task) = watch::channel(revision);
+        let (wanted, to_task) = watch::channel(wanted);
         let stop = CancellationToken::new();
         let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task, asked);
         let task = tokio::spawn(task.run(stop.clone()));

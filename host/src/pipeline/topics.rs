@@ -70,6 +70,11 @@ impl KnownTopics {
         (times >= MISSING_BEFORE_GONE).then(|| gone(topic))
     }
 
+    /// Forgets what the topics were: somebody has decided where to go on in what they are now.
+    pub fn forget(&self) {
+        *self.known() = Known::default();
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,8 +94,9 @@ impl Known {
 
 fn made_again(topic: &str) -> String {
     format!(
-        "topic {topic} was deleted and made again: its offsets mean other records now, so nothing of it is read; delete \
-         the function and deploy it again with the initial_offset that you want"
+        "topic {topic} was deleted and made again: its offsets mean other records now, so nothing of it is read; say \
+         where to go on with `millstream reset`, or delete the function and deploy it again with the initial_offset that \
+         you want"
     )
 }
 

@@ -69,7 +69,8 @@ impl Watchdog {
         let views = self.handle.all();
         let told = self.handle.learn_ends(&views).await;
         for view in &views {
-            for shard in view.shards() {
+            // Nothing comes of those that are paused, and nothing should.
+            for shard in view.shards().into_iter().filter(|shard| !shard.is_paused()) {
                 let leases = shard.leases();
                 let alive: Vec<_> = leases.iter().filter(|lease| lease.is_alive()).cloned().collect();
                 let mut starving: Vec<_> = alive.iter().filter(|lease| self.starves(view, &shard, lease)).collect();
@@ -156,8 +157,8 @@ impl Watchdog {
             }
             let reason = format!(
                 "topic {}, partition {}: offset {position}, where the function goes on, is not in the topic, which has \
-                 {beginning} to {end}; nothing is skipped without you: delete the function and deploy it again with the \
-                 initial_offset that you want",
+                 {beginning} to {end}; nothing is skipped without you: say where to go on with `millstream \
+                 reset`, or delete the function and deploy it again with the initial_offset that you want",
                 place.topic, place.partition
             );
             if lease.standing.halt(reason.clone()) {

@@ -1,7 +1,6 @@
 //! Everything that the log says, folded: the newest record of each function.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::record::{FunctionRecord, RecordError};
 use crate::model::function::SharedRevision;
@@ -84,8 +83,8 @@ impl Catalogue {
 
     /// What should run.
     pub(super) fn table(&self) -> FunctionTable {
-        let live =
-            |(name, record): (&FunctionName, &FunctionRecord)| (name.clone(), Arc::clone(&record.live().revision));
-        FunctionTable { functions: self.functions.iter().map(live).collect() }
+        FunctionTable {
+            functions: self.functions.iter().map(|(name, record)| (name.clone(), record.wanted())).collect(),
+        }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::reset::ResetOrder;
 use crate::commit::offset_map;
-use crate::kafka::admin::{Admin, AdminError, NewTopic, StartOffset};
+use crate::kafka::admin::{Admin, AdminError, NewTopic, Place, StartOffset};
 use crate::model::function::{Manifest, Topics};
 use crate::model::ids::FunctionName;
 use crate::model::offsets::Progress;
+use crate::model::position::TopicPartition;
 
 /// Prepares a cluster for functions.
 pub trait Cluster: Send + Sync {
@@ -19,11 +21,40 @@ pub trait Cluster: Send + Sync {
     /// Empties the function's group and stores where it starts.
     fn store_start_offsets<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>>;
 
+    /// What it would mean for the function's group to go where `order` says.
+    fn plan_moves<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        order: &'a ResetOrder,
+    ) -> BoxFuture<'a, Result<Vec<Move>, ClusterError>>;
+
+    /// Moves the function's group, which must be empty.
+    fn move_offsets<'a>(&'a self, name: &'a FunctionName, moves: &'a [Move])
+    -> BoxFuture<'a, Result<(), ClusterError>>;
+
     /// Whether anybody is in the function's group, as far as the cluster tells.
     fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>>;
 
     /// Deletes the function's group, which must be empty.
     fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>>;
+}
+
+/// Some of a function's partitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only of this topic.
+    pub topic: Option<String>,
+    /// Only this partition.
+    pub partition: Option<i32>,
+}
+
+/// From where to where a group goes in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Where to.
+    pub to: Place,
+    /// Where it was; nothing when it has committed nothing there.
+    pub from: Option<i64>,
 }
 
 /// Why a cluster is not ready for a function.
@@ -40,6 +71,9 @@ pub enum ClusterError {
         /// Why.
         reason: String,
     },
+    /// The function has no such partition.
+    #[error("{0}")]
+    Selection(String),
     /// Kafka refused or did not answer.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -129,6 +163,31 @@ impl KafkaCluster {
     }
 }
 
+/// Those of `partitions` that are meant.
+fn select(partitions: Vec<TopicPartition>, selection: &Selection) -> Result<Vec<TopicPartition>, ClusterError> {
+    let topics: BTreeSet<String> = partitions.iter().map(|partition| partition.topic.to_string()).collect();
+    let names = || topics.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let refused = |reason: String| Err(ClusterError::Selection(reason));
+    if topics.is_empty() {
+        return refused("the function reads no topic, so that there is no place to go to".to_owned());
+    }
+    if let Some(topic) = selection.topic.as_ref().filter(|topic| !topics.contains(*topic)) {
+        return refused(format!("the function does not read topic \"{topic}\"; it reads {}", names()));
+    }
+    if selection.partition.is_some() && selection.topic.is_none() && topics.len() > 1 {
+        return refused(format!("of which topic is the partition? The function reads {}", names()));
+    }
+    let is_meant = |partition: &TopicPartition| {
+        selection.topic.as_ref().is_none_or(|topic| **topic == *partition.topic)
+            && selection.partition.is_none_or(|number| number == partition.partition)
+    };
+    let meant: Vec<_> = partitions.into_iter().filter(is_meant).collect();
+    match selection.partition {
+        Some(number) if meant.is_empty() => refused(format!("there is no partition {number}")),
+        _ => Ok(meant),
+    }
+}
+
 /// Says which topic a group starts in, in the form in which its hosts say it later.
 fn nothing_finished(start: &StartOffset) -> String {
     offset_map::encode(&Progress::new(start.offset), start.topic_id, 0, offset_map::LONGEST).text
@@ -152,11 +211,58 @@ impl Cluster for KafkaCluster {
         })
     }
 
+    fn plan_moves<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        order: &'a ResetOrder,
+    ) -> BoxFuture<'a, Result<Vec<Move>, ClusterError>> {
+        Box::pin(async move {
+            let all = self.admin.partitions_of(self.sources(manifest).await?).await?;
+            let meant = select(all, &order.selection)?;
+            let places = self.admin.locate(meant.clone(), order.to).await?;
+            let asked = meant.iter().map(|partition| (partition.topic.to_string(), partition.partition)).collect();
+            let committed = self.admin.committed(&manifest.name.group_id(), asked).await?;
+            Ok(places.into_iter().zip(committed).map(|(to, from)| Move { to, from }).collect())
+        })
+    }
+
+    fn move_offsets<'a>(
+        &'a self,
+        name: &'a FunctionName,
+        moves: &'a [Move],
+    ) -> BoxFuture<'a, Result<(), ClusterError>> {
+        let places = moves.iter().map(|Move { to, .. }| (to.partition.clone(), to.offset)).collect();
+        Box::pin(async move { Ok(self.admin.move_group(&name.group_id(), places).await?) })
+    }
+
     fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>> {
         Box::pin(async move { Ok(self.admin.group_has_members(&name.group_id()).await?) })
     }
 
     fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>> {
         Box::pin(async move { Ok(self.admin.delete_group(&name.group_id(), Duration::ZERO).await?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_names_partitions_that_there_are() {
+        let all =
+            || ["a", "b"].iter().flat_map(|topic| (0..2).map(|number| TopicPartition::new(*topic, number))).collect();
+        let pick = |topic: Option<&str>, partition| {
+            select(all(), &Selection { topic: topic.map(str::to_owned), partition })
+                .map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(pick(None, None).unwrap().len(), 4);
+        assert_eq!(pick(Some("b"), None).unwrap(), ["b/0", "b/1"]);
+        assert_eq!(pick(Some("b"), Some(1)).unwrap(), ["b/1"]);
+        assert!(pick(Some("c"), None).unwrap_err().contains("it reads a, b"));
+        assert!(pick(None, Some(1)).unwrap_err().contains("of which topic"));
+        assert!(pick(Some("a"), Some(2)).unwrap_err().contains("no partition 2"));
+        assert!(select(Vec::new(), &Selection::default()).is_err());
     }
 }

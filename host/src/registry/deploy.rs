@@ -165,7 +165,7 @@ pub(super) async fn start_over_when_superseded<T, F: Future<Output = Result<T, C
     attempt().await
 }
 
-fn unix_ms() -> u64 {
+pub(super) fn unix_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

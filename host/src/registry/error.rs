@@ -37,6 +37,9 @@ pub enum ChangeError {
         /// Those that are kept.
         kept: Vec<RevisionNumber>,
     },
+    /// Another reset is under way.
+    #[error("\"{0}\" is being reset")]
+    ResetUnderWay(FunctionName),
     /// The module of an earlier revision cannot be had.
     #[error(transparent)]
     Artifact(Box<ArtifactError>),

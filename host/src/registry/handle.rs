@@ -10,7 +10,8 @@ use tokio::sync::{Mutex, watch};
 
 use super::artifact_cache::ArtifactCache;
 use super::catalogue::Catalogue;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Move};
+use super::course;
 use super::delete;
 use super::deploy::{self, Deployed};
 use super::error::{ArtifactError, ChangeError};
@@ -18,6 +19,7 @@ use super::inspect::Inspect;
 use super::log::{Expectation, Log};
 use super::publication::{Readiness, View};
 use super::record::{ArtifactPlace, StoredRevision};
+use super::reset::{self, ResetOrder};
 use super::revise;
 use crate::model::function::{Manifest, Revision, SharedRevision};
 use crate::model::function_table::FunctionTable;
@@ -99,6 +101,35 @@ impl Handle {
     ) -> Result<Deployed, ChangeError> {
         self.check_ready()?;
         detached(revise::rollback(Arc::clone(&self.0), name.clone(), to, expectation)).await
+    }
+
+    /// Pauses `name` on every host, or lets it go on. It stays so over restarts and new revisions. Gives the live revision.
+    pub async fn set_paused(
+        &self,
+        name: &FunctionName,
+        paused: bool,
+        expectation: Option<Expectation>,
+    ) -> Result<SharedRevision, ChangeError> {
+        self.check_ready()?;
+        detached(course::set_paused(Arc::clone(&self.0), name.clone(), paused, expectation)).await
+    }
+
+    /// What [`Self::reset`] would do now.
+    pub async fn plan_reset(&self, name: &FunctionName, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+        self.check_ready()?;
+        let revision = self.get(name).ok_or_else(|| ChangeError::NotFound(name.clone()))?;
+        reset::plan(&self.0, &revision.manifest, order).await
+    }
+
+    /// Sends `name` to another place in its topics. Its hosts leave the group meanwhile. A pause stays.
+    pub async fn reset(
+        &self,
+        name: &FunctionName,
+        order: ResetOrder,
+        expectation: Option<Expectation>,
+    ) -> Result<Vec<Move>, ChangeError> {
+        self.check_ready()?;
+        detached(reset::reset(Arc::clone(&self.0), name.clone(), order, expectation)).await
     }
 
     /// Deletes `name`. Its group is deleted too, once its members have left, which may be after the answer.

@@ -1,10 +1,12 @@
 //! A function's record: its newest revisions and where their artifacts lie, as versioned JSON.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::function::Revision;
+use crate::model::function_table::Wanted;
 use crate::model::ids::{Digest, RevisionNumber};
 
 /// How many revisions a record keeps at most.
@@ -12,13 +14,36 @@ pub const KEPT_REVISIONS: usize = 10;
 /// Kafka takes no record above 1 MB by default; older revisions give way to a large manifest.
 const MAX_RECORD_BYTES: usize = 512 * 1024;
 /// The version of the JSON below. A host refuses to touch records of a version that it does not know.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version before, and of every record that has no course: its hosts know none, and would run a paused function.
+const WITHOUT_COURSE: u32 = 1;
 
 /// What the registry keeps of one function. There is at least one revision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FunctionRecord {
     /// Oldest first; the last one is live.
     revisions: Vec<StoredRevision>,
+    course: Course,
+}
+
+/// What is wanted of a function beside its revision. A new revision leaves it as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Course {
+    /// Whether it takes nothing of its partitions.
+    #[serde(default)]
+    pub paused: bool,
+    /// A reset that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<Reset>,
+}
+
+/// A reset that is under way: the function's group is to be empty meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Tells it from every other.
+    pub id: u64,
+    /// When the hosts go on, even if it never ends: milliseconds since the Unix epoch.
+    pub until_ms: u64,
 }
 
 /// A revision and where its artifact lies.
@@ -83,14 +108,32 @@ impl FunctionRecord {
         self.revisions.iter().rev().nth(1)
     }
 
+    /// What is wanted beside the live revision.
+    pub fn course(&self) -> Course {
+        self.course
+    }
+
+    /// The JSON of this record on another course.
+    pub(super) fn on_course(&self, course: Course) -> Vec<u8> {
+        Self { course, ..self.clone() }.encode()
+    }
+
+    /// What hosts should do.
+    pub(super) fn wanted(&self) -> Wanted {
+        let Course { paused, reset } = self.course;
+        let aside_until = reset.map(|reset| UNIX_EPOCH + Duration::from_millis(reset.until_ms));
+        Wanted { revision: Arc::clone(&self.live().revision), paused, aside_until }
+    }
+
     /// The record after `next` went live, as short as it must be to be kept, and its JSON.
     pub fn with(previous: Option<&Self>, next: StoredRevision) -> Result<(Self, Vec<u8>), RecordError> {
+        let course = previous.map(Self::course).unwrap_or_default();
         let mut revisions = previous.map(|record| record.revisions.clone()).unwrap_or_default();
         revisions.push(next);
         let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
         revisions.drain(..surplus);
         loop {
-            let record = Self { revisions };
+            let record = Self { revisions, course };
             let json = record.encode();
             if json.len() <= MAX_RECORD_BYTES {
                 return Ok((record, json));
@@ -117,7 +160,7 @@ impl FunctionRecord {
     pub fn decode(json: &[u8]) -> Result<Self, RecordError> {
         let invalid = |error: serde_json::Error| RecordError::Invalid(error.to_string());
         let Versioned { version } = serde_json::from_slice(json).map_err(invalid)?;
-        if version != VERSION {
+        if version != VERSION && version != WITHOUT_COURSE {
             return Err(RecordError::Version(version));
         }
         let stored: OnWire<Revision> = serde_json::from_slice(json).map_err(invalid)?;
@@ -126,6 +169,7 @@ impl FunctionRecord {
         }
         let revisions = stored.revisions.into_iter();
         Ok(Self {
+            course: stored.course,
             revisions: revisions
                 .map(|entry| StoredRevision {
                     revision: Arc::new(entry.revision),
@@ -145,7 +189,11 @@ impl FunctionRecord {
             })
         };
         let revisions: Vec<_> = self.revisions.iter().map(entry).collect();
-        serde_json::json!({ "version": VERSION, "revisions": revisions }).to_string().into_bytes()
+        let record = match self.course == Course::default() {
+            true => serde_json::json!({ "version": WITHOUT_COURSE, "revisions": revisions }),
+            false => serde_json::json!({ "version": VERSION, "revisions": revisions, "course": self.course }),
+        };
+        record.to_string().into_bytes()
     }
 }
 
@@ -157,6 +205,8 @@ struct Versioned {
 #[derive(Deserialize)]
 struct OnWire<R> {
     revisions: Vec<EntryOnWire<R>>,
+    #[serde(default)]
+    course: Course,
 }
 
 #[derive(Deserialize)]
@@ -198,6 +248,22 @@ mod tests {
         older["revisions"][0].as_object_mut().unwrap().remove("restores");
         let record = FunctionRecord::decode(older.to_string().as_bytes()).unwrap();
         assert_eq!(record.live().restores, None);
+    }
+
+    #[test]
+    fn a_course_survives_its_json_and_every_new_revision() {
+        let (first, plain) = FunctionRecord::with(None, stored(1)).unwrap();
+        let reset = Some(Reset { id: 7, until_ms: 1000 });
+        let json = first.on_course(Course { paused: true, reset });
+        let paused = FunctionRecord::decode(&json).unwrap();
+        let (second, json) = FunctionRecord::with(Some(&paused), stored(2)).unwrap();
+        assert_eq!(second.course(), Course { paused: true, reset });
+        assert_eq!(FunctionRecord::decode(&json), Ok(second.clone()));
+        assert!(second.wanted().paused && second.wanted().aside_for().is_none(), "it is over since 1970");
+
+        let version = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["version"].clone();
+        assert_eq!((version(&plain), version(&json)), (1.into(), 2.into()), "hosts that know no course keep away");
+        assert_eq!(version(&second.on_course(Course::default())), 1);
     }
 
     #[test]

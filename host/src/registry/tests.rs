@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::cluster::{Cluster, ClusterError};
+use super::cluster::{Cluster, ClusterError, Move, Selection};
 use super::folder_log::FolderLog;
 use super::inspect::{Inspect, ModuleRefused};
-use super::{ArtifactError, ChangeError, Expectation, Handle, Parts, Publication, publication};
+use super::{ArtifactError, ChangeError, Expectation, Handle, Parts, Publication, ResetOrder, publication};
 use crate::config::manifest::from_toml;
+use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
+use crate::kafka::admin::Place;
 use crate::model::function::{Manifest, Revision, Shape};
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::position::TopicPartition;
 
 /// A revision of a function.
 pub(crate) fn revision(name: &str, number: u64, module: &[u8]) -> Revision {
@@ -48,6 +51,8 @@ impl Inspect for Trusting {
 #[derive(Default)]
 pub(crate) struct Remembering {
     asked: Mutex<Vec<String>>,
+    /// Whether hosts were told to step aside.
+    aside: Mutex<Option<Box<dyn Fn(&FunctionName) -> bool + Send>>>,
 }
 
 impl Remembering {
@@ -68,6 +73,25 @@ impl Cluster for Remembering {
 
     fn store_start_offsets<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>> {
         self.note("offsets", &manifest.name)
+    }
+
+    fn plan_moves<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        order: &'a ResetOrder,
+    ) -> BoxFuture<'a, Result<Vec<Move>, ClusterError>> {
+        self.asked.lock().unwrap().push(format!("plan {}", manifest.name));
+        let OffsetTarget::Offset(offset) = order.to else {
+            return Box::pin(async { Err(ClusterError::Selection("no offset".to_owned())) });
+        };
+        let to = Place { partition: TopicPartition::new("in", 0), beginning: 0, end: 10, offset };
+        Box::pin(async { Ok(vec![Move { to, from: Some(4) }]) })
+    }
+
+    fn move_offsets<'a>(&'a self, name: &'a FunctionName, _: &'a [Move]) -> BoxFuture<'a, Result<(), ClusterError>> {
+        let aside = self.aside.lock().unwrap().as_ref().map(|is_aside| is_aside(name));
+        assert_ne!(aside, Some(false), "the hosts were told first");
+        self.note("move", name)
     }
 
     fn has_members<'a>(&'a self, _: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>> {
@@ -218,6 +242,64 @@ async fn a_manifest_alone_makes_a_revision_of_the_live_module() {
     assert_eq!(again.number, RevisionNumber(2), "it is what is live");
     let lost = registry.change_manifest(manifest("mill", ""), seen).await;
     assert!(matches!(lost, Err(ChangeError::Precondition { .. })), "{lost:?}");
+}
+
+#[tokio::test]
+async fn a_paused_function_stays_so_until_it_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let mill = name("mill");
+    assert!(matches!(registry.set_paused(&mill, true, None).await, Err(ChangeError::NotFound(_))));
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    cluster.asked();
+    let is_paused = |registry: &Handle| registry.table().borrow().functions[&mill].paused;
+    assert!(!is_paused(&registry));
+    for _ in 0..2 {
+        let revision = registry.set_paused(&mill, true, None).await.unwrap();
+        assert_eq!(revision.number, RevisionNumber(1), "it is the same revision");
+        assert!(is_paused(&registry));
+    }
+    registry.deploy(manifest("mill", "concurrency = 3"), MODULE, None).await.unwrap();
+    registry.rollback(&mill, None, None).await.unwrap();
+    assert!(is_paused(&registry), "a new revision does not wake it");
+    drop(registry);
+
+    let (registry, _) = open(folder.path());
+    assert!(is_paused(&registry), "nor does a restart");
+    let old = Some(Expectation::Revision(RevisionNumber(1)));
+    assert!(matches!(registry.set_paused(&mill, false, old).await, Err(ChangeError::Precondition { .. })));
+    registry.set_paused(&mill, false, None).await.unwrap();
+    assert!(!is_paused(&registry));
+    assert_eq!(registry.revisions(&mill).unwrap().len(), 3, "nothing else has changed");
+}
+
+#[tokio::test]
+async fn a_reset_sends_the_hosts_aside_and_calls_them_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let mill = name("mill");
+    let order = |to| ResetOrder { selection: Selection::default(), to };
+    let to_seven = || order(OffsetTarget::Offset(7));
+    assert!(matches!(registry.reset(&mill, to_seven(), None).await, Err(ChangeError::NotFound(_))));
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    registry.set_paused(&mill, true, None).await.unwrap();
+    let table = registry.table();
+    let is_aside = move |name: &FunctionName| table.borrow().functions[name].aside_for().is_some();
+    *cluster.aside.lock().unwrap() = Some(Box::new(is_aside));
+    cluster.asked();
+
+    let moves = registry.reset(&mill, to_seven(), None).await.unwrap();
+    assert_eq!((moves[0].from, moves[0].to.offset), (Some(4), 7));
+    assert_eq!(cluster.asked(), ["plan mill", "plan mill", "move mill"]);
+    let wanted = registry.table().borrow().functions[&mill].clone();
+    assert!(wanted.paused && wanted.aside_until.is_none(), "they are called back, and the pause stays");
+
+    let refused = registry.reset(&mill, order(OffsetTarget::Latest), None).await;
+    assert!(matches!(refused, Err(ChangeError::Cluster(ClusterError::Selection(_)))), "{refused:?}");
+    assert_eq!(cluster.asked(), ["plan mill"], "what can't be done disturbs nobody");
+    assert!(registry.table().borrow().functions[&mill].aside_until.is_none());
+    let old = Some(Expectation::Revision(RevisionNumber(9)));
+    assert!(matches!(registry.reset(&mill, to_seven(), old).await, Err(ChangeError::Precondition { .. })));
 }
 
 #[tokio::test]

@@ -21,8 +21,16 @@ pub struct Line {
     pub level: &'static str,
     /// The revision that wrote it.
     pub revision: u64,
+    /// The records that it was called for: a place, and how many more.
+    pub record: Option<Box<str>>,
     /// The text, with the guest's control characters.
     pub text: Box<str>,
+}
+
+impl Line {
+    fn bytes(&self) -> usize {
+        self.text.len() + self.record.as_ref().map_or(0, |record| record.len())
+    }
 }
 
 /// The ring of one function.
@@ -54,15 +62,17 @@ impl Default for GuestLines {
 
 impl GuestLines {
     /// Adds a line; the oldest ones give way. Quick: it is called inside the guest's call.
-    pub fn push(&self, level: &'static str, revision: u64, text: &str) {
+    pub fn push(&self, level: &'static str, revision: u64, record: Option<String>, text: &str) {
         let mut kept = self.kept();
         let number = kept.next;
         kept.next += 1;
-        kept.bytes += text.len();
-        kept.lines.push_back(Arc::new(Line { number, unix_ms: unix_ms(), level, revision, text: text.into() }));
+        let line =
+            Line { number, unix_ms: unix_ms(), level, revision, record: record.map(Into::into), text: text.into() };
+        kept.bytes += line.bytes();
+        kept.lines.push_back(Arc::new(line));
         while kept.lines.len() > LINES || kept.bytes > BYTES {
             let Some(oldest) = kept.lines.pop_front() else { break };
-            kept.bytes -= oldest.text.len();
+            kept.bytes -= oldest.bytes();
         }
         drop(kept);
         self.newest.send_replace(number);
@@ -114,14 +124,14 @@ mod tests {
     fn the_oldest_lines_give_way() {
         let lines = GuestLines::default();
         for number in 0..LINES + 5 {
-            lines.push("info", 1, &number.to_string());
+            lines.push("info", 1, None, &number.to_string());
         }
         let all = lines.last(usize::MAX, |_| true);
         assert_eq!((all.len(), &*all[0].text), (LINES, "5"));
         assert_eq!(texts(&lines.last(2, |_| true)), ["1003", "1004"]);
-        lines.push("warn", 2, &"x".repeat(BYTES - 1));
+        lines.push("warn", 2, None, &"x".repeat(BYTES - 1));
         assert!(lines.last(usize::MAX, |_| true).len() <= 2);
-        lines.push("warn", 2, &"y".repeat(BYTES + 1));
+        lines.push("warn", 2, None, &"y".repeat(BYTES + 1));
         assert_eq!(lines.last(usize::MAX, |_| true).len(), 0, "a line that alone is too large is not kept");
     }
 
@@ -130,14 +140,14 @@ mod tests {
         let lines = GuestLines::default();
         let mut newest = lines.newest();
         let start = *newest.borrow_and_update();
-        lines.push("info", 1, "one");
-        lines.push("error", 1, "two");
+        lines.push("info", 1, None, "one");
+        lines.push("error", 1, None, "two");
         assert!(newest.has_changed().unwrap());
         let (new, missed) = lines.after(start);
         assert_eq!((texts(&new), missed), (vec!["one", "two"], 0));
         assert_eq!(texts(&lines.after(new[0].number).0), ["two"]);
         for _ in 0..LINES + 1 {
-            lines.push("info", 1, "more");
+            lines.push("info", 1, None, "more");
         }
         assert_eq!((lines.after(start).1, lines.after(0).1), (3, 3));
         assert_eq!(texts(&lines.last(9, |line| line.level == "error")), Vec::<&str>::new());

@@ -3,27 +3,48 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// How important a line is. The names are those of `wasi:logging`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Everything.
-    Trace,
-    /// For finding faults.
-    Debug,
-    /// What happens; also stdout.
-    Info,
-    /// Something is odd; also stderr.
-    Warn,
-    /// Something failed.
-    Error,
-    /// Nothing goes on.
-    Critical,
-}
+use crate::model::work::RecordRef;
+
+pub use crate::model::function::LogLevel as Level;
 
 /// Takes a guest's lines. It is called inside the guest's call, so it must be quick and must not block.
 pub trait Log: Send + Sync {
     /// Takes one line without its end. Control characters are those of the guest: escape them where they matter.
     fn line(&self, level: Level, line: &str);
+}
+
+tokio::task_local! {
+    static HANDLED: Handled;
+}
+
+/// The records that a call is for.
+#[derive(Debug, Clone)]
+pub struct Handled {
+    /// The first.
+    pub first: RecordRef,
+    /// How many there are.
+    pub records: usize,
+}
+
+impl fmt::Display for Handled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RecordRef { chunk, .. } = &self.first;
+        write!(formatter, "{}/{}", chunk.lease.partition, self.first.record().offset)?;
+        match self.records {
+            0 | 1 => Ok(()),
+            records => write!(formatter, " and {} more", records - 1),
+        }
+    }
+}
+
+/// Makes a call for `handled`: what its guest writes meanwhile is of those records.
+pub async fn handling<T>(handled: Handled, call: impl Future<Output = T>) -> T {
+    HANDLED.scope(handled, call).await
+}
+
+/// The records that the running call is for, as a text: a place, and how many more.
+pub fn handled() -> Option<String> {
+    HANDLED.try_with(Handled::to_string).ok()
 }
 
 /// A shared sink of guest lines.
@@ -51,12 +72,15 @@ impl fmt::Debug for TracingLog {
 impl Log for TracingLog {
     fn line(&self, level: Level, line: &str) {
         let function = &*self.function;
+        let record = handled().map(tracing::field::display);
         match level {
-            Level::Trace => tracing::trace!(target: "millstream::guest", function, line = ?line),
-            Level::Debug => tracing::debug!(target: "millstream::guest", function, line = ?line),
-            Level::Info => tracing::info!(target: "millstream::guest", function, line = ?line),
-            Level::Warn => tracing::warn!(target: "millstream::guest", function, line = ?line),
-            Level::Error | Level::Critical => tracing::error!(target: "millstream::guest", function, line = ?line),
+            Level::Trace => tracing::trace!(target: "millstream::guest", function, record, line = ?line),
+            Level::Debug => tracing::debug!(target: "millstream::guest", function, record, line = ?line),
+            Level::Info => tracing::info!(target: "millstream::guest", function, record, line = ?line),
+            Level::Warn => tracing::warn!(target: "millstream::guest", function, record, line = ?line),
+            Level::Error | Level::Critical => {
+                tracing::error!(target: "millstream::guest", function, record, line = ?line)
+            }
         }
     }
 }

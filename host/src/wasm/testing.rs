@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::log::{Level, Log, LogSink};
 use super::{Engine, EngineOptions, Program, Sandbox};
 use crate::model::function::{
-    Delivery, InitialOffset, Instances, Limits, Manifest, Membership, Ordering, ProcessingGuarantee, Retry, Revision,
-    Shape, Topics,
+    Delivery, InitialOffset, Instances, Limits, Logs, Manifest, Membership, Ordering, ProcessingGuarantee, Retry,
+    Revision, Shape, Topics,
 };
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -169,6 +169,7 @@ pub(crate) fn revision(limits: Limits, env: &[(&str, &str)]) -> Arc<Revision> {
         outputs: BTreeMap::new(),
         filters: Vec::new(),
         limits,
+        logs: Logs::default(),
         instances: instances(),
         retry: Retry { max_attempts: 1, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
         delivery: Delivery {

@@ -54,6 +54,11 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.go(base);
     browser.wait_for_text("Nothing is deployed yet");
 
+    let durations = browser.run(
+        "return import('/page/format.js').then(({ duration }) => [0, 2.5e-6, 250e-6, 0.1, 0.0025, 1.5, 600].map(duration))",
+    );
+    assert_eq!(durations, serde_json::json!(["0 s", "2.5 µs", "250 µs", "100 ms", "2.5 ms", "1.5 s", "10 min"]));
+
     // A deploy by file.
     let folder = tempfile::tempdir().expect("a folder");
     let manifest = folder.path().join("millstream.toml");
@@ -74,15 +79,23 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.wait_for_text("revision 1");
     browser.wait_for_text("running");
 
-    // The others by whoever does it from a shell.
-    for (example, input, output) in [
-        ("item-complete", &completed, topic("items.validated")),
-        ("notify-bidders", &topic("items.validated"), topic("notifications")),
-    ] {
-        let manifest =
-            format!("topics = [\"{input}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{output}\" }}\n");
-        setting.host.client.deploy(&name(example), example, &manifest);
-    }
+    // The others are dropped on it, or come from a shell.
+    let manifest_of = |example: &str, input: &str, output: &str| {
+        let name = name(example);
+        format!(
+            "name = \"{name}\"\ntopics = [\"{input}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{output}\" }}\n"
+        )
+    };
+    let validated = topic("items.validated");
+    browser.find_text("a", "Deploy").click();
+    browser.find(".drop");
+    drop_files(&browser, &manifest_of("item-complete", &completed, &validated), &module("item-complete"));
+    browser.wait_for_text("Module dropped.wasm");
+    browser.find_text("button", "Deploy").click();
+    browser.find_text("h1", &name("item-complete"));
+    let notify = manifest_of("notify-bidders", &validated, &topic("notifications"));
+    let (status, answer) = setting.host.client.put(&name("notify-bidders"), &notify, module("notify-bidders"));
+    assert_eq!(status, 201, "{answer}");
 
     // Records flow, and one is poison.
     std::thread::scope(|scope| {
@@ -103,8 +116,9 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
         browser.go(&format!("{base}/#/"));
         browser.wait_for_text(&place_bid);
         wait_until("the page shows a rate", LONG, || {
-            let records = browser.run("return document.querySelector('tbody td:nth-child(4)')?.innerText ?? ''");
-            records.as_str().is_some_and(|text| text.ends_with("/s") && text != "0/s")
+            let script = "return [...document.querySelectorAll('tbody td:nth-child(4)')].map((cell) => cell.innerText)";
+            let rates = browser.run(script).as_array().cloned().unwrap_or_default();
+            rates.iter().filter_map(|rate| rate.as_str()).any(|rate| rate.ends_with("/s") && rate != "0/s")
         });
         browser.go(&format!("{base}/#/topology"));
         wait_until("an edge of the graph is alive", LONG, || {
@@ -138,10 +152,29 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.find_text("button", "Invoke").click();
     browser.wait_for_text("auction.bid.rejected");
 
-    // Where the dead letter comes from, and what the hammer led to.
+    // The dead letter is mended by hand and handled again, while the function is paused and after.
+    browser.go(&format!("{base}/#/functions/{place_bid}/dead-letters"));
+    browser.wait_for_text("the JSON cannot be read");
+    browser.find_text("button", "Pause").click();
+    browser.find_text("span", "paused");
+    browser.find_text("button", "Resume").click();
+    browser.find_text("span", "running");
+    browser.find(".letter summary").click();
+    browser.find(".letter textarea").replace_text(r#"{"item":"clock","bidder":"dan","amount":25}"#);
+    browser.find_text("button", "Redrive with this value").click();
+    browser.wait_for_text("redriven: emitted");
+    let is_mended =
+        |record: &kcat::Record| record.header("millstream-redriven").is_some() && record.text().contains("dan");
+    let accepted = kcat::read(&setting.kafka.bootstrap, &topic("bids.accepted"));
+    assert_eq!(accepted.iter().filter(|record| is_mended(record)).count(), 1);
+    browser.picture(&pictures().join("dead-letters.png"));
+
+    // Where the dead letter comes from and what came of it, and what the hammer led to.
     browser.go(&format!("{base}/#/events/{dead}/{}/{}", letter.partition, letter.offset));
     browser.wait_for_text("the JSON cannot be read");
     browser.wait_for_text(&format!("{bids}/"));
+    browser.wait_for_text(", redriven");
+    browser.wait_for_text("auction.bid.accepted");
     let last = &notified[0];
     browser.go(&format!("{base}/#/events/{}/{}/{}", topic("notifications"), last.partition, last.offset));
     browser.wait_for_text("auction.item.completed");
@@ -160,6 +193,35 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     look_at_all(&setting, &place_bid);
 }
 
+/// Drops a manifest and a module on the form, as a hand with a mouse would.
+fn drop_files(browser: &Browser, manifest: &str, module: &[u8]) {
+    use base64::Engine as _;
+    let module = base64::engine::general_purpose::STANDARD.encode(module);
+    let manifest = serde_json::Value::String(manifest.to_owned());
+    browser.run(&format!(
+        "const files = new DataTransfer();
+        files.items.add(new File([{manifest}], 'millstream.toml'));
+        files.items.add(new File([Uint8Array.from(atob('{module}'), (letter) => letter.charCodeAt(0))], 'dropped.wasm'));
+        const drop = {{ dataTransfer: files, bubbles: true, cancelable: true }};
+        document.querySelector('.drop').dispatchEvent(new DragEvent('drop', drop));"
+    ));
+}
+
+/// What somebody without eyes or mouse would miss: fields without a label, links and buttons without words.
+const UNHEARD: &str = "
+    const unheard = [];
+    for (const field of document.querySelectorAll('input, select, textarea')) {
+      if (!field.labels?.length && !field.ariaLabel) unheard.push(field.outerHTML);
+    }
+    for (const link of document.querySelectorAll('a, button, summary')) {
+      if (!(link.ariaLabel ?? link.textContent).trim()) unheard.push(link.outerHTML);
+    }
+    for (const picture of document.querySelectorAll('img, svg[role=img]')) {
+      if (!picture.hasAttribute('alt') && !picture.ariaLabel) unheard.push(picture.outerHTML);
+    }
+    if (document.querySelectorAll('main h1').length !== 1) unheard.push('one heading of the whole');
+    return unheard;";
+
 /// Pictures of the same in the dark, and on a narrow screen.
 fn look_at_all(setting: &Setting, name: &str) {
     let base = setting.host.client.base();
@@ -176,6 +238,7 @@ fn look_at_all(setting: &Setting, name: &str) {
             let is_wide =
                 browser.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth");
             assert_eq!(is_wide, false, "{view} fits its {kind} window");
+            assert_eq!(browser.run(UNHEARD), serde_json::json!([]), "{view}");
             browser.picture(&pictures().join(format!("{file}-{kind}.png")));
         }
         assert_eq!(browser.complaints(), Vec::<String>::new());

@@ -1,5 +1,6 @@
 //! What every test here stands on: topics of its own and a host of its own on the shared broker.
 
+use millstream_tests::client::module;
 use millstream_tests::host::{Host, Options};
 use millstream_tests::kafka::Kafka;
 use millstream_tests::turn::{Turn, Turns};
@@ -58,11 +59,22 @@ impl Setting {
     /// Deploys an example between this setting's topics.
     #[track_caller]
     pub fn deploy(&self, example: &str, more: &str) {
-        let manifest = format!(
+        self.host.client.deploy(&self.name, example, &self.manifest(more));
+    }
+
+    /// The same for a function that is paused.
+    #[track_caller]
+    pub fn deploy_paused(&self, example: &str, more: &str) {
+        let manifest = format!("name = \"{}\"\n{}", self.name, self.manifest(more));
+        let (status, answer) = self.host.client.put(&self.name, &manifest, module(example));
+        assert_eq!((status, &answer["state"]), (200, &"paused".into()), "{answer}");
+    }
+
+    fn manifest(&self, more: &str) -> String {
+        format!(
             "topics = [\"{}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{}\" }}\n{more}",
             self.input, self.output
-        );
-        self.host.client.deploy(&self.name, example, &manifest);
+        )
     }
 
     /// The consumer group.

@@ -175,7 +175,7 @@ impl Emission {
 }
 
 /// Bytes as text where they are one, else in base64.
-fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
+pub(in crate::api) fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
     match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
         None => (None, None),
         Some(Ok(text)) => (Some(text.to_owned()), None),

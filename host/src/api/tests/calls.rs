@@ -125,7 +125,7 @@ async fn lines_are_shown_and_followed() {
     host.ask("GET", "/v1/functions/mill/logs").await.is_problem(404, "MS0201");
     host.deploy(TOML, b"one").await;
     for (level, text) in [("info", "one"), ("warn", "two"), ("info", "three")] {
-        host.guests.lines.push(level, 1, text);
+        host.guests.lines.push(level, 1, Some("bids/0/7".to_owned()), text);
     }
     let texts = |answer: &Answer| -> Vec<String> {
         let lines = answer.body["lines"].as_array().unwrap();
@@ -143,7 +143,7 @@ async fn lines_are_shown_and_followed() {
     let stop = host.api.shared.stop.clone();
     let writer = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        lines.push("error", 2, "four");
+        lines.push("error", 2, None, "four");
         tokio::time::sleep(Duration::from_millis(50)).await;
         stop.cancel();
     });
@@ -154,6 +154,7 @@ async fn lines_are_shown_and_followed() {
         stream.text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
     let followed: Vec<_> = data.iter().map(|line| line["line"].as_str().unwrap()).collect();
     assert_eq!(followed, ["two", "three", "four"], "{}", stream.text);
+    assert_eq!((&data[0]["record"], &data[2]["record"]), (&"bids/0/7".into(), &Value::Null));
     assert_eq!((&data[2]["level"], &data[2]["revision"]), (&"error".into(), &2.into()));
 }
 

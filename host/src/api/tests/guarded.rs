@@ -23,6 +23,7 @@ fn operations(document: &Value) -> Vec<(String, String, Option<String>)> {
     let mut all = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         let filled = path.replace("{name}", "mill").replace("{revision}", "1").replace("{topic}", "in");
+        let filled = filled.replace("{partition}", "0").replace("{offset}", "1");
         let filled = filled.replace("{file}", "main.js");
         assert!(!filled.contains('{'), "{path} has a parameter that this test does not know");
         for (method, operation) in methods.as_object().unwrap() {

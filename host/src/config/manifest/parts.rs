@@ -8,7 +8,9 @@ use crate::config::node::{Node, Table};
 use crate::config::quantity::LONGEST;
 use crate::config::section::Section;
 use crate::config::value;
-use crate::model::function::{Compression, Delivery, Format, Instances, Isolation, Limits, Membership, Output, Retry};
+use crate::model::function::{
+    Compression, Delivery, Format, Instances, Isolation, Limits, LogLevel, Logs, Membership, Output, Retry,
+};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -90,6 +92,23 @@ pub(super) fn read_limits(limits: &Section<'_>) -> Option<Limits> {
     let logs = limits.get("logs", value::size(0..=64 * MIB));
     let table_elements = limits.get("table_elements", value::integer(0..=10_000_000));
     Some(Limits { memory: memory?, timeout: timeout?, output: output?, logs: logs?, table_elements: table_elements? })
+}
+
+/// Reads `[logs]`.
+pub(super) fn read_logs(logs: &Section<'_>) -> Option<Logs> {
+    let level = logs.get(
+        "level",
+        value::one_of(&[
+            ("trace", LogLevel::Trace),
+            ("debug", LogLevel::Debug),
+            ("info", LogLevel::Info),
+            ("warn", LogLevel::Warn),
+            ("error", LogLevel::Error),
+            ("critical", LogLevel::Critical),
+        ]),
+    );
+    let rate = logs.get("rate", value::integer(0..=1_000_000));
+    Some(Logs { level: level?, rate: rate? })
 }
 
 /// Reads `[instances]`.

@@ -37,6 +37,10 @@ output = "900KiB"
 logs = "64KiB"
 table_elements = 100000
 
+[logs]
+level = "trace"
+rate = 1000
+
 [instances]
 isolation = "shared"
 keep_warm = "60s"

@@ -72,6 +72,12 @@ pub enum AdminError {
         /// Why.
         reason: String,
     },
+    /// The embedded broker can't do it.
+    #[error("the embedded broker cannot {action}; use Apache Kafka")]
+    NotEmbedded {
+        /// What was tried.
+        action: &'static str,
+    },
     /// The host is stopping.
     #[error("the host stopped before kafka answered")]
     Interrupted,

@@ -135,7 +135,7 @@ fn write(
     Ok(())
 }
 
-fn read(
+pub(super) fn read(
     consumer: &BaseConsumer<Logging>,
     group: &str,
     partitions: &[(String, i32)],
@@ -155,7 +155,7 @@ fn read(
 }
 
 /// A consumer that knows the group's name but never joins it.
-fn stranger(inner: &Inner, group: &str) -> Result<BaseConsumer<Logging>, AdminError> {
+pub(super) fn stranger(inner: &Inner, group: &str) -> Result<BaseConsumer<Logging>, AdminError> {
     let mut config = inner.settings.base();
     config.set("group.id", group).set("enable.auto.commit", "false");
     BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)

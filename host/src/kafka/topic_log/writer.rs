@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::{PARTITION, TopicLogError};
 use crate::kafka::client_log;
+use crate::kafka::producer::{LARGEST_MESSAGE, Outgoing, owned_headers};
 use crate::kafka::settings::ClientSettings;
 
 /// An upload of the largest module over a slow line fits; a host that died holds readers up no longer.
@@ -37,6 +38,9 @@ impl Writer {
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
             .set("message.timeout.ms", (TRANSACTION_TIMEOUT - Duration::from_secs(5)).as_millis().to_string())
+            .set("message.max.bytes", LARGEST_MESSAGE)
+            // As functions write: what is keyed alike lies alike.
+            .set("partitioner", "murmur2_random")
             .set("linger.ms", "2")
             .set("retry.backoff.ms", "5");
         let of = |error| TopicLogError::of(error, ACTION, topic);
@@ -47,9 +51,25 @@ impl Writer {
 
     /// Queues a record, or a tombstone; the first one begins the transaction. Waits while librdkafka's queue is full.
     pub fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
-        self.begin()?;
         let mut record = BaseRecord::to(topic).partition(PARTITION).key(key);
         record.payload = value;
+        self.queue(record)
+    }
+
+    /// The same for a message to another topic, which goes where its key says.
+    pub fn publish<'a>(
+        &mut self,
+        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+    ) -> Result<(), TopicLogError> {
+        let mut record = BaseRecord::to(message.topic);
+        record.key = message.key;
+        record.payload = message.value;
+        record.headers = owned_headers(message.headers);
+        self.queue(record)
+    }
+
+    fn queue(&mut self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), TopicLogError> {
+        self.begin()?;
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

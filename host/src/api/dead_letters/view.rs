@@ -1,0 +1,249 @@
+//! Dead letters as JSON shows them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::functions::view::moment;
+use crate::api::invoke::view::bytes;
+use crate::model::ids::FunctionName;
+use crate::pipeline::dead_letters::{Letter, Mark, Outcome, Page, Redriven, What};
+
+/// The longest text of an error in a list, in characters.
+const LONGEST_IN_LIST: usize = 300;
+
+/// Dead letters, the newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct LetterList {
+    #[schema(value_type = String)]
+    name: FunctionName,
+    /// The dead letter topic.
+    topic: String,
+    letters: Vec<LetterView>,
+    /// Where older ones are, for `from`; nothing when these are the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    older: Option<String>,
+}
+
+/// A dead letter.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct LetterView {
+    /// Its partition in the dead letter topic.
+    partition: i32,
+    /// Its offset there.
+    offset: i64,
+    /// When it was written, by RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    /// The record's key, where it is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// The record's key in base64, where it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    /// The size of the record's value; nothing for a tombstone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_bytes: Option<usize>,
+    /// Whether the value is not here, because it was too large.
+    value_truncated: bool,
+    /// The class of the fault, such as `trap`.
+    class: String,
+    /// What happened; in a list its beginning.
+    message: String,
+    /// How often it was tried.
+    attempts: u32,
+    /// `name@revision` of what gave it up.
+    function: String,
+    /// Where the record lay.
+    source: SourceView,
+    /// What became of it when it was handled again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redriven: Option<MarkView>,
+    /// The dead letter that was handled again and became this one: `topic/partition/offset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redriven_from: Option<String>,
+}
+
+/// Where a record lay.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct SourceView {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// Its timestamp, by RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+}
+
+/// What became of a dead letter that was handled again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct MarkView {
+    /// When, by RFC 3339.
+    at: String,
+    /// `name@revision` of what handled it.
+    by: String,
+    /// `emitted`, or the class of the fault with which it became a dead letter again.
+    outcome: String,
+    /// How many events were emitted.
+    emitted: u64,
+}
+
+/// A dead letter with its record.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct LetterAlone {
+    #[serde(flatten)]
+    letter: LetterView,
+    /// The record's value, where it is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    /// The record's value in base64, where it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+    /// The record's headers, in order.
+    headers: Vec<HeaderView>,
+}
+
+/// A header of a record.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct HeaderView {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+/// What became of dead letters that were to be handled again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct RedriveAnswer {
+    #[schema(value_type = String)]
+    name: FunctionName,
+    /// The revision that handled them.
+    revision: u64,
+    /// How many led to what the function emits.
+    emitted: usize,
+    /// How many are dead letters again.
+    failed: usize,
+    /// How many were handled again before, or could not be handled.
+    passed_over: usize,
+    results: Vec<RedriveResult>,
+    /// What is left of all of them, for the next request; nothing when it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<String>,
+}
+
+/// What became of one dead letter.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct RedriveResult {
+    partition: i32,
+    offset: i64,
+    /// `emitted`; the class of the fault with which it is a dead letter again; `redriven` when it was handled again before;
+    /// `not-done` when it stays as it is.
+    outcome: String,
+    /// How many events were emitted.
+    emitted: usize,
+    /// What happened, when it is not `emitted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+impl LetterList {
+    pub(in crate::api) fn new(name: FunctionName, page: Page) -> Self {
+        let letters = page.letters.into_iter().map(|(letter, mark)| {
+            let mut view = LetterView::new(&letter, mark);
+            view.message = view.message.chars().take(LONGEST_IN_LIST).collect();
+            view
+        });
+        Self {
+            name,
+            topic: page.topic.to_string(),
+            letters: letters.collect(),
+            older: page.older.map(|bounds| bounds.to_string()),
+        }
+    }
+}
+
+impl LetterView {
+    fn new(letter: &Letter, mark: Option<Mark>) -> Self {
+        let (key, key_base64) = bytes(letter.key.as_deref());
+        let source = &letter.source;
+        Self {
+            partition: letter.partition.partition,
+            offset: letter.offset,
+            time: letter.written_ms.and_then(time),
+            key,
+            key_base64,
+            value_bytes: letter.value.as_ref().map(Vec::len),
+            value_truncated: letter.is_truncated,
+            class: letter.class.clone(),
+            message: letter.message.clone(),
+            attempts: letter.attempts,
+            function: letter.function.clone(),
+            source: SourceView {
+                topic: source.partition.topic.to_string(),
+                partition: source.partition.partition,
+                offset: source.offset,
+                time: source.timestamp_ms.and_then(time),
+            },
+            redriven: mark.map(|mark| MarkView {
+                at: moment(mark.at_ms),
+                by: mark.by,
+                outcome: mark.outcome,
+                emitted: mark.emitted,
+            }),
+            redriven_from: letter.redriven.clone(),
+        }
+    }
+}
+
+impl LetterAlone {
+    pub(in crate::api) fn new(letter: &Letter, mark: Option<Mark>) -> Self {
+        let (value, value_base64) = bytes(letter.value.as_deref());
+        let headers = letter.headers.iter().map(|(name, value)| HeaderView::new(name, value.as_deref()));
+        Self { letter: LetterView::new(letter, mark), value, value_base64, headers: headers.collect() }
+    }
+}
+
+impl HeaderView {
+    pub(in crate::api) fn new(name: &str, value: Option<&[u8]>) -> Self {
+        let (value, value_base64) = bytes(value);
+        Self { name: name.to_owned(), value, value_base64 }
+    }
+}
+
+impl RedriveAnswer {
+    pub(in crate::api) fn new(name: FunctionName, redriven: Redriven) -> Self {
+        let Redriven { by, outcomes, left } = redriven;
+        let count = |is_it: fn(&What) -> bool| outcomes.iter().filter(|outcome| is_it(&outcome.what)).count();
+        let emitted = count(|what| matches!(what, What::Emitted(_)));
+        let failed = count(|what| matches!(what, What::GivenUp(_)));
+        Self {
+            name,
+            revision: by.number.0,
+            emitted,
+            failed,
+            passed_over: outcomes.len() - emitted - failed,
+            results: outcomes.into_iter().map(RedriveResult::new).collect(),
+            left: left.map(|parts| parts.to_string()),
+        }
+    }
+}
+
+impl RedriveResult {
+    fn new(outcome: Outcome) -> Self {
+        let Outcome { partition, offset, what } = outcome;
+        let (outcome, emitted, message) = match what {
+            What::Emitted(emitted) => ("emitted".to_owned(), emitted, None),
+            What::GivenUp(fault) => (fault.class.as_str().to_owned(), 0, Some(fault.message)),
+            What::Before(mark) => {
+                let what = format!("handled again by {} at {}: {}", mark.by, moment(mark.at_ms), mark.outcome);
+                ("redriven".to_owned(), 0, Some(what))
+            }
+            What::Not(reason) => ("not-done".to_owned(), 0, Some(reason)),
+        };
+        Self { partition, offset, outcome, emitted, message }
+    }
+}
+
+fn time(millis: i64) -> Option<String> {
+    u64::try_from(millis).ok().map(moment)
+}

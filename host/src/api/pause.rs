@@ -1,0 +1,93 @@
+//! Pausing a function on all hosts, and letting it go on.
+
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::ETAG;
+use axum::response::{IntoResponse, Response};
+
+use super::deploy::DeployQuery;
+use super::functions::view::DeployedView;
+use super::name::Name;
+use super::problem::{Problem, ProblemView};
+use super::query::Query;
+use super::{Api, functions, if_match};
+use crate::model::function::Revision;
+use crate::model::ids::FunctionName;
+use crate::model::status::State as FunctionState;
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Pause a function
+///
+/// On every host, until it is resumed, over restarts and new revisions. It keeps its place in its group, with its
+/// partitions; nothing is fetched, what runs is finished and committed. Calls over HTTP go on. Pausing again changes
+/// nothing.
+#[utoipa::path(post, path = "/v1/functions/{name}/pause", tag = "functions", security(("token" = ["deploy"])),
+    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    responses(
+        (status = 200, description = "It is to be paused; `state` is `paused` once this host has finished what ran", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn pause(
+    State(api): State<Api>,
+    Name(name): Name,
+    Query(query): Query<DeployQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    turn(&api, &name, true, &query, &headers).await
+}
+
+/// Resume a function
+///
+/// On every host, from where everything before is finished. Resuming what is not paused changes nothing.
+#[utoipa::path(post, path = "/v1/functions/{name}/resume", tag = "functions", security(("token" = ["deploy"])),
+    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    responses(
+        (status = 200, description = "It is to go on", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn resume(
+    State(api): State<Api>,
+    Name(name): Name,
+    Query(query): Query<DeployQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    turn(&api, &name, false, &query, &headers).await
+}
+
+async fn turn(
+    api: &Api,
+    name: &FunctionName,
+    paused: bool,
+    query: &DeployQuery,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let wait = query.wait()?.unwrap_or_default();
+    let expectation = if_match::expectation(headers)?;
+    let revision = api.registry.set_paused(name, paused, expectation).await?;
+    let state = wait_for(api, &revision, paused, wait).await;
+    Ok(([(ETAG, if_match::etag(revision.number))], Json(DeployedView::new(&revision, state))).into_response())
+}
+
+/// Waits until this host does it, or can't.
+async fn wait_for(api: &Api, revision: &Revision, paused: bool, wait: Duration) -> FunctionState {
+    let give_up = Instant::now() + wait;
+    loop {
+        let state = functions::state_of(api, revision);
+        let is_settled = match state {
+            FunctionState::Paused => paused,
+            FunctionState::Failed => true,
+            FunctionState::Running | FunctionState::Stalled | FunctionState::Parked => !paused,
+            FunctionState::Starting => false,
+        };
+        if is_settled || Instant::now() >= give_up {
+            return state;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,224 @@
+//! Replays over HTTP: a stream of lines, each JSON.
+
+mod view;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+
+use super::name::Name;
+use super::problem::{Problem, ProblemView, of_admin};
+use super::{Api, body, functions};
+use crate::config::offset_target::OffsetTarget;
+use crate::error_code::ErrorCode;
+use crate::model::function::{Format, SharedRevision, Topics};
+use crate::model::ids::RevisionNumber;
+use crate::pipeline::replay::{Against, News, Order, ReplayError};
+pub(super) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
+
+const BODY_BYTES: u64 = 64 * 1024;
+const USUAL_RECORDS: u64 = 1_000_000;
+const USUAL_SHOWN: u64 = 100;
+/// How often it is told how far it is.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// What is to be replayed.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplayRequest {
+    /// The topic.
+    topic: String,
+    /// Only this partition.
+    #[schema(minimum = 0)]
+    partition: Option<i32>,
+    /// Where to begin: `earliest`, an offset, a moment by RFC 3339, or an age such as `-1h`.
+    #[serde(default = "earliest")]
+    #[schema(example = "-1h")]
+    from: String,
+    /// Where to end; the record there is not run.
+    #[serde(default = "latest")]
+    #[schema(example = "latest")]
+    to: String,
+    /// The revision that is run; the live one when it is left out.
+    #[schema(minimum = 1)]
+    revision: Option<u64>,
+    /// With what it is compared: `recorded`, what the function emitted then, as its output topics have it; `live`, what the
+    /// live revision emits for the same record; or `nothing`. Without it `recorded` where all outputs say their cause, else
+    /// `live`.
+    against: Option<AgainstRequest>,
+    /// Attributes and headers in which a difference is none, such as `time`.
+    #[serde(default)]
+    ignore: Vec<String>,
+    /// A topic of your own to which all that is emitted is written; it is made where it is missing.
+    output: Option<String>,
+    /// The most records; a million when it is left out.
+    most_records: Option<u64>,
+    /// The most differences that are shown; the others are counted. A hundred when it is left out.
+    most_shown: Option<u64>,
+}
+
+/// With what a replay is compared.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AgainstRequest {
+    /// What the function emitted then.
+    Recorded,
+    /// What the live revision emits now.
+    Live,
+    /// Nothing.
+    Nothing,
+}
+
+fn earliest() -> String {
+    "earliest".to_owned()
+}
+
+fn latest() -> String {
+    "latest".to_owned()
+}
+
+/// Replay a topic's past
+///
+/// Runs a revision over records of the past, with its filters, limits and attempts, and tells where what it emits differs
+/// from what was emitted then. Nothing is written but to `output`, and the function's group is not touched. The answer is a
+/// stream of lines, each JSON with its `kind`: `began`, `difference`, `progress`, and at last `ended` or `failed`. It ends when
+/// the client goes away.
+#[utoipa::path(post, path = "/v1/functions/{name}/replay", tag = "functions", security(("token" = ["deploy"])),
+    params(Name), request_body(content = ReplayRequest),
+    responses(
+        (status = 200, description = "It goes on; a line for each thing to tell", body = ReplayLine, content_type = "application/x-ndjson"),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn replay(
+    State(api): State<Api>,
+    Name(name): Name,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let live = functions::find(&api, &name)?;
+    let bytes = body::read(&headers, body, BODY_BYTES).await?;
+    let request: ReplayRequest = serde_json::from_slice(&bytes)
+        .map_err(|error| invalid(format!("the body is not such as {{\"topic\": \"bids\"}}: {error}")))?;
+    let order = request.order(&api, live)?;
+    let news = api.replays.begin(order).await.map_err(problem)?;
+    let lines = Lines { news, stop: api.shared.stop.clone(), told: Instant::now(), is_over: false };
+    let lines = stream::unfold(lines, |mut lines| async move {
+        let line = lines.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(line), lines))
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+impl ReplayRequest {
+    fn order(self, api: &Api, live: SharedRevision) -> Result<Order, Problem> {
+        let name = live.manifest.name.clone();
+        let now = SystemTime::now();
+        let place = |what: &str, text: &str| {
+            OffsetTarget::parse(text, now).map_err(|error| invalid(format!("{what}: {error}")))
+        };
+        let (from, to) = (place("from", &self.from)?, place("to", &self.to)?);
+        let revision = match self.revision {
+            Some(number) => functions::kept(api, &name, RevisionNumber(number))?,
+            None => live.clone(),
+        };
+        let kept: Vec<SharedRevision> =
+            api.registry.revisions(&name).unwrap_or_default().into_iter().map(|stored| stored.revision).collect();
+        let against = match self.against {
+            Some(AgainstRequest::Nothing) => Against::Nothing,
+            Some(AgainstRequest::Live) => Against::Live(live),
+            Some(AgainstRequest::Recorded) => Against::Recorded(kept),
+            // A bare record does not say what it was emitted for.
+            None if live.manifest.outputs.values().any(|output| output.format == Format::Raw) => Against::Live(live),
+            None => Against::Recorded(kept),
+        };
+        if let Some(output) = &self.output {
+            check_output(api, output)?;
+        }
+        Ok(Order {
+            revision,
+            against,
+            topic: self.topic,
+            partition: self.partition,
+            from,
+            to,
+            output: self.output,
+            ignore: self.ignore,
+            most_records: self.most_records.unwrap_or(USUAL_RECORDS),
+            most_shown: self.most_shown.unwrap_or(USUAL_SHOWN),
+        })
+    }
+}
+
+/// Nobody should take what a replay emits for what a function emitted.
+fn check_output(api: &Api, output: &str) -> Result<(), Problem> {
+    api.topics.check_name(output)?;
+    for revision in api.registry.list() {
+        let manifest = &revision.manifest;
+        let reads = match &manifest.topics {
+            Topics::Named(topics) => topics.iter().any(|topic| topic == output),
+            Topics::Pattern(pattern) => {
+                regex_lite::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|whole_name| whole_name.is_match(output))
+            }
+        };
+        let writes = manifest.outputs.values().any(|to| to.topic == output) || manifest.dead_letter_topic == output;
+        if reads || writes {
+            let what = if reads { "reads" } else { "writes to" };
+            let detail = format!("output: \"{}\" {what} topic \"{output}\": name a topic of your own", manifest.name);
+            return Err(invalid(detail));
+        }
+    }
+    Ok(())
+}
+
+/// News as lines.
+struct Lines {
+    news: mpsc::Receiver<News>,
+    stop: tokio_util::sync::CancellationToken,
+    told: Instant,
+    is_over: bool,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Option<Bytes> {
+        while !self.is_over {
+            let news = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                news = self.news.recv() => news?,
+            };
+            match news {
+                News::Progress(_) if self.told.elapsed() < TELL_EVERY => continue,
+                News::Progress(_) => self.told = Instant::now(),
+                News::Ended(_) | News::Failed(_) => self.is_over = true,
+                _ => {}
+            }
+            return Some(ReplayLine::of(news, |error| problem(error).view()).to_bytes());
+        }
+        None
+    }
+}
+
+fn problem(error: ReplayError) -> Problem {
+    let code = match &error {
+        ReplayError::Admin(error) => return of_admin(error),
+        ReplayError::Refused(_) => ErrorCode::InvalidRequest,
+        ReplayError::Busy => ErrorCode::TooManyRequests,
+        ReplayError::Read(_) => ErrorCode::KafkaUnavailable,
+        ReplayError::NotStarted(..) => ErrorCode::FunctionUnavailable,
+        ReplayError::NotWritten(..) => ErrorCode::NotAcknowledged,
+        ReplayError::Interrupted => ErrorCode::ShuttingDown,
+    };
+    Problem::new(code).with_detail(error.to_string())
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+}

@@ -1,0 +1,171 @@
+//! What a replay tells, as JSON shows it.
+
+use axum::body::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::dead_letters::HeaderView;
+use crate::api::invoke::view::bytes;
+use crate::api::problem::ProblemView;
+use crate::pipeline::replay::{News, ReplayError, Shape, Side, Tally};
+
+/// A line of a replay.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(in crate::api) enum ReplayLine {
+    /// It begins.
+    Began {
+        /// The parts that are run.
+        partitions: Vec<PartView>,
+        /// Offsets in all of them; some may hold no record.
+        offsets: u64,
+    },
+    /// A record with which it makes a difference.
+    Difference {
+        /// Its partition.
+        partition: i32,
+        /// Its offset.
+        offset: i64,
+        /// Its key, where it is a text.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// Its key in base64, where it is none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key_base64: Option<String>,
+        /// What came of it then, or comes of it by the live revision.
+        expected: SideView,
+        /// What comes of it now.
+        got: SideView,
+    },
+    /// How far it is.
+    Progress(TallyView),
+    /// It is over.
+    Ended(TallyView),
+    /// It can't go on.
+    Failed {
+        /// Why.
+        problem: ProblemView,
+    },
+}
+
+/// A part of a partition.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct PartView {
+    partition: i32,
+    /// The first offset.
+    from: i64,
+    /// The offset after the last one.
+    to: i64,
+}
+
+/// What was counted so far.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct TallyView {
+    /// Records that were run.
+    records: u64,
+    /// Of these, such as a filter keeps away.
+    filtered: u64,
+    /// Of these, such as are given up.
+    given_up: u64,
+    /// Events that were emitted.
+    emitted: u64,
+    /// Records with which it makes no difference.
+    same: u64,
+    /// Records with which it makes one.
+    different: u64,
+    /// Records that were not compared, because the function has not handled them yet.
+    not_handled: u64,
+    /// Events that were written to `output`.
+    written: u64,
+}
+
+/// What came of a record.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct SideView {
+    /// `emitted`, `filtered`, or the class of the fault with which it was given up.
+    outcome: String,
+    /// What happened, when it was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// The events, in no order.
+    events: Vec<EventView>,
+}
+
+/// An event as it lies in its topic.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct EventView {
+    topic: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+    /// Without those that say which run it was.
+    headers: Vec<HeaderView>,
+}
+
+impl ReplayLine {
+    pub(in crate::api) fn of(news: News, problem: impl FnOnce(ReplayError) -> ProblemView) -> Self {
+        match news {
+            News::Began { parts, offsets } => {
+                let part = |(partition, part): (i32, std::ops::Range<i64>)| PartView {
+                    partition,
+                    from: part.start,
+                    to: part.end,
+                };
+                Self::Began { partitions: parts.into_iter().map(part).collect(), offsets }
+            }
+            News::Difference(difference) => {
+                let (key, key_base64) = bytes(difference.key.as_deref());
+                Self::Difference {
+                    partition: difference.partition,
+                    offset: difference.offset,
+                    key,
+                    key_base64,
+                    expected: SideView::new(&difference.expected),
+                    got: SideView::new(&difference.got),
+                }
+            }
+            News::Progress(tally) => Self::Progress(TallyView::new(tally)),
+            News::Ended(tally) => Self::Ended(TallyView::new(tally)),
+            News::Failed(error) => Self::Failed { problem: problem(error) },
+        }
+    }
+
+    pub(in crate::api) fn to_bytes(&self) -> Bytes {
+        // Texts, numbers and lists of them always become JSON.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line.into()
+    }
+}
+
+impl TallyView {
+    fn new(tally: Tally) -> Self {
+        let Tally { records, filtered, given_up, emitted, same, different, not_handled, written } = tally;
+        Self { records, filtered, given_up, emitted, same, different, not_handled, written }
+    }
+}
+
+impl SideView {
+    fn new(side: &Side) -> Self {
+        let (outcome, message, events) = match side {
+            Side::Emitted(events) => ("emitted", None, events.as_slice()),
+            Side::Filtered => ("filtered", None, [].as_slice()),
+            Side::GivenUp { class, message } => (class.as_str(), Some(message.clone()), [].as_slice()),
+        };
+        Self { outcome: outcome.to_owned(), message, events: events.iter().map(EventView::new).collect() }
+    }
+}
+
+impl EventView {
+    fn new(shape: &Shape) -> Self {
+        let (key, key_base64) = bytes(shape.key.as_deref());
+        let (value, value_base64) = bytes(shape.value.as_deref());
+        let headers = shape.headers.iter().map(|(name, value)| HeaderView::new(name, value.as_deref())).collect();
+        Self { topic: shape.topic.to_string(), key, key_base64, value, value_base64, headers }
+    }
+}

@@ -1,0 +1,56 @@
+//! `millstream dlq`: dead letters, listed, shown, handled again.
+
+mod list;
+mod redrive;
+mod show;
+
+use std::io::Write;
+
+use super::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream dlq list place-bid
+  millstream dlq show place-bid 0/12
+  millstream dlq redrive place-bid 0/12 1/4
+  millstream dlq redrive place-bid --all --to 7";
+
+/// Look at dead letters, and handle them again
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    List(list::Arguments),
+    Show(show::Arguments),
+    Redrive(redrive::Arguments),
+}
+
+/// Does what is asked.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    match &arguments.action {
+        Action::List(arguments) => list::run(arguments, out),
+        Action::Show(arguments) => show::run(arguments, out),
+        Action::Redrive(arguments) => redrive::run(arguments, out),
+    }
+}
+
+/// A dead letter's place in its topic: `PARTITION/OFFSET`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    partition: i32,
+    offset: i64,
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let read = || {
+        let (partition, offset) = text.split_once('/')?;
+        Some(Place { partition: partition.parse().ok()?, offset: offset.parse().ok()? })
+    };
+    let is_place = |place: &Place| place.partition >= 0 && place.offset >= 0;
+    read().filter(is_place).ok_or_else(|| "write PARTITION/OFFSET, such as 0/12".to_owned())
+}

@@ -1,0 +1,131 @@
+//! `millstream reset`: sends a function to another place in its topics.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::host_client::{HostArguments, HostClient};
+use super::progress;
+use super::table::{self, Align, Paint};
+use crate::config::offset_target::OffsetTarget;
+use crate::model::ids::FunctionName;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream reset enrich-bid --to -1h --dry-run
+  millstream reset enrich-bid --to earliest
+  millstream reset enrich-bid --to 1200 --topic bids --partition 3";
+
+/// Hosts finish what runs, and those that died keep their place for a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Send a function to another place in its topics, on every host of the cluster
+///
+/// The hosts finish what runs and leave the function's group, its offsets are written, and they come back: some seconds in
+/// which it handles nothing. What is handled again is emitted again. A paused function stays paused.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The function's name
+    #[arg(value_parser = FunctionName::new)]
+    name: FunctionName,
+    /// earliest, latest, an offset, a moment such as 2026-01-31T23:59:59Z, or an age such as -1h
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, value_parser = place)]
+    to: String,
+    /// Only of this topic
+    #[arg(long)]
+    topic: Option<String>,
+    /// Only this partition
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
+    partition: Option<i32>,
+    /// Only tell what would be done
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Print the host's answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+fn place(text: &str) -> Result<String, String> {
+    OffsetTarget::parse(text, SystemTime::now()).map(|_| text.to_owned())
+}
+
+/// Resets.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = HostClient::new(&arguments.host)?;
+    let Arguments { name, to, topic, partition, dry_run, .. } = arguments;
+    let wanted = json!({ "to": to, "topic": topic, "partition": partition, "dry_run": dry_run });
+    let answer = client
+        .change(&["v1", "functions", name.as_str(), "reset"], |http, url| {
+            http.post(url).json(&wanted).timeout(ANSWER_TIMEOUT)
+        })
+        .map_err(|failure| client.with_suggestion(failure, name))?
+        .unwrap_or_default();
+    if arguments.json {
+        return Ok(writeln!(out, "{answer:#}")?);
+    }
+    print(&answer, out)?;
+    let (again, skipped) = (&answer["again"], &answer["skipped"]);
+    progress::tell(match dry_run {
+        true => format!("{again} offsets would be handled again, {skipped} skipped; nothing was done"),
+        false => format!("{again} offsets are handled again, {skipped} skipped"),
+    });
+    Ok(())
+}
+
+fn print(answer: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+    let columns = [
+        ("PARTITION", Align::Left),
+        ("FROM", Align::Right),
+        ("TO", Align::Right),
+        ("END", Align::Right),
+        ("AGAIN", Align::Right),
+        ("SKIPPED", Align::Right),
+    ];
+    let partitions = answer["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows: Vec<[String; 6]> = partitions
+        .iter()
+        .map(|at| {
+            let number = |name: &str| at[name].as_i64().map_or_else(|| "-".to_owned(), |number| number.to_string());
+            let place = format!("{}/{}", at["topic"].as_str().unwrap_or_default(), number("partition"));
+            [place, number("from"), number("to"), number("end"), number("again"), number("skipped")]
+        })
+        .collect();
+    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Answer, FakeHost};
+
+    #[test]
+    fn a_reset_shows_from_where_to_where() {
+        let answer = r#"{"name":"f","dry_run":true,"again":20,"skipped":0,"partitions":[
+            {"topic":"in","partition":0,"from":30,"to":10,"again":20,"skipped":0,"end":40},
+            {"topic":"in","partition":1,"from":null,"to":0,"again":0,"skipped":0,"end":0}]}"#;
+        let host = FakeHost::start(vec![Answer::new(200, answer)]);
+        let arguments = Arguments {
+            name: FunctionName::new("f").unwrap(),
+            to: "-1h".to_owned(),
+            topic: Some("in".to_owned()),
+            partition: None,
+            dry_run: true,
+            host: host.arguments(),
+            json: false,
+        };
+        let mut out = Vec::new();
+        run(&arguments, &mut out).unwrap();
+        let printed = String::from_utf8(out).unwrap();
+        let words: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[1], ["in/0", "30", "10", "40", "20", "0"], "{printed}");
+        assert_eq!(words[2], ["in/1", "-", "0", "0", "0", "0"], "{printed}");
+        let request = &host.requests()[0];
+        assert_eq!(request.line, "POST /v1/functions/f/reset HTTP/1.1");
+        assert_eq!(request.body, r#"{"dry_run":true,"partition":null,"to":"-1h","topic":"in"}"#);
+    }
+}

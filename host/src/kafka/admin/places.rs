@@ -1,0 +1,140 @@
+//! Places in partitions, and moving a group to them.
+
+use std::sync::Arc;
+
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::offsets::{read, stranger};
+use super::{Admin, AdminError, Inner, REQUEST_TIMEOUT, topics};
+use crate::config::offset_target::OffsetTarget;
+use crate::model::position::TopicPartition;
+
+/// A place in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The first offset that is still there.
+    pub beginning: i64,
+    /// The offset after the last record.
+    pub end: i64,
+    /// The place; as near as there is, between both.
+    pub offset: i64,
+}
+
+impl Admin {
+    /// Every partition of `names`.
+    pub async fn partitions_of(&self, names: Vec<String>) -> Result<Vec<TopicPartition>, AdminError> {
+        self.blocking(move |inner| {
+            let existing = topics::list(&inner.client)?;
+            let missing: Vec<String> = names.iter().filter(|name| !existing.contains_key(*name)).cloned().collect();
+            if !missing.is_empty() {
+                return Err(AdminError::MissingTopics(missing));
+            }
+            let all = |name: &String| {
+                let name: Arc<str> = name.as_str().into();
+                (0..existing[&*name]).map(move |number| TopicPartition::new(name.clone(), number))
+            };
+            Ok(names.iter().flat_map(all).collect())
+        })
+        .await
+    }
+
+    /// Where `target` lies in each of `partitions`, in their order.
+    pub async fn locate(
+        &self,
+        partitions: Vec<TopicPartition>,
+        target: OffsetTarget,
+    ) -> Result<Vec<Place>, AdminError> {
+        self.blocking(move |inner| locate(inner, &partitions, target)).await
+    }
+
+    /// Makes `group` go on at these offsets. It must have no member.
+    pub async fn move_group(&self, group: &str, places: Vec<(TopicPartition, i64)>) -> Result<(), AdminError> {
+        if self.is_embedded() {
+            return Err(AdminError::NotEmbedded { action: "move the offsets of a group" });
+        }
+        let group = group.to_owned();
+        self.blocking(move |inner| move_group(inner, &group, &places)).await
+    }
+}
+
+fn locate(inner: &Inner, partitions: &[TopicPartition], target: OffsetTarget) -> Result<Vec<Place>, AdminError> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let beginnings = ask(inner, partitions, Offset::Beginning)?;
+    let ends = ask(inner, partitions, Offset::End)?;
+    let wanted: Vec<Option<i64>> = match target {
+        OffsetTarget::Earliest => beginnings.clone(),
+        OffsetTarget::Latest => ends.clone(),
+        OffsetTarget::Offset(offset) => vec![Some(offset); partitions.len()],
+        // Of a moment after the last record Kafka tells nothing: that is the end.
+        OffsetTarget::Time(millis) => ask(inner, partitions, Offset::Offset(millis))?,
+    };
+    let places = partitions.iter().zip(beginnings).zip(ends).zip(wanted);
+    Ok(places
+        .map(|(((partition, beginning), end), wanted)| {
+            let beginning = beginning.unwrap_or_default();
+            let end = end.unwrap_or_default().max(beginning);
+            let offset = wanted.unwrap_or(end).clamp(beginning, end);
+            Place { partition: partition.clone(), beginning, end, offset }
+        })
+        .collect())
+}
+
+/// Offsets by time, or of an edge; one request to each leader.
+fn ask(inner: &Inner, partitions: &[TopicPartition], what: Offset) -> Result<Vec<Option<i64>>, AdminError> {
+    let failed = |error| AdminError::of(error, "read offsets of partitions");
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition_offset(&partition.topic, partition.partition, what).map_err(failed)?;
+    }
+    let told = stranger(inner, "millstream.places")?.offsets_for_times(list, REQUEST_TIMEOUT).map_err(failed)?;
+    partitions
+        .iter()
+        .map(|partition| {
+            let Some(element) = told.find_partition(&partition.topic, partition.partition) else { return Ok(None) };
+            element.error().map_err(failed)?;
+            Ok(match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            })
+        })
+        .collect()
+}
+
+fn move_group(inner: &Inner, group: &str, places: &[(TopicPartition, i64)]) -> Result<(), AdminError> {
+    let action = || format!("move the offsets of consumer group \"{group}\"");
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (partition, offset) in places {
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
+            .map_err(|error| AdminError::of(error, action()))?;
+    }
+    let consumer = stranger(inner, group)?;
+    consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::StaleMemberEpoch
+            | RDKafkaErrorCode::RebalanceInProgress,
+        ) => AdminError::GroupHasMembers { group: group.to_owned() },
+        _ => AdminError::of(error, action()),
+    })?;
+    let asked: Vec<_> = places.iter().map(|(at, _)| (at.topic.to_string(), at.partition)).collect();
+    for ((partition, written), found) in places.iter().zip(read(&consumer, group, &asked)?) {
+        if found != Some(*written) {
+            let (topic, partition) = (partition.topic.to_string(), partition.partition);
+            return Err(AdminError::OffsetsNotKept {
+                group: group.to_owned(),
+                topic,
+                partition,
+                written: *written,
+                found,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Reads fixed parts of partitions, for those who look at the past: no group, nothing committed.
+//!
+//! A thread of its own reads ahead a little, as far as whoever asked takes what it gives, and ends when nobody does any more.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::client_log::Logging;
+use super::consumer::{HeaderNameNotText, RawRecord};
+use super::settings::ClientSettings;
+use crate::model::position::TopicPartition;
+
+/// Portions that are read ahead.
+const AHEAD: usize = 4;
+/// A portion has at most so many records and, but for the last one, bytes.
+const PORTION: (usize, usize) = (500, 1 << 20);
+/// How long Kafka may be silent although there is something to read.
+const SILENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A part of a partition: offsets from the first to before the second.
+pub type Part = (TopicPartition, Range<i64>);
+
+/// A record, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRecord {
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// Its offset.
+    pub offset: i64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp_ms: Option<i64>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value; none for a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// All headers in order, where their names can be read.
+    pub headers: Result<Vec<(String, Option<Vec<u8>>)>, HeaderNameNotText>,
+}
+
+/// Why the past could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Kafka refused.
+    #[error("cannot read {what}: {source}")]
+    Kafka {
+        /// What was to be read.
+        what: String,
+        /// Why.
+        source: KafkaError,
+    },
+    /// It went silent.
+    #[error("cannot read {what}: Kafka gives nothing; check that the brokers are well")]
+    Silent {
+        /// What was to be read.
+        what: String,
+    },
+}
+
+/// The records of `parts`, at most one of each partition, in portions: topic after topic, within a partition in order. A portion is never empty, and
+/// after an error nothing more comes.
+pub fn read(settings: &ClientSettings, parts: Vec<Part>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
+    let (give, portions) = mpsc::channel(AHEAD);
+    let mut parts: Vec<Part> = parts.into_iter().filter(|(_, offsets)| !offsets.is_empty()).collect();
+    parts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    if !parts.is_empty() {
+        let settings = settings.clone();
+        tokio::task::spawn_blocking(move || {
+            // One topic after the other: of an end the client tells the partition's number alone.
+            for of_topic in parts.chunk_by(|(one, _), (next, _)| one.topic == next.topic) {
+                if let Err(error) = read_topic(&settings, of_topic, &give) {
+                    // Nobody may be left to be told.
+                    let _ = give.blocking_send(Err(error));
+                    return;
+                }
+            }
+        });
+    }
+    portions
+}
+
+type Portions = mpsc::Sender<Result<Vec<PastRecord>, ReadError>>;
+
+fn read_topic(settings: &ClientSettings, parts: &[Part], give: &Portions) -> Result<(), ReadError> {
+    let names: Vec<String> = parts.iter().take(3).map(|(partition, _)| partition.to_string()).collect();
+    let more = if parts.len() > names.len() { " and more" } else { "" };
+    let what = format!("{}{more}", names.join(", "));
+    let failed = |source| ReadError::Kafka { what: what.clone(), source };
+    let consumer = open(settings, parts).map_err(failed)?;
+    let mut left: HashMap<i32, (&TopicPartition, i64)> =
+        parts.iter().map(|(partition, offsets)| (partition.partition, (partition, offsets.end))).collect();
+    let mut portion = Portion::default();
+    let mut heard = Instant::now();
+    while !left.is_empty() && !give.is_closed() {
+        match consumer.poll(PATIENCE) {
+            None => {
+                if heard.elapsed() >= SILENCE {
+                    return Err(ReadError::Silent { what });
+                }
+                if portion.flush(give).is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
+            Some(Err(KafkaError::PartitionEOF(number))) => {
+                left.remove(&number);
+            }
+            Some(Err(error)) if is_fatal(&error) => return Err(failed(error)),
+            Some(Err(error)) => {
+                tracing::debug!(%error, %what, "reading the past");
+                continue;
+            }
+            Some(Ok(message)) => {
+                let record = RawRecord::of(message);
+                let Some((partition, end)) = left.get(&record.partition()).copied() else { continue };
+                let offset = record.offset();
+                if offset < end && portion.add(partition.clone(), &record, give).is_err() {
+                    return Ok(());
+                }
+                if offset + 1 >= end {
+                    leave(&consumer, partition);
+                    left.remove(&record.partition());
+                }
+            }
+        }
+        heard = Instant::now();
+    }
+    // Whoever asked may have gone.
+    let _ = portion.flush(give);
+    Ok(())
+}
+
+fn open(settings: &ClientSettings, parts: &[Part]) -> Result<BaseConsumer<Logging>, KafkaError> {
+    let mut config = settings.base();
+    config
+        // librdkafka wants a name even from a reader that neither joins nor commits.
+        .set("group.id", "millstream.past")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", "read_committed")
+        // What retention removed meanwhile is gone.
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "50")
+        .set("queued.max.messages.kbytes", "16384");
+    let consumer = BaseConsumer::from_config_and_context(&config, Logging)?;
+    let mut assignment = TopicPartitionList::with_capacity(parts.len());
+    for (partition, offsets) in parts {
+        assignment.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offsets.start))?;
+    }
+    consumer.assign(&assignment)?;
+    Ok(consumer)
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::Fatal
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+        )
+    )
+}
+
+/// What comes after its part is not to be fetched.
+fn leave(consumer: &BaseConsumer<Logging>, partition: &TopicPartition) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(&partition.topic, partition.partition);
+    if let Err(error) = consumer.pause(&list) {
+        tracing::debug!(%error, %partition, "a partition that was read is still fetched");
+    }
+}
+
+#[derive(Default)]
+struct Portion {
+    records: Vec<PastRecord>,
+    bytes: usize,
+}
+
+/// Nobody takes any more.
+struct NobodyListens;
+
+impl Portion {
+    fn add(&mut self, partition: TopicPartition, record: &RawRecord<'_>, give: &Portions) -> Result<(), NobodyListens> {
+        let owned = |(name, value): (&str, Option<&[u8]>)| (name.to_owned(), value.map(<[u8]>::to_vec));
+        let record = PastRecord {
+            partition,
+            offset: record.offset(),
+            timestamp_ms: record.timestamp_ms(),
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.value().map(<[u8]>::to_vec),
+            headers: record.headers().map(|headers| headers.into_iter().map(owned).collect()),
+        };
+        self.bytes += record.value.as_ref().map_or(0, Vec::len) + record.key.as_ref().map_or(0, Vec::len);
+        self.records.push(record);
+        match self.records.len() >= PORTION.0 || self.bytes >= PORTION.1 {
+            true => self.flush(give),
+            false => Ok(()),
+        }
+    }
+
+    fn flush(&mut self, give: &Portions) -> Result<(), NobodyListens> {
+        let Self { records, .. } = std::mem::take(self);
+        match records.is_empty() {
+            true => Ok(()),
+            false => give.blocking_send(Ok(records)).map_err(|_| NobodyListens),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Runs a revision over a topic's past and tells, record by record, where it differs from what was emitted then, or from what
+//! the live revision emits now. Nothing of it touches the function's group: the past is read without one.
+//!
+//! ```text
+//!  topic ─► range::read ─► portions ≤ 500 records ─► decode, filter, call, encode ─► compare ─► differences, a tally
+//!                          some of them side by side                        └─► scratch topic
+//! ```
+
+mod bench;
+mod expected;
+mod recorded;
+mod scratch;
+mod shape;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+pub use shape::{Shape, Side};
+
+use super::supervisor::Ground;
+use crate::config::offset_target::OffsetTarget;
+use crate::kafka::admin::{AdminError, Place};
+use crate::kafka::publisher::Publisher;
+use crate::kafka::range::{self, Part, PastRecord, ReadError};
+use crate::model::function::SharedRevision;
+use crate::model::position::TopicPartition;
+use bench::Bench;
+use expected::Expected;
+use scratch::Scratch;
+
+/// Replays of a host at once.
+const AT_ONCE: usize = 2;
+/// Portions that are worked on at once.
+const MOST_SIDE_BY_SIDE: usize = 4;
+/// News that nobody has taken yet.
+const NEWS: usize = 64;
+
+/// What somebody wants to see.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The revision that is run.
+    pub revision: SharedRevision,
+    /// With what it is compared.
+    pub against: Against,
+    /// The topic.
+    pub topic: String,
+    /// Only this partition.
+    pub partition: Option<i32>,
+    /// Where to begin.
+    pub from: OffsetTarget,
+    /// Where to end: the record there is not run.
+    pub to: OffsetTarget,
+    /// A topic to which all that is emitted is written.
+    pub output: Option<String>,
+    /// Attributes and headers in which a difference is none.
+    pub ignore: Vec<String>,
+    /// The most records.
+    pub most_records: u64,
+    /// The most differences that are shown; the others are only counted.
+    pub most_shown: u64,
+}
+
+/// With what a replay is compared.
+#[derive(Debug, Clone)]
+pub enum Against {
+    /// With what the function emitted then, as its output topics have it; by these revisions.
+    Recorded(Vec<SharedRevision>),
+    /// With what this revision emits now.
+    Live(SharedRevision),
+    /// With nothing: how it goes is all that is told.
+    Nothing,
+}
+
+/// What a replay tells.
+#[derive(Debug)]
+pub enum News {
+    /// These parts are run.
+    Began {
+        /// By partition.
+        parts: BTreeMap<i32, Range<i64>>,
+        /// Offsets in all of them.
+        offsets: u64,
+    },
+    /// How far it is.
+    Progress(Tally),
+    /// A record with which it makes a difference.
+    Difference(Box<Difference>),
+    /// It is over.
+    Ended(Tally),
+    /// It can't go on.
+    Failed(ReplayError),
+}
+
+/// What was counted so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records that were run.
+    pub records: u64,
+    /// Of these, such as a filter keeps away.
+    pub filtered: u64,
+    /// Of these, such as are given up.
+    pub given_up: u64,
+    /// Events that were emitted.
+    pub emitted: u64,
+    /// Records with which it makes no difference.
+    pub same: u64,
+    /// Records with which it makes one.
+    pub different: u64,
+    /// Records that were not compared, because the function has not handled them yet.
+    pub not_handled: u64,
+    /// Events that were written to the scratch topic.
+    pub written: u64,
+}
+
+/// A record with which it makes a difference.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// What came of it then, or comes of it by the live revision.
+    pub expected: Side,
+    /// What comes of it now.
+    pub got: Side,
+}
+
+/// Why there is no replay, or why it ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// It can't be done so.
+    #[error("{0}")]
+    Refused(String),
+    /// As many are under way as the host allows.
+    #[error("{AT_ONCE} replays are under way on this host")]
+    Busy,
+    /// Kafka did not do what it was asked.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The past could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A revision can't be called.
+    #[error("revision {0} cannot be started: {1}")]
+    NotStarted(u64, String),
+    /// The scratch topic takes no more.
+    #[error("the scratch topic \"{0}\" does not take what is emitted: {1}")]
+    NotWritten(String, String),
+    /// A task ended.
+    #[error("the host stopped before the replay was over")]
+    Interrupted,
+}
+
+/// Replays of a host's functions. Clones share everything.
+#[derive(Clone)]
+pub struct Replays {
+    ground: Ground,
+    publisher: Publisher,
+    places: Arc<Semaphore>,
+}
+
+impl Replays {
+    /// Replays on `ground`; `publisher` writes to scratch topics.
+    pub fn new(ground: Ground, publisher: Publisher) -> Self {
+        Self { ground, publisher, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Begins a replay. It goes on as long as somebody takes its news.
+    pub async fn begin(&self, order: Order) -> Result<mpsc::Receiver<News>, ReplayError> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| ReplayError::Busy)?;
+        let places = self.locate(&order).await?;
+        let parts: Vec<Part> =
+            places.iter().map(|(place, end)| (place.partition.clone(), place.offset..*end)).collect();
+        let offsets: u64 = parts.iter().map(|(_, part)| (part.end - part.start).max(0) as u64).sum();
+        if offsets > order.most_records {
+            return Err(ReplayError::Refused(format!(
+                "there are {offsets} offsets from there to there, and {} are the most: choose a shorter range, or raise \
+                 the limit",
+                order.most_records
+            )));
+        }
+        let (tell, news) = mpsc::channel(NEWS);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let result = this.work(order, parts, offsets, &tell, place).await;
+            let last = match result {
+                Ok(Some(tally)) => News::Ended(tally),
+                // Nobody listens.
+                Ok(None) => return,
+                Err(error) => News::Failed(error),
+            };
+            let _ = tell.send(last).await;
+        });
+        Ok(news)
+    }
+
+    /// Where each partition begins and ends.
+    async fn locate(&self, order: &Order) -> Result<Vec<(Place, i64)>, ReplayError> {
+        let admin = &self.ground.environment.admin;
+        let mut partitions = admin.partitions_of(vec![order.topic.clone()]).await?;
+        if let Some(number) = order.partition {
+            partitions.retain(|partition| partition.partition == number);
+            if partitions.is_empty() {
+                return Err(ReplayError::Refused(format!("topic \"{}\" has no partition {number}", order.topic)));
+            }
+        }
+        let starts = admin.locate(partitions.clone(), order.from).await?;
+        let ends = admin.locate(partitions, order.to).await?;
+        if starts.iter().zip(&ends).all(|(start, end)| start.offset > end.offset) && !starts.is_empty() {
+            return Err(ReplayError::Refused("it ends before it begins: look at from and to".to_owned()));
+        }
+        Ok(starts.into_iter().zip(ends).map(|(start, end)| (start, end.offset)).collect())
+    }
+
+    /// Gives the last tally; nothing when nobody listens any more.
+    async fn work(
+        &self,
+        order: Order,
+        parts: Vec<Part>,
+        offsets: u64,
+        tell: &mpsc::Sender<News>,
+        _place: OwnedSemaphorePermit,
+    ) -> Result<Option<Tally>, ReplayError> {
+        let shown = parts.iter().map(|(partition, part)| (partition.partition, part.clone())).collect();
+        if tell.send(News::Began { parts: shown, offsets }).await.is_err() {
+            return Ok(None);
+        }
+        let bench = Bench::set(&self.ground, &order.revision).await?;
+        let expected = tokio::select! {
+            expected = Expected::gather(&self.ground, &order, &parts) => expected?,
+            () = tell.closed() => return Ok(None),
+        };
+        let worker = Arc::new(Worker {
+            scratch: Scratch::open(&self.ground, &self.publisher, &order).await?,
+            ignore: order.ignore.clone(),
+            bench,
+            expected,
+        });
+        let side_by_side = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MOST_SIDE_BY_SIDE)
+            .min(order.revision.manifest.concurrency.max(1));
+        let portions = stream::unfold(range::read(&self.ground.environment.kafka, parts), |mut portions| async move {
+            let portion = portions.recv().await?;
+            Some((portion, portions))
+        });
+        let done = portions
+            .map(|portion| {
+                let worker = worker.clone();
+                async move {
+                    let portion = portion?;
+                    // On threads of its own, and to its end if nobody waits: it is short.
+                    let ran = tokio::spawn(async move { worker.handle(portion).await });
+                    ran.await.unwrap_or(Err(ReplayError::Interrupted))
+                }
+            })
+            .buffered(side_by_side);
+        let mut done = pin!(done);
+        let (mut tally, mut shown) = (Tally::default(), 0);
+        while let Some(seen) = done.next().await {
+            let Seen { tally: more, differences } = seen?;
+            tally.add(&more);
+            for difference in differences {
+                shown += 1;
+                if shown <= order.most_shown && tell.send(News::Difference(Box::new(difference))).await.is_err() {
+                    return Ok(None);
+                }
+            }
+            if tell.send(News::Progress(tally)).await.is_err() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(tally))
+    }
+}
+
+/// Handles portions.
+struct Worker {
+    bench: Bench,
+    expected: Expected,
+    scratch: Option<Scratch>,
+    ignore: Vec<String>,
+}
+
+/// What a portion led to.
+struct Seen {
+    tally: Tally,
+    differences: Vec<Difference>,
+}
+
+impl Worker {
+    async fn handle(&self, portion: Vec<PastRecord>) -> Result<Seen, ReplayError> {
+        let got = self.bench.run(&portion).await;
+        let mut tally = Tally { records: portion.len() as u64, ..Tally::default() };
+        for ran in &got {
+            match &ran.side {
+                bench::Came::Filtered => tally.filtered += 1,
+                bench::Came::GivenUp(_) => tally.given_up += 1,
+                bench::Came::Emitted => tally.emitted += ran.parcel.messages.len() as u64,
+            }
+        }
+        if let Some(scratch) = &self.scratch {
+            tally.written = scratch.write(&got).await?;
+        }
+        let sides: Vec<Side> = got.iter().map(|ran| ran.side(&self.ignore)).collect();
+        let expected = self.expected.of(&portion, &self.ignore).await;
+        let mut differences = Vec::new();
+        for ((record, got), expected) in portion.into_iter().zip(sides).zip(expected) {
+            match expected {
+                None => tally.not_handled += u64::from(self.expected.compares()),
+                Some(expected) if expected.is_same(&got) => tally.same += 1,
+                Some(expected) => {
+                    tally.different += 1;
+                    let PastRecord { partition: TopicPartition { partition, .. }, offset, key, .. } = record;
+                    differences.push(Difference { partition, offset, key, expected, got });
+                }
+            }
+        }
+        Ok(Seen { tally, differences })
+    }
+}
+
+impl Tally {
+    fn add(&mut self, more: &Self) {
+        self.records += more.records;
+        self.filtered += more.filtered;
+        self.given_up += more.given_up;
+        self.emitted += more.emitted;
+        self.same += more.same;
+        self.different += more.different;
+        self.not_handled += more.not_handled;
+        self.written += more.written;
+    }
+}

@@ -1,0 +1,213 @@
+//! A revision that is run over the past: its own instances, its lines thrown away, its figures nobody's.
+
+use std::sync::Arc;
+
+use millstream_flat::{Emissions, Record};
+
+use super::ReplayError;
+use super::shape::{Shape, Side};
+use crate::cloudevents::NotAnEvent;
+use crate::consume::decode::{self, Fields};
+use crate::consume::filter;
+use crate::dispatch::pace::Pace;
+use crate::dispatch::retry::{self, Decision};
+use crate::invoke::call::{Attempt, Verdicts};
+use crate::kafka::range::PastRecord;
+use crate::model::function::SharedRevision;
+use crate::model::lease::Lease;
+use crate::model::outcome::Fault;
+use crate::model::parcel::Parcel;
+use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::pipeline::revisions::Callable;
+use crate::pipeline::supervisor::Ground;
+use crate::wasm::log::{Level, Log};
+
+/// See the module.
+pub(super) struct Bench {
+    callable: Callable,
+    cluster: Arc<str>,
+    pace: Pace,
+}
+
+/// What came of a record.
+pub(super) struct Ran {
+    pub(super) side: Came,
+    /// What it emitted, as a host would write it.
+    pub(super) parcel: Parcel,
+}
+
+/// What came of a record.
+pub(super) enum Came {
+    Filtered,
+    Emitted,
+    GivenUp(Fault),
+}
+
+impl Ran {
+    pub(super) fn side(&self, ignore: &[String]) -> Side {
+        match &self.side {
+            Came::Filtered => Side::Filtered,
+            Came::GivenUp(fault) => {
+                Side::GivenUp { class: fault.class.as_str().to_owned(), message: fault.message.clone() }
+            }
+            Came::Emitted => {
+                let parcel = &self.parcel;
+                let shape = |message: &crate::model::parcel::Message| {
+                    let key = message.key.as_ref().map(|key| parcel.slice(key));
+                    let value = message.value.as_ref().map(|value| parcel.slice(value));
+                    Shape::of(&message.topic, key, value, parcel.headers_of(message), ignore)
+                };
+                Side::emitted(parcel.messages.iter().map(shape).collect())
+            }
+        }
+    }
+}
+
+/// Whatever guests write while the past is replayed was written before.
+struct Silent;
+
+impl Log for Silent {
+    fn line(&self, _: Level, _: &str) {}
+}
+
+impl Bench {
+    pub(super) async fn set(ground: &Ground, revision: &SharedRevision) -> Result<Self, ReplayError> {
+        let callable = ground.callable(revision, Arc::default(), Arc::new(Silent)).await;
+        let callable = callable.map_err(|reason| ReplayError::NotStarted(revision.number.0, reason))?;
+        Ok(Self { callable, cluster: ground.environment.cluster.clone(), pace: Pace::default() })
+    }
+
+    /// Runs records, in their order, and gives what came of each.
+    pub(super) async fn run(&self, portion: &[PastRecord]) -> Vec<Ran> {
+        let mut ran: Vec<Ran> =
+            (0..portion.len()).map(|_| Ran { side: Came::Filtered, parcel: Parcel::default() }).collect();
+        let mut attempts = Vec::with_capacity(portion.len());
+        let mut places = Vec::with_capacity(portion.len());
+        let mut start = 0;
+        for of_partition in portion.chunk_by(|one, next| one.partition == next.partition) {
+            let (chunk, indexes) = self.chunk(of_partition);
+            for (index, place) in indexes.into_iter().enumerate() {
+                attempts.push(Attempt { record: RecordRef { chunk: chunk.clone(), index: index as u32 }, number: 1 });
+                places.push(start + place);
+            }
+            start += of_partition.len();
+        }
+        let most = self.callable.revision.manifest.delivery.batch_size;
+        let mut done = 0;
+        while done < attempts.len() {
+            let next = self.pace.portion(most).of_one_lane.min(attempts.len() - done);
+            let range = done..done + next;
+            let mut hearing = Hearing {
+                bench: self,
+                attempts: &attempts[range.clone()],
+                places: &places[range],
+                ran: &mut ran,
+                again: Vec::new(),
+            };
+            let spent = self.callable.invoker.run(hearing.attempts, &mut hearing).await;
+            self.pace.note(spent.records, spent.elapsed);
+            let again = hearing.again;
+            for (index, fault) in again {
+                self.try_again(&attempts[done + index], places[done + index], fault, &mut ran).await;
+            }
+            done += next;
+        }
+        ran
+    }
+
+    /// The attempts that are left, without the waits between them: the past has no time.
+    async fn try_again(&self, first: &Attempt, place: usize, mut fault: Fault, ran: &mut [Ran]) {
+        let mut number = 1;
+        while matches!(retry::decide(&self.callable.revision.manifest.retry, number, &fault), Decision::Again(_)) {
+            number += 1;
+            let attempts = [Attempt { record: first.record.clone(), number }];
+            let mut hearing = Hearing { bench: self, attempts: &attempts, places: &[place], ran, again: Vec::new() };
+            self.callable.invoker.run(&attempts, &mut hearing).await;
+            match hearing.again.pop() {
+                Some((_, next)) => fault = next,
+                None => return,
+            }
+        }
+        ran[place].side = Came::GivenUp(fault);
+    }
+
+    /// Records as a consumer would hand them over, and which of `records` they are: those that no filter keeps away.
+    fn chunk(&self, records: &[PastRecord]) -> (Arc<Chunk>, Vec<usize>) {
+        let revision = &self.callable.revision;
+        // There is one at least.
+        let first = &records[0];
+        let lease = Arc::new(Lease::new(first.partition.clone(), 0, first.offset));
+        let mut chunk = Chunk { lease, revision: revision.clone(), arena: Vec::new(), records: Vec::new() };
+        let mut indexes = Vec::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate() {
+            let (headers, unreadable) = match &record.headers {
+                Ok(headers) => (headers.as_slice(), None),
+                Err(error) => (&[][..], Some(NotAnEvent(error.to_string()))),
+            };
+            let headers: Vec<(&str, Option<&[u8]>)> =
+                headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            let fields = Fields {
+                topic: &record.partition.topic,
+                partition: record.partition.partition,
+                offset: record.offset,
+                timestamp_ms: record.timestamp_ms,
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &headers,
+            };
+            let length = chunk.arena.len();
+            let decoded = match unreadable {
+                None => decode::decode(&mut chunk.arena, &fields),
+                unreadable => decode::plain(&mut chunk.arena, &fields, unreadable),
+            };
+            let filters = &revision.manifest.filters;
+            let flat = &chunk.arena[decoded.flat.start as usize..decoded.flat.end as usize];
+            let passes = decoded.undecodable.is_some()
+                || filters.is_empty()
+                || Record::parse(flat, &self.cluster)
+                    .is_ok_and(|event| filter::passes(filters, &|name: &str| event.attribute(name)));
+            if !passes {
+                chunk.arena.truncate(length);
+                continue;
+            }
+            chunk.records.push(ChunkRecord {
+                from: record.offset,
+                offset: record.offset,
+                flat: decoded.flat,
+                original_value: decoded.original_value,
+                key_hash: None,
+                undecodable: decoded.undecodable.map(|error| error.0.into()),
+            });
+            indexes.push(index);
+        }
+        (Arc::new(chunk), indexes)
+    }
+}
+
+/// Hears verdicts and encodes them as a host would.
+struct Hearing<'a> {
+    bench: &'a Bench,
+    attempts: &'a [Attempt],
+    /// Where each belongs in `ran`.
+    places: &'a [usize],
+    ran: &'a mut [Ran],
+    /// Those that failed, by their index among the attempts.
+    again: Vec<(usize, Fault)>,
+}
+
+impl Verdicts for Hearing<'_> {
+    fn is_held_up(&self, _: usize) -> bool {
+        false
+    }
+
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
+        let mut parcel = Parcel::default();
+        let encoder = &self.bench.callable.encoder;
+        let Attempt { record, number } = &self.attempts[index];
+        let encoded = verdict.and_then(|emissions| encoder.emitted(&mut parcel, record, *number, &emissions));
+        match encoded {
+            Ok(()) => self.ran[self.places[index]] = Ran { side: Came::Emitted, parcel },
+            Err(fault) => self.again.push((index, fault)),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A topic to which a replay writes what is emitted, so that one can look at it with other tools.
+
+use super::bench::Ran;
+use super::{Order, ReplayError};
+use crate::kafka::admin::NewTopic;
+use crate::kafka::publisher::{Message, Publisher};
+use crate::pipeline::supervisor::Ground;
+
+/// Says by which revision an event was emitted that nobody should take for one.
+const REPLAY: &str = "millstream-replay";
+/// Says to which topic it would have gone.
+const OUTPUT: &str = "millstream-replay-topic";
+
+/// See the module.
+pub(super) struct Scratch {
+    topic: String,
+    stamp: String,
+    publisher: Publisher,
+}
+
+impl Scratch {
+    pub(super) async fn open(
+        ground: &Ground,
+        publisher: &Publisher,
+        order: &Order,
+    ) -> Result<Option<Self>, ReplayError> {
+        let Some(topic) = &order.output else { return Ok(None) };
+        let new = NewTopic { name: topic.clone(), partitions: -1, replication: -1, config: Default::default() };
+        ground.environment.admin.create_topic(new).await?;
+        Ok(Some(Self { topic: topic.clone(), stamp: order.revision.stamp(), publisher: publisher.clone() }))
+    }
+
+    /// Writes what was emitted for some records; gives how many events that were.
+    pub(super) async fn write(&self, ran: &[Ran]) -> Result<u64, ReplayError> {
+        let mut headers = Vec::new();
+        for Ran { parcel, .. } in ran {
+            for message in &parcel.messages {
+                let own = parcel.headers_of(message);
+                let mut of_one: Vec<(String, Vec<u8>)> =
+                    own.map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_vec())).collect();
+                of_one.push((REPLAY.to_owned(), self.stamp.clone().into_bytes()));
+                of_one.push((OUTPUT.to_owned(), message.topic.as_bytes().to_vec()));
+                headers.push(of_one);
+            }
+        }
+        let all =
+            ran.iter().flat_map(|Ran { parcel, .. }| parcel.messages.iter().map(move |message| (parcel, message)));
+        let messages: Vec<Message<'_>> = all
+            .zip(&headers)
+            .map(|((parcel, message), headers)| Message {
+                key: message.key.as_ref().map(|key| parcel.slice(key)),
+                value: message.value.as_ref().map(|value| parcel.slice(value)),
+                headers,
+            })
+            .collect();
+        for written in self.publisher.write(&self.topic, &messages).await {
+            written.map_err(|error| ReplayError::NotWritten(self.topic.clone(), error.to_string()))?;
+        }
+        Ok(messages.len() as u64)
+    }
+}

@@ -1,0 +1,51 @@
+//! Makes revisions callable: the live one of a function, and others beside it for those who look at the past.
+
+use std::sync::Arc;
+
+use super::build::Environment;
+use super::guest_log::FunctionLog;
+use super::revisions::Callable;
+use super::supervisor::Ground;
+use crate::emit::encoder::Encoder;
+use crate::invoke::call::Invoker;
+use crate::invoke::pool::Pool;
+use crate::model::function::{Instances, SharedRevision};
+use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::guest_lines::GuestLines;
+use crate::wasm::log::LogSink;
+
+impl Ground {
+    /// `revision` with instances of its own, whose lines go to the function's. The error says what a person should do.
+    pub(super) async fn callable_with_lines(
+        &self,
+        revision: &SharedRevision,
+        metrics: Arc<FunctionMetrics>,
+        lines: Arc<GuestLines>,
+    ) -> Result<Callable, String> {
+        let log = FunctionLog::new(revision, lines, metrics.clone());
+        self.callable(revision, metrics, Arc::new(log)).await
+    }
+
+    /// The same with lines that go elsewhere.
+    pub(super) async fn callable(
+        &self,
+        revision: &SharedRevision,
+        metrics: Arc<FunctionMetrics>,
+        logs: LogSink,
+    ) -> Result<Callable, String> {
+        let module = self.artifacts.module(revision.clone()).await?;
+        let program = self.engine.load(module, revision.digest).await.map_err(|error| error.to_string())?;
+        let sandbox = program.sandbox(revision, metrics.clone(), logs);
+        let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
+        let pool = Pool::new(sandbox, &instances, self.admission.clone(), metrics);
+        let Environment { admin, cluster, .. } = &self.environment;
+        let outputs = revision.manifest.outputs.values().map(|output| output.topic.as_str());
+        let batches = admin.batch_limits(outputs.chain([revision.manifest.dead_letter_topic.as_str()])).await;
+        Ok(Callable {
+            revision: revision.clone(),
+            invoker: Invoker::new(revision.clone(), pool, cluster.clone()),
+            encoder: Encoder::new(revision, &batches),
+            batches,
+        })
+    }
+}

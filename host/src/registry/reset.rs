@@ -1,0 +1,139 @@
+//! How a function is sent to another place in its topics.
+//!
+//! Kafka takes offsets of a group from a stranger only while the group has no member. So the record tells every host to
+//! step aside; when the group is empty the offsets are written, and the record lets the hosts come back. Should whoever
+//! does this die in between, the hosts come back by themselves, and Kafka refuses what comes too late.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::cluster::{ClusterError, Move, Selection};
+use super::course::commit;
+use super::deploy::{check_expectation, live_record, start_over_when_superseded, unix_ms};
+use super::error::ChangeError;
+use super::handle::Inner;
+use super::log::Expectation;
+use super::record::{Course, Reset};
+use crate::config::offset_target::OffsetTarget;
+use crate::kafka::admin::AdminError;
+use crate::model::function::{Manifest, SharedRevision};
+use crate::model::ids::FunctionName;
+
+/// Hosts drain first, and a host that died keeps its members for a session timeout.
+const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(90);
+/// Longer, so that the hosts come back by themselves only when nobody is left to let them.
+const ASIDE_FOR: Duration = Duration::from_secs(120);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// What somebody wants.
+#[derive(Debug, Clone)]
+pub struct ResetOrder {
+    /// Which partitions.
+    pub selection: Selection,
+    /// Where to.
+    pub to: OffsetTarget,
+}
+
+/// What a reset would do now.
+pub(super) async fn plan(inner: &Inner, manifest: &Manifest, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+    Ok(inner.cluster.plan_moves(manifest, order).await?)
+}
+
+/// Moves the function, and tells from where to where.
+pub(super) async fn reset(
+    inner: Arc<Inner>,
+    name: FunctionName,
+    order: ResetOrder,
+    expectation: Option<Expectation>,
+) -> Result<Vec<Move>, ChangeError> {
+    let reset = Reset { id: fastrand::u64(1..1 << 53), until_ms: unix_ms() + ASIDE_FOR.as_millis() as u64 };
+    let revision = send_aside(&inner, &name, &order, reset, expectation).await?;
+    let moved = move_when_empty(&inner, &revision.manifest, &order).await;
+    if let Err(error) = call_back(&inner, &name, reset).await {
+        tracing::warn!(function = %name, %error, "the hosts were not told that the reset is over; they go on in two minutes");
+    }
+    match &moved {
+        Ok(moves) => tracing::info!(function = %name, partitions = moves.len(), "reset"),
+        Err(error) => tracing::warn!(function = %name, %error, "not reset; it goes on where it was"),
+    }
+    moved
+}
+
+async fn send_aside(
+    inner: &Inner,
+    name: &FunctionName,
+    order: &ResetOrder,
+    reset: Reset,
+    expectation: Option<Expectation>,
+) -> Result<SharedRevision, ChangeError> {
+    let attempt = || async {
+        let session = inner.log.begin().await?;
+        let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
+        let revision = Arc::clone(&record.live().revision);
+        let course = record.course();
+        if course.reset.is_some_and(|other| other.id == reset.id) {
+            // The answer of an earlier attempt was lost.
+            return Ok(revision);
+        }
+        check_expectation(name, Some(record), expectation)?;
+        if course.reset.is_some_and(|other| other.until_ms > unix_ms()) {
+            return Err(ChangeError::ResetUnderWay(name.clone()));
+        }
+        // What can't be done disturbs nobody.
+        plan(inner, &revision.manifest, order).await?;
+        let next = record.on_course(Course { reset: Some(reset), ..course });
+        commit(session, name, next).await?;
+        Ok(revision)
+    };
+    let _queue = inner.writing.lock().await;
+    start_over_when_superseded(attempt).await
+}
+
+/// The broker alone decides whether the group is empty, in the step in which it takes the offsets.
+async fn move_when_empty(inner: &Inner, manifest: &Manifest, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+    let name = &manifest.name;
+    let give_up = Instant::now() + GROUP_EMPTIES_WITHIN;
+    loop {
+        let full = || ClusterError::Admin(AdminError::GroupHasMembers { group: name.group_id() });
+        let failure = match inner.cluster.has_members(name).await {
+            Ok(true) => full(),
+            Ok(false) => {
+                let moves = plan(inner, manifest, order).await?;
+                match inner.cluster.move_offsets(name, &moves).await {
+                    Ok(()) => return Ok(moves),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        let may_pass = match &failure {
+            ClusterError::Admin(AdminError::GroupHasMembers { .. }) => true,
+            ClusterError::Admin(error) => error.is_unreachable(),
+            _ => false,
+        };
+        if !may_pass || Instant::now() >= give_up {
+            return Err(failure.into());
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+}
+
+async fn call_back(inner: &Inner, name: &FunctionName, reset: Reset) -> Result<(), ChangeError> {
+    let attempt = || async {
+        let session = inner.log.begin().await?;
+        let Some(record) = live_record(session.catalogue(), name)? else { return Ok(()) };
+        let course = record.course();
+        if course.reset != Some(reset) {
+            return Ok(());
+        }
+        let next = record.on_course(Course { reset: None, ..course });
+        commit(session, name, next).await
+    };
+    {
+        let _queue = inner.writing.lock().await;
+        start_over_when_superseded(attempt).await?;
+    }
+    let is_over = |record: &super::record::FunctionRecord| record.course().reset != Some(reset);
+    inner.read_back(|catalogue| catalogue.get(name).is_none_or(is_over)).await;
+    Ok(())
+}
