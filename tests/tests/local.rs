@@ -2,5 +2,7 @@
 
 mod local {
     mod bench;
+    mod command_line;
+    mod dev;
     mod fixtures;
 }
