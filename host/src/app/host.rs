@@ -44,6 +44,8 @@ pub(super) struct Surroundings {
     pub(super) log: Arc<dyn Log>,
     pub(super) view: View,
     pub(super) host_id: Arc<str>,
+    /// A topic that is always there: who asks for it sees whether Kafka answers.
+    pub(super) pulse: Option<String>,
 }
 
 impl Surroundings {
@@ -61,8 +63,9 @@ impl Surroundings {
             prefix: config.topics.registry_prefix.clone(),
             replication: config.topics.replication_factor,
         };
+        let pulse = Some(options.functions_topic());
         let log = Arc::new(kafka_log::KafkaLog::start(options, admin.clone(), publication));
-        Ok(Self { kafka, admin, log, view, host_id })
+        Ok(Self { kafka, admin, log, view, host_id, pulse })
     }
 }
 
@@ -83,7 +86,7 @@ pub(super) struct Host {
 impl Host {
     /// Starts everything but the API.
     pub(super) fn start(config: &HostConfig, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let Surroundings { kafka, admin, log, view, host_id } = surroundings;
+        let Surroundings { kafka, admin, log, view, host_id, pulse } = surroundings;
         let total = config.instances.total;
         let engine = Engine::new(EngineOptions {
             max_instances: u32::try_from(total).context("instances.total is too large")?,
@@ -139,7 +142,7 @@ impl Host {
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
-        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
+        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after, pulse);
         tokio::spawn(watchdog.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
         let (data_dir, tokens) = (config.data_dir.clone(), config.api.tokens.clone());

@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 
+use super::advice::advised;
 use super::client_log;
 use super::consumer::offsets_of;
 use super::generation::Generation;
@@ -48,10 +49,10 @@ pub struct TopicSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The transaction must be aborted; the producer goes on.
-    #[error("{0}")]
+    #[error("{}", advised(.0))]
     Abort(KafkaError),
     /// The producer must be replaced: it can't go on, or nobody knows what became of the step.
-    #[error("{0}")]
+    #[error("{}", advised(.0))]
     Replace(KafkaError),
 }
 
