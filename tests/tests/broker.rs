@@ -8,6 +8,7 @@ mod broker {
     mod exactly_once;
     mod faults;
     mod hosts;
+    mod live_limits;
     mod refused;
     mod retries;
     mod setting;
