@@ -3,14 +3,17 @@
 mod broker {
     mod api;
     mod api_access;
+    mod away;
     mod bad_input;
     mod cloudevents;
+    mod document;
     mod exactly_once;
     mod faults;
     mod hosts;
     mod live_limits;
     mod refused;
     mod retries;
+    mod rights;
     mod setting;
     mod stalls;
     mod starts;

@@ -15,6 +15,22 @@ pub(super) fn advised(error: &KafkaError) -> String {
     }
 }
 
+/// What librdkafka says in words alone, and what to do where that is known.
+pub(super) fn advised_text(text: &str) -> String {
+    use RDKafkaErrorCode as Code;
+    // Only what stands in words somewhere: each has its description as "Broker: Topic authorization failed" in brackets.
+    let codes =
+        [Code::TopicAuthorizationFailed, Code::TransactionalIdAuthorizationFailed, Code::UnknownTopicOrPartition];
+    let is_named = |code: &RDKafkaErrorCode| {
+        let shown = code.to_string();
+        shown.split_once('(').is_some_and(|(_, words)| text.contains(words.trim_end_matches(')')))
+    };
+    match codes.into_iter().find(is_named).and_then(advice) {
+        Some(advice) => format!("{text}; {advice}"),
+        None => text.to_owned(),
+    }
+}
+
 /// What to do about an error with this code.
 pub(super) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
@@ -62,6 +78,9 @@ mod tests {
         assert!(told.contains("max.message.bytes") && told.contains("limits.output"), "{told}");
         let told = advised(&KafkaError::AdminOp(RDKafkaErrorCode::GroupAuthorizationFailed));
         assert!(told.contains("groups that begin with millstream."), "{told}");
+        let words = "Failed to add partition \"out\" [0] to transaction: Broker: Topic authorization failed";
+        assert!(advised_text(words).contains("Write for an output"), "{}", advised_text(words));
+        assert_eq!(advised_text("something else"), "something else");
         assert_eq!(advised(&KafkaError::Canceled), KafkaError::Canceled.to_string());
     }
 }

@@ -127,12 +127,12 @@ impl Watchdog {
                 "there are records from offset {} on and the consumer gives none; its shard is started anew",
                 lease.watermark()
             ),
-            // Kafka's own words say most.
             None => format!(
                 "what is finished below offset {} can't be committed; look at the log and at the brokers",
                 lease.watermark()
             ),
         };
+        // Kafka's own words say most.
         let why = match shard.passing().filter(|_| !starves) {
             Some(trouble) => format!("{why}; lately: {trouble}"),
             None => why,
