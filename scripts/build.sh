@@ -4,6 +4,11 @@ build_guests() {
   (cd examples && cargo build --release --locked --target wasm32-wasip2 --workspace)
 }
 
+build_all_guests() {
+  build_guests
+  build_foreign_guests
+}
+
 build_host() {
   build_guests
   cargo build --release --locked --bin millstream
@@ -24,6 +29,18 @@ build_peers() {
   touch .cache/peers/.complete
 }
 
+# CloudEvents' SDK for Java, on the other side of tests. They skip themselves where it can't be built.
+build_foreign_clients() {
+  [ -e .cache/foreign/.complete ] && [ -z "$(find tests/foreign -newer .cache/foreign/.complete -print -quit)" ] && return
+  say "building the clients that CloudEvents' own SDK is tried with"
+  if (setup_jdk && mvn -q -B -f tests/foreign/pom.xml compile >&2); then
+    touch .cache/foreign/.complete
+  else
+    rm -f .cache/foreign/.complete
+    loudly "SKIPPED: tests/foreign could not be built; events were not exchanged with CloudEvents' SDK for Java"
+  fi
+}
+
 run_benches() {
   if [ "${1:-}" = micro ]; then
     shift
@@ -31,7 +48,11 @@ run_benches() {
     cargo bench --locked --workspace --bench hot_path -- "$@"
     return
   fi
-  build_peers
+  case "${1:-}" in
+    guests | deploy) build_all_guests ;;
+    throughput | order | delivery) build_peers ;;
+    *) build_all_guests; build_peers ;;
+  esac
   # One selection with the host, so that nothing is built twice with other features.
   cargo build --release --locked --bin millstream --bin bench --bin native-loop
   exec target/release/bench "$@"

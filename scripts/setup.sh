@@ -14,6 +14,12 @@ as_root() {
   fi
 }
 
+install_packages() {
+  say "installing $*"
+  as_root apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
 setup() {
   command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
   setup_packages
@@ -34,10 +40,16 @@ setup_packages() {
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
   java_is_17 || packages+=(openjdk-17-jre-headless)
   [ -e "$KAFKA_LIB/.complete" ] || command -v mvn >/dev/null || packages+=(maven)
-  [ ${#packages[@]} = 0 ] && return
-  say "installing ${packages[*]}"
-  as_root apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+  [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
+}
+
+# For the test of the web page. Where there is none, that test is skipped, and says so.
+setup_browser() {
+  command -v chromedriver >/dev/null && command -v chromium >/dev/null && return
+  say "installing chromium and its driver"
+  { as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends \
+    chromium chromium-driver fonts-dejavu-core; } >&2 ||
+    loudly "SKIPPED: chromium and chromium-driver could not be installed; the web page is not tested in a browser"
 }
 
 # For those who compile Java: the benchmarks.
@@ -45,10 +57,7 @@ setup_jdk() {
   local packages=()
   command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
   command -v mvn >/dev/null || packages+=(maven)
-  [ ${#packages[@]} = 0 ] && return
-  say "installing ${packages[*]}"
-  as_root apt-get update -qq >&2
-  DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+  [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
 }
 
 java_is_17() {

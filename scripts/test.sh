@@ -8,7 +8,8 @@ run_tests() {
   # A minute in all: five targets.
   export MILLSTREAM_FUZZ_SECONDS="${MILLSTREAM_FUZZ_SECONDS:-12}"
   setup_schemathesis
-  build_guests
+  build_all_guests
+  build_foreign_clients
   build_failing_host
   build_host
   local log
@@ -17,8 +18,13 @@ run_tests() {
   {
     cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
   } 2>&1 | tee "$log" || result=1
+  # Whoever names a test wants that one.
+  if [ $# = 0 ]; then
+    count_instructions 2>&1 | tee -a "$log" || result=1
+    test_packaging || result=1
+  fi
   printf '\n'
-  grep -E '^test result: ' "$log" || true
+  grep -E '^(test result|instructions): ' "$log" || true
   rm -f "$log"
   return $result
 }

@@ -17,11 +17,13 @@ mod functions;
 mod guard;
 mod if_match;
 mod invoke;
+mod lineage;
 mod logs;
 mod manifest_view;
 mod name;
 mod openapi;
 mod operations;
+mod page;
 mod problem;
 mod query;
 mod revisions;
@@ -32,6 +34,7 @@ mod tests;
 mod tls;
 mod topics;
 mod upload;
+mod usage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,10 +50,12 @@ pub use topics::Topics;
 
 use crate::config::host::Tokens;
 use crate::error_code::ErrorCode;
+use crate::kafka::history::History;
 use crate::model::status::Observe;
 use crate::pipeline::direct::Direct;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::usage::Usage;
 use door::Door;
 use guard::Guard;
 use problem::Problem;
@@ -74,8 +79,12 @@ pub struct Parts {
     pub direct: Arc<dyn Direct>,
     /// Writes to topics.
     pub topics: Topics,
+    /// Reads the past of topics.
+    pub history: History,
     /// The figures.
     pub metrics: Metrics,
+    /// What functions used.
+    pub usage: Usage,
     /// How much a request may bring.
     pub limits: Limits,
     /// A folder for uploads while they arrive. It exists.
@@ -100,7 +109,9 @@ pub struct Api {
     observe: Arc<dyn Observe>,
     direct: Arc<dyn Direct>,
     topics: Topics,
+    history: History,
     metrics: Metrics,
+    usage: Usage,
     limits: Limits,
     shared: Arc<Shared>,
 }
@@ -111,6 +122,7 @@ struct Shared {
     uploads: Semaphore,
     uploads_folder: PathBuf,
     followers: Arc<Semaphore>,
+    traces: Arc<Semaphore>,
     answers: invoke::Answers,
     tokens: Tokens,
     /// Cancelled when the host stops: what would go on without end, ends.
@@ -120,17 +132,18 @@ struct Shared {
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { registry, observe, direct, topics, metrics, limits, uploads_folder, tokens } = parts;
+        let Parts { registry, observe, direct, topics, history, metrics, usage, limits, uploads_folder, tokens } = parts;
         let shared = Shared {
             arriving: Semaphore::new(ARRIVING_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             uploads_folder,
             followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
+            traces: Arc::new(Semaphore::new(lineage::TRACES_AT_ONCE)),
             answers: invoke::Answers::default(),
             tokens,
             stop: CancellationToken::new(),
         };
-        Self { registry, observe, direct, topics, metrics, limits, shared: Arc::new(shared) }
+        Self { registry, observe, direct, topics, history, metrics, usage, limits, shared: Arc::new(shared) }
     }
 
     /// The router of an API on the address `listen`.
@@ -163,9 +176,13 @@ fn routes(limits: Limits) -> Routes {
         .add::<invoke::__path_invoke, _>(invoke::invoke)
         .add::<logs::__path_get, _>(logs::get)
         .add::<topics::__path_publish, _>(topics::publish)
+        .add::<lineage::__path_get, _>(lineage::get)
+        .add::<usage::__path_get, _>(usage::get)
         .add::<operations::__path_healthz, _>(operations::healthz)
         .add::<operations::__path_readyz, _>(operations::readyz)
         .add::<operations::__path_metrics, _>(operations::metrics)
+        .add::<page::__path_index, _>(page::index)
+        .add::<page::__path_file, _>(page::file)
         .add::<openapi::__path_get, _>(openapi::get)
 }
 

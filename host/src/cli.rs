@@ -16,6 +16,7 @@ mod host_client;
 mod invoke;
 mod list;
 mod logs;
+mod new;
 mod progress;
 mod project;
 mod publish;
@@ -28,6 +29,8 @@ mod table;
 mod test;
 #[cfg(test)]
 mod testing;
+mod trace;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -59,6 +62,7 @@ enum Verb {
     Serve(serve::Arguments),
     Demo(demo::Arguments),
     Dev(dev::Arguments),
+    New(new::Arguments),
     Build(build::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
@@ -71,6 +75,8 @@ enum Verb {
     Logs(logs::Arguments),
     Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
+    Trace(trace::Arguments),
+    Usage(usage::Arguments),
     Config(config::Arguments),
     Completions(completions::Arguments),
 }
@@ -81,6 +87,7 @@ impl Verb {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
             Self::Dev(arguments) => dev::run(&arguments),
+            Self::New(arguments) => new::run(&arguments, out),
             Self::Build(arguments) => build::run(&arguments, out),
             Self::Test(arguments) => test::run(&arguments, out),
             Self::Bench(arguments) => bench::run(&arguments, out),
@@ -93,6 +100,8 @@ impl Verb {
             Self::Logs(arguments) => logs::run(&arguments, out),
             Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
+            Self::Trace(arguments) => trace::run(&arguments, out),
+            Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),
             Self::Completions(arguments) => completions::run(&arguments, CommandLine::command(), out),
         }
@@ -142,6 +151,8 @@ mod tests {
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],
+            &["millstream", "new", "No_Name"],
+            &["millstream", "new", "f", "--lang", "cobol"],
         ] {
             let error = CommandLine::try_parse_from(wrong).expect_err("it is wrong");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

@@ -157,6 +157,10 @@ error_codes! {
     EventRefused = "MS0218", 422,
         "the topic does not take the event",
         "see Kafka's reason in the detail; an event may be larger than max.message.bytes of the topic";
+    /// There is no such record.
+    RecordNotFound = "MS0221", 404,
+        "there is no such record",
+        "check the place; records that are older than the topic's retention are gone";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",
@@ -241,6 +245,10 @@ error_codes! {
     InvalidFixture = "MS0512", 500,
         "a fixture cannot be used",
         "correct tests/*.json of the function's folder; docs/writing-a-function.md describes fixtures";
+    /// The folder of a new function cannot be made.
+    FolderNotMade = "MS0521", 500,
+        "the folder of a new function cannot be made",
+        "name a folder that is not there yet, where you may write: --path DIR";
     /// Something went wrong inside the host.
     Internal = "MS0901", 500,
         "something went wrong inside the host",

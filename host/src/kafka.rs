@@ -6,6 +6,7 @@ pub mod client_log;
 pub mod consumer;
 pub mod embedded;
 pub mod generation;
+pub mod history;
 pub mod poller;
 pub mod producer;
 pub mod publisher;

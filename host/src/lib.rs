@@ -34,6 +34,7 @@ pub mod dispatch;
 pub mod emit;
 pub mod invoke;
 // L4
+pub mod lineage;
 pub mod pipeline;
 pub mod registry;
 // L5

@@ -11,5 +11,6 @@ pub mod parcel;
 pub mod position;
 pub mod standing;
 pub mod status;
+pub mod topic_id;
 pub mod under_way;
 pub mod work;

@@ -4,3 +4,4 @@ pub mod exposition;
 pub mod function_metrics;
 pub mod guest_lines;
 pub mod logs;
+pub mod usage;

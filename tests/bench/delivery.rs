@@ -144,7 +144,7 @@ fn measure(
         send(&producer, &from, partition as u64, u64::MAX)?;
     }
     let mut latencies = Vec::new();
-    read(&consumer, PARTITIONS as usize, Instant::now(), u64::MAX, &mut latencies)?;
+    read(&consumer, PARTITIONS as usize, Instant::now(), |_, _| {})?;
     let warm_up = Duration::from_secs(seconds.div_ceil(3));
     let count = ((warm_up + Duration::from_secs(seconds)).as_micros() / STEP.as_micros()) as u64;
     let (start, failed) = (Instant::now(), AtomicBool::new(false));
@@ -157,7 +157,11 @@ fn measure(
             });
             failed.store(sent.is_err(), Ordering::Relaxed);
         });
-        read(&consumer, count as usize, start, warm_up.as_micros() as u64, &mut latencies)
+        read(&consumer, count as usize, start, |due, latency| {
+            if due >= warm_up.as_micros() as u64 {
+                latencies.push(latency);
+            }
+        })
     })?;
     ensure!(!failed.load(Ordering::Relaxed), "the load could not be sent");
     drop(running);
@@ -170,19 +174,23 @@ fn measure(
 }
 
 /// The value tells when it should have been sent, in microseconds: digits, which upper case leaves alone.
-fn send(producer: &ThreadedProducer<DefaultProducerContext>, topic: &str, number: u64, due: u64) -> anyhow::Result<()> {
+pub fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    topic: &str,
+    number: u64,
+    due: u64,
+) -> anyhow::Result<()> {
     let (key, value) = (format!("k{:06}", number % 10_000), format!("{due:0>VALUE$}"));
     let record = BaseRecord::to(topic).partition((number % PARTITIONS as u64) as i32).key(&key).payload(&value);
     producer.send(record).map_err(|(error, _)| error).context("the load could not be sent")
 }
 
-/// Reads `count` records, and notes how long those took that were due at `from` or later.
-fn read(
+/// Reads `count` records, and tells of each when it was due after `start` and how long it took, in microseconds.
+pub fn read(
     consumer: &BaseConsumer,
     count: usize,
     start: Instant,
-    from: u64,
-    latencies: &mut Vec<u64>,
+    mut hear: impl FnMut(u64, u64),
 ) -> anyhow::Result<()> {
     let mut found = 0;
     while found < count {
@@ -192,8 +200,9 @@ fn read(
                 let text = std::str::from_utf8(record.payload().unwrap_or_default())?;
                 let due: u64 = text.trim_start_matches('0').parse().unwrap_or(0);
                 found += 1;
-                if (from..u64::MAX).contains(&due) {
-                    latencies.push(now.saturating_sub(due));
+                // The first records of all have no time.
+                if due < u64::MAX {
+                    hear(due, now.saturating_sub(due));
                 }
             }
             Err(KafkaError::PartitionEOF(_)) => {}

@@ -7,6 +7,18 @@ use millstream_tests::root;
 
 /// Cores, memory, and the versions of the others.
 pub fn description() -> String {
+    format!(
+        "{}, the broker and the driver on the same cores; Kafka {}, Kafka Streams {}, Parallel Consumer {}, librdkafka {}",
+        alone(),
+        version(".cache/kafka/lib", "kafka_2.13-"),
+        version(".cache/peers/streams/lib", "kafka-streams-"),
+        version(".cache/peers/parallel/lib", "parallel-consumer-core-"),
+        rdkafka::util::get_rdkafka_version().1
+    )
+}
+
+/// Cores and memory.
+pub fn alone() -> String {
     let text = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let value = |text: &str, name: &str| {
@@ -16,15 +28,10 @@ pub fn description() -> String {
     let memory = value(&text("/proc/meminfo"), "MemTotal");
     let kib: f64 = memory.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
     format!(
-        "{cores} cores ({}), {:.0} GiB, Linux {}, the broker and the driver on the same cores; Kafka {}, Kafka Streams {}, \
-         Parallel Consumer {}, librdkafka {}",
+        "{cores} cores ({}), {:.0} GiB, Linux {}",
         value(&text("/proc/cpuinfo"), "model name"),
         kib / 1_048_576.0,
         text("/proc/sys/kernel/osrelease").trim().split('-').next().unwrap_or_default(),
-        version(".cache/kafka/lib", "kafka_2.13-"),
-        version(".cache/peers/streams/lib", "kafka-streams-"),
-        version(".cache/peers/parallel/lib", "parallel-consumer-core-"),
-        rdkafka::util::get_rdkafka_version().1
     )
 }
 

@@ -6,12 +6,15 @@
 mod cluster;
 mod contestant;
 mod delivery;
+mod deploy;
+mod guests;
 mod load;
 mod machine;
 mod options;
 mod order;
 mod plot;
 mod report;
+mod scale;
 mod stats;
 mod throughput;
 mod watch;
@@ -34,6 +37,9 @@ fn main() -> anyhow::Result<()> {
             What::Throughput => throughput::run(&cluster, &options)?,
             What::Order => order::run(&cluster, &options)?,
             What::Delivery => delivery::run(&cluster, &options)?,
+            What::Scale => scale::run(&cluster, &options)?,
+            What::Guests => guests::run(&options)?,
+            What::Deploy => deploy::run(&cluster, &options)?,
         };
         let others = before.others_since(&cluster) * 100.0;
         section.notes.push(format!("Meanwhile other processes took {others:.0} % of the cores."));

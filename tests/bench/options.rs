@@ -40,13 +40,19 @@ pub enum What {
     Order,
     /// From the record's intended send to its output, at 1,000 records a second.
     Delivery,
+    /// What idle functions cost, and the first record after them.
+    Scale,
+    /// What a function costs in each language: size, compiling, starts, calls, memory.
+    Guests,
+    /// What a function that runs feels of the deploy of a large one.
+    Deploy,
 }
 
 impl Options {
     /// What to measure, in order.
     pub fn measurements(&self) -> Vec<What> {
         match self.what.is_empty() {
-            true => vec![What::Throughput, What::Order, What::Delivery],
+            true => vec![What::Throughput, What::Order, What::Delivery, What::Scale, What::Guests, What::Deploy],
             false => self.what.clone(),
         }
     }

@@ -29,7 +29,7 @@ pub struct Section {
     head: Vec<&'static str>,
     /// The table.
     pub rows: Vec<Vec<String>>,
-    /// The plot.
+    /// The plot; without bars there is none, and no peer was measured.
     pub bars: Vec<Bar>,
     /// What a bar's length means.
     pub unit: &'static str,
@@ -78,16 +78,15 @@ impl Section {
         let start = text.find(&begin).and_then(|at| Some(at + text[at..].find('\n')? + 1));
         let (start, stop) = start.zip(text.find(&end)).context("docs/performance.md has lost its marks")?;
         ensure!(start <= stop, "docs/performance.md has its marks in the wrong order");
-        let plot = format!("performance/{}.svg", self.name);
-        let body = format!(
-            "\n{}\n{}\n\n![{}]({plot})\n\n`{command}` on {}.\n\n",
-            self.table(),
-            self.notes.join("\n\n"),
-            self.unit,
-            machine::description()
-        );
-        fs::create_dir_all(root().join("docs/performance"))?;
-        fs::write(root().join("docs").join(plot), plot::bars(self.unit, &self.bars))?;
+        let mut body = format!("\n{}\n{}\n\n", self.table(), self.notes.join("\n\n"));
+        if self.bars.is_empty() {
+            body.push_str(&format!("`{command}` on {}.\n\n", machine::alone()));
+        } else {
+            let plot = format!("performance/{}.svg", self.name);
+            body.push_str(&format!("![{}]({plot})\n\n`{command}` on {}.\n\n", self.unit, machine::description()));
+            fs::create_dir_all(root().join("docs/performance"))?;
+            fs::write(root().join("docs").join(plot), plot::bars(self.unit, &self.bars))?;
+        }
         fs::write(&page, format!("{}{body}{}", &text[..start], &text[stop..]))?;
         Ok(())
     }

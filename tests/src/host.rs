@@ -198,6 +198,18 @@ impl Host {
         self.process.peak_bytes()
     }
 
+    /// How many threads it has.
+    #[track_caller]
+    pub fn threads(&self) -> usize {
+        self.process.threads()
+    }
+
+    /// How many sockets it has open.
+    #[track_caller]
+    pub fn sockets(&self) -> usize {
+        self.process.sockets()
+    }
+
     /// The CPU time that it has used.
     #[track_caller]
     pub fn cpu(&self) -> Duration {

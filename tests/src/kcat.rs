@@ -41,8 +41,24 @@ impl Record {
 /// Writes `key:value` lines; both without colon or line end.
 #[track_caller]
 pub fn produce(bootstrap: &str, topic: &str, records: impl IntoIterator<Item = (String, String)>) {
+    produce_with(bootstrap, topic, &[], records);
+}
+
+/// The same, each with these headers. Values may hold colons.
+#[track_caller]
+pub fn produce_with(
+    bootstrap: &str,
+    topic: &str,
+    headers: &[(&str, &str)],
+    records: impl IntoIterator<Item = (String, String)>,
+) {
     let lines: String = records.into_iter().map(|(key, value)| format!("{key}:{value}\n")).collect();
-    run(bootstrap, &["-P", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"], lines.as_bytes());
+    let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut arguments = vec!["-P", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"];
+    for header in &headers {
+        arguments.extend(["-H", header]);
+    }
+    run(bootstrap, &arguments, lines.as_bytes());
 }
 
 /// Writes one record with headers; the value is any bytes, in one piece.

@@ -1,8 +1,10 @@
 //! What the tests of the third ring share: the real binary on a real Kafka, with foreign clients on both sides.
 
+pub mod browser;
 pub mod chance;
 pub mod client;
 pub mod clock;
+pub mod examples;
 pub mod flow;
 pub mod glances;
 pub mod host;

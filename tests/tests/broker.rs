@@ -6,11 +6,16 @@ mod broker {
     mod away;
     mod bad_input;
     mod cloudevents;
+    mod conformance;
     mod document;
     mod exactly_once;
     mod faults;
+    mod foreign;
     mod hosts;
+    mod languages;
+    mod lineage;
     mod live_limits;
+    mod page;
     mod refused;
     mod retries;
     mod rights;
@@ -19,4 +24,5 @@ mod broker {
     mod starts;
     mod stream;
     mod topics;
+    mod usage;
 }

@@ -5,4 +5,5 @@ mod local {
     mod command_line;
     mod dev;
     mod fixtures;
+    mod new;
 }

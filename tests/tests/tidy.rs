@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 7] = [
     &["cloudevents", "config", "error_code", "failpoint", "flow", "fuzzing", "shutdown", "telemetry"],
     &["kafka", "wasm"],
     &["consume", "dispatch", "invoke", "emit", "commit"],
-    &["pipeline", "registry"],
+    &["lineage", "pipeline", "registry"],
     &["api"],
     &["app", "cli"],
 ];

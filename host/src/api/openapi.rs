@@ -10,7 +10,8 @@ use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::problem::ProblemView;
-use super::{deploy, events, functions, invoke, logs, operations, revisions, topics};
+use super::{deploy, events, functions, invoke, logs, operations, revisions, topics, usage};
+use crate::lineage;
 use crate::model::status;
 
 const ABOUT: &str = "\
@@ -50,6 +51,13 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     invoke::view::Place,
     logs::LineView,
     logs::LineList,
+    lineage::Lineage,
+    lineage::Node,
+    lineage::Kind,
+    lineage::Fault,
+    lineage::Scan,
+    usage::UsageView,
+    usage::FunctionUsage,
     topics::Published,
     topics::Written,
     topics::NotWritten,

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::{Api, Limits, Parts, Topics, serve};
 use crate::config::host::Tokens;
 use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::history::History;
 use crate::kafka::publisher::Publisher;
 use crate::kafka::settings::ClientSettings;
 use crate::model::ids::{FunctionName, RevisionNumber};
@@ -20,9 +21,11 @@ use crate::pipeline::direct::{Call, Called, Direct, NotCalled};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
 use crate::telemetry::guest_lines::GuestLines;
+use crate::telemetry::usage::Usage;
 
 mod calls;
 mod guarded;
+mod usage;
 
 const LIMIT: u64 = 1000;
 const LISTEN: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 8080);
@@ -92,12 +95,15 @@ impl Host {
         // Nobody is there.
         let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
         let admin = Admin::new(kafka.clone(), TopicCreation::Broker).unwrap();
+        let metrics = Metrics::default();
         let api = Api::new(Parts {
             registry,
             observe: Arc::clone(&observed) as Arc<dyn Observe>,
             direct: Arc::clone(&guests) as Arc<dyn Direct>,
-            topics: Topics::new(admin, Publisher::new(kafka), "millstream."),
-            metrics: Metrics::default(),
+            topics: Topics::new(admin, Publisher::new(kafka.clone()), "millstream."),
+            history: History::new(kafka),
+            usage: Usage::open(folder.path(), metrics.clone()).unwrap(),
+            metrics,
             limits: Limits { upload: LIMIT, request: LIMIT },
             uploads_folder: folder.path().to_owned(),
             tokens,

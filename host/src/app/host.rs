@@ -14,6 +14,7 @@ use crate::config::host::{HostConfig, Tokens};
 use crate::error_code::ErrorCode;
 use crate::invoke::admission::Admission;
 use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::history::History;
 use crate::kafka::poller::Pollers;
 use crate::kafka::producer::Producers;
 use crate::kafka::publisher::Publisher;
@@ -31,6 +32,7 @@ use crate::registry::inspect::{Inspect, ModuleRefused};
 use crate::registry::log::Log;
 use crate::registry::{self, View, kafka_log, publication};
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::usage::Usage;
 use crate::wasm::compile::{CompileLimits, CompilerCommand};
 use crate::wasm::{Compile, Engine, EngineOptions};
 
@@ -74,7 +76,9 @@ pub(super) struct Host {
     pub(super) registry: registry::Handle,
     observe: supervisor::Handle,
     metrics: Metrics,
+    usage: Usage,
     topics: Topics,
+    history: History,
     publisher: Publisher,
     limits: api::Limits,
     data_dir: PathBuf,
@@ -120,10 +124,14 @@ impl Host {
         .context("the folder of artifacts can't be used")
         .context(ErrorCode::DataDirUnusable)?;
         let metrics = Metrics::default();
+        let usage = Usage::open(&config.data_dir, metrics.clone())
+            .context("the file of usage can't be used")
+            .context(ErrorCode::DataDirUnusable)?;
         let survey = Survey::new(&kafka).context("the settings of [kafka] are refused")?;
         let observe = supervisor::Handle::new(survey.clone());
         let publisher = Publisher::new(kafka.clone());
         let topics = Topics::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
+        let history = History::new(kafka.clone());
         let ground = Ground {
             environment: Environment {
                 producers: Producers::new(kafka.clone()),
@@ -142,11 +150,25 @@ impl Host {
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
+        tokio::spawn(usage.clone().run(stop.clone()));
         let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after, pulse);
         tokio::spawn(watchdog.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
         let (data_dir, tokens) = (config.data_dir.clone(), config.api.tokens.clone());
-        Ok(Self { registry, observe, metrics, topics, publisher, limits, data_dir, tokens, supervisor, stop })
+        Ok(Self {
+            registry,
+            observe,
+            metrics,
+            usage,
+            topics,
+            history,
+            publisher,
+            limits,
+            data_dir,
+            tokens,
+            supervisor,
+            stop,
+        })
     }
 
     /// What the API is made of.
@@ -156,7 +178,9 @@ impl Host {
             observe: Arc::new(self.observe.clone()),
             direct: Arc::new(Caller::new(self.observe.clone(), self.publisher.clone())),
             topics: self.topics.clone(),
+            history: self.history.clone(),
             metrics: self.metrics.clone(),
+            usage: self.usage.clone(),
             limits: self.limits,
             uploads_folder: self.data_dir.clone(),
             tokens: self.tokens.clone(),
@@ -174,6 +198,7 @@ impl Host {
         if let Err(error) = self.supervisor.await {
             tracing::error!(%error, "the supervisor ended early");
         }
+        self.usage.finish();
     }
 }
 

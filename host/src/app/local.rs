@@ -5,6 +5,7 @@ pub mod starts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use millstream_flat::{Emissions, Record};
 
@@ -16,7 +17,7 @@ use crate::invoke::call::{Attempt, Invoker, Spent, Verdicts};
 use crate::invoke::local::LocalEmission;
 use crate::invoke::pool::Pool;
 use crate::model::batch_bytes::BatchLimits;
-use crate::model::function::{Manifest, Revision, SharedRevision, Topics};
+use crate::model::function::{Manifest, Revision, Shape, SharedRevision, Topics};
 use crate::model::ids::{Digest, RevisionNumber};
 use crate::model::lease::Lease;
 use crate::model::outcome::Fault;
@@ -29,6 +30,8 @@ use crate::wasm::{Engine, LoadError, Program};
 
 /// What events name as their cluster.
 const CLUSTER: &str = "local";
+/// How attributes begin that only a host sets: it leaves those of guests out.
+const MILLSTREAM: &str = "millstream";
 /// Sandboxes of one session.
 pub const INSTANCES: u32 = 4;
 
@@ -37,6 +40,7 @@ pub const INSTANCES: u32 = 4;
 pub struct LocalFunction {
     program: Program,
     revision: SharedRevision,
+    compiled_in: Duration,
 }
 
 /// A record as Kafka would give it.
@@ -70,10 +74,22 @@ impl LocalFunction {
         manifest.instances.emulate = None;
         let digest = Digest::of(&module);
         let module_bytes = module.len() as u64;
+        let loading = Instant::now();
         let program = engine.load(module, digest).await?;
+        let compiled_in = loading.elapsed();
         let (number, shape) = (RevisionNumber(1), program.shape());
         let revision = Arc::new(Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms: 0 });
-        Ok(Self { program, revision })
+        Ok(Self { program, revision, compiled_in })
+    }
+
+    /// How the module is called.
+    pub fn shape(&self) -> Shape {
+        self.revision.shape
+    }
+
+    /// How long the module took to be inspected, compiled and linked.
+    pub fn compiled_in(&self) -> Duration {
+        self.compiled_in
     }
 
     /// What the function declares.
@@ -220,7 +236,12 @@ trait Kept: Send {
 
 impl Kept for Vec<LocalEmission> {
     fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self {
-        emissions.iter().map(|emission| LocalEmission::of(&emission, key)).collect()
+        let left = |name: &str| !name.starts_with(MILLSTREAM);
+        let kept = |mut emission: LocalEmission| {
+            emission.attributes.retain(|name, _| left(name));
+            emission
+        };
+        emissions.iter().map(|emission| kept(LocalEmission::of(&emission, key))).collect()
     }
 }
 
@@ -265,7 +286,7 @@ impl<K: Kept, H: FnMut(Result<K, Fault>) + Send> Verdicts for Emitting<'_, K, H>
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
         let record = RecordRef { chunk: Arc::clone(self.chunk), index: index as u32 };
         let kept = verdict.and_then(|emissions| {
-            self.session.encoder.emitted(&mut self.parcel, &record, &emissions)?;
+            self.session.encoder.emitted(&mut self.parcel, &record, 1, &emissions)?;
             let input = Record::parse(record.flat(), CLUSTER).ok();
             Ok(K::of(&emissions, input.as_ref().and_then(Record::key)))
         });

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use super::delivery::{Delivery, Trackers, count};
@@ -54,8 +54,6 @@ pub enum Event {
     Ended(Box<Ended>),
     /// It is time to try again.
     TryAgain,
-    /// The thread of a transaction ended early: a defect of the host.
-    Broken(String),
 }
 
 /// A transaction that ended.
@@ -252,10 +250,14 @@ impl Delivery for ExactlyOnce {
 
     async fn next(&mut self) -> Event {
         if let Some(under_way) = &mut self.under_way {
-            return match under_way.await {
-                Ok(event) => event,
-                Err(error) => Event::Broken(error.to_string()),
-            };
+            match under_way.await.map_err(JoinError::try_into_panic) {
+                Ok(event) => return event,
+                // A defect of the host, which took the outcomes with it: the committer ends too, and its shard is started
+                // anew.
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                // The process ends.
+                Err(Err(_)) => std::future::pending().await,
+            }
         }
         match self.not_before {
             Some(at) => tokio::time::sleep_until(at).await,
@@ -280,11 +282,6 @@ impl Delivery for ExactlyOnce {
                 self.ended(*ended, trackers);
             }
             Event::TryAgain => self.not_before = None,
-            Event::Broken(reason) => {
-                self.under_way = None;
-                tracing::error!(%reason, "a transaction's thread ended early; please report this");
-                (self.options.trouble)(reason);
-            }
         }
         if self.is_wanted || self.is_due() {
             self.begin(trackers);

@@ -1,10 +1,11 @@
-//! The out-of-order map: finished offsets above the watermark, in the metadata of the commit.
+//! The out-of-order map: finished offsets above the watermark, in the metadata of the commit, and which topic they are of.
 //!
-//! Layout, version 1, then base64 without padding (rdkafka wants UTF-8):
+//! Layout, version 2, then base64 without padding (rdkafka wants UTF-8):
 //!
 //! | field | form |
 //! |---|---|
-//! | version | `u8`, 1 |
+//! | version | `u8`, 2 |
+//! | topic's id | 16 bytes; zeros where Kafka did not tell it |
 //! | transaction number | varint; 0 outside exactly-once |
 //! | ranges | varint count, then for each: varint gap from the end of the one before (or the watermark), varint length |
 //! | checksum | CRC-32 of all before, 4 bytes, little endian |
@@ -15,11 +16,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 
 use crate::model::offsets::Progress;
+use crate::model::topic_id::TopicId;
 
 /// The most characters of metadata: below Kafka's default of 4,096, which a commit must not reach.
 pub const LONGEST: usize = 4000;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKSUM: usize = 4;
 
 /// An encoded map.
@@ -29,6 +31,17 @@ pub struct Encoded {
     pub text: String,
     /// Ranges that did not fit, the highest ones: they may run again after a crash.
     pub left_out: usize,
+}
+
+/// What a commit's metadata tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What is finished.
+    pub progress: Progress,
+    /// Which topic of that name it is of, where the one who committed knew.
+    pub topic_id: Option<TopicId>,
+    /// The transaction's number; 0 outside exactly-once.
+    pub transaction: u64,
 }
 
 /// Why metadata is no map. Its records run again: replayed, never skipped.
@@ -53,16 +66,16 @@ pub enum Unreadable {
 
 /// Whether everything that `progress` has above its watermark can be told, whatever the transaction's number is.
 pub fn fits(progress: &Progress) -> bool {
-    encode(progress, u64::MAX, LONGEST).left_out == 0
+    encode(progress, None, u64::MAX, LONGEST).left_out == 0
 }
 
 /// Encodes what `progress` has above its watermark, in at most `longest` characters.
-pub fn encode(progress: &Progress, transaction: u64, longest: usize) -> Encoded {
-    if progress.range_count() == 0 && transaction == 0 {
+pub fn encode(progress: &Progress, topic_id: Option<TopicId>, transaction: u64, longest: usize) -> Encoded {
+    if progress.range_count() == 0 && topic_id.is_none() && transaction == 0 {
         return Encoded { text: String::new(), left_out: 0 };
     }
-    // Three bytes make four characters; the head is at most a version and two varints.
-    let room = (longest / 4 * 3).saturating_sub(1 + 10 + 10 + CHECKSUM);
+    // Three bytes make four characters; the head is at most a version, an id and two varints.
+    let room = (longest / 4 * 3).saturating_sub(1 + 16 + 10 + 10 + CHECKSUM);
     let mut body = Vec::new();
     let mut count = 0;
     let mut end = progress.watermark();
@@ -78,6 +91,7 @@ pub fn encode(progress: &Progress, transaction: u64, longest: usize) -> Encoded 
         end = range.end;
     }
     let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&TopicId::to_bytes(topic_id));
     write_varint(&mut bytes, transaction);
     write_varint(&mut bytes, count as u64);
     bytes.append(&mut body);
@@ -85,21 +99,22 @@ pub fn encode(progress: &Progress, transaction: u64, longest: usize) -> Encoded 
     Encoded { text: BASE64.encode(bytes), left_out: progress.range_count() - count }
 }
 
-/// Reads the map that was committed with `watermark`. Gives the progress and the transaction's number.
-pub fn decode(text: &str, watermark: i64) -> Result<(Progress, u64), Unreadable> {
+/// Reads the map that was committed with `watermark`.
+pub fn decode(text: &str, watermark: i64) -> Result<Told, Unreadable> {
     let mut progress = Progress::new(watermark);
     if text.is_empty() {
-        return Ok((progress, 0));
+        return Ok(Told { progress, topic_id: None, transaction: 0 });
     }
     let bytes = BASE64.decode(text).map_err(|_| Unreadable::NotBase64)?;
     let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(Unreadable::WrongLength)?;
     if crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
         return Err(Unreadable::WrongChecksum);
     }
-    let (&version, mut rest) = content.split_first().ok_or(Unreadable::WrongLength)?;
+    let (&version, rest) = content.split_first().ok_or(Unreadable::WrongLength)?;
     if version != VERSION {
         return Err(Unreadable::OtherVersion(version));
     }
+    let (topic_id, mut rest) = rest.split_first_chunk::<16>().ok_or(Unreadable::WrongLength)?;
     let transaction = read_varint(&mut rest)?;
     let count = read_varint(&mut rest)?;
     let mut end = watermark;
@@ -111,7 +126,7 @@ pub fn decode(text: &str, watermark: i64) -> Result<(Progress, u64), Unreadable>
     if !rest.is_empty() {
         return Err(Unreadable::WrongLength);
     }
-    Ok((progress, transaction))
+    Ok(Told { progress, topic_id: TopicId::new(*topic_id), transaction })
 }
 
 fn advance(offset: i64, by: u64) -> Result<i64, Unreadable> {
@@ -159,23 +174,23 @@ mod tests {
 
     #[test]
     fn nothing_out_of_order_is_nothing_to_tell() {
-        assert_eq!(encode(&Progress::new(7), 0, LONGEST), Encoded { text: String::new(), left_out: 0 });
-        assert_eq!(decode("", 7), Ok((Progress::new(7), 0)));
+        assert_eq!(encode(&Progress::new(7), None, 0, LONGEST), Encoded { text: String::new(), left_out: 0 });
+        assert_eq!(decode("", 7), Ok(Told { progress: Progress::new(7), topic_id: None, transaction: 0 }));
     }
 
     #[test]
     fn every_other_offset_of_a_full_window_fits() {
         let steps = vec![(1, 1); 500];
-        let encoded = encode(&progress(1 << 40, &steps), 9, LONGEST);
+        let encoded = encode(&progress(1 << 40, &steps), TopicId::new([255; 16]), 9, LONGEST);
         assert_eq!(encoded.left_out, 0);
         assert!(encoded.text.len() <= LONGEST, "{}", encoded.text.len());
     }
 
     #[test]
     fn another_version_is_told() {
-        let mut bytes = vec![2, 0, 0];
+        let mut bytes = vec![3, 0, 0];
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        assert_eq!(decode(&BASE64.encode(bytes), 0), Err(Unreadable::OtherVersion(2)));
+        assert_eq!(decode(&BASE64.encode(bytes), 0), Err(Unreadable::OtherVersion(3)));
     }
 
     proptest! {
@@ -184,23 +199,25 @@ mod tests {
             watermark in 0..i64::MAX / 2,
             steps in prop::collection::vec((1..1000i64, 1..100_000i64), 0..200),
             transaction in any::<u64>(),
+            topic_id in any::<[u8; 16]>(),
         ) {
             let progress = progress(watermark, &steps);
-            let encoded = encode(&progress, transaction, LONGEST);
+            let topic_id = TopicId::new(topic_id);
+            let encoded = encode(&progress, topic_id, transaction, LONGEST);
             prop_assert_eq!(encoded.left_out, 0);
-            prop_assert_eq!(decode(&encoded.text, watermark), Ok((progress, transaction)));
+            prop_assert_eq!(decode(&encoded.text, watermark), Ok(Told { progress, topic_id, transaction }));
         }
 
         #[test]
         fn what_does_not_fit_is_left_out_from_the_top(
             steps in prop::collection::vec((1..1000i64, 1..1000i64), 1..400),
-            longest in 64..600usize,
+            longest in 80..600usize,
         ) {
             let whole = progress(5, &steps);
-            let encoded = encode(&whole, 1, longest);
+            let encoded = encode(&whole, None, 1, longest);
             prop_assert!(encoded.text.len() <= longest);
-            let (read, _) = decode(&encoded.text, 5).expect("what was encoded can be read");
-            let kept: Vec<_> = read.ranges().collect();
+            let read = decode(&encoded.text, 5).expect("what was encoded can be read");
+            let kept: Vec<_> = read.progress.ranges().collect();
             let all: Vec<_> = whole.ranges().collect();
             prop_assert_eq!(&all[..all.len() - encoded.left_out], &kept[..]);
         }
@@ -214,7 +231,7 @@ mod tests {
         fn a_flipped_bit_is_noticed(
             steps in prop::collection::vec((1..1000i64, 1..1000i64), 1..20), byte in any::<prop::sample::Index>(), bit in 0..8u8,
         ) {
-            let encoded = encode(&progress(0, &steps), 3, LONGEST);
+            let encoded = encode(&progress(0, &steps), None, 3, LONGEST);
             let mut bytes = BASE64.decode(encoded.text).expect("base64");
             let index = byte.index(bytes.len());
             bytes[index] ^= 1 << bit;

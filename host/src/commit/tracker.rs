@@ -77,7 +77,7 @@ impl Tracker {
         if *progress == self.committed {
             return None;
         }
-        let encoded = offset_map::encode(progress, transaction, LONGEST);
+        let encoded = offset_map::encode(progress, self.lease.topic_id, transaction, LONGEST);
         if encoded.left_out > 0 {
             tracing::debug!(partition = %self.lease.partition, ranges = encoded.left_out,
                 "the out-of-order map is full: after a crash some finished records would run again");

@@ -144,9 +144,8 @@ impl Transactor {
             Err(error) => return Outcome::Unknown(error.to_string()),
         };
         // While the lease lives nobody else commits for the partition: the number is there, or it was never committed.
-        let is_ours = |metadata: &str| {
-            offset_map::decode(metadata, 0).is_ok_and(|(_, transaction)| transaction == content.number)
-        };
+        let is_ours =
+            |metadata: &str| offset_map::decode(metadata, 0).is_ok_and(|told| told.transaction == content.number);
         let happened = committed.iter().any(|committed| is_ours(&committed.metadata));
         tracing::info!(id = self.id, happened, "a commit of unknown outcome is settled");
         content.is_unsettled = false;

@@ -21,6 +21,8 @@ pub struct Origin<'a> {
     pub source: &'a str,
     /// The record that was handled.
     pub record: &'a RecordRef,
+    /// The attempt that emitted: 1 for the first.
+    pub attempt: u32,
     /// Counts the emissions of the invocation, from 0.
     pub index: usize,
     /// See [`Self::cause`]: written once for all that a record causes.
@@ -106,4 +108,5 @@ pub fn is_guests_header(name: &str) -> bool {
         && !name.starts_with("millstream-")
         && !name.eq_ignore_ascii_case("content-type")
         && !name.eq_ignore_ascii_case(super::traceparent::HEADER)
+        && !name.eq_ignore_ascii_case(super::traceparent::STATE)
 }

@@ -71,7 +71,7 @@ impl Encoder {
 
     /// Where the first emission for `record` comes from.
     pub fn origin<'a>(&'a self, record: &'a RecordRef) -> Origin<'a> {
-        Origin { function: &self.function, source: &self.source, record, index: 0, cause: OnceCell::new() }
+        Origin { function: &self.function, source: &self.source, record, attempt: 1, index: 0, cause: OnceCell::new() }
     }
 
     /// `name@revision`.
@@ -79,8 +79,14 @@ impl Encoder {
         &self.stamp
     }
 
-    /// Adds what a record's invocation emitted to `parcel`, or nothing and a fault.
-    pub fn emitted(&self, parcel: &mut Parcel, record: &RecordRef, emissions: &Emissions<'_>) -> Result<(), Fault> {
+    /// Adds what the given attempt at a record emitted to `parcel`, or nothing and a fault.
+    pub fn emitted(
+        &self,
+        parcel: &mut Parcel,
+        record: &RecordRef,
+        attempt: u32,
+        emissions: &Emissions<'_>,
+    ) -> Result<(), Fault> {
         if emissions.bytes() as u64 > self.output_limit || emissions.len() > MOST_EVENTS {
             return Err(Fault::new(
                 FaultClass::OutputLimit,
@@ -101,7 +107,7 @@ impl Encoder {
         })?;
         let record_index = parcel.records.len() as u32;
         parcel.records.push(record.clone());
-        let mut origin = self.origin(record);
+        let mut origin = Origin { attempt, ..self.origin(record) };
         for (index, emission) in emissions.iter().enumerate() {
             origin.index = index;
             if let Err(fault) = self.emit(parcel, &emission, &input, &origin, record_index) {
@@ -145,9 +151,18 @@ impl Encoder {
             }
         }
         if output.format != Format::Raw {
-            let cause = input.headers().find(|(name, _)| *name == traceparent::HEADER).and_then(|(_, value)| value);
-            let cause = cause.or_else(|| input.extension(traceparent::HEADER).map(str::as_bytes));
+            let told = |wanted: &str| {
+                let header = input.headers().find(|(name, _)| *name == wanted).and_then(|(_, value)| value);
+                header.or_else(|| input.extension(wanted).map(str::as_bytes))
+            };
+            let cause = told(traceparent::HEADER);
             parcel.header(traceparent::HEADER, &traceparent::continue_from(cause));
+            // Of a trace that others began, and that goes on.
+            if cause.is_some_and(traceparent::is_valid)
+                && let Some(state) = told(traceparent::STATE)
+            {
+                parcel.header(traceparent::STATE, state);
+            }
         }
         let key = match emission.key() {
             EmissionKey::Bytes(key) => Some(key),
@@ -200,6 +215,9 @@ impl Encoder {
         }
         parcel.header("ce_millstreamcause", origin.cause().as_bytes());
         parcel.header("ce_millstreamfunction", self.stamp.as_bytes());
+        if origin.attempt > 1 {
+            parcel.header("ce_millstreamattempt", origin.attempt.to_string().as_bytes());
+        }
         Ok(())
     }
 

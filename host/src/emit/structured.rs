@@ -44,6 +44,9 @@ pub fn write<'a>(out: &mut Vec<u8>, emission: &Emission<'a>, origin: &Origin<'a>
         }
         map.serialize_entry("millstreamcause", origin.cause())?;
         map.serialize_entry("millstreamfunction", stamp)?;
+        if origin.attempt > 1 {
+            map.serialize_entry("millstreamattempt", &origin.attempt)?;
+        }
         match emission.data().map(|data| form(data, emission.datacontenttype())) {
             None => {}
             Some(Form::Json(json)) => map.serialize_entry("data", json)?,

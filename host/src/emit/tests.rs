@@ -49,7 +49,7 @@ fn encode(encoder: &Encoder, record: &RecordRef, emissions: &[EmissionFields<'_>
     let mut parcel = Parcel::default();
     for verdict in answer.verdicts() {
         if let Verdict::Emitted(emissions) = verdict
-            && let Err(fault) = encoder.emitted(&mut parcel, record, &emissions)
+            && let Err(fault) = encoder.emitted(&mut parcel, record, 1, &emissions)
         {
             assert!(parcel.messages.is_empty() && parcel.arena.is_empty(), "all or nothing");
             return Err(fault);
@@ -69,8 +69,8 @@ fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 #[test]
 fn binary_mode_fills_in_what_the_guest_left_out() {
-    let record =
-        record(RecordFields { key: Some(b"k"), headers: &[("traceparent", Some(TRACE))], ..Default::default() });
+    let headers_in: &[(&str, Option<&[u8]>)] = &[("traceparent", Some(TRACE)), ("tracestate", Some(b"vendor=1"))];
+    let record = record(RecordFields { key: Some(b"k"), headers: headers_in, ..Default::default() });
     let emission = EmissionFields { data: Some(b"x"), extensions: &[("region", "eu")], ..Default::default() };
     let parcel = encode(&encoder(Format::Binary), &record, &[emission]).expect("encoded");
     let headers = headers(&parcel, 0);
@@ -82,6 +82,8 @@ fn binary_mode_fills_in_what_the_guest_left_out() {
     assert_eq!(header(&headers, "ce_millstreamcause"), Some("bids/2/7"));
     assert_eq!(header(&headers, "ce_millstreamfunction"), Some("test@1"));
     assert!(header(&headers, "traceparent").is_some_and(|trace| trace.contains("4bf92f3577b34da6a3ce929d0e0e4736")));
+    assert_eq!(header(&headers, "tracestate"), Some("vendor=1"));
+    assert_eq!(header(&headers, "ce_millstreamattempt"), None, "the first attempt goes without saying");
     let message = &parcel.messages[0];
     assert_eq!(message.key.as_ref().map(|key| parcel.slice(key)), Some(&b"k"[..]));
     assert_eq!(message.value.as_ref().map(|value| parcel.slice(value)), Some(&b"x"[..]));

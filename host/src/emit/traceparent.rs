@@ -2,6 +2,13 @@
 
 /// The header, in input and output.
 pub const HEADER: &str = "traceparent";
+/// What vendors add to it, passed on as it is.
+pub const STATE: &str = "tracestate";
+
+/// Whether it can be continued.
+pub fn is_valid(text: &[u8]) -> bool {
+    parse(text).is_some()
+}
 
 /// A `traceparent` for what a record caused: the trace of `cause` where it is valid, with a span of its own.
 pub fn continue_from(cause: Option<&[u8]>) -> [u8; 55] {

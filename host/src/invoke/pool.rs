@@ -3,15 +3,18 @@
 //! Invariants: an instance is in one call or idle, never both; one that faulted, or whose call was dropped, is gone;
 //! each holds one place of the host's budget for as long as it lives.
 
+mod busy;
 mod idle;
 mod upkeep;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use tokio::sync::Notify;
 
+use self::busy::Busy;
 use self::idle::Idle;
 use super::admission::{Admission, Idlers, Place};
 use super::emulate::{self, Start};
@@ -131,8 +134,12 @@ impl Pool {
             shared.metrics.hot_starts.inc();
         }
         let began = Moment::now();
-        let result = warm.instance.call(request, records, limit).await;
-        shared.metrics.call_seconds.observe(began.elapsed().as_secs_f64());
+        let (result, busy) = Busy::new(pin!(warm.instance.call(request, records, limit))).await;
+        let took = began.elapsed();
+        shared.metrics.call_seconds.observe(took.as_secs_f64());
+        let answered = result.as_ref().map_or(0, Vec::len) as u64;
+        let memory = warm.instance.memory_bytes();
+        shared.metrics.usage.count(records as u64, memory, took, busy, request.len() as u64, answered);
         shared.give_back(warm);
         (result, start)
     }

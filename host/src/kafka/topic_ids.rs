@@ -1,4 +1,4 @@
-//! The identity that Kafka gives each topic at its creation: what tells a topic from another of the same name.
+//! What a cluster's topics are, by their identities.
 
 #![allow(unsafe_code, reason = "rdkafka does not wrap DescribeTopics; its library has it")]
 
@@ -10,9 +10,7 @@ use rdkafka::bindings as ffi;
 use rdkafka::client::NativeClient;
 use rdkafka::types::RDKafkaRespErr;
 
-/// A topic's identity. No two topics of a cluster ever have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TopicId(i64, i64);
+use crate::model::topic_id::TopicId;
 
 /// What a cluster says of a topic's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +73,9 @@ unsafe fn read(event: *mut ffi::rd_kafka_event_t) -> Option<Topics> {
                     topics.insert(name, Found::Missing);
                 }
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR if !id.is_null() => {
-                    let id = TopicId(
-                        ffi::rd_kafka_Uuid_most_significant_bits(id),
-                        ffi::rd_kafka_Uuid_least_significant_bits(id),
-                    );
-                    // Brokers that know no ids say zero.
-                    if id != TopicId(0, 0) {
+                    let halves =
+                        [ffi::rd_kafka_Uuid_most_significant_bits(id), ffi::rd_kafka_Uuid_least_significant_bits(id)];
+                    if let Some(id) = topic_id(halves) {
                         topics.insert(name, Found::Topic(id));
                     }
                 }
@@ -92,7 +87,9 @@ unsafe fn read(event: *mut ffi::rd_kafka_event_t) -> Option<Topics> {
     }
 }
 
-#[cfg(test)]
-pub(crate) fn id_for_tests(number: i64) -> TopicId {
-    TopicId(number, number)
+fn topic_id([most, least]: [i64; 2]) -> Option<TopicId> {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&most.to_be_bytes());
+    bytes[8..].copy_from_slice(&least.to_be_bytes());
+    TopicId::new(bytes)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::position::TopicPartition;
 use super::standing::Standing;
+use super::topic_id::TopicId;
 use super::under_way::UnderWay;
 
 /// One assignment of one partition. Whoever publishes or commits for the partition asks it first.
@@ -16,6 +17,8 @@ pub struct Lease {
     pub partition: TopicPartition,
     /// Counts the assignments of this host: no two leases have the same.
     pub epoch: u64,
+    /// Which topic of that name it is, where Kafka told: its commits say it, so that whoever comes next can tell.
+    pub topic_id: Option<TopicId>,
     /// What was taken and is not finished.
     pub under_way: UnderWay,
     /// Whether it moves.
@@ -34,6 +37,7 @@ impl Lease {
         Self {
             partition,
             epoch,
+            topic_id: None,
             under_way: UnderWay::default(),
             standing: Standing::new(start),
             alive: AtomicBool::new(true),
@@ -43,6 +47,11 @@ impl Lease {
             committed: AtomicI64::new(start),
             end: AtomicI64::new(start),
         }
+    }
+
+    /// The same of that topic.
+    pub fn of_topic(self, topic_id: Option<TopicId>) -> Self {
+        Self { topic_id, ..self }
     }
 
     /// Whether the partition is still this host's.

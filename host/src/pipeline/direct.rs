@@ -236,7 +236,7 @@ struct Hearing<'a> {
 impl Hearing<'_> {
     fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<Emitted>, Fault> {
         let encoder = &self.callable.encoder;
-        encoder.emitted(&mut self.parcel, self.record, emissions)?;
+        encoder.emitted(&mut self.parcel, self.record, 1, emissions)?;
         let mut origin = encoder.origin(self.record);
         let mut shown = Vec::with_capacity(emissions.len());
         for (index, (emission, message)) in emissions.iter().zip(&self.parcel.messages).enumerate() {

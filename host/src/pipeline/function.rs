@@ -129,7 +129,7 @@ impl FunctionTask {
         // It may have been replaced since.
         let is_it = |shard: &Arc<ShardView>| Arc::ptr_eq(shard, stuck);
         let Some(index) = self.view.shards().iter().position(is_it) else { return Ok(()) };
-        let reason = stuck.stalled();
+        let reason = stuck.fatal().or_else(|| stuck.stalled());
         let (answer, stopped) = oneshot::channel();
         if running.shards[index].send(Control::Stop(answer)).await.is_ok() {
             // No answer means that it ended another way.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::shard_view::ShardView;
 use super::topics::KnownTopics;
 use crate::commit::committer::Command as CommitCommand;
-use crate::commit::offset_map;
+use crate::commit::offset_map::{self, Told};
 use crate::consume::intake::Command as IntakeCommand;
 use crate::dispatch::board::Board;
 use crate::kafka::consumer::{Committed, Consumer, Error};
@@ -161,12 +161,13 @@ impl Shard {
         let places = self.where_to_start(partitions).await;
         self.learn_topics(&places).await;
         let starts: Vec<_> =
-            places.iter().map(|(partition, finished)| (partition.clone(), finished.watermark())).collect();
+            places.iter().map(|(partition, told)| (partition.clone(), told.progress.watermark())).collect();
         let mut added = Vec::with_capacity(places.len());
-        for (partition, finished) in places {
+        for (partition, Told { progress: finished, .. }) in places {
             let epoch = NEXT_EPOCH.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%partition, offset = finished.watermark(), ranges = finished.range_count(), "partition assigned");
-            let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()));
+            let topic_id = self.parts.topics.id(&partition.topic);
+            let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()).of_topic(topic_id));
             added.push(lease.clone());
             if self.parts.topics.made_again(&lease.partition.topic).is_some() {
                 continue;
@@ -187,7 +188,12 @@ impl Shard {
     }
 
     /// Before the first record of a topic is taken: is it the one that it was?
-    async fn learn_topics(&self, places: &[(TopicPartition, Progress)]) {
+    async fn learn_topics(&self, places: &[(TopicPartition, Told)]) {
+        for (partition, told) in places {
+            if let Some(id) = told.topic_id {
+                self.parts.topics.expect(self.parts.function.as_str(), &partition.topic, id);
+            }
+        }
         let names: BTreeSet<&str> = places.iter().map(|(partition, _)| &*partition.topic).collect();
         let names = names.into_iter().map(str::to_owned).collect();
         if let Some(told) = self.parts.survey.topics(names).await {
@@ -221,7 +227,7 @@ impl Shard {
     }
 
     /// Asks Kafka until it answers: without an offset there is no honest place to start.
-    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, Progress)> {
+    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, Told)> {
         if partitions.is_empty() {
             return Vec::new();
         }
@@ -329,23 +335,24 @@ impl Shard {
     }
 }
 
-fn read_places(consumer: &Consumer, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Progress)>, Error> {
+fn read_places(consumer: &Consumer, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Told)>, Error> {
     let committed = consumer.committed(partitions)?;
     committed.into_iter().map(|committed| Ok((committed.partition.clone(), place(consumer, &committed)?))).collect()
 }
 
-fn place(consumer: &Consumer, committed: &Committed) -> Result<Progress, Error> {
+fn place(consumer: &Consumer, committed: &Committed) -> Result<Told, Error> {
+    let nothing_known = |offset| Told { progress: Progress::new(offset), topic_id: None, transaction: 0 };
     let Some(offset) = committed.offset else {
         // A topic or partition that appeared after the deploy is read from its beginning.
         let (beginning, _) = consumer.range(&committed.partition)?;
-        return Ok(Progress::new(beginning));
+        return Ok(nothing_known(beginning));
     };
     Ok(match offset_map::decode(&committed.metadata, offset) {
-        Ok((progress, _)) => progress,
+        Ok(told) => told,
         Err(error) => {
             tracing::warn!(partition = %committed.partition, offset, %error,
                 "the out-of-order map can't be read: records above the committed offset run again");
-            Progress::new(offset)
+            nothing_known(offset)
         }
     })
 }

@@ -1,12 +1,14 @@
 //! The topics that a function reads, by the identity that they had when it first read them. One that was made again under
 //! its name is another topic: its offsets mean other records, and nothing of it is read.
 //!
-//! It remembers as long as the function is on this host, over shards and revisions, but not over a restart.
+//! It remembers as long as the function is on this host; every commit says which topic it is of, so that another host, or
+//! this one after a restart, knows it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::kafka::topic_ids::{Found, TopicId, Topics};
+use crate::kafka::topic_ids::{Found, Topics};
+use crate::model::topic_id::TopicId;
 
 /// A broker that was just started may not know a topic yet: it counts as gone when it was missing so often in a row.
 const MISSING_BEFORE_GONE: u32 = 2;
@@ -31,8 +33,7 @@ impl KnownTopics {
             match found {
                 Found::Topic(id) => {
                     known.missing.remove(topic);
-                    if *known.ids.entry(topic.clone()).or_insert(*id) != *id && known.made_again.insert(topic.clone()) {
-                        tracing::error!(function, reason = made_again(topic), "a topic is another one than it was");
+                    if known.is_news(function, topic, *id) {
                         news.push(topic.clone());
                     }
                 }
@@ -48,6 +49,16 @@ impl KnownTopics {
         news
     }
 
+    /// Compares with what a commit says that `topic` is. Another that was known before, or is learned later, is not it.
+    pub fn expect(&self, function: &str, topic: &str, id: TopicId) {
+        self.known().is_news(function, topic, id);
+    }
+
+    /// What `topic` is, as far as it is known.
+    pub fn id(&self, topic: &str) -> Option<TopicId> {
+        self.known().ids.get(topic).copied()
+    }
+
     /// Why nothing of `topic` is read, when it is another one than it was.
     pub fn made_again(&self, topic: &str) -> Option<String> {
         self.known().made_again.contains(topic).then(|| made_again(topic))
@@ -61,6 +72,18 @@ impl KnownTopics {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Whether the topic of this id is another one than it was, and nobody knew.
+    fn is_news(&mut self, function: &str, topic: &str, id: TopicId) -> bool {
+        let is_another = *self.ids.entry(topic.to_owned()).or_insert(id) != id;
+        let is_news = is_another && self.made_again.insert(topic.to_owned());
+        if is_news {
+            tracing::error!(function, reason = made_again(topic), "a topic is another one than it was");
+        }
+        is_news
     }
 }
 
@@ -81,7 +104,10 @@ fn gone(topic: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::topic_ids::id_for_tests;
+
+    fn id(byte: u8) -> TopicId {
+        TopicId::new([byte; 16]).expect("an id")
+    }
 
     fn told(found: Found) -> Topics {
         Topics::from([("in".to_owned(), found)])
@@ -90,7 +116,7 @@ mod tests {
     #[test]
     fn a_topic_that_was_made_again_stays_another_one() {
         let known = KnownTopics::default();
-        let (first, second) = (Found::Topic(id_for_tests(1)), Found::Topic(id_for_tests(2)));
+        let (first, second) = (Found::Topic(id(1)), Found::Topic(id(2)));
         assert!(known.learn("f", &told(first)).is_empty() && known.learn("f", &told(first)).is_empty());
         assert!(known.made_again("in").is_none());
         assert_eq!(known.learn("f", &told(second)), ["in"]);
@@ -99,14 +125,25 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_is_another_than_the_one_of_the_commit_is_made_again() {
+        let known = KnownTopics::default();
+        known.expect("f", "in", id(1));
+        known.learn("f", &told(Found::Topic(id(1))));
+        assert_eq!(known.id("in"), Some(id(1)));
+        assert!(known.made_again("in").is_none());
+        known.learn("f", &told(Found::Topic(id(2))));
+        assert!(known.made_again("in").is_some());
+    }
+
+    #[test]
     fn a_topic_that_is_missing_for_a_moment_is_not_gone() {
         let known = KnownTopics::default();
-        known.learn("f", &told(Found::Topic(id_for_tests(1))));
+        known.learn("f", &told(Found::Topic(id(1))));
         known.learn("f", &told(Found::Missing));
         assert!(known.gone("in").is_none());
         known.learn("f", &told(Found::Missing));
         assert!(known.gone("in").is_some());
-        known.learn("f", &told(Found::Topic(id_for_tests(1))));
+        known.learn("f", &told(Found::Topic(id(1))));
         assert!(known.gone("in").is_none() && known.made_again("in").is_none());
     }
 }

@@ -1,5 +1,6 @@
-//! Looks after every partition of this host: says which make no progress and why, starts a shard anew whose consumer
-//! gives nothing although there is something, and notices topics that are gone or are others than they were.
+//! Looks after every partition of this host: says which make no progress and why, starts a shard anew that can't go on or
+//! whose consumer gives nothing although there is something, and notices topics that are gone or are others than they
+//! were.
 //!
 //! A shard is never started anew for a record that is under way: a slow guest or a retry would only lose its work.
 
@@ -95,6 +96,13 @@ impl Watchdog {
                         shard.note_trouble(reason, true);
                     }
                     _ => {}
+                }
+                if let Some(reason) = shard.fatal() {
+                    if self.may_rebuild(&view.name()) {
+                        tracing::error!(function = %view.name(), %reason, "a shard that can't go on is started anew");
+                        view.ask(Request::Rebuild(shard.clone()));
+                    }
+                    continue;
                 }
                 let is_stuck = starving.iter().find(|lease| !lease.standing.is_halted());
                 if let Some(lease) = is_stuck.filter(|_| is_answered)

@@ -185,8 +185,9 @@ impl Verdicts for Desk<'_> {
     }
 
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
-        let record = &self.attempts[index].record;
-        let encoded = verdict.and_then(|emissions| self.callable.encoder.emitted(&mut self.parcel, record, &emissions));
+        let Attempt { record, number } = &self.attempts[index];
+        let encoder = &self.callable.encoder;
+        let encoded = verdict.and_then(|emissions| encoder.emitted(&mut self.parcel, record, *number, &emissions));
         match encoded {
             Ok(()) => {
                 self.succeeded += 1;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::kafka::admin::{Admin, AdminError, NewTopic};
+use crate::commit::offset_map;
+use crate::kafka::admin::{Admin, AdminError, NewTopic, StartOffset};
 use crate::model::function::{Manifest, Topics};
 use crate::model::ids::FunctionName;
+use crate::model::offsets::Progress;
 
 /// Prepares a cluster for functions.
 pub trait Cluster: Send + Sync {
@@ -127,6 +129,11 @@ impl KafkaCluster {
     }
 }
 
+/// Says which topic a group starts in, in the form in which its hosts say it later.
+fn nothing_finished(start: &StartOffset) -> String {
+    offset_map::encode(&Progress::new(start.offset), start.topic_id, 0, offset_map::LONGEST).text
+}
+
 impl Cluster for KafkaCluster {
     fn make_topics<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>> {
         Box::pin(self.make_missing(manifest))
@@ -136,8 +143,10 @@ impl Cluster for KafkaCluster {
         Box::pin(async {
             let topics = self.sources(manifest).await?;
             let group = manifest.name.group_id();
-            let starts =
-                self.admin.store_start_offsets(&group, topics, manifest.initial_offset, MEMBERS_LEAVE_WITHIN).await?;
+            let starts = self
+                .admin
+                .store_start_offsets(&group, topics, manifest.initial_offset, MEMBERS_LEAVE_WITHIN, nothing_finished)
+                .await?;
             tracing::info!(function = %manifest.name, partitions = starts.len(), "stored the start offsets");
             Ok(())
         })

@@ -6,13 +6,14 @@
 mod families;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
 
 use super::function_metrics::FunctionMetrics;
+use super::usage::Amounts;
 use crate::model::ids::FunctionName;
 use crate::model::status::FunctionStatus;
 
@@ -25,6 +26,8 @@ type Functions = BTreeMap<FunctionName, Arc<FunctionMetrics>>;
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     functions: Arc<RwLock<Functions>>,
+    /// Of deleted functions, until somebody looks: what they used is not forgotten.
+    gone: Arc<Mutex<Vec<(FunctionName, Arc<FunctionMetrics>)>>>,
 }
 
 impl Metrics {
@@ -39,7 +42,17 @@ impl Metrics {
 
     /// Forgets a deleted function. Who still holds its figures counts for nobody.
     pub fn remove(&self, name: &FunctionName) {
-        self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let removed = self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let gone = removed.map(|metrics| (name.clone(), metrics));
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
+    }
+
+    /// What every function has used since the last time that somebody asked so, deleted ones too.
+    pub fn take_usage(&self) -> Vec<(FunctionName, Amounts)> {
+        let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = functions.into_iter().chain(gone);
+        all.map(|(name, metrics)| (name, metrics.usage.take())).filter(|(_, used)| !used.is_zero()).collect()
     }
 
     /// All figures as text. Partitions are those of `statuses`: what is known elsewhere is not counted twice.
@@ -64,6 +77,8 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         families::encode_functions(&mut encoder, &self.functions)?;
         families::encode_faults(&mut encoder, &self.functions)?;
+        families::encode_topics(&mut encoder, &self.functions)?;
+        families::encode_usage(&mut encoder, &self.functions)?;
         families::encode_partitions(&mut encoder, &self.statuses)
     }
 }
@@ -85,12 +100,19 @@ mod tests {
         metrics.function(&name("mill")).count_fault(FaultClass::Trap);
         metrics.function(&name("mill")).call_seconds.observe(0.5);
         metrics.function(&name("other")).received.inc();
+        metrics.function(&name("mill")).count_written(&"out".into(), 3);
+        let second = std::time::Duration::from_secs(1);
+        metrics.function(&name("mill")).usage.count(5, 1_000_000_000, second, second / 4, 10, 20);
         let text = metrics.render(Vec::new());
         for line in [
             "# TYPE millstream_records_received_total counter",
             "millstream_records_received_total{function=\"mill\"} 7",
             "millstream_records_received_total{function=\"other\"} 1",
             "millstream_faults_total{function=\"mill\",class=\"trap\"} 1",
+            "millstream_messages_written_total{function=\"mill\",topic=\"out\"} 3",
+            "millstream_invocations_total{function=\"mill\"} 5.0",
+            "millstream_guest_cpu_seconds_total{function=\"mill\"} 0.25",
+            "millstream_guest_received_bytes_total{function=\"mill\"} 10.0",
             "millstream_call_duration_seconds_count{function=\"mill\"} 1",
             "millstream_call_duration_seconds_sum{function=\"mill\"} 0.5",
         ] {
@@ -140,6 +162,7 @@ mod tests {
         for line in [
             "millstream_partition_lag_records{function=\"mill\",topic=\"in\",partition=\"0\"} 4",
             "millstream_partition_oldest_in_flight_seconds{function=\"mill\",topic=\"in\",partition=\"0\"} 1.5",
+            "millstream_partition_watermark_offset{function=\"mill\",topic=\"in\",partition=\"0\"} 3",
             "millstream_partition_stalled{function=\"mill\",topic=\"in\",partition=\"0\"} 1",
             "millstream_partition_stalled{function=\"mill\",topic=\"in\",partition=\"1\"} 0",
         ] {

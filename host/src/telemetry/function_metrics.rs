@@ -1,10 +1,14 @@
 //! The figures of one function on this host. Stages count per chunk, never per record.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+use super::usage::UsageCounters;
 use crate::model::outcome::FaultClass;
 use crate::model::status::Counters;
 
@@ -50,6 +54,10 @@ pub struct FunctionMetrics {
     pub aborts: Counter,
     /// Bytes of guest log lines dropped because of `limits.logs`.
     pub log_bytes_dropped: Counter,
+    /// Messages written, by topic: events and dead letters.
+    written: Mutex<BTreeMap<Arc<str>, u64>>,
+    /// What its calls used.
+    pub usage: UsageCounters,
 }
 
 impl Default for FunctionMetrics {
@@ -72,6 +80,8 @@ impl Default for FunctionMetrics {
             commits: Counter::default(),
             aborts: Counter::default(),
             log_bytes_dropped: Counter::default(),
+            written: Mutex::default(),
+            usage: UsageCounters::default(),
         }
     }
 }
@@ -80,6 +90,20 @@ impl FunctionMetrics {
     /// Counts one failed attempt.
     pub fn count_fault(&self, class: FaultClass) {
         self.faults.get_or_create(&FaultLabel { class: class.as_str() }).inc();
+    }
+
+    /// Counts messages that Kafka has, by topic.
+    pub fn count_written(&self, topic: &Arc<str>, messages: u64) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        match written.get_mut(topic) {
+            Some(count) => *count += messages,
+            None => drop(written.insert(topic.clone(), messages)),
+        }
+    }
+
+    /// Messages that Kafka has, by topic.
+    pub fn written(&self) -> BTreeMap<Arc<str>, u64> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The counters that the status shows.

@@ -54,6 +54,35 @@ fn a_topic_that_is_made_again_is_another_one() {
     assert_eq!(outputs(&setting), 70);
 }
 
+/// A host that committed after the topic was made again, before it looked, leaves such an offset behind.
+#[test]
+fn a_topic_that_was_made_again_is_known_by_the_commit_after_a_restart() {
+    let setting = Setting::new("remembered", 1);
+    produce(&setting, 20);
+    setting.deploy("uppercase", "");
+    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+    let (kafka, prefix, name) = (setting.kafka, setting.prefix.clone(), setting.name.clone());
+    let group = format!("millstream.{name}");
+    let Setting { host, input, output, turn: _turn, .. } = setting;
+    let folder = host.terminate();
+    let mut wire = kafka.wire();
+    let place = (input.clone(), 0);
+    let committed = wire.committed(&group).expect("the broker answers")[&place].clone();
+    assert_eq!(committed.offset, 20);
+    kafka.delete_topic(&input);
+    kafka.create_topic(&input, 1);
+    kcat::produce(&kafka.bootstrap, &input, (0..50).map(|index| (format!("k{index}"), "other".into())));
+    wait_until("the offset of the old topic is committed", LONG, || {
+        wire.commit(&group, &input, 0, &committed).is_ok()
+            && wire.committed(&group).is_ok_and(|found| found.get(&place) == Some(&committed))
+    });
+    let host = Host::start_in(&kafka.bootstrap, &prefix, folder);
+    host.client.wait_until_stalled(&name, &format!("topic {input} was deleted and made again"), LONG);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(kcat::read(&kafka.bootstrap, &output).len(), 20, "nothing of the other topic is read");
+    // Without that commit Kafka has no offset of the topic, as of one that has just appeared: it is read from its beginning.
+}
+
 #[test]
 fn partitions_that_are_added_are_found() {
     let setting = Setting::new("grown", 1);

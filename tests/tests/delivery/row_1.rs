@@ -33,13 +33,25 @@ const DELIVERY: &str = "[delivery]\nmembership = \"static\"\ncommit_interval = \
 
 fn killed_at(point: &str) {
     let stage = Stage::new("killed", Guarantee::ExactlyOnce, 4);
-    let mut host = stage.host_with(stage.options().with("FAILPOINTS", &format!("{point}=20*off->1*return(kill)")));
+    let mut host = stage.host_with(stage.options().with("FAILPOINTS", &format!("{point}=6*off->1*return(kill)")));
     stage.deploy(&host, "uppercase", TOP, DELIVERY);
     let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
     let status = host.wait_for_end(PROGRESS);
     assert_eq!(status.signal(), Some(9), "it was killed at {point}");
     host.restart_without_failpoints();
     trial.finish(0);
+}
+
+/// A defect of the host itself costs a shard its committer: it is started anew, and nobody has to help.
+#[test]
+fn row_1_committer_that_panics() {
+    let stage = Stage::new("panicked", Guarantee::ExactlyOnce, 4);
+    let options = stage.options().with("FAILPOINTS", "transaction::produced=6*off->1*panic(for a test)->off");
+    let host = stage.host_with(options);
+    stage.deploy(&host, "uppercase", TOP, DELIVERY);
+    let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    trial.finish(0);
+    assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
 }
 
 /// At-least-once has no such steps: any moment will do.

@@ -19,7 +19,7 @@ fn row_24_corrupt_map(guarantee: Guarantee) {
     kcat::produce(&stage.kafka.bootstrap, &stage.input, oracle::inputs(100, 10));
     kcat::read_at_least(&stage.kafka.bootstrap, &stage.output, 100, PROGRESS);
     let mut folder = host.terminate();
-    // "AQAB…" begins like a map of this version.
+    // "Ag…" begins like a map of this version.
     let damaged = ["no map", "!!!", "AQAB", "AQABBQUAAAAA", "AgABBQUAAAAA", "ÿÿÿÿ"];
     for (round, metadata) in damaged.iter().enumerate() {
         let committed = Committed { offset: 90, metadata: (*metadata).to_owned() };

@@ -27,13 +27,15 @@ fn keys(object: &Value) -> Vec<&str> {
 fn starts_are_told_in_this_form_and_take_microseconds() {
     let module = "examples/target/wasm32-wasip2/release/uppercase.wasm";
     let told = json(&bench(&["start", module, "--json"]));
-    assert_eq!(keys(&told), ["cold_us", "hot_us", "memory_bytes"]);
+    assert_eq!(keys(&told), ["cold_us", "compile_ms", "hot_us", "memory_bytes", "shape"]);
     for start in ["cold_us", "hot_us"] {
         assert_eq!(keys(&told[start]), ["p50", "p99"]);
         let (p50, p99) =
             (told[start]["p50"].as_f64().expect("a number"), told[start]["p99"].as_f64().expect("a number"));
         assert!(0.0 < p50 && p50 <= p99 && p50 < 50.0, "{told}");
     }
+    assert_eq!(told["shape"], "millstream-batch");
+    assert!(told["compile_ms"].as_f64().is_some_and(|took| took > 0.0), "{told}");
     assert!(told["memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 65_536), "{told}");
 }
 

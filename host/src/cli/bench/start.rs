@@ -27,7 +27,8 @@ Examples:
 ///
 /// A cold start is all that a host does for a new sandbox: its store, its WASI context, its limits, the instance. A hot
 /// one is a call of a sandbox that was called before, with the event that is given, or one of 200 bytes. The numbers are
-/// microseconds; memory is the sandbox's linear memory.
+/// microseconds; memory is the sandbox's linear memory. The time that the module takes to be compiled is in milliseconds;
+/// a host does that once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -58,18 +59,20 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     let module: Arc<[u8]> = std::fs::read(&arguments.module)
         .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", arguments.module.display())))?
         .into();
-    let starts = runtime::block_on(async {
+    let (function, starts) = runtime::block_on(async {
         let engine = Engine::new(EngineOptions::default());
         let engine = engine.map_err(|error| Failure::new(error.code(), error.to_string()))?;
         let function = LocalFunction::load(&engine, module, manifest).await;
         let function = function.map_err(|error| Failure::new(error.code(), error.to_string()))?;
         let starts = function.measure_starts(&record, arguments.rounds as usize, Arc::new(Unheard)).await;
-        starts.map_err(|error| Failure::new(ErrorCode::InvocationFailed, error.to_string()))
+        let starts = starts.map_err(|error| Failure::new(ErrorCode::InvocationFailed, error.to_string()))?;
+        Ok::<_, Failure>((function, starts))
     })??;
-    print(starts, arguments.json, out)
+    print(&function, starts, arguments.json, out)
 }
 
-fn print(mut starts: Starts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(function: &LocalFunction, mut starts: Starts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let compile_ms = (function.compiled_in().as_secs_f64() * 1e4).round() / 10.0;
     if let Some(fault) = &starts.fault {
         let reason = fault.to_string();
         let reason = invoke::printable(reason.lines().next().unwrap_or_default());
@@ -82,15 +85,21 @@ fn print(mut starts: Starts, as_json: bool, out: &mut dyn Write) -> Result<(), F
         (Quantiles::of(&mut starts.cold), Quantiles::of(&mut starts.bare), Quantiles::of(&mut starts.hot));
     if as_json {
         let quantiles = |of: &Quantiles| json!({ "p50": micros(of.p50), "p99": micros(of.p99) });
-        let told =
-            json!({ "cold_us": quantiles(&cold), "hot_us": quantiles(&hot), "memory_bytes": starts.memory_bytes });
+        let told = json!({
+            "shape": function.shape().as_str(),
+            "compile_ms": compile_ms,
+            "cold_us": quantiles(&cold),
+            "hot_us": quantiles(&hot),
+            "memory_bytes": starts.memory_bytes,
+        });
         return Ok(writeln!(out, "{told:#}")?);
     }
     writeln!(out, "{:>22}  {:>9}  {:>9}", "", "p50", "p99")?;
     for (what, of) in [("cold start", &cold), ("of which the engine", &bare), ("hot call", &hot)] {
         writeln!(out, "{what:>22}  {:>6.2} µs  {:>6.2} µs", micros(of.p50), micros(of.p99))?;
     }
-    Ok(writeln!(out, "{:>22}  {} KiB, {} sandboxes started", "memory", starts.memory_bytes / 1024, starts.cold.len())?)
+    writeln!(out, "{:>22}  {} KiB, {} sandboxes started", "memory", starts.memory_bytes / 1024, starts.cold.len())?;
+    Ok(writeln!(out, "{:>22}  {compile_ms} ms", "compiled in")?)
 }
 
 /// The middle and the upper end.

@@ -30,6 +30,8 @@ pub(super) struct Called {
     pub(super) start: Duration,
     /// How long the call took.
     pub(super) call: Duration,
+    /// The sandbox's linear memory after the call.
+    pub(super) memory_bytes: u64,
 }
 
 /// Calls the module at `path` with `record`.
@@ -55,12 +57,14 @@ pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) 
     let start = starting.elapsed();
     let mut instance = match started {
         Ok(instance) => instance,
-        Err(StartError::Fault(fault)) => return Ok(Called { answer: Err(fault), start, call: Duration::ZERO }),
+        Err(StartError::Fault(fault)) => {
+            return Ok(Called { answer: Err(fault), start, call: Duration::ZERO, memory_bytes: 0 });
+        }
         Err(error @ StartError::Exhausted) => return Err(Failure::new(ErrorCode::Internal, error.to_string())),
     };
     let calling = Instant::now();
     let answer = instance.call(&request, 1, limit).await;
-    Ok(Called { answer, start, call: calling.elapsed() })
+    Ok(Called { answer, start, call: calling.elapsed(), memory_bytes: instance.memory_bytes() })
 }
 
 /// The record as the first of a partition, in a batch of one.

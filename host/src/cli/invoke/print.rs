@@ -13,6 +13,7 @@ use super::input::InputRecord;
 use super::local::Called;
 use crate::cli::failure::Failure;
 use crate::cli::progress;
+use crate::emit::attributes::check_extension;
 use crate::error_code::ErrorCode;
 use crate::model::outcome::{Fault, FaultClass};
 
@@ -70,14 +71,18 @@ pub(super) fn print(
         }
     }
     let (start, call) = (milliseconds(called.start), milliseconds(called.call));
-    progress::tell(format_args!("{} emitted in {call} ms, after a cold start of {start} ms", emissions.len()));
+    progress::tell(format_args!(
+        "{} emitted in {call} ms, after a cold start of {start} ms, with {} KiB of memory",
+        emissions.len(),
+        called.memory_bytes / 1024
+    ));
     Ok(())
 }
 
 fn print_for_people(emission: &Emission<'_>, record: &InputRecord, out: &mut dyn Write) -> Result<(), Failure> {
     let key = key_of(emission, record).map(|key| format!("  key={}", readable(key))).unwrap_or_default();
     writeln!(out, "{}{key}", printable(emission.output()))?;
-    for (name, value) in attributes_of(emission).chain(emission.extensions()) {
+    for (name, value) in attributes_of(emission) {
         writeln!(out, "  {}: {}", printable(name), printable(value))?;
     }
     for (name, value) in emission.headers() {
@@ -104,14 +109,13 @@ fn json_of(called: &Called, outcome: &Result<Emissions<'_>, Fault>, record: &Inp
     }
     object.insert("cold_start_ms".to_owned(), json!(milliseconds(called.start)));
     object.insert("call_ms".to_owned(), json!(milliseconds(called.call)));
+    object.insert("memory_bytes".to_owned(), json!(called.memory_bytes));
     Value::Object(object)
 }
 
 fn event_json(emission: &Emission<'_>, record: &InputRecord) -> Value {
-    let attributes: Map<String, Value> = attributes_of(emission)
-        .chain(emission.extensions())
-        .map(|(name, value)| (name.to_owned(), json!(value)))
-        .collect();
+    let attributes: Map<String, Value> =
+        attributes_of(emission).map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let headers: Vec<Value> = emission
         .headers()
         .map(|(name, value)| {
@@ -152,13 +156,16 @@ fn declared_json(emission: &Emission<'_>) -> Option<Value> {
 
 fn key_of<'a>(emission: &Emission<'a>, record: &'a InputRecord) -> Option<&'a [u8]> {
     match emission.key() {
-        EmissionKey::Inherit => record.key.as_deref(),
+        EmissionKey::Inherit => {
+            let own = emission.extensions().find(|(name, _)| *name == "partitionkey");
+            own.map(|(_, key)| key.as_bytes()).or(record.key.as_deref())
+        }
         EmissionKey::None => None,
         EmissionKey::Bytes(key) => Some(key),
     }
 }
 
-/// What the guest itself gave; a host fills in what is missing.
+/// What the guest itself gave and a host leaves; a host fills in what is missing.
 fn attributes_of<'a>(emission: &Emission<'a>) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
     let given = [
         ("id", emission.id()),
@@ -169,7 +176,8 @@ fn attributes_of<'a>(emission: &Emission<'a>) -> impl Iterator<Item = (&'a str, 
         ("datacontenttype", emission.datacontenttype()),
         ("dataschema", emission.dataschema()),
     ];
-    given.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    let extensions = emission.extensions().filter(|(name, _)| check_extension(name) != Ok(false));
+    given.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(extensions)
 }
 
 fn milliseconds(duration: Duration) -> f64 {

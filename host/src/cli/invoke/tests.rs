@@ -42,7 +42,7 @@ fn two_events() -> Vec<u8> {
     answer.emission(&EmissionFields {
         type_: Some("bid.placed"),
         datacontenttype: Some("application/json"),
-        extensions: &[("lot", "7")],
+        extensions: &[("lot", "7"), ("millstreamtopic", "forged")],
         data: Some(b"{\"amount\":5}"),
         ..EmissionFields::default()
     });

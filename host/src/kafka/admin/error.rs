@@ -85,7 +85,7 @@ pub enum AdminError {
 
 impl AdminError {
     /// The error of a request that meant to do `action`.
-    pub(super) fn of(error: KafkaError, action: impl Into<String>) -> Self {
+    pub(in crate::kafka) fn of(error: KafkaError, action: impl Into<String>) -> Self {
         let code = match &error {
             // The one kind of error whose code rdkafka keeps to itself.
             KafkaError::AdminOp(code) => Some(*code),

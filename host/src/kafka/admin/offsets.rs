@@ -11,7 +11,11 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Admin, AdminError, Inner, Logging, REQUEST_TIMEOUT, topics};
+use crate::kafka::consumer::offsets_of;
+use crate::kafka::topic_ids::{self, Found};
 use crate::model::function::InitialOffset;
+use crate::model::position::TopicPartition;
+use crate::model::topic_id::TopicId;
 
 /// Where a group starts in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,25 +26,28 @@ pub struct StartOffset {
     pub partition: i32,
     /// The first offset that the group will read.
     pub offset: i64,
+    /// Which topic of that name it is, where Kafka told.
+    pub topic_id: Option<TopicId>,
 }
 
 impl Admin {
     /// Forgets what `group` once committed and makes it start in each partition of `topics` at `initial`.
     ///
-    /// The group must be empty; `patience` is how long its last members may take to leave.
+    /// The group must be empty; `patience` is how long its last members may take to leave. `metadata` is stored beside each.
     pub async fn store_start_offsets(
         &self,
         group: &str,
         topics: Vec<String>,
         initial: InitialOffset,
         patience: Duration,
+        metadata: fn(&StartOffset) -> String,
     ) -> Result<Vec<StartOffset>, AdminError> {
         self.delete_group(group, patience).await?;
         let is_embedded = self.is_embedded();
         let group = group.to_owned();
         self.blocking(move |inner| {
             let starts = resolve(inner, &topics, initial)?;
-            match write(inner, &group, &starts) {
+            match write(inner, &group, &starts, metadata) {
                 // Its groups live for ever, and let no stranger commit: such a function goes on where it was.
                 Err(AdminError::GroupHasMembers { .. }) if is_embedded => Ok(starts),
                 result => result.map(|()| starts),
@@ -62,8 +69,13 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
     if !missing.is_empty() {
         return Err(AdminError::MissingTopics(missing));
     }
+    let told = topic_ids::describe(inner.client.inner().native_client(), names, REQUEST_TIMEOUT).unwrap_or_default();
     let mut starts = Vec::new();
     for topic in names {
+        let topic_id = match told.get(topic) {
+            Some(Found::Topic(id)) => Some(*id),
+            _ => None,
+        };
         for partition in 0..existing[topic] {
             let (low, high) = inner
                 .client
@@ -74,24 +86,30 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
                 InitialOffset::Earliest => low,
                 InitialOffset::Latest => high,
             };
-            starts.push(StartOffset { topic: topic.clone(), partition, offset });
+            starts.push(StartOffset { topic: topic.clone(), partition, offset, topic_id });
         }
     }
     Ok(starts)
 }
 
 /// Commits as a stranger to the group, which a broker allows while the group has no members, and reads it back.
-fn write(inner: &Inner, group: &str, starts: &[StartOffset]) -> Result<(), AdminError> {
+fn write(
+    inner: &Inner,
+    group: &str,
+    starts: &[StartOffset],
+    metadata: fn(&StartOffset) -> String,
+) -> Result<(), AdminError> {
     if starts.is_empty() {
         return Ok(());
     }
     let consumer = stranger(inner, group)?;
     let action = || format!("store start offsets for consumer group \"{group}\"");
-    let mut list = TopicPartitionList::new();
-    for start in starts {
-        list.add_partition_offset(&start.topic, start.partition, Offset::Offset(start.offset))
-            .map_err(|error| AdminError::of(error, action()))?;
-    }
+    let places: Vec<_> = starts
+        .iter()
+        .map(|start| (TopicPartition::new(start.topic.as_str(), start.partition), start.offset, metadata(start)))
+        .collect();
+    let offsets = places.iter().map(|(partition, offset, metadata)| (partition, *offset, metadata.as_str()));
+    let list = offsets_of(offsets).map_err(|error| AdminError::of(error, action()))?;
     consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
         Some(
             RDKafkaErrorCode::UnknownMemberId

@@ -4,12 +4,14 @@ use std::fmt::Error;
 
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Functions;
 use crate::model::outcome::FaultClass;
 use crate::model::status::FunctionStatus;
 use crate::telemetry::function_metrics::{FaultLabel, FunctionMetrics};
+use crate::telemetry::usage::Amounts;
 
 struct Family {
     name: &'static str,
@@ -86,11 +88,63 @@ pub(super) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &Fun
     Ok(())
 }
 
+pub(super) fn encode_topics(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
+    let help = "Messages that Kafka has acknowledged: events and dead letters";
+    let mut family = encoder.encode_descriptor("messages_written", help, None, MetricType::Counter)?;
+    for (function, metrics) in functions {
+        for (topic, count) in metrics.written() {
+            let labels = [("function", function.as_str()), ("topic", &topic)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What calls used, in units that people reckon with.
+struct Used {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&Amounts) -> f64,
+}
+
+const USED: &[Used] = &[
+    Used {
+        name: "invocations",
+        help: "Records that were handed to the guest, each attempt for itself",
+        of: |used| used.invocations as f64,
+    },
+    Used { name: "calls", help: "Calls of the guest, which may hold many records", of: |used| used.calls as f64 },
+    Used { name: "guest_cpu_seconds", help: "Time in which the guest had a processor", of: Amounts::cpu_seconds },
+    Used {
+        name: "guest_memory_gigabyte_seconds",
+        help: "Linear memory of instances in calls, times the calls' time",
+        of: Amounts::gigabyte_seconds,
+    },
+    Used { name: "guest_received_bytes", help: "Bytes handed to the guest", of: |used| used.bytes_in as f64 },
+    Used { name: "guest_sent_bytes", help: "Bytes that the guest answered", of: |used| used.bytes_out as f64 },
+];
+
+pub(super) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
+    for Used { name, help, of } in USED {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (function, metrics) in functions {
+            let labels = [("function", function.as_str())];
+            ConstCounter::new(of(&metrics.usage.amounts())).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &[FunctionStatus]) -> Result<(), Error> {
     let lag = "Records of the partition that are not finished";
     let mut family = encoder.encode_descriptor("partition_lag_records", lag, None, MetricType::Gauge)?;
     for (labels, partition) in partitions(statuses) {
         ConstGauge::new(partition.lag).encode(family.encode_family(&labels)?)?;
+    }
+    let watermark = "Every record below this offset is finished";
+    let mut family = encoder.encode_descriptor("partition_watermark_offset", watermark, None, MetricType::Gauge)?;
+    for (labels, partition) in partitions(statuses) {
+        ConstGauge::new(partition.watermark).encode(family.encode_family(&labels)?)?;
     }
     let in_flight = "Records queued, running or parked, or finished out of order";
     let mut family = encoder.encode_descriptor("partition_in_flight_records", in_flight, None, MetricType::Gauge)?;

@@ -11,6 +11,9 @@ use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED}
 use crate::wasm::config;
 use crate::wasm::shape::{self, Form};
 
+/// The least claim to a core that a process may have: a fiftieth of what others have, where they want it.
+const NICENESS: i32 = 19;
+
 /// The first argument by which this program knows that it is to compile.
 pub const WORD: &str = "__compile";
 
@@ -30,6 +33,7 @@ pub fn child_main() -> ExitCode {
 /// Does it, or tells why not.
 pub(super) fn compile() -> Result<(), String> {
     limit_resources()?;
+    stand_back();
     let output = variable(OUTPUT_VARIABLE)?;
     let mut module = Vec::new();
     std::io::stdin().read_to_end(&mut module).map_err(|error| format!("cannot read the module: {error}"))?;
@@ -55,6 +59,12 @@ fn limit_resources() -> Result<(), String> {
     limit(Resource::Fsize, memory, memory)?;
     limit(Resource::Data, memory, memory)?;
     limit(Resource::Cpu, cpu_seconds, cpu_seconds.saturating_add(1))
+}
+
+/// Leaves the cores to the data path: what is compiled waits gladly, records do not. Threads inherit it. A system that
+/// refuses it compiles all the same.
+fn stand_back() {
+    let _ = rustix::process::nice(NICENESS);
 }
 
 fn variable(name: &str) -> Result<OsString, String> {

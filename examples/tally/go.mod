@@ -1,0 +1,3 @@
+module millstream.example/tally
+
+go 1.21

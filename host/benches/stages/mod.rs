@@ -1,0 +1,224 @@
+//! What each stage of the host does with a chunk of 256 records of 200 bytes. `hot_path` times it, `instructions` counts it.
+
+#![allow(dead_code, reason = "each of the two measures some of it")]
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::sync::Arc;
+
+use millstream::commit::offset_map;
+use millstream::commit::tracker::Tracker;
+use millstream::config::manifest;
+use millstream::consume::decode::{Fields, decode};
+use millstream::dispatch::lanes::{Lanes, Settled};
+use millstream::dispatch::pace::Portion;
+use millstream::emit::encoder::Encoder;
+use millstream::invoke::admission::Admission;
+use millstream::invoke::pool::Pool;
+use millstream::model::batch_bytes::BatchLimits;
+use millstream::model::function::{Format, Isolation, Manifest, Revision, Shape, SharedRevision};
+use millstream::model::ids::{Digest, RevisionNumber};
+use millstream::model::lease::Lease;
+use millstream::model::offsets::Progress;
+use millstream::model::parcel::Parcel;
+use millstream::model::position::TopicPartition;
+use millstream::model::work::{Batch, Chunk, ChunkRecord, LaneId, RecordRef};
+use millstream::telemetry::function_metrics::FunctionMetrics;
+use millstream::wasm::log::TracingLog;
+use millstream::wasm::{Engine, EngineOptions};
+use millstream_flat::{Answer, AnswerWriter, EmissionFields, Record, Verdict, begin_batch};
+
+/// Records of a chunk.
+pub const RECORDS: usize = 256;
+
+const VALUE: [u8; 200] = [b'v'; 200];
+
+/// A record's headers.
+pub type Headers = [(&'static str, Option<&'static [u8]>)];
+
+/// Those of an event in binary mode.
+pub const CLOUDEVENT: &Headers = &[
+    ("ce_specversion", Some(b"1.0")),
+    ("ce_id", Some(b"7b2c")),
+    ("ce_source", Some(b"/bids")),
+    ("ce_type", Some(b"auction.bid.placed")),
+    ("content-type", Some(b"application/json")),
+];
+
+/// A function that writes in that format.
+pub fn revision(format: &str) -> SharedRevision {
+    let text = format!(
+        "name = \"bench\"\ntopics = [\"in\"]\n[outputs]\ndefault = {{ topic = \"out\", format = \"{format}\" }}\n"
+    );
+    let manifest: Manifest = manifest::from_toml(&text).expect("a valid manifest");
+    Arc::new(Revision {
+        number: RevisionNumber(1),
+        digest: Digest::of(b""),
+        module_bytes: 0,
+        shape: Shape::MillstreamBatch,
+        manifest,
+        deployed_at_ms: 0,
+    })
+}
+
+fn fields<'a>(offset: i64, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> Fields<'a> {
+    let (key, value) = (Some(&b"k000123"[..]), Some(&VALUE[..]));
+    Fields { topic: "in", partition: 0, offset, timestamp_ms: Some(1), key, value, headers }
+}
+
+fn lease() -> Arc<Lease> {
+    Arc::new(Lease::new(TopicPartition::new("in", 0), 1, 0))
+}
+
+/// A chunk whose records have that many keys.
+pub fn chunk(keys: u64) -> Chunk {
+    let mut arena = Vec::new();
+    let records = (0..RECORDS as i64).map(|offset| ChunkRecord {
+        from: offset,
+        offset,
+        flat: decode(&mut arena, &fields(offset, &[])).flat,
+        original_value: None,
+        key_hash: Some((offset as u64 % keys).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+        undecodable: None,
+    });
+    let records = records.collect();
+    Chunk { lease: lease(), revision: revision("raw"), arena, records }
+}
+
+/// Decodes a chunk's records.
+pub fn decode_all(arena: &mut Vec<u8>, headers: &Headers) {
+    arena.clear();
+    for offset in 0..RECORDS as i64 {
+        black_box(decode(arena, &fields(offset, headers)));
+    }
+}
+
+/// Reads the records of `chunk` back, as the encoder does for their keys and traces.
+pub fn parse_all(chunk: &Chunk) {
+    for index in 0..RECORDS as u32 {
+        black_box(Record::parse(chunk.flat(index), "").expect("a record"));
+    }
+}
+
+/// Sorts a chunk into lanes, takes everything out in batches, and lets the lanes go.
+pub fn through_lanes(mut lanes: Lanes, chunk: Chunk) -> Lanes {
+    let portion = Portion { of_one_lane: RECORDS, in_all: RECORDS };
+    lanes.push(chunk);
+    while let Some(batch) = lanes.take(portion) {
+        for (lane, epoch, spans) in held(&batch) {
+            lanes.settle(lane, epoch, spans, Settled::Finished);
+        }
+    }
+    lanes
+}
+
+fn held(batch: &Batch) -> Vec<(Option<LaneId>, u64, usize)> {
+    let mut held: Vec<(Option<LaneId>, u64, usize)> = Vec::with_capacity(batch.parts.len());
+    for part in &batch.parts {
+        match held.last_mut() {
+            Some((lane, _, spans)) if part.lane.is_some() && *lane == part.lane => *spans += 1,
+            _ => held.push((part.lane, part.span.chunk.lease.epoch, 1)),
+        }
+    }
+    held
+}
+
+/// A pool of the example `uppercase`, and a request of that many records.
+pub struct Guest {
+    runtime: tokio::runtime::Runtime,
+    pool: Pool,
+    request: Vec<u8>,
+    records: usize,
+}
+
+impl Guest {
+    /// See [`Guest`].
+    pub fn new(isolation: Isolation, records: usize) -> Self {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/target/wasm32-wasip2/release/uppercase.wasm");
+        let module: Arc<[u8]> = std::fs::read(file).expect("`./run guests` builds the examples").into();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let inside = runtime.enter();
+        // Few, so that valgrind can reserve their address space.
+        let engine = Engine::new(EngineOptions { max_instances: 2, ..EngineOptions::default() }).expect("an engine");
+        let program = runtime.block_on(engine.load(module.clone(), Digest::of(&module))).expect("a function");
+        let metrics = Arc::new(FunctionMetrics::default());
+        let sandbox = program.sandbox(&revision("raw"), metrics.clone(), Arc::new(TracingLog::new("bench")));
+        let mut instances = revision("raw").manifest.instances.clone();
+        instances.isolation = Some(isolation);
+        let pool = Pool::new(sandbox, &instances, Arc::new(Admission::new(2)), metrics);
+        drop(inside);
+        let chunk = chunk(20);
+        let mut request = Vec::new();
+        begin_batch(&mut request, records as u32, 0, "default");
+        (0..records as u32).for_each(|index| request.extend_from_slice(chunk.flat(index)));
+        Self { runtime, pool, request, records }
+    }
+
+    /// One call.
+    pub fn call(&self) {
+        let limit = std::time::Duration::from_secs(3);
+        black_box(self.runtime.block_on(self.pool.call(&self.request, self.records, limit)).expect("an answer"));
+    }
+}
+
+/// An encoder for a function that writes in that format.
+pub fn encoder(format: &str, expected: Format) -> Encoder {
+    let revision = revision(format);
+    assert_eq!(revision.manifest.outputs["default"].format, expected, "the manifest says so");
+    Encoder::new(&revision, &BatchLimits::default())
+}
+
+/// What a guest answers that emits one event for each record of a chunk.
+pub fn answer() -> Vec<u8> {
+    let mut answer = AnswerWriter::new();
+    for _ in 0..RECORDS {
+        answer.begin_emitted();
+        answer.emission(&EmissionFields { data: Some(&VALUE), ..EmissionFields::default() });
+        answer.end_emitted();
+    }
+    answer.finish()
+}
+
+/// Makes messages of it.
+pub fn encode_all(encoder: &Encoder, chunk: &Arc<Chunk>, answer: &[u8]) -> Parcel {
+    let mut parcel = Parcel::default();
+    let answer = Answer::parse(answer).expect("an answer");
+    for (index, verdict) in answer.verdicts().enumerate() {
+        let record = RecordRef { chunk: chunk.clone(), index: index as u32 };
+        if let Verdict::Emitted(emissions) = verdict {
+            encoder.emitted(&mut parcel, &record, 1, &emissions).expect("it is allowed");
+            parcel.finish(&record);
+        }
+    }
+    parcel
+}
+
+/// Finishes the offsets of a chunk, every second one first, and commits after each.
+pub fn track_all() -> Tracker {
+    let lease = lease();
+    lease.take(RECORDS);
+    let mut tracker = Tracker::new(lease, Progress::new(0));
+    let one = |offset: i64| -> Range<i64> { offset..offset + 1 };
+    let end = RECORDS as i64;
+    for offset in (1..end).step_by(2).chain((0..end).step_by(2)) {
+        tracker.know(one(offset), 1);
+        tracker.acknowledge(one(offset));
+    }
+    tracker.begin_commit();
+    tracker.settle_commit(true);
+    tracker
+}
+
+/// What is finished when every second record of that many is.
+pub fn every_second(records: i64) -> Progress {
+    let mut progress = Progress::new(0);
+    (1..records).step_by(2).for_each(|offset| _ = progress.finish(offset..offset + 1, 1));
+    progress
+}
+
+/// Writes a map, and reads it back.
+pub fn map_there_and_back(progress: &Progress) {
+    let text = offset_map::encode(progress, None, 1, offset_map::LONGEST).text;
+    black_box(offset_map::decode(&text, progress.watermark()).expect("a map"));
+}

@@ -1,0 +1,163 @@
+//! `millstream trace`: what caused a record, and what it led to.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::host_client::{HostArguments, HostClient};
+use super::table::Paint;
+use crate::error_code::ErrorCode;
+use crate::lineage::{Kind, Lineage, Node, Place};
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream trace bids/0/42
+  millstream trace notifications/1/7 --whole
+  millstream trace bids/0/42 --window 1d --records 2000000 --within 60s
+  millstream trace bids/0/42 --json | jq '.root.effects[].type'";
+
+/// What the host takes beside reading the topics.
+const ANSWER_SLACK: Duration = Duration::from_secs(30);
+
+/// Show what caused a record, and what it led to
+///
+/// Causes are followed from record to record; effects are looked for in the topics to which the readers of its topic
+/// write, dead letters among them. Where the search was cut short is said on stderr.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// The record
+    #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
+    place: Place,
+    /// Show everything that the first cause led to, and not only what the record led to
+    #[arg(long)]
+    whole: bool,
+    /// How long after a record its effects may have come; one hour without it
+    #[arg(long, value_name = "DURATION")]
+    window: Option<String>,
+    /// How many records may be read to find effects; 200,000 without it
+    #[arg(long, value_name = "COUNT")]
+    records: Option<usize>,
+    /// How long the search may take; ten seconds without it
+    #[arg(long, value_name = "DURATION")]
+    within: Option<String>,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Print the host's answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints a record's lineage.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = HostClient::new(&arguments.host)?;
+    let Place { partition, offset } = &arguments.place;
+    let mut query = vec![
+        ("topic", partition.topic.to_string()),
+        ("partition", partition.partition.to_string()),
+        ("offset", offset.to_string()),
+    ];
+    if arguments.whole {
+        query.push(("whole", "true".to_owned()));
+    }
+    query.extend(arguments.window.clone().map(|window| ("window", window)));
+    query.extend(arguments.records.map(|records| ("records", records.to_string())));
+    query.extend(arguments.within.clone().map(|within| ("within", within)));
+    let within = arguments.within.as_deref().and_then(|text| crate::config::quantity::parse_duration(text).ok());
+    let patience = within.unwrap_or(Duration::from_secs(10)) + ANSWER_SLACK;
+    let answer = client.once(&["v1", "lineage"], |http, url| http.get(url).query(&query).timeout(patience))?;
+    let answer = client.json_of(answer)?;
+    if arguments.json {
+        return Ok(writeln!(out, "{answer:#}")?);
+    }
+    let lineage: Lineage =
+        serde_json::from_value(answer).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    let paint = Paint::for_stream(std::io::stdout().is_terminal());
+    print(&lineage.root, paint, "", "", out)?;
+    for cut in &lineage.scan.cut {
+        super::progress::tell(format_args!("the search was cut short {cut}: there may be more"));
+    }
+    Ok(())
+}
+
+/// Prints a record and what it led to; `first` stands before its line, `rest` before the lines below.
+fn print(node: &Node, paint: Paint, first: &str, rest: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "{first}{}", line(node, paint))?;
+    let last = node.effects.len().saturating_sub(1);
+    for (index, effect) in node.effects.iter().enumerate() {
+        let (first, below) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        print(effect, paint, &format!("{rest}{first}"), &format!("{rest}{below}"), out)?;
+    }
+    Ok(())
+}
+
+fn line(node: &Node, paint: Paint) -> String {
+    let place = format!("{}/{}/{}", node.topic, node.partition, node.offset);
+    let mut parts = vec![match node.kind {
+        Kind::Event => place,
+        Kind::DeadLetter => paint.red(&format!("✗ {place}")),
+        Kind::Missing => paint.dim(&format!("{place} (no longer there)")),
+        Kind::Call => "a call over HTTP".to_owned(),
+    }];
+    parts.extend(node.type_.as_deref().map(shown));
+    parts.extend(node.id.as_deref().map(|id| format!("id={}", shown(id))));
+    if let (Some(function), Some(revision)) = (&node.function, node.revision) {
+        let attempt = node.attempt.filter(|attempt| *attempt > 1).map(|attempt| format!(", attempt {attempt}"));
+        parts.push(format!("by {}@{revision}{}", shown(function), attempt.unwrap_or_default()));
+    }
+    parts.extend(node.after_ms.map(|ms| paint.dim(&format!("{ms:+} ms"))));
+    parts.extend(node.fault.as_ref().map(|fault| format!("{}: {}", shown(&fault.class), shown(&fault.message))));
+    if node.asked {
+        parts.push(paint.yellow("◄"));
+    }
+    parts.join("  ")
+}
+
+/// What others wrote, fit for a terminal: one line, and no escape sequences.
+fn shown(text: &str) -> String {
+    text.chars()
+        .take(200)
+        .flat_map(|letter| {
+            let is_plain = !letter.is_control();
+            is_plain
+                .then_some(letter)
+                .into_iter()
+                .chain((!is_plain).then(|| letter.escape_default()).into_iter().flatten())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Answer, FakeHost};
+
+    const ANSWER: &str = r#"{"root":{"kind":"event","topic":"bids","partition":0,"offset":3,"id":"7","type":"bid","effects":[
+        {"kind":"event","topic":"accepted","partition":1,"offset":9,"type":"ok\u001b[2J","function":"place-bid","revision":2,
+         "attempt":2,"after_ms":12,"asked":true,"effects":[{"kind":"missing","topic":"x","partition":0,"offset":0}]},
+        {"kind":"dead_letter","topic":"place-bid.dead","partition":0,"offset":1,"function":"place-bid","revision":1,
+         "attempt":1,"after_ms":3,"fault":{"class":"reject","message":"no bid"}}]},
+        "scan":{"topics":["accepted"],"records":2,"elapsed_ms":5,"cut":[]}}"#;
+
+    #[test]
+    fn a_lineage_is_a_tree() {
+        let host = FakeHost::start(vec![Answer::new(200, ANSWER)]);
+        let place = "bids/0/3".parse().unwrap();
+        let (whole, records) = (true, Some(5));
+        let (window, within) = (Some("2h".to_owned()), None);
+        let arguments = Arguments { place, whole, window, records, within, host: host.arguments(), json: false };
+        let mut out = Vec::new();
+        run(&arguments, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "bids/0/3  bid  id=7\n\
+             ├─ accepted/1/9  ok\\u{1b}[2J  by place-bid@2, attempt 2  +12 ms  ◄\n\
+             │  └─ x/0/0 (no longer there)\n\
+             └─ ✗ place-bid.dead/0/1  by place-bid@1  +3 ms  reject: no bid\n"
+        );
+        assert_eq!(
+            host.requests()[0].line,
+            "GET /v1/lineage?topic=bids&partition=0&offset=3&whole=true&window=2h&records=5 HTTP/1.1"
+        );
+    }
+}

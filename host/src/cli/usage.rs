@@ -1,0 +1,118 @@
+//! `millstream usage`: what functions used on a host.
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::host_client::{HostArguments, HostClient};
+use super::table::{self, Align, Paint};
+use crate::model::ids::FunctionName;
+
+const EXAMPLES: &str = "\
+Examples:
+  millstream usage
+  millstream usage enrich-bid --from 30d
+  millstream usage --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --csv > january.csv";
+
+/// Show what functions used on this host
+///
+/// Each host tells its own: the sum over all hosts is the whole. Three hours are kept by the minute, 32 days by the hour.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Of this function only
+    #[arg(value_parser = FunctionName::new)]
+    name: Option<FunctionName>,
+    /// From this moment on, such as 2026-01-31T00:00:00Z or the age 1d; one hour ago without it
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Up to before this moment; now without it
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    #[command(flatten)]
+    host: HostArguments,
+    /// Print the host's answer as it is
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print it as comma-separated values
+    #[arg(long)]
+    csv: bool,
+}
+
+/// Prints usage.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = HostClient::new(&arguments.host)?;
+    let mut query = Vec::new();
+    query.extend(arguments.from.as_ref().map(|from| ("from", from.clone())));
+    query.extend(arguments.to.as_ref().map(|to| ("to", to.clone())));
+    query.extend(arguments.name.as_ref().map(|name| ("function", name.to_string())));
+    query.extend(arguments.csv.then(|| ("format", "csv".to_owned())));
+    let mut answer = client.once(&["v1", "usage"], |http, url| http.get(url).query(&query))?;
+    if arguments.csv {
+        answer.copy_to(out).map_err(|error| client.broken_off(&std::io::Error::other(error)))?;
+        return Ok(());
+    }
+    let answer = client.json_of(answer)?;
+    if arguments.json {
+        return Ok(writeln!(out, "{answer:#}")?);
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    writeln!(out, "{} to {}\n", text(&answer["from"]), text(&answer["to"]))?;
+    let columns = [
+        ("FUNCTION", Align::Left),
+        ("INVOCATIONS", Align::Right),
+        ("CALLS", Align::Right),
+        ("GB·S", Align::Right),
+        ("CPU S", Align::Right),
+        ("IN", Align::Right),
+        ("OUT", Align::Right),
+    ];
+    let rows: Vec<_> = answer["functions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
+        .map(|used| {
+            let count = |name: &str| used[name].as_u64().unwrap_or_default().to_string();
+            let amount = |name: &str| format!("{:.3}", used[name].as_f64().unwrap_or_default());
+            let bytes = |name: &str| bytesize::ByteSize(used[name].as_u64().unwrap_or_default()).to_string();
+            [
+                text(&used["function"]),
+                count("invocations"),
+                count("calls"),
+                amount("gb_seconds"),
+                amount("cpu_seconds"),
+                bytes("bytes_in"),
+                bytes("bytes_out"),
+            ]
+        })
+        .collect();
+    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::testing::{Answer, FakeHost};
+
+    #[test]
+    fn usage_is_a_table_or_comma_separated() {
+        let json = r#"{"from":"then","to":"now","functions":[{"function":"f","invocations":1000,"calls":10,
+            "gb_seconds":0.25,"cpu_seconds":1.5,"wall_seconds":2,"bytes_in":2048,"bytes_out":1}]}"#;
+        let host = FakeHost::start(vec![Answer::new(200, json), Answer::new(200, "function,from\r\n")]);
+        let mut out = Vec::new();
+        for csv in [false, true] {
+            let (name, from, to) = (Some(FunctionName::new("f").unwrap()), Some("1d".to_owned()), None);
+            run(&Arguments { name, from, to, host: host.arguments(), json: false, csv }, &mut out).unwrap();
+        }
+        let printed = String::from_utf8(out).unwrap();
+        let words: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[0], ["then", "to", "now"]);
+        assert_eq!(words[3], ["f", "1000", "10", "0.250", "1.500", "2.0", "KiB", "1", "B"], "{printed}");
+        assert!(printed.ends_with("function,from\r\n"), "{printed}");
+        let requests = host.requests();
+        assert_eq!(requests[0].line, "GET /v1/usage?from=1d&function=f HTTP/1.1");
+        assert_eq!(requests[1].line, "GET /v1/usage?from=1d&function=f&format=csv HTTP/1.1");
+    }
+}

@@ -1,0 +1,309 @@
+//! The walk: up from place to place, then down, level by level.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::place::Place;
+use super::told::{self, Told};
+use super::view::{Kind, Lineage, Node, Scan};
+use super::wiring::Wiring;
+use crate::kafka::admin::AdminError;
+use crate::kafka::history::{Bounds, Found, Kept, Session};
+use crate::model::function::SharedRevision;
+use crate::model::position::TopicPartition;
+
+/// Causes of causes. Functions that emit to their own input make long chains.
+const DEEPEST: usize = 100;
+/// Records in one answer.
+const MOST_NODES: usize = 2_000;
+/// The clocks of a record's producer and of the host that wrote its effects may differ by so much.
+const CLOCKS_DIFFER_BY_MS: i64 = 60_000;
+/// Stands for the topic in the cause of what was emitted by a call over HTTP.
+const CALL: &str = "@call";
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The record.
+    pub place: Place,
+    /// Whether effects of the first cause are looked for, and not only of the record.
+    pub whole: bool,
+    /// How long after a record its effects may have come.
+    pub window: Duration,
+    /// How many records may be read for it.
+    pub records: usize,
+    /// How long it may take.
+    pub within: Duration,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// Kafka does not answer as it should.
+    #[error(transparent)]
+    Kafka(#[from] AdminError),
+    /// There is no such partition.
+    #[error("there is no partition {0}")]
+    NoPartition(TopicPartition),
+    /// There is no such record.
+    #[error("{place}: the partition holds offsets {beginning} to before {end}")]
+    NoRecord {
+        /// Where one was looked for.
+        place: Place,
+        /// The first offset that is there.
+        beginning: i64,
+        /// The end.
+        end: i64,
+    },
+}
+
+/// Answers `question` among the functions with these revisions. Blocks.
+pub fn trace(session: &Session, revisions: &[SharedRevision], question: &Question) -> Result<Lineage, TraceError> {
+    let start = Instant::now();
+    let mut walk = Walk {
+        session,
+        wiring: Wiring::new(revisions),
+        window_ms: i64::try_from(question.window.as_millis()).unwrap_or(i64::MAX / 4),
+        bounds: Bounds { records: question.records, deadline: start + question.within },
+        nodes: Vec::new(),
+        places: HashMap::new(),
+        scan: Scan::default(),
+    };
+    let asked = walk.up(&question.place)?;
+    walk.nodes[asked].view.asked = true;
+    walk.down(if question.whole { 0 } else { asked }, question)?;
+    walk.scan.records = question.records - walk.bounds.records;
+    walk.scan.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let Walk { nodes, mut scan, .. } = walk;
+    scan.topics.sort();
+    scan.topics.dedup();
+    Ok(Lineage { root: tree(nodes), scan })
+}
+
+/// A record that was found, after whatever led to it.
+struct Step {
+    view: Node,
+    place: Place,
+    cause: Option<usize>,
+}
+
+struct Walk<'a> {
+    session: &'a Session,
+    wiring: Wiring,
+    window_ms: i64,
+    bounds: Bounds,
+    /// Causes before their effects.
+    nodes: Vec<Step>,
+    places: HashMap<Place, usize>,
+    scan: Scan,
+}
+
+impl Walk<'_> {
+    /// Finds the record and its causes; gives its index, the first cause is at 0.
+    fn up(&mut self, place: &Place) -> Result<usize, TraceError> {
+        let record = match self.session.record(&place.partition, place.offset)? {
+            Found::Record(record) => record,
+            Found::NoPartition => return Err(TraceError::NoPartition(place.partition.clone())),
+            Found::Nothing => {
+                let (beginning, end) = self.session.edges(&place.partition)?;
+                return Err(TraceError::NoRecord { place: place.clone(), beginning, end });
+            }
+        };
+        let told = told_of(&record);
+        let mut cause = told.cause.clone();
+        let mut chain = vec![(place.clone(), view(&record, told))];
+        while let Some(place) = cause.take() {
+            if chain.len() > DEEPEST {
+                self.scan.cut.push(format!("above {}: more than {DEEPEST} causes", chain[chain.len() - 1].0));
+                break;
+            }
+            if chain.iter().any(|(known, _)| *known == place) {
+                break;
+            }
+            let found =
+                if is_call(&place) { Found::Nothing } else { self.session.record(&place.partition, place.offset)? };
+            let view = match found {
+                Found::Record(record) => {
+                    let told = told_of(&record);
+                    cause = told.cause.clone();
+                    view(&record, told)
+                }
+                Found::Nothing | Found::NoPartition => missing(&place),
+            };
+            chain.push((place, view));
+        }
+        for (place, view) in chain.into_iter().rev() {
+            let cause = self.nodes.len().checked_sub(1);
+            self.add(place, view, cause);
+        }
+        Ok(self.nodes.len() - 1)
+    }
+
+    /// Looks for what the record at `from` led to, and what that led to.
+    fn down(&mut self, from: usize, question: &Question) -> Result<(), TraceError> {
+        let mut level = vec![from];
+        while !level.is_empty() {
+            let found_before = self.nodes.len();
+            // Of those that lead to the record which was asked for, one effect is known already.
+            let known: Vec<usize> = (0..found_before)
+                .filter(|index| self.nodes[*index].cause.is_some_and(|cause| level.contains(&cause)))
+                .collect();
+            let is_complete = self.look_after(&level)?;
+            if self.nodes.len() >= MOST_NODES {
+                self.scan.cut.push(format!("after {MOST_NODES} records of the lineage"));
+                break;
+            }
+            if !is_complete {
+                let cut = match self.bounds.records {
+                    0 => format!("after {} records that were read", question.records),
+                    _ => format!("after {}", humantime::format_duration(question.within)),
+                };
+                self.scan.cut.push(cut);
+                break;
+            }
+            level = known.into_iter().chain(found_before..self.nodes.len()).collect();
+        }
+        Ok(())
+    }
+
+    /// Adds what the records of `level` led to. Tells whether the bounds allowed it.
+    fn look_after(&mut self, level: &[usize]) -> Result<bool, TraceError> {
+        let views = || level.iter().map(|index| &self.nodes[*index].view);
+        let topics: Vec<String> = {
+            let mut topics: Vec<_> = views().flat_map(|view| self.wiring.after(&view.topic)).collect();
+            topics.sort();
+            topics.dedup();
+            topics.retain(|topic| self.session.topics().contains_key(topic));
+            topics
+        };
+        let partitions: Vec<TopicPartition> = topics
+            .iter()
+            .flat_map(|topic| {
+                (0..self.session.topics()[topic]).map(|number| TopicPartition::new(topic.as_str(), number))
+            })
+            .collect();
+        if partitions.is_empty() {
+            return Ok(true);
+        }
+        // A record without a time may be of any.
+        let earliest = views().map(|view| view.timestamp_ms).min().flatten();
+        let latest = views().filter_map(|view| view.timestamp_ms).max();
+        let mut ranges = self.session.since(&partitions, earliest.map(|ms| ms - CLOCKS_DIFFER_BY_MS))?;
+        if let Some(latest) = latest {
+            let ends = self.session.offsets_at(&partitions, latest.saturating_add(self.window_ms))?;
+            let mut is_cut = false;
+            for range in &mut ranges {
+                if let Some(end) = ends.get(&range.partition).filter(|end| **end < range.until) {
+                    range.until = *end;
+                    is_cut = true;
+                }
+            }
+            if is_cut {
+                let window = Duration::from_millis(self.window_ms.unsigned_abs());
+                self.scan.cut.push(format!(
+                    "{} after the cause, in {}",
+                    humantime::format_duration(window),
+                    topics.join(", ")
+                ));
+            }
+        }
+        self.scan.topics.extend(topics);
+        let causes: HashMap<&Place, usize> = level.iter().map(|index| (&self.nodes[*index].place, *index)).collect();
+        let mut found = Vec::new();
+        let mut bounds = self.bounds;
+        let is_complete = self.session.scan(&ranges, &mut bounds, &mut |past| {
+            let told = told::read(past.headers(), past.value());
+            if let Some(cause) = told.cause.as_ref().and_then(|cause| causes.get(cause)) {
+                found.push((past.keep(), told, *cause));
+            }
+        })?;
+        self.bounds = bounds;
+        // Partitions are read as they come: the order is made here.
+        found.sort_by_key(|(record, ..)| (record.timestamp_ms, record.partition.clone(), record.offset));
+        for (record, told, cause) in found {
+            let place = Place { partition: record.partition.clone(), offset: record.offset };
+            if !self.places.contains_key(&place) && self.nodes.len() < MOST_NODES {
+                self.add(place, view(&record, told), Some(cause));
+            }
+        }
+        Ok(is_complete)
+    }
+
+    fn add(&mut self, place: Place, mut view: Node, cause: Option<usize>) {
+        let since = cause.and_then(|cause| self.nodes[cause].view.timestamp_ms);
+        view.after_ms = view.timestamp_ms.zip(since).map(|(time, since)| time - since);
+        self.places.insert(place.clone(), self.nodes.len());
+        self.nodes.push(Step { view, place, cause });
+    }
+}
+
+fn is_call(place: &Place) -> bool {
+    &*place.partition.topic == CALL
+}
+
+fn told_of(record: &Kept) -> Told {
+    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+    told::read(headers, record.value.as_deref())
+}
+
+fn view(record: &Kept, told: Told) -> Node {
+    let stamp = told.stamp.as_deref().and_then(|stamp| stamp.rsplit_once('@'));
+    Node {
+        kind: told.kind,
+        topic: record.partition.topic.to_string(),
+        partition: record.partition.partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+        key: record.key.as_ref().and_then(|key| String::from_utf8(key.clone()).ok()),
+        id: told.id,
+        type_: told.type_,
+        source: told.source,
+        function: stamp.map(|(name, _)| name.to_owned()),
+        revision: stamp.and_then(|(_, revision)| revision.parse().ok()),
+        attempt: told.attempt,
+        fault: told.fault,
+        traceparent: told.traceparent,
+        ..Node::default()
+    }
+}
+
+fn missing(place: &Place) -> Node {
+    Node {
+        kind: if is_call(place) { Kind::Call } else { Kind::Missing },
+        topic: place.partition.topic.to_string(),
+        partition: place.partition.partition,
+        offset: place.offset,
+        ..Node::default()
+    }
+}
+
+/// Hangs every record below its cause. Causes come before their effects, so that the last have nothing below them.
+fn tree(mut nodes: Vec<Step>) -> Node {
+    while nodes.len() > 1 {
+        let Some(Step { mut view, cause, .. }) = nodes.pop() else { break };
+        view.effects.reverse();
+        if let Some(cause) = cause {
+            nodes[cause].view.effects.push(view);
+        }
+    }
+    let mut root = nodes.pop().map(|step| step.view).unwrap_or_default();
+    root.effects.reverse();
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_hang_below_their_causes_in_the_order_in_which_they_came() {
+        let step = |offset, cause| {
+            let place = Place::new("t", 0, offset);
+            Step { view: missing(&place), place, cause }
+        };
+        let root = tree(vec![step(0, None), step(1, Some(0)), step(2, Some(0)), step(3, Some(1)), step(4, Some(1))]);
+        let offsets = |node: &Node| node.effects.iter().map(|effect| effect.offset).collect::<Vec<_>>();
+        assert_eq!((root.offset, offsets(&root)), (0, vec![1, 2]));
+        assert_eq!((offsets(&root.effects[0]), offsets(&root.effects[1])), (vec![3, 4], vec![]));
+    }
+}

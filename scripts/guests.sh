@@ -1,0 +1,51 @@
+# Guests in other languages than Rust. What a machine can't build is skipped loudly, and its tests with it.
+#
+# Each is built once: again only when one of its files, or of the interface, is newer than the module.
+
+PYTHON_TOOLS=.cache/tools/python
+PYTHON_PACKAGES=(componentize-py==0.25.1 ziglang==0.17.1)
+
+build_foreign_guests() {
+  build_foreign tally "Go (https://go.dev/dl, or apt install golang)" go version
+  build_foreign validate-bid "Node.js 20 or newer with npm" npm --version
+  build_foreign convert-bid "Node.js 20 or newer with npm" npm --version
+  setup_python_tools || loudly "these Python packages could not be installed: ${PYTHON_PACKAGES[*]}"
+  build_foreign enrich-item "componentize-py from pip" componentize-py --version
+  build_foreign drop-low-bids "ziglang from pip" python3 -m ziglang version
+}
+
+# build_foreign NAME WHAT-TO-INSTALL COMMAND-THAT-FAILS-WITHOUT-IT...
+build_foreign() (
+  local folder="examples/$1" what="$2" module
+  shift 2
+  module="$folder/$(manifest_line "$folder" module)"
+  if [ -e "$module" ] && [ -z "$(find "$folder" wit -newer "$module" -type f \
+    -not -path '*/build/*' -not -path '*/node_modules/*' -not -path '*/__pycache__/*' -not -path '*/tests/*' -print -quit)" ]; then
+    exit 0
+  fi
+  rm -f "$module"
+  PATH="$PWD/$PYTHON_TOOLS/bin:$PATH"
+  if ! "$@" >/dev/null 2>&1; then
+    loudly "SKIPPED: $folder, which needs $what"
+    exit 0
+  fi
+  say "building $folder"
+  (cd "$folder" && sh -c "$(manifest_line . build)") >&2 ||
+    loudly "SKIPPED: $folder could not be built; the lines above say why"
+)
+
+# What a manifest says to a key that stands on a line of its own.
+manifest_line() { sed -n "s/^$2 = \"\(.*\)\"/\1/p" "$1/millstream.toml"; }
+
+setup_python_tools() {
+  local stamp="$PYTHON_TOOLS/.${PYTHON_PACKAGES[*]// /_}" packages=()
+  [ -e "$stamp" ] && return
+  command -v python3 >/dev/null || packages+=(python3)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+  if [ ${#packages[@]} != 0 ]; then
+    as_root apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2 || return
+  fi
+  say "installing ${PYTHON_PACKAGES[*]}, once"
+  python3 -m venv "$PYTHON_TOOLS" && "$PYTHON_TOOLS/bin/pip" install -q "${PYTHON_PACKAGES[@]}" >&2 && touch "$stamp"
+}

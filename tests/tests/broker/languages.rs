@@ -1,0 +1,143 @@
+//! Functions in other languages, on the real host and a real Kafka: what works, what fails, and the order of each key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use millstream_tests::host::binary;
+use millstream_tests::{examples, kcat};
+
+use super::setting::Setting;
+
+const LONG: Duration = Duration::from_secs(90);
+const RECORDS: usize = 60;
+const KEYS: usize = 6;
+
+/// A setting in which the example runs, where this machine could build it: `./run guests` does.
+fn deployed(example: &str, shape: &str) -> Option<Setting> {
+    let module = std::fs::read(examples::built(example)?).expect("the module can be read");
+    let setting = Setting::new(example, 2);
+    let manifest = format!(
+        "name = \"{}\"\ntopics = [\"{}\"]\ninitial_offset = \"earliest\"\nordering = \"key\"\nconcurrency = 4\n\
+         env = {{ LEAST = \"10\" }}\noutputs = {{ default = \"{}\", unknown = \"{}.unknown\" }}\n[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n",
+        setting.name, setting.input, setting.output, setting.name
+    );
+    let (status, answer) = setting.host.client.put(&setting.name, &manifest, module);
+    assert_eq!((status, answer["shape"].as_str()), (201, Some(shape)), "{answer}");
+    Some(setting)
+}
+
+/// Feeds the function `value(key, number)` for each record, and one that is broken in the middle. Everything but that is
+/// emitted, in the order of each key, and that is a dead letter of `class`.
+fn assert_works(setting: &Setting, value: impl Fn(&str, usize) -> String, broken: &str, class: &str) {
+    let bootstrap = &setting.kafka.bootstrap;
+    let record = |number: usize| {
+        let key = format!("lot{}", number % KEYS);
+        let value = value(&key, number);
+        (key, value)
+    };
+    kcat::produce(bootstrap, &setting.input, (0..RECORDS / 2).map(record));
+    kcat::produce_one(bootstrap, &setting.input, Some("lot0"), &[], broken.as_bytes());
+    kcat::produce(bootstrap, &setting.input, (RECORDS / 2..RECORDS).map(record));
+    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+
+    let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let outputs = kcat::read(bootstrap, &setting.output);
+    assert_eq!(outputs.len(), RECORDS, "{outputs:?}");
+    for output in &outputs {
+        let data: serde_json::Value = serde_json::from_str(output.text()).expect("JSON");
+        let number = data["amount"].as_u64().or(data["price"].as_u64());
+        let number = number.unwrap_or_else(|| panic!("no amount: {data}"));
+        numbers.entry(output.key_text().to_owned()).or_default().push(number);
+    }
+    assert_eq!(numbers.len(), KEYS, "{numbers:?}");
+    for (key, numbers) in &numbers {
+        assert!(numbers.is_sorted() && numbers.len() == RECORDS / KEYS, "{key}: {numbers:?}");
+    }
+    let dead = kcat::read(bootstrap, &setting.dead());
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert_eq!((dead[0].text(), dead[0].header("millstream-error-class")), (broken, Some(class)), "{dead:?}");
+}
+
+#[test]
+fn a_component_in_rust() {
+    let Some(setting) = deployed("item-complete", "millstream-batch") else { return };
+    let bids = |number: usize| format!(r#"[{{"bidder":"ann","amount":{number}}}]"#);
+    let item = |key: &str, number: usize| format!(r#"{{"item":"{key}","seller":"eve","bids":{}}}"#, bids(number));
+    assert_works(&setting, item, r#"{"item":"lot0"}"#, "reject");
+}
+
+#[test]
+fn a_command_in_go() {
+    let Some(setting) = deployed("tally", "wasi-command") else { return };
+    assert_works(&setting, |key, number| format!("{key} {number}"), "nothing today", "retry");
+}
+
+#[test]
+fn a_component_in_typescript() {
+    let Some(setting) = deployed("validate-bid", "millstream-typed") else { return };
+    let bid = |key: &str, number: usize| format!(r#"{{"item":"{key}","bidder":"ann","amount":{}}}"#, number + 1);
+    assert_works(&setting, bid, r#"{"item":"lot0"}"#, "reject");
+}
+
+#[test]
+fn a_component_in_python() {
+    let Some(setting) = deployed("enrich-item", "millstream-typed") else { return };
+    // Known by their category; of no category are the others, which go to another output.
+    let item = |key: &str, number: usize| format!(r#"{{"item":"lamp","lot":"{key}","amount":{number}}}"#);
+    assert_works(&setting, item, "a lamp", "reject");
+}
+
+#[test]
+fn a_command_in_c() {
+    let Some(setting) = deployed("drop-low-bids", "wasi-command") else { return };
+    let bid = |key: &str, number: usize| format!(r#"{{"item":"{key}","bidder":"ann","amount":{}}}"#, number + 10);
+    assert_works(&setting, bid, r#"{"item":"lot0"}"#, "retry");
+}
+
+#[test]
+fn an_http_handler_in_javascript() {
+    let Some(setting) = deployed("convert-bid", "wasi-http") else { return };
+    let bid = |key: &str, number: usize| format!(r#"{{"item":"{key}","amount":{number},"currency":"EUR"}}"#);
+    assert_works(&setting, bid, r#"{"item":"lot0","amount":1,"currency":"thaler"}"#, "reject");
+}
+
+/// `millstream new` and `millstream deploy`: the greeting is emitted, and what can't be greeted is a dead letter.
+fn assert_new_deploys(language: &str, prepare: impl Fn(&Path)) {
+    let setting = Setting::new("greet", 1);
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("new");
+    let mut new = Command::new(binary());
+    new.args(["new", &setting.name, "--lang", language, "--path"]).arg(&folder);
+    let made = new.output().expect("it can be started");
+    assert!(made.status.success(), "{made:?}");
+    prepare(&folder);
+    let mut deploy = Command::new(binary());
+    deploy.arg("deploy").arg(&folder).args(["--wait=60s", "--host", setting.host.client.base()]);
+    let deployed = deploy.output().expect("it can be started");
+    assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
+
+    let bootstrap = &setting.kafka.bootstrap;
+    kcat::produce_one(bootstrap, &setting.input, Some("door"), &[], "{\"name\":\"Zoë\"}".as_bytes());
+    kcat::produce_one(bootstrap, &setting.input, Some("door"), &[], b"nobody");
+    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+    let outputs = kcat::read(bootstrap, &setting.output);
+    assert_eq!(outputs.len(), 1, "{outputs:?}");
+    assert_eq!((outputs[0].key_text(), outputs[0].text()), ("door", "{\"greeting\":\"Hello, Zoë\"}"));
+    assert_eq!(outputs[0].header("ce_type"), Some("visitor.greeted"));
+    let dead = kcat::read(bootstrap, &setting.dead());
+    assert_eq!(dead.iter().map(|letter| letter.text()).collect::<Vec<_>>(), ["nobody"]);
+}
+
+#[test]
+fn a_new_function_in_rust_deploys() {
+    assert_new_deploys("rust", examples::share_build);
+}
+
+#[test]
+fn a_new_function_in_go_deploys() {
+    if examples::built("tally").is_some() {
+        assert_new_deploys("go", |_| {});
+    }
+}
