@@ -132,7 +132,8 @@ struct Shared {
 impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { registry, observe, direct, topics, history, metrics, usage, limits, uploads_folder, tokens } = parts;
+        let Parts { registry, observe, direct, topics, history, metrics, usage, limits, uploads_folder, tokens } =
+            parts;
         let shared = Shared {
             arriving: Semaphore::new(ARRIVING_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
