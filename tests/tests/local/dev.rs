@@ -123,6 +123,11 @@ fn a_change_becomes_the_next_revision_and_keeps_its_place() {
     dev.wait_until_told("revision 3 runs");
     assert_eq!((watermark(&client), kcat::read(&bootstrap, "up.out").len()), (4, 3));
 
+    // A file that each build writes anew ends by being left alone.
+    let restless = manifest.replace("mkdir -p out", "date +%N > stamp && mkdir -p out");
+    replace(&dev.path("millstream.toml"), restless.into_bytes());
+    dev.wait_until_told("stamp changes during each build and makes nothing new: it is not watched any more");
+
     dev.process.signal("INT");
     assert!(dev.process.wait(LONG).success(), "{}", dev.told());
     assert!(!dev.told().contains('\u{1b}'), "no colours in a file: {}", dev.told());
