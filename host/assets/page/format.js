@@ -27,8 +27,8 @@ export function duration(seconds) {
   const sign = seconds < 0 ? "−" : "";
   const value = Math.abs(seconds);
   if (value === 0) return "0 s";
-  if (value < 1e-3) return `${sign}${(value * 1e6).toPrecision(2)} µs`.replace(/e\+?\d+/, "");
-  if (value < 1) return `${sign}${(value * 1e3).toPrecision(3).replace(/\.?0+$/, "")} ms`;
+  if (value < 1e-3) return `${sign}${Number((value * 1e6).toPrecision(2))} µs`;
+  if (value < 1) return `${sign}${Number((value * 1e3).toPrecision(3))} ms`;
   if (value < 120) return `${sign}${value.toFixed(1)} s`;
   return `${sign}${whole.format(value / 60)} min`;
 }
