@@ -46,7 +46,7 @@ fn a_host_outlives_its_kafka() {
         status == 503 && problem["code"] == "MS0301"
     });
     assert!(host.client.is_healthy(), "a restart would not mend it");
-    assert_eq!(host.log_lines_with("kafka does not answer; functions wait"), 1, "{}", host.log_tail());
+    wait_until("it says so", LONG, || host.log_lines_with("kafka does not answer; functions wait") == 1);
     assert!(host.is_alive());
 
     kafka.start_again();

@@ -105,7 +105,7 @@ fn manifests_that_are_wrong_say_what_was_probably_meant() {
     let put = |more: &str| setting.host.client.put(&setting.name, &manifest(&setting, more), module("uppercase"));
     is_refused(put("odering = \"key\""), 400, "MS0101", &["odering", "did you mean \"ordering\"?"]);
     is_refused(put("[limits]\ntimeout = \"3 parsecs\""), 400, "MS0101", &["limits.timeout", "parsecs"]);
-    is_refused(put("[limits]\ntimeout = 3"), 400, "MS0101", &["limits.timeout", "\"3s\""]);
+    is_refused(put("[limits]\ntimeout = 3"), 400, "MS0101", &["limits.timeout", "\"3ms\""]);
     is_refused(put("[retry]\nbackoff = \"11s\"\nbackoff_max = \"10s\""), 400, "MS0101", &["retry.backoff_max"]);
     is_refused(put("topics_pattern = \"a.*\""), 400, "MS0101", &["keep one of the two"]);
     is_refused(put(&format!("[outputs]\ndefault = \"{}\"", setting.input)), 400, "MS0101", &["feed itself"]);
