@@ -36,6 +36,8 @@ setup_packages() {
   command -v kcat >/dev/null || packages+=(kcat)
   command -v openssl >/dev/null || packages+=(openssl)
   command -v setpriv >/dev/null || packages+=(util-linux)
+  command -v script >/dev/null || packages+=(bsdutils)
+  python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
   java_is_17 || packages+=(openjdk-17-jre-headless)
   [ -e "$KAFKA_LIB/.complete" ] || command -v mvn >/dev/null || packages+=(maven)
   [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"

@@ -1,6 +1,7 @@
 //! L2: the only room that knows rdkafka. Consumers, producers, the pollers that serve them, and administration.
 
 pub mod admin;
+mod advice;
 pub mod client_log;
 pub mod consumer;
 pub mod embedded;

@@ -48,6 +48,11 @@ impl Client {
         self.http.get(format!("{}/readyz", self.base)).send().is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// Whether `/healthz` says yes.
+    pub fn is_healthy(&self) -> bool {
+        self.http.get(format!("{}/healthz", self.base)).send().is_ok_and(|answer| answer.status().is_success())
+    }
+
     /// Asks; panics unless the answer is a success.
     #[track_caller]
     pub fn get(&self, path: &str) -> String {

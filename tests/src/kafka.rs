@@ -55,24 +55,32 @@ impl Kafka {
     /// Starts a broker that is up soon.
     #[track_caller]
     pub fn start() -> Self {
-        Self::start_on(&QUICK, PATIENT)
+        Self::start_on(&QUICK, PATIENT, "")
+    }
+
+    /// The same for one that asks who may do what. Everybody may do everything to what [`Self::allow_only`] has not named.
+    #[track_caller]
+    pub fn start_guarded() -> Self {
+        let authorizer = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+            allow.everyone.if.no.acl.found=true\n";
+        Self::start_on(&QUICK, PATIENT, authorizer)
     }
 
     /// The same for one that is to be killed: it is missed, and may register again, within a few seconds. A busy machine
     /// may make it look dead while it is not.
     #[track_caller]
     pub fn start_fragile() -> Self {
-        Self::start_on(&QUICK, Duration::from_secs(4))
+        Self::start_on(&QUICK, Duration::from_secs(4), "")
     }
 
     /// Starts a broker as one runs it in earnest: it takes a while to become fast.
     #[track_caller]
     pub fn start_for_measuring() -> Self {
-        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"], PATIENT)
+        Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"], PATIENT, "")
     }
 
     #[track_caller]
-    fn start_on(machine: &'static [&'static str], session: Duration) -> Self {
+    fn start_on(machine: &'static [&'static str], session: Duration, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
         let proxy = Proxy::start(free_port(), free_port());
@@ -83,7 +91,7 @@ impl Kafka {
             .replace("@DATA@", &folder.path().join("data").to_string_lossy());
         let file = folder.path().join("server.properties");
         // Of two lines for a key the later one counts.
-        fs::write(&file, settings + &two_doors(port, controller, &proxy, session)).expect("written");
+        fs::write(&file, settings + &two_doors(port, controller, &proxy, session) + more).expect("written");
         format_storage(&folder);
         let process = Mutex::new(run_broker(&folder, machine));
         Self { bootstrap: format!("127.0.0.1:{port}"), proxy, process, machine, folder }
@@ -155,6 +163,22 @@ impl Kafka {
             vec!["--create", "--topic", topic, "--partitions", &partitions, "--replication-factor", "1"];
         arguments.extend(settings.iter().flat_map(|setting| ["--config", setting]));
         self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
+    }
+
+    /// Lets everybody do these operations to a resource, such as `--topic` and its name, and no others.
+    #[track_caller]
+    pub fn allow_only(&self, resource: &[&str], operations: &[&str]) {
+        let mut arguments = vec!["--add", "--allow-principal", "User:*"];
+        arguments.extend(operations.iter().flat_map(|operation| ["--operation", operation]));
+        arguments.extend(resource);
+        self.tool("org.apache.kafka.tools.AclCommand", &arguments);
+    }
+
+    /// Lets everybody do everything to a resource again.
+    #[track_caller]
+    pub fn allow_all(&self, resource: &[&str]) {
+        let arguments = [&["--remove", "--force"], resource].concat();
+        self.tool("org.apache.kafka.tools.AclCommand", &arguments);
     }
 
     /// Deletes a topic, and waits until it is gone.

@@ -3,22 +3,26 @@
 mod broker {
     mod api;
     mod api_access;
+    mod away;
     mod bad_input;
     mod cloudevents;
     mod conformance;
     mod dead_letters;
+    mod document;
     mod exactly_once;
     mod faults;
     mod foreign;
     mod hosts;
     mod languages;
     mod lineage;
+    mod live_limits;
     mod page;
     mod pauses;
     mod refused;
     mod replays;
     mod resets;
     mod retries;
+    mod rights;
     mod setting;
     mod stalls;
     mod starts;

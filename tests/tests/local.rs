@@ -2,6 +2,8 @@
 
 mod local {
     mod bench;
+    mod command_line;
+    mod dev;
     mod fixtures;
     mod new;
 }

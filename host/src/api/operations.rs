@@ -15,6 +15,7 @@ use crate::config::host::Scope;
 use crate::error_code::ErrorCode;
 use crate::model::function::Revision;
 use crate::model::status::State as FunctionState;
+use crate::pipeline::watchdog::SILENT_AFTER;
 use crate::registry::Readiness;
 use crate::telemetry::exposition;
 
@@ -60,7 +61,7 @@ pub(super) struct ReadyQuery {
 
 /// Tell whether the host is ready
 ///
-/// Kafka answered and the registry is read; else what is missing. Names the functions that are stalled: with them the
+/// Kafka answers and the registry is read; else what is missing. Names the functions that are stalled: with them the
 /// host is ready all the same, since the API is what mends them, unless one asks strictly.
 #[utoipa::path(get, path = "/readyz", tag = "host", security(()), params(ReadyQuery), responses(
     (status = 200, description = "It is", body = Ready),
@@ -74,6 +75,12 @@ pub(super) async fn readyz(
 ) -> Result<Json<Ready>, Problem> {
     if let Readiness::Waiting(what) = api.registry.readiness() {
         return Err(Problem::new(ErrorCode::NotReady).with_detail(what));
+    }
+    if let Some(silent_for) = api.observe.kafka_is_silent_for().filter(|silent_for| *silent_for >= SILENT_AFTER) {
+        return Err(Problem::new(ErrorCode::KafkaUnavailable).with_detail(format!(
+            "kafka has not answered for {} s; functions wait for it, nothing is lost, and they go on by themselves",
+            silent_for.as_secs()
+        )));
     }
     let stalled: Vec<_> = api.registry.list().iter().filter_map(|live| stalled(&api, live)).collect();
     let may_read = caller.may(Scope::Read);

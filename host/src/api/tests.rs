@@ -42,7 +42,7 @@ const LISTEN: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 8080);
 const TOML: &str = "name = \"mill\"\ntopics = [\"in\"]\n";
 
 /// Shows every function in this state, at this revision.
-struct Fixed(Mutex<Option<(State, u64)>>);
+struct Fixed(Mutex<Option<(State, u64)>>, Mutex<Option<std::time::Duration>>);
 
 impl Observe for Fixed {
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
@@ -60,6 +60,10 @@ impl Observe for Fixed {
     fn state(&self, _: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
         let (state, revision) = (*self.0.lock().unwrap())?;
         Some((RevisionNumber(revision), state, (state == State::Stalled).then(|| "topic in".to_owned())))
+    }
+
+    fn kafka_is_silent_for(&self) -> Option<std::time::Duration> {
+        *self.1.lock().unwrap()
     }
 }
 
@@ -127,7 +131,7 @@ impl Host {
     fn with_tokens(tokens: Tokens) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (registry, _) = open(folder.path());
-        let observed = Arc::new(Fixed(Mutex::new(None)));
+        let observed = Arc::new(Fixed(Mutex::new(None), Mutex::new(None)));
         let guests = Arc::new(Guests::default());
         // Nobody is there.
         let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
@@ -372,6 +376,20 @@ async fn a_stalled_function_is_named_and_fails_only_who_asks_strictly() {
     strict.is_problem(503, "MS0302");
     assert!(strict.text.contains("mill is stalled: topic in"), "{}", strict.text);
     host.ask("GET", "/readyz?strict=perhaps").await.is_problem(400, "MS0204");
+}
+
+#[tokio::test]
+async fn a_host_whose_kafka_is_away_is_not_ready_and_lives() {
+    let host = Host::new();
+    let silent = |seconds| *host.observed.1.lock().unwrap() = Some(std::time::Duration::from_secs(seconds));
+    silent(5);
+    assert_eq!(host.ask("GET", "/readyz").await.status, StatusCode::OK, "a broker restarts");
+    silent(12);
+    let away = host.ask("GET", "/readyz").await;
+    away.is_problem(503, "MS0301");
+    assert!(away.text.contains("for 12 s"), "{}", away.text);
+    assert_eq!(host.ask("GET", "/healthz").await.status, StatusCode::OK);
+    assert_eq!(host.ask("GET", "/v1/functions").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -124,5 +124,5 @@ fn surroundings(
     let admin = Admin::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
     let (publication, view) = publication();
     let log = Arc::new(FolderLog::open(&folder.join("registry"), publication)?);
-    Ok(Surroundings { kafka, admin, log, view, host_id: name.into() })
+    Ok(Surroundings { kafka, admin, log, view, host_id: name.into(), pulse: None })
 }

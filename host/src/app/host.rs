@@ -48,6 +48,8 @@ pub(super) struct Surroundings {
     pub(super) log: Arc<dyn Log>,
     pub(super) view: View,
     pub(super) host_id: Arc<str>,
+    /// A topic that is always there: who asks for it sees whether Kafka answers.
+    pub(super) pulse: Option<String>,
 }
 
 impl Surroundings {
@@ -65,8 +67,9 @@ impl Surroundings {
             prefix: config.topics.registry_prefix.clone(),
             replication: config.topics.replication_factor,
         };
+        let pulse = Some(options.functions_topic());
         let log = Arc::new(kafka_log::KafkaLog::start(options, admin.clone(), publication));
-        Ok(Self { kafka, admin, log, view, host_id })
+        Ok(Self { kafka, admin, log, view, host_id, pulse })
     }
 }
 
@@ -91,7 +94,7 @@ pub(super) struct Host {
 impl Host {
     /// Starts everything but the API.
     pub(super) fn start(config: &HostConfig, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let Surroundings { kafka, admin, log, view, host_id } = surroundings;
+        let Surroundings { kafka, admin, log, view, host_id, pulse } = surroundings;
         let total = config.instances.total;
         let engine = Engine::new(EngineOptions {
             max_instances: u32::try_from(total).context("instances.total is too large")?,
@@ -155,7 +158,7 @@ impl Host {
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         tokio::spawn(usage.clone().run(stop.clone()));
-        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after);
+        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after, pulse);
         tokio::spawn(watchdog.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
         let (data_dir, tokens) = (config.data_dir.clone(), config.api.tokens.clone());

@@ -33,8 +33,9 @@ Examples:
   millstream dev examples/place-bid examples/item-complete
   millstream publish bids --data '{\"item\":\"lamp\"}'    # in another terminal: see what comes of it";
 
-/// What the host says by itself: what goes wrong, and what functions write.
-const LOG_LEVEL: &str = "warn,millstream::guest=info";
+/// What the host says by itself: what goes wrong, and what functions write. The client library's own warnings are about
+/// brokers of another kind.
+const LOG_LEVEL: &str = "warn,millstream::kafka=error,millstream::guest=info";
 /// Partitions of the topics that are made: more than one, so that order shows.
 const PARTITIONS: i32 = 2;
 /// How long the thread that shows events waits before it looks whether it is to end.

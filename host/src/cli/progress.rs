@@ -69,7 +69,7 @@ impl<R: Read> Read for Sending<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.module.read(buffer)?;
         if self.bar.length().is_some_and(|all| self.bar.position() >= all) {
-            self.bar.set_style(style("compiling on the host {spinner} {elapsed}"));
+            self.bar.set_style(style("the host compiles and starts it {spinner} {elapsed}"));
             self.bar.enable_steady_tick(TICK);
         }
         Ok(read)
@@ -143,7 +143,7 @@ mod tests {
     fn templates_are_valid() {
         for template in [
             "uploading {bar:30} {bytes} of {total_bytes}",
-            "compiling on the host {spinner} {elapsed}",
+            "the host compiles and starts it {spinner} {elapsed}",
             "{bar:30} {human_pos} of {human_len}  {msg}",
         ] {
             assert!(ProgressStyle::with_template(template).is_ok());

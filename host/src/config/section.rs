@@ -101,6 +101,28 @@ impl<'a> Section<'a> {
         self.subsection(key, layers).read_whole(read)
     }
 
+    /// Reads the table `key` of a map of tables, in every layer, with the defaults of every such table below.
+    pub(super) fn within_named<T>(
+        &self,
+        key: &str,
+        defaults: Option<&'a Table>,
+        read: impl FnOnce(&Section<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let mut layers = Vec::new();
+        for (origin, node) in self.every_layer_of(key) {
+            match node {
+                Node::Table(table) => layers.push(Layer { origin, table }),
+                other => {
+                    let advice = "see the configuration reference";
+                    self.refuse_from(origin, key, value::wrong_kind("a table", other, advice));
+                    return None;
+                }
+            }
+        }
+        layers.extend(defaults.map(|table| Layer { origin: Origin::Default, table }));
+        self.subsection(key, layers).read_whole(read)
+    }
+
     /// Reads a table that stands in a map of tables: `table` with the defaults of every such table below.
     pub(super) fn within_entry<'b, T>(
         &'b self,
@@ -240,6 +262,9 @@ fn typed_like(node: &Node, default: &Node) -> Node {
 
 /// The environment variable of the key at `path`.
 pub(super) fn variable_name(path: &str) -> String {
+    if let Some(token) = path.strip_prefix("api.tokens.") {
+        return format!("MILLSTREAM_API__TOKENS__{}", token.replace('.', "__")).to_ascii_uppercase();
+    }
     let (section, key) = path.split_once('.').map_or(("", path), |(section, key)| (section, key));
     let separator = if section.is_empty() { "" } else { "__" };
     format!("MILLSTREAM_{section}{separator}{key}").replace('.', "_").to_ascii_uppercase()
@@ -298,5 +323,6 @@ mod tests {
         assert_eq!(variable_name("listen"), "MILLSTREAM_LISTEN");
         assert_eq!(variable_name("limits.upload"), "MILLSTREAM_LIMITS__UPLOAD");
         assert_eq!(variable_name("kafka.ssl.ca.location"), "MILLSTREAM_KAFKA__SSL_CA_LOCATION");
+        assert_eq!(variable_name("api.tokens.ci.scopes"), "MILLSTREAM_API__TOKENS__CI__SCOPES");
     }
 }

@@ -239,8 +239,8 @@ impl<D: Downstream> Turn for Intake<D> {
                     }
                     Some(Polled::End(partition)) => self.reached_end(partition),
                     Some(Polled::OffsetOutOfRange(reason)) => self.downstream.out_of_range(reason),
-                    Some(Polled::Passing(error)) => self.downstream.trouble(error.to_string(), false),
-                    Some(Polled::Fatal(error)) => self.downstream.trouble(error.to_string(), true),
+                    Some(Polled::Passing(reason)) => self.downstream.trouble(reason, false),
+                    Some(Polled::Fatal(reason)) => self.downstream.trouble(reason, true),
                     None => {
                         queue_is_empty = true;
                         break;

@@ -12,6 +12,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
+use super::advice::advised;
 use super::generation::Generation;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
@@ -37,7 +38,7 @@ pub struct Membership {
 
 /// Why a consumer could not do something.
 #[derive(Debug, thiserror::Error)]
-#[error("consumer of group {group} could not {action}: {source}")]
+#[error("consumer of group {group} could not {action}: {}", advised(.source))]
 pub struct Error {
     group: String,
     action: &'static str,
@@ -64,9 +65,9 @@ pub enum Polled<'a> {
     /// The stored offset is no longer in the partition's range, or there is none.
     OffsetOutOfRange(String),
     /// Something that librdkafka goes on from by itself.
-    Passing(KafkaError),
+    Passing(String),
     /// The client can't go on.
-    Fatal(KafkaError),
+    Fatal(String),
 }
 
 /// A header's name and value, borrowed from the client.
@@ -213,9 +214,9 @@ impl Consumer {
                 Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                     Polled::OffsetOutOfRange(error.to_string())
                 }
-                Some(RDKafkaErrorCode::Fatal) => Polled::Fatal(error),
-                _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Polled::Fatal(error),
-                _ => Polled::Passing(error),
+                Some(RDKafkaErrorCode::Fatal) => Polled::Fatal(advised(&error)),
+                _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Polled::Fatal(advised(&error)),
+                _ => Polled::Passing(advised(&error)),
             },
         })
     }

@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
+use super::advice::advised;
 use super::client_log;
 use super::settings::ClientSettings;
 use crate::model::batch_bytes::BatchBytes;
@@ -246,5 +247,5 @@ pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered
     let is_large = matches!(code, Some(MessageSizeTooLarge | MessageBatchTooLarge | InvalidMessageSize));
     let is_invalid = matches!(code, Some(InvalidMessage | InvalidRecord | InvalidTimestamp | PolicyViolation));
     let together = is_large && batching == Batching::Together;
-    Undelivered { for_good: is_invalid || (is_large && !together), together, reason: error.to_string() }
+    Undelivered { for_good: is_invalid || (is_large && !together), together, reason: advised(error) }
 }

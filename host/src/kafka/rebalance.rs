@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 
+use super::advice::advice;
 use super::client_log;
 use super::generation::Generation;
 use crate::model::position::TopicPartition;
@@ -67,12 +68,13 @@ impl ClientContext for MemberContext {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millstream::kafka", %error, reason, "consumer client");
         // Only here librdkafka names the topic.
-        if let Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed) =
+        if let Some(code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed)) =
             error.rdkafka_error_code()
             && !self.closing.load(Ordering::Acquire)
         {
+            let told = advice(code).map_or_else(|| reason.to_owned(), |advice| format!("{reason}; {advice}"));
             // The shard is gone only while closing.
-            let _ = self.events.send(GroupEvent::TopicUnavailable(reason.to_owned()));
+            let _ = self.events.send(GroupEvent::TopicUnavailable(told));
         }
     }
 }

@@ -34,7 +34,14 @@ struct Inner {
     client: BaseConsumer<Logging>,
     /// One question at a time: when Kafka is away, one thread waits for it and no more.
     turn: Arc<tokio::sync::Mutex<()>>,
-    unanswered: Mutex<Option<Instant>>,
+    silence: Mutex<Option<Silence>>,
+}
+
+/// Questions that were not answered, one after another.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    first: Instant,
+    last: Instant,
 }
 
 impl std::fmt::Debug for Survey {
@@ -50,7 +57,7 @@ impl Survey {
         // The end that functions can reach: what an open transaction wrote is beyond it.
         config.set("isolation.level", "read_committed");
         let client = BaseConsumer::from_config_and_context(&config, Logging)?;
-        Ok(Self(Arc::new(Inner { client, turn: Arc::default(), unanswered: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { client, turn: Arc::default(), silence: Mutex::default() })))
     }
 
     /// Where `partitions` end now: one request to each of their leaders.
@@ -85,6 +92,7 @@ impl Survey {
         if self.is_left_alone() {
             return None;
         }
+        let asked_at = Instant::now();
         let inner = self.0.clone();
         let asked = async move {
             let turn = inner.turn.clone().lock_owned().await;
@@ -95,16 +103,27 @@ impl Survey {
             answer.await.ok().flatten()
         };
         let answer = tokio::time::timeout(PATIENCE, asked).await.ok().flatten();
-        *self.unanswered() = answer.is_none().then(Instant::now);
+        let mut silence = self.silence();
+        *silence = match (&answer, *silence) {
+            (Some(_), _) => None,
+            (None, Some(Silence { first, .. })) => Some(Silence { first, last: Instant::now() }),
+            (None, None) => Some(Silence { first: asked_at, last: Instant::now() }),
+        };
+        drop(silence);
         answer
     }
 
-    fn is_left_alone(&self) -> bool {
-        self.unanswered().is_some_and(|at| at.elapsed() < LEFT_ALONE_FOR)
+    /// For how long Kafka has answered nothing, when it did not answer the last question.
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.silence().map(|silence| silence.first.elapsed())
     }
 
-    fn unanswered(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_left_alone(&self) -> bool {
+        self.silence().is_some_and(|silence| silence.last.elapsed() < LEFT_ALONE_FOR)
+    }
+
+    fn silence(&self) -> std::sync::MutexGuard<'_, Option<Silence>> {
+        self.0.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

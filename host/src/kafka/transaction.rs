@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 
+use super::advice::{advised, advised_text};
 use super::client_log;
 use super::consumer::offsets_of;
 use super::generation::Generation;
@@ -48,10 +49,10 @@ pub struct TopicSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The transaction must be aborted; the producer goes on.
-    #[error("{0}")]
+    #[error("{}", advised(.0))]
     Abort(KafkaError),
     /// The producer must be replaced: it can't go on, or nobody knows what became of the step.
-    #[error("{0}")]
+    #[error("{}", advised(.0))]
     Replace(KafkaError),
 }
 
@@ -69,7 +70,7 @@ impl TransactionalProducer {
         id: &str,
         topics: &TopicSettings,
         batching: Batching,
-    ) -> Result<Self, KafkaError> {
+    ) -> Result<Self, String> {
         let mut config = settings.base();
         config
             .set("transactional.id", id)
@@ -86,20 +87,24 @@ impl TransactionalProducer {
         if let Some(bytes) = settings.batch_size(topics.batch_bytes) {
             config.set("batch.size", bytes.get().to_string());
         }
-        let client = BaseProducer::from_config_and_context(&config, Reports { batching, refused: Mutex::default() })?;
-        let topics = topic_compression::apply(client.client().native_client(), &topics.compressions)?;
+        let reports = Reports { batching, refused: Mutex::default(), failure: Mutex::default() };
+        let client =
+            BaseProducer::from_config_and_context(&config, reports).map_err(|error: KafkaError| advised(&error))?;
+        let topics = topic_compression::apply(client.client().native_client(), &topics.compressions)
+            .map_err(|error| advised(&error))?;
         let deadline = Instant::now() + STEP_TIMEOUT;
         loop {
             match client.init_transactions(STEP_TIMEOUT) {
                 Ok(()) => return Ok(Self { _topics: topics, client }),
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(advised(&error)),
             }
         }
     }
 
     /// Begins a transaction.
     pub fn begin(&self) -> Result<(), Failure> {
+        *self.client.context().failure() = None;
         self.client.begin_transaction().map_err(triage)
     }
 
@@ -136,6 +141,11 @@ impl TransactionalProducer {
             refused.append(&mut self.client.context().refused());
         }
         refused.append(&mut self.client.context().refused());
+        if let Some(why) = &*self.client.context().failure() {
+            // All messages of a transaction that failed are thrown away, and say no more than that.
+            let purged = refused.iter_mut().filter(|(_, undelivered)| undelivered.reason.contains("Purged"));
+            purged.for_each(|(_, undelivered)| undelivered.reason = advised_text(why));
+        }
         usize::try_from(self.client.in_flight_count()).unwrap_or(0)
     }
 
@@ -208,9 +218,15 @@ fn triage(error: KafkaError) -> Failure {
 struct Reports {
     batching: Batching,
     refused: Mutex<Vec<(usize, Undelivered)>>,
+    /// Why the transaction failed. librdkafka says it in its log alone.
+    failure: Mutex<Option<String>>,
 }
 
 impl Reports {
+    fn failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn refused(&self) -> MutexGuard<'_, Vec<(usize, Undelivered)>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,6 +234,11 @@ impl Reports {
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // The one names the topic that may not be written to, the other any other cause.
+        if matches!(facility, "ADDPARTS" | "TXNERR") {
+            let told = message.split_once("]: ").map_or(message, |(_, told)| told);
+            self.failure().get_or_insert_with(|| told.to_owned());
+        }
         client_log::line(level, facility, message);
     }
 

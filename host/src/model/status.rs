@@ -1,5 +1,7 @@
 //! What a function is doing on this host, as the API and the CLI show it.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -136,4 +138,7 @@ pub trait Observe: Send + Sync {
 
     /// Which revision `name` is at, what it is doing, and why. Asks nobody.
     fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)>;
+
+    /// For how long Kafka has not answered this host, when it does not. Asks nobody.
+    fn kafka_is_silent_for(&self) -> Option<Duration>;
 }

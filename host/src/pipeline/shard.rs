@@ -154,7 +154,16 @@ impl Shard {
                 self.tell_committer(CommitCommand::Generation(None));
                 self.lost(&partitions).await;
             }
-            GroupEvent::TopicUnavailable(reason) => self.parts.view.note_trouble(reason, false),
+            GroupEvent::TopicUnavailable(reason) => self.parts.view.note_trouble(self.naming_topics(reason), false),
+        }
+    }
+
+    /// `reason`, and the topics that it may be about unless it names one: of a fetch librdkafka says only that it failed.
+    fn naming_topics(&self, reason: String) -> String {
+        let topics: BTreeSet<&str> = self.leases.iter().map(|lease| &*lease.partition.topic).collect();
+        match topics.is_empty() || topics.iter().any(|topic| reason.contains(topic)) {
+            true => reason,
+            false => format!("topic {}: {reason}", topics.into_iter().collect::<Vec<_>>().join(" or ")),
         }
     }
 

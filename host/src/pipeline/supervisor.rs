@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
@@ -123,6 +124,10 @@ impl Observe for Handle {
 
     fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
         self.view(name).map(|view| view.state())
+    }
+
+    fn kafka_is_silent_for(&self) -> Option<Duration> {
+        self.survey.silent_for()
     }
 }
 

@@ -24,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at topics: one that is gone is told after two of them.
 const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
 
+/// Kafka is away when it has answered nothing for so long. Shorter is a broker that restarts.
+pub const SILENT_AFTER: Duration = Duration::from_secs(10);
+
 /// The longest wait before a function's shards are started anew once more.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -33,6 +36,10 @@ pub struct Watchdog {
     handle: Handle,
     stalled_after: Duration,
     rebuilds: BTreeMap<FunctionName, Rebuilds>,
+    /// Asked for where no function has topics, only to see whether Kafka answers.
+    pulse: Option<String>,
+    has_answered: bool,
+    is_silent: bool,
 }
 
 /// The shards of a function that were started anew, so that it does not happen all the time.
@@ -43,8 +50,10 @@ struct Rebuilds {
 
 impl Watchdog {
     /// One that calls a partition stalled after that time without progress.
-    pub fn new(survey: Survey, handle: Handle, stalled_after: Duration) -> Self {
-        Self { survey, handle, stalled_after, rebuilds: BTreeMap::new() }
+    ///
+    /// It also notices that Kafka is away, by asking for the topic `pulse`.
+    pub fn new(survey: Survey, handle: Handle, stalled_after: Duration, pulse: Option<String>) -> Self {
+        Self { survey, handle, stalled_after, rebuilds: BTreeMap::new(), pulse, has_answered: false, is_silent: false }
     }
 
     /// Looks until `stop`.
@@ -132,6 +141,11 @@ impl Watchdog {
                 lease.watermark()
             ),
         };
+        // Kafka's own words say most.
+        let why = match shard.passing().filter(|_| !starves) {
+            Some(trouble) => format!("{why}; lately: {trouble}"),
+            None => why,
+        };
         let place = &lease.partition;
         let seconds = stands_for.as_secs();
         let reason =
@@ -183,12 +197,36 @@ impl Watchdog {
         }
     }
 
-    async fn look_at_topics(&self) {
+    /// Says that Kafka is away, and that it is back, once each.
+    fn note_silence(&mut self) {
+        let silent_for = self.survey.silent_for().unwrap_or_default();
+        let is_silent = silent_for >= SILENT_AFTER;
+        match (self.is_silent, is_silent) {
+            (false, true) => tracing::warn!(
+                seconds = silent_for.as_secs(),
+                "kafka does not answer; functions wait for it, nothing is lost, and they go on by themselves"
+            ),
+            (true, false) if silent_for.is_zero() => tracing::info!("kafka answers again"),
+            // One answer of many questions may come late.
+            (true, false) => return,
+            _ => {}
+        }
+        self.is_silent = is_silent;
+    }
+
+    async fn look_at_topics(&mut self) {
         let views = self.handle.all();
         let mut names: Vec<String> = views.iter().flat_map(|view| view.topic_names()).collect();
+        names.extend(self.pulse.clone());
         names.sort();
         names.dedup();
-        let Some(told) = self.survey.topics(names).await else { return };
+        let told = self.survey.topics(names).await;
+        // Until the first answer the registry tells what it waits for.
+        self.has_answered |= told.is_some();
+        if self.has_answered {
+            self.note_silence();
+        }
+        let Some(told) = told else { return };
         for view in views {
             let own = view.topic_names().into_iter().filter_map(|name| Some((name.clone(), *told.get(&name)?)));
             for topic in view.topics.learn(view.name().as_str(), &own.collect()) {

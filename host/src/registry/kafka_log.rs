@@ -34,6 +34,13 @@ pub struct Options {
     pub replication: i32,
 }
 
+impl Options {
+    /// The topic of the function records.
+    pub fn functions_topic(&self) -> String {
+        format!("{}functions", self.prefix)
+    }
+}
+
 /// A log on Kafka. It is read for as long as this lives.
 pub struct KafkaLog {
     shared: Arc<Shared>,
@@ -53,13 +60,14 @@ struct Shared {
 impl KafkaLog {
     /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
     pub fn start(options: Options, admin: Admin, publication: Publication) -> Self {
+        let functions = options.functions_topic();
         let Options { settings, prefix, replication } = options;
         publication.start_waiting(format!("kafka at {} has not answered yet", settings.bootstrap_servers));
         let shared = Arc::new(Shared {
             settings,
             admin,
             publication,
-            functions: format!("{prefix}functions"),
+            functions,
             artifacts: format!("{prefix}artifacts"),
             transactional_id: format!("{prefix}registry"),
             replication,

@@ -104,8 +104,8 @@ fn manifests_that_are_wrong_say_what_was_probably_meant() {
     let setting = Setting::configured("bad-manifest", 1, &[], SMALL);
     let put = |more: &str| setting.host.client.put(&setting.name, &manifest(&setting, more), module("uppercase"));
     is_refused(put("odering = \"key\""), 400, "MS0101", &["odering", "did you mean \"ordering\"?"]);
-    is_refused(put("[limits]\ntimeout = \"3 secs\""), 400, "MS0101", &["limits.timeout", "3 secs"]);
-    is_refused(put("[limits]\ntimeout = 3"), 400, "MS0101", &["limits.timeout", "\"3s\""]);
+    is_refused(put("[limits]\ntimeout = \"3 parsecs\""), 400, "MS0101", &["limits.timeout", "parsecs"]);
+    is_refused(put("[limits]\ntimeout = 3"), 400, "MS0101", &["limits.timeout", "\"3ms\""]);
     is_refused(put("[retry]\nbackoff = \"11s\"\nbackoff_max = \"10s\""), 400, "MS0101", &["retry.backoff_max"]);
     is_refused(put("topics_pattern = \"a.*\""), 400, "MS0101", &["keep one of the two"]);
     is_refused(put(&format!("[outputs]\ndefault = \"{}\"", setting.input)), 400, "MS0101", &["feed itself"]);
@@ -138,7 +138,8 @@ fn requests_that_are_wrong_are_told_how_to_be_right() {
     let avro = [("content-type", "application/cloudevents+avro")];
     is_refused(client.send("POST", &invoke, &avro, "x"), 415, "MS0109", &["application/cloudevents+json"]);
     is_refused(client.send("POST", &invoke, &[], &"x".repeat(65 << 10)), 413, "MS0213", &["65536"]);
-    is_refused(client.put(&setting.name, "", vec![b'x'; 7 << 20]), 413, "MS0107", &["bytes"]);
+    let large = client.put(&setting.name, &self::manifest(&setting, ""), vec![b'x'; 7 << 20]);
+    is_refused(large, 413, "MS0107", &["bytes"]);
 
     // As no library would send them.
     let event = |more: &[u8]| {

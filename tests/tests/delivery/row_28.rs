@@ -31,6 +31,8 @@ fn row_28_emission_too_large(guarantee: Guarantee) {
     Trial::start(&stage, inputs, 1_000).finish(10);
     for letter in kcat::read(&stage.kafka.bootstrap, &stage.dead()) {
         assert_eq!(letter.header("millstream-error-class"), Some("output-refused"));
+        let message = letter.header("millstream-error-message").unwrap_or_default();
+        assert!(message.contains("raise max.message.bytes of the topic"), "{message}");
         assert!(letter.text().len() > 9_000, "the record itself is in its dead letter");
     }
 }

@@ -1,5 +1,6 @@
 //! One function in the making: its folder, what of it was built last, and what runs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::model::function::{Manifest, Topics};
 
 /// How long a revision may take until it runs. A group's first member waits three seconds for others.
 const RUNS_WITHIN: Duration = Duration::from_secs(30);
+/// How often a file may change during a build in vain.
+const RESTLESS_AFTER: u32 = 3;
 /// How many files are named that changed.
 const NAMED: usize = 3;
 
@@ -26,6 +29,8 @@ pub(super) struct Project {
     module: Option<PathBuf>,
     /// What the last build was given.
     built: Option<Snapshot>,
+    /// Files that changed while a build ran that made nothing new, and how often that was in a row.
+    restless: BTreeMap<PathBuf, u32>,
     live: Option<Live>,
     paint: Paint,
 }
@@ -45,7 +50,7 @@ impl Project {
             return Err(Failure::new(ErrorCode::NoProject, told));
         }
         let paint = Paint::for_stream(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-        Ok(Self { folder: folder.to_owned(), module: None, built: None, live: None, paint })
+        Ok(Self { folder: folder.to_owned(), module: None, built: None, restless: BTreeMap::new(), live: None, paint })
     }
 
     /// The name under which it runs.
@@ -66,7 +71,8 @@ impl Project {
     pub(super) fn changes(&self) -> Option<Vec<PathBuf>> {
         let now = self.snapshot();
         let Some(built) = &self.built else { return Some(Vec::new()) };
-        let changed: Vec<_> = built.differences(&now).into_iter().map(Path::to_owned).collect();
+        let is_watched = |path: &&Path| self.restless.get(*path).is_none_or(|times| *times < RESTLESS_AFTER);
+        let changed: Vec<_> = built.differences(&now).into_iter().filter(is_watched).map(Path::to_owned).collect();
         Some(changed).filter(|changed| !changed.is_empty())
     }
 
@@ -129,7 +135,28 @@ impl Project {
         } else {
             self.tell(&format!("nothing new: revision {revision} goes on"));
         }
+        self.note_restless(is_new);
         Ok(topics_of(&manifest.project.manifest))
+    }
+
+    /// A log in the folder, or a file that each build writes anew, would lead to a build without end.
+    fn note_restless(&mut self, is_new: bool) {
+        let now = self.snapshot();
+        let meanwhile: Vec<PathBuf> = match &self.built {
+            Some(built) if !is_new => built.differences(&now).into_iter().map(Path::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        self.restless.retain(|path, times| *times >= RESTLESS_AFTER || meanwhile.contains(path));
+        for path in meanwhile {
+            let times = self.restless.entry(path.clone()).or_default();
+            *times += 1;
+            if *times == RESTLESS_AFTER {
+                let name = path.strip_prefix(&self.folder).unwrap_or(&path).display();
+                self.tell(&format!(
+                    "{name} changes during each build and makes nothing new: it is not watched any more"
+                ));
+            }
+        }
     }
 
     /// What the build makes must not lead to a build.

@@ -160,25 +160,19 @@ pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> O
 fn read_named(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<Vec<Token>> {
     api.within("tokens", |tokens| {
         let defaults = tokens.default_table("*");
-        let read = |(name, node): (&str, &Node)| read_one(tokens, name, node, defaults, variables);
-        let entries: Vec<_> = tokens.other_entries().into_iter().map(|(name, (_, node))| read((name, node))).collect();
+        let names = tokens.other_entries().into_keys();
+        let entries: Vec<_> = names.map(|name| read_one(tokens, name, defaults, variables)).collect();
         entries.into_iter().collect()
     })
 }
 
-fn read_one(
-    tokens: &Section<'_>,
+fn read_one<'a>(
+    tokens: &Section<'a>,
     name: &str,
-    node: &Node,
-    defaults: Option<&Table>,
+    defaults: Option<&'a Table>,
     variables: &BTreeMap<String, String>,
 ) -> Option<Token> {
-    let Node::Table(table) = node else {
-        let example = "write a table, such as { token = \"env:CI_TOKEN\", scopes = [\"deploy\"] }";
-        tokens.refuse(name, value::wrong_kind("a table", node, example));
-        return None;
-    };
-    tokens.within_entry(name, table, defaults, |entry| {
+    tokens.within_named(name, defaults, |entry| {
         let digest = entry.get("token", |node| secret(node, variables));
         let scopes = entry.get("scopes", scopes);
         Some(Token { name: name.to_owned(), scopes: scopes?, digest: digest? })

@@ -2,7 +2,7 @@
 //!
 //! Only names with `__` and the few of the top level are read: service links of Kubernetes for a service that is called
 //! `millstream` (`MILLSTREAM_PORT`, `MILLSTREAM_SERVICE_HOST` …) must not become settings. An empty value counts as
-//! not set, since compose files pass those on.
+//! not set, since compose files pass those on. Of tables in tables there is one: `MILLSTREAM_API__TOKENS__<NAME>__<KEY>`.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,39 @@ pub(super) fn read(variables: &BTreeMap<String, String>) -> Table {
             root.insert(name.to_ascii_lowercase(), value);
         } else if let Some((section, key)) = name.split_once("__") {
             let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
-            let key = if section == "kafka" { kafka_key(key) } else { key };
-            if let Node::Table(table) = root.entry(section).or_insert_with(|| Node::Table(Table::new())) {
-                table.insert(key, value);
+            let (is_api, is_kafka) = (section == "api", section == "kafka");
+            let section = table_in(&mut root, section);
+            match key.strip_prefix("tokens__").and_then(|rest| rest.split_once("__")) {
+                Some((token, key)) if is_api => {
+                    let value = if key == "scopes" { list(value) } else { value };
+                    let token = table_in(table_in(section, "tokens".to_owned()), token.to_owned());
+                    token.insert(key.to_owned(), value);
+                }
+                _ if is_kafka => drop(section.insert(kafka_key(key), value)),
+                _ => drop(section.insert(key, value)),
             }
         }
     }
     root
+}
+
+/// The table `name` of `table`; what stands there otherwise gives way.
+fn table_in(table: &mut Table, name: String) -> &mut Table {
+    let node = table.entry(name).or_insert_with(|| Node::Table(Table::new()));
+    if !matches!(node, Node::Table(_)) {
+        *node = Node::Table(Table::new());
+    }
+    match node {
+        Node::Table(table) => table,
+        _ => unreachable!("it was made a table"),
+    }
+}
+
+/// The elements of a list, which a variable separates by commas.
+fn list(value: Node) -> Node {
+    let Node::Untyped(text) = value else { return value };
+    let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
+    Node::List(elements.map(|element| Node::Text(element.to_owned())).collect())
 }
 
 /// librdkafka's names have dots, which names of variables cannot have.

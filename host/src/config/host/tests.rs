@@ -102,6 +102,30 @@ fn tokens_are_taken_from_where_their_reference_leads_and_never_shown() {
 }
 
 #[test]
+fn named_tokens_may_stand_in_variables_too() {
+    let token = ("MILLSTREAM_API__TOKENS__CI__TOKEN", "env:CI");
+    let scopes = ("MILLSTREAM_API__TOKENS__CI__SCOPES", "deploy, read");
+    let config = read("", &[token, scopes, ("CI", TOKEN)]);
+    let ci = config.api.tokens.find(TOKEN.as_bytes()).unwrap();
+    assert_eq!((ci.name.as_str(), ci.scopes.contains(&Scope::Invoke), ci.scopes.len()), ("ci", false, 2));
+    let shown = config.to_toml();
+    assert!(shown.contains("# MILLSTREAM_API__TOKENS__CI__SCOPES") && !shown.contains(TOKEN), "{shown}");
+    assert_eq!(read(&shown, &[("CI", TOKEN)]).api, config.api, "{shown}");
+    // Key by key over the file.
+    let file = "[api.tokens.ci]\ntoken = \"env:CI\"\nscopes = [\"read\"]";
+    let config = read(file, &[("MILLSTREAM_API__TOKENS__CI__SCOPES", "invoke"), ("CI", TOKEN)]);
+    let ci = config.api.tokens.find(TOKEN.as_bytes()).unwrap();
+    assert!(ci.scopes.contains(&Scope::Invoke) && ci.scopes.len() == 1);
+
+    let t = ("CI", TOKEN);
+    let wrong = problem_of("", &[token, ("MILLSTREAM_API__TOKENS__CI__SCOPES", "raed"), t]);
+    assert!(wrong.starts_with("MILLSTREAM_API__TOKENS__CI__SCOPES") && wrong.contains("\"read\""), "{wrong}");
+    let unknown = problem_of("", &[token, scopes, t, ("MILLSTREAM_API__TOKENS__CI__SCOPE", "read")]);
+    assert!(unknown.contains("did you mean \"scopes\"?"), "{unknown}");
+    assert!(problem_of("", &[("MILLSTREAM_API__TOKENS__CI", "x")]).contains("TOKENS__CI"));
+}
+
+#[test]
 fn what_is_no_token_is_refused_without_being_repeated() {
     let literal = problem_of(&format!("[api]\ntoken = \"{TOKEN}\""), &[]);
     assert!(literal.contains("env:NAME") && !literal.contains(TOKEN), "{literal}");

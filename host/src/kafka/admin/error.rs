@@ -2,6 +2,8 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::kafka::advice::advice;
+
 /// Why a cluster did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -9,10 +11,14 @@ pub enum AdminError {
     #[error("kafka's client refuses its settings: {0}; check [kafka] in the host's configuration")]
     Configuration(KafkaError),
     /// No broker answers.
-    #[error("kafka does not answer ({0}); check kafka.bootstrap_servers, and that the brokers run")]
+    #[error(
+        "kafka does not answer ({code}); {what_to_do}",
+        code = .0,
+        what_to_do = advice(*.0).unwrap_or("check kafka.bootstrap_servers, and that the brokers run")
+    )]
     Unreachable(RDKafkaErrorCode),
     /// The broker forbids it.
-    #[error("kafka forbids this host to {action} ({code}); give its user that right")]
+    #[error("kafka forbids this host to {action} ({code}); {}", advice(*.code).unwrap_or("give its user that right"))]
     Forbidden {
         /// What was tried.
         action: String,
