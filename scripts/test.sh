@@ -13,12 +13,19 @@ run_tests() {
   log=$(mktemp)
   local result=0
   {
-    cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
+    cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@") &&
+      test_go_example
   } 2>&1 | tee "$log" || result=1
   printf '\n'
   grep -E '^test result: ' "$log" || true
   rm -f "$log"
   return $result
+}
+
+test_go_example() {
+  if command -v go >/dev/null; then (cd examples/tally && go test ./...); else
+    loudly "SKIPPED: the tests of examples/tally, which need Go"
+  fi
 }
 
 run_checks() {
