@@ -38,14 +38,8 @@ build_foreign() (
 manifest_line() { sed -n "s/^$2 = \"\(.*\)\"/\1/p" "$1/millstream.toml"; }
 
 setup_python_tools() {
-  local stamp="$PYTHON_TOOLS/.${PYTHON_PACKAGES[*]// /_}" packages=()
+  local stamp="$PYTHON_TOOLS/.${PYTHON_PACKAGES[*]// /_}"
   [ -e "$stamp" ] && return
-  command -v python3 >/dev/null || packages+=(python3)
-  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
-  if [ ${#packages[@]} != 0 ]; then
-    as_root apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2 || return
-  fi
   say "installing ${PYTHON_PACKAGES[*]}, once"
-  python3 -m venv "$PYTHON_TOOLS" && "$PYTHON_TOOLS/bin/pip" install -q "${PYTHON_PACKAGES[@]}" >&2 && touch "$stamp"
+  install_python_tools "$PYTHON_TOOLS" "${PYTHON_PACKAGES[@]}" && touch "$stamp"
 }

@@ -20,6 +20,19 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
+# install_python_tools FOLDER PACKAGE...: an environment of their own. Fails where they can't be had.
+install_python_tools() {
+  local folder="$1" packages=()
+  shift
+  command -v python3 >/dev/null || packages+=(python3)
+  python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+  [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}" || return
+  if ! { python3 -m venv "$folder" && "$folder/bin/pip" install -q --disable-pip-version-check "$@"; } >&2; then
+    rm -rf "$folder"
+    return 1
+  fi
+}
+
 setup() {
   command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
   setup_packages

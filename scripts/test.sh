@@ -16,7 +16,8 @@ run_tests() {
   log=$(mktemp)
   local result=0
   {
-    cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@")
+    cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@") &&
+      test_go_example
   } 2>&1 | tee "$log" || result=1
   # Whoever names a test wants that one.
   if [ $# = 0 ]; then
@@ -34,9 +35,14 @@ setup_schemathesis() {
   local folder=.cache/tools/schemathesis
   [ -x "$folder/bin/schemathesis" ] && return
   say "installing schemathesis, once"
-  python3 -m venv "$folder" >&2 && "$folder/bin/pip" install -q --disable-pip-version-check schemathesis==4.32.5 >&2 && return
-  rm -rf "$folder"
-  loudly "SKIPPED: schemathesis could not be installed; the API was not held against its document"
+  install_python_tools "$folder" schemathesis==4.32.5 ||
+    loudly "SKIPPED: schemathesis could not be installed; the API was not held against its document"
+}
+
+test_go_example() {
+  if command -v go >/dev/null; then (cd examples/tally && go test ./...); else
+    loudly "SKIPPED: the tests of examples/tally, which need Go"
+  fi
 }
 
 run_checks() {

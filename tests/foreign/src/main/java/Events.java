@@ -46,7 +46,6 @@ public final class Events {
     byte[] text = "line one\nline \"two\" €".getBytes(StandardCharsets.UTF_8);
     byte[] bytes = {0, 1, (byte) 0xff, 10, (byte) 0xc3};
     return List.of(
-        common.newBuilder().withId("none").build(),
         common
             .newBuilder()
             .withId("json")
