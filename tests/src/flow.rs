@@ -18,16 +18,19 @@ pub struct Flow {
     written: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     writer: Option<JoinHandle<Process>>,
+    words: tempfile::NamedTempFile,
 }
 
 impl Flow {
     /// Writes `inputs` to `topic`, `per_second` of them; keys and values without line end, keys without colon.
     #[track_caller]
     pub fn start(bootstrap: &str, topic: &str, inputs: Vec<(String, String)>, per_second: usize) -> Self {
+        let words = tempfile::NamedTempFile::new().expect("a file for its last words");
         let mut kcat = Process::start("kcat", |command| {
             command.args(["-b", bootstrap, "-P", "-E", "-q", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"]);
             command.args(["-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "reconnect.backoff.max.ms=500"]);
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            let words = words.reopen().expect("a file can be opened twice");
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(words);
         });
         let (written, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let (count, told) = (written.clone(), stop.clone());
@@ -36,7 +39,7 @@ impl Flow {
             write(stdin, &inputs, per_second.max(1), &count, &told);
             kcat
         });
-        Self { written, stop, writer: Some(writer) }
+        Self { written, stop, writer: Some(writer), words }
     }
 
     /// How many were given to kcat so far.
@@ -55,7 +58,8 @@ impl Flow {
         let writer = self.writer.take().expect("it is finished once");
         let mut kcat = writer.join().expect("the writer ends");
         let status = kcat.wait(Duration::from_secs(120));
-        assert!(status.success(), "kcat could not write all inputs: {status}");
+        let words = std::fs::read_to_string(self.words.path()).unwrap_or_default();
+        assert!(status.success(), "kcat could not write all inputs: {status}: {words}");
     }
 }
 
