@@ -265,8 +265,10 @@ mod tests {
         }
     }
 
+    type OwnedHeaders = Vec<(String, Option<Vec<u8>>)>;
+
     /// A record as a text: lines `name: value` are its headers, and after an empty line comes its value.
-    fn record_of(bytes: &[u8]) -> (Vec<(String, Option<Vec<u8>>)>, Vec<u8>) {
+    fn record_of(bytes: &[u8]) -> (OwnedHeaders, Vec<u8>) {
         let (head, value) = match bytes.windows(2).position(|pair| pair == b"\n\n") {
             Some(end) => (&bytes[..end], &bytes[end + 2..]),
             None => (bytes, &b""[..]),

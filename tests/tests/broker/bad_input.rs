@@ -64,8 +64,8 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
     // What a host compiled is machine code, and would run unchecked.
     setting.deploy("uppercase", "");
     let compiled = std::fs::read_dir(setting.host.data_folder().join("compiled")).expect("compiled code");
-    let compiled = compiled.filter_map(Result::ok).map(|entry| entry.path());
-    let compiled = compiled.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).next();
+    let mut compiled = compiled.filter_map(Result::ok).map(|entry| entry.path());
+    let compiled = compiled.find(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
     let compiled = std::fs::read(compiled.expect("of what was deployed")).expect("readable");
     is_refused(put(compiled), 400, "MS0104", &["precompiled"]);
 

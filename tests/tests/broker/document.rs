@@ -59,7 +59,7 @@ fn the_document_holds_for_whatever_is_sent() {
     file("schemathesis.toml", settings.as_bytes());
     let check = |which: &str| {
         let checked = Command::new("timeout")
-            .arg("120")
+            .arg("180")
             .arg(&tool)
             .args(["run", &format!("{}/openapi.json", setting.host.client.base()), which, "DELETE"])
             .args(["--header", &format!("Authorization: Bearer {ALL}"), "--request-timeout", "30"])
