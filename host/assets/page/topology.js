@@ -97,7 +97,7 @@ function picture(canvas, list, nodes, edges) {
     const box = s("g", { class: `node ${node.kind}`, transform: `translate(${x} ${y})` },
       s("title", {}, `${node.kind === "function" ? "function" : "topic"} ${node.name}`),
       s("rect", { width: WIDTH, height: HEIGHT, rx: node.kind === "function" ? 10 : 22 }),
-      s("text", { x: WIDTH / 2, y: HEIGHT / 2 + 5, "text-anchor": "middle" }, shorten(node.name)));
+      s("text", { x: WIDTH / 2, y: HEIGHT / 2 + 5, "text-anchor": "middle" }, shorten(node.name, node.kind === "function" ? 18 : 21)));
     return node.kind === "function" ? s("a", { href: `#/functions/${encodeURIComponent(node.name)}` }, box) : box;
   });
   canvas.replaceChildren(s("svg", { width, height, viewBox: `0 0 ${width} ${height}` },
@@ -108,4 +108,5 @@ function picture(canvas, list, nodes, edges) {
   return texts;
 }
 
-const shorten = (name) => (name.length > 21 ? `${name.slice(0, 10)}…${name.slice(-10)}` : name);
+const shorten = (name, most) =>
+  (name.length > most ? `${name.slice(0, most / 2)}…${name.slice(-Math.floor(most / 2) + 1)}` : name);
