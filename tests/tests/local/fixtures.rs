@@ -5,8 +5,7 @@ use std::process::{Command, Output};
 use millstream_tests::examples::{FOREIGN, built};
 use millstream_tests::{host::binary, root};
 
-const RUST: [&str; 7] =
-    ["uppercase", "sleepy", "faults", "place-bid", "item-complete", "notify-bidders", "pass-on"];
+const RUST: [&str; 7] = ["uppercase", "sleepy", "faults", "place-bid", "item-complete", "notify-bidders", "pass-on"];
 
 fn test(folder: &std::path::Path, words: &[&str]) -> Output {
     let mut command = Command::new(binary());
