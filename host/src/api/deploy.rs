@@ -82,7 +82,10 @@ pub(super) async fn put(
     let expectation = if_match::expectation(&headers)?;
     let stopping = |_| Problem::new(ErrorCode::ShuttingDown);
     // Nobody uploads for minutes to hear that the host could not have taken it.
-    api.registry.check_ready()?;
+    if let Err(not_ready) = api.registry.check_ready() {
+        upload::pass_over(form).await;
+        return Err(not_ready.into());
+    }
 
     let arriving = tokio::time::timeout(ARRIVES_AFTER, api.shared.arriving.acquire()).await;
     let arriving = arriving.map_err(|_elapsed| too_many_uploads())?.map_err(stopping)?;

@@ -100,6 +100,13 @@ async fn read_parts(mut form: Multipart, name: &FunctionName, room: Room<'_>) ->
     }
 }
 
+/// Takes what arrives of an upload that is refused.
+pub(super) async fn pass_over(form: Result<Multipart, MultipartRejection>) {
+    if let Ok(form) = form {
+        pass_over_rest(form).await;
+    }
+}
+
 /// A client that still sends when the answer comes sees a broken connection instead of it. The body's own limit bounds
 /// how much there can be.
 async fn pass_over_rest(mut form: Multipart) {

@@ -103,6 +103,24 @@ fn an_http_handler_in_javascript() {
     assert_works(&setting, bid, r#"{"item":"lot0","amount":1,"currency":"thaler"}"#, "reject");
 }
 
+/// The most resident memory that the deploy of a module of 12 MB may leave a host with.
+const GROWTH: u64 = 100 << 20;
+
+#[test]
+fn the_deploy_of_a_large_module_costs_a_host_little_memory() {
+    let Some(module) = examples::built("validate-bid") else { return };
+    let module = std::fs::read(module).expect("the module can be read");
+    assert!(module.len() > 10 << 20, "it is large");
+    let setting = Setting::new("large", 1);
+    let before = setting.host.resident_bytes();
+    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", setting.name, setting.input);
+    let (status, answer) = setting.host.client.put(&setting.name, &manifest, module);
+    assert_eq!(status, 201, "{answer}");
+    let grown = setting.host.resident_bytes().saturating_sub(before);
+    println!("the host grew by {} KiB, and had {} KiB at most", grown >> 10, setting.host.peak_bytes() >> 10);
+    assert!(grown <= GROWTH, "{grown} bytes more than the {before} before");
+}
+
 /// `millstream new` and `millstream deploy`: the greeting is emitted, and what can't be greeted is a dead letter.
 fn assert_new_deploys(language: &str, prepare: impl Fn(&Path)) {
     let setting = Setting::new("greet", 1);

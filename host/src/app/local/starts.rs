@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use millstream_flat::begin_batch;
 
 use super::{CLUSTER, LocalFunction, LocalRecord};
+use crate::model::function::Isolation;
 use crate::model::outcome::Fault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::LogSink;
@@ -25,12 +26,12 @@ pub struct Starts {
     pub cold: Vec<Duration>,
     /// The engine's own part of it: the instance in a store that is there.
     pub bare: Vec<Duration>,
-    /// A call of a sandbox that was called before. Where the guest leaves none that can be called again, a start and a
-    /// call.
+    /// A call of a sandbox that was called before. Where the guest leaves none that can be called again, or each record has
+    /// one of its own, a start and a call.
     pub hot: Vec<Duration>,
     /// The most linear memory of a sandbox, in bytes.
     pub memory_bytes: u64,
-    /// Whether no sandbox could be called again.
+    /// Whether no sandbox is called again.
     pub is_used_once: bool,
     /// Why the last call failed, when it did.
     pub fault: Option<Fault>,
@@ -48,14 +49,15 @@ impl LocalFunction {
         let metrics = Arc::new(FunctionMetrics::default());
         let sandbox = self.program.sandbox_with(&manifest.limits, &manifest.env, metrics, logs);
         let request = self.request(record);
+        let is_for_one = self.revision.isolation() == Isolation::Record;
         let mut ignored = Starts::default();
         for _ in 0..WARM_UP.min(rounds) {
-            round(&sandbox, &request, &mut ignored).await?;
+            round(&sandbox, &request, is_for_one, &mut ignored).await?;
         }
         let mut starts = Starts::default();
         let began = Instant::now();
         while starts.cold.len() < rounds && (starts.cold.len() < LEAST || began.elapsed() < LONGEST) {
-            round(&sandbox, &request, &mut starts).await?;
+            round(&sandbox, &request, is_for_one, &mut starts).await?;
         }
         Ok(starts)
     }
@@ -72,7 +74,7 @@ impl LocalFunction {
     }
 }
 
-async fn round(sandbox: &Sandbox, request: &[u8], starts: &mut Starts) -> Result<(), StartError> {
+async fn round(sandbox: &Sandbox, request: &[u8], is_for_one: bool, starts: &mut Starts) -> Result<(), StartError> {
     let limit = sandbox.timeout();
     starts.bare.push(sandbox.bare_start().await?);
 
@@ -83,7 +85,7 @@ async fn round(sandbox: &Sandbox, request: &[u8], starts: &mut Starts) -> Result
     let started_and_called = starting.elapsed();
     starts.memory_bytes = starts.memory_bytes.max(instance.memory_bytes());
     starts.fault = first.err();
-    starts.is_used_once = !instance.is_healthy();
+    starts.is_used_once = is_for_one || !instance.is_healthy();
     if starts.is_used_once {
         starts.hot.push(started_and_called);
         return Ok(());

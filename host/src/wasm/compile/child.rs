@@ -11,8 +11,9 @@ use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED}
 use crate::wasm::config;
 use crate::wasm::shape::{self, Form};
 
-/// The least claim to a core that a process may have: a fiftieth of what others have, where they want it.
-const NICENESS: i32 = 19;
+/// How much it stands back: a tenth of the core that others have, where they want it. With less, a host whose functions take
+/// all there is would not be done before the limit of time.
+const NICENESS: i32 = 10;
 
 /// The first argument by which this program knows that it is to compile.
 pub const WORD: &str = "__compile";
