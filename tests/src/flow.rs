@@ -29,6 +29,9 @@ impl Flow {
         let mut kcat = Process::start("kcat", |command| {
             command.args(["-b", bootstrap, "-P", "-E", "-q", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"]);
             command.args(["-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "reconnect.backoff.max.ms=500"]);
+            // One request at a time: Debian's librdkafka gives up for good when a broker that is away refuses one and the
+            // next is on its way.
+            command.args(["-X", "max.in.flight.requests.per.connection=1"]);
             let words = words.reopen().expect("a file can be opened twice");
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(words);
         });
