@@ -67,6 +67,7 @@ pub fn trace(session: &Session, revisions: &[SharedRevision], question: &Questio
         bounds: Bounds { records: question.records, deadline: start + question.within },
         nodes: Vec::new(),
         places: HashMap::new(),
+        knows_times: true,
         scan: Scan::default(),
     };
     let asked = walk.up(&question.place)?;
@@ -95,6 +96,8 @@ struct Walk<'a> {
     /// Causes before their effects.
     nodes: Vec<Step>,
     places: HashMap<Place, usize>,
+    /// Whether the broker finds offsets by time. The embedded one tells the end, whatever the time.
+    knows_times: bool,
     scan: Scan,
 }
 
@@ -109,6 +112,10 @@ impl Walk<'_> {
                 return Err(TraceError::NoRecord { place: place.clone(), beginning, end });
             }
         };
+        if let Some(unix_ms) = record.timestamp_ms {
+            let found = self.session.offsets_at(std::slice::from_ref(&place.partition), unix_ms)?;
+            self.knows_times = found.get(&place.partition).is_some_and(|offset| *offset <= place.offset);
+        }
         let told = told_of(&record);
         let mut cause = told.cause.clone();
         let mut chain = vec![(place.clone(), view(&record, told))];
@@ -186,7 +193,7 @@ impl Walk<'_> {
             return Ok(true);
         }
         // A record without a time may be of any.
-        let earliest = views().map(|view| view.timestamp_ms).min().flatten();
+        let earliest = views().map(|view| view.timestamp_ms).min().flatten().filter(|_| self.knows_times);
         let latest = views().filter_map(|view| view.timestamp_ms).max();
         let mut ranges = self.session.since(&partitions, earliest.map(|ms| ms - CLOCKS_DIFFER_BY_MS))?;
         if let Some(latest) = latest {
