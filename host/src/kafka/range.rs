@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// A part of a partition: offsets from the first to before the second.
 pub type Part = (TopicPartition, Range<i64>);
 
+/// A header's name and value.
+pub type Header = (String, Option<Vec<u8>>);
+
 /// A record, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastRecord {
@@ -42,7 +45,7 @@ pub struct PastRecord {
     /// The value; none for a tombstone.
     pub value: Option<Vec<u8>>,
     /// All headers in order, where their names can be read.
-    pub headers: Result<Vec<(String, Option<Vec<u8>>)>, HeaderNameNotText>,
+    pub headers: Result<Vec<Header>, HeaderNameNotText>,
 }
 
 /// Why the past could not be read.

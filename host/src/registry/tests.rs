@@ -47,12 +47,15 @@ impl Inspect for Trusting {
     }
 }
 
+/// Tells whether the hosts of a function stand aside.
+type AreAside = Box<dyn Fn(&FunctionName) -> bool + Send>;
+
 /// Remembers what it was asked.
 #[derive(Default)]
 pub(crate) struct Remembering {
     asked: Mutex<Vec<String>>,
     /// Whether hosts were told to step aside.
-    aside: Mutex<Option<Box<dyn Fn(&FunctionName) -> bool + Send>>>,
+    aside: Mutex<Option<AreAside>>,
 }
 
 impl Remembering {

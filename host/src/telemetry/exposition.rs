@@ -22,12 +22,15 @@ pub use prometheus_text::CONTENT_TYPE;
 /// What a function's figures are filed under, in the order in which they are written.
 type Functions = BTreeMap<FunctionName, Arc<FunctionMetrics>>;
 
+/// A function that was deleted, with its figures.
+type Gone = (FunctionName, Arc<FunctionMetrics>);
+
 /// The figures of this host's functions. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     functions: Arc<RwLock<Functions>>,
     /// Of deleted functions, until somebody looks: what they used is not forgotten.
-    gone: Arc<Mutex<Vec<(FunctionName, Arc<FunctionMetrics>)>>>,
+    gone: Arc<Mutex<Vec<Gone>>>,
 }
 
 impl Metrics {
