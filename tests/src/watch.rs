@@ -16,6 +16,8 @@ use crate::wait_until;
 /// See the module. Its kcat goes on over broker restarts.
 #[derive(Debug)]
 pub struct Watch {
+    bootstrap: String,
+    topic: String,
     seen: Arc<Mutex<Seen>>,
     kcat: Process,
     reader: Option<JoinHandle<()>>,
@@ -47,7 +49,7 @@ impl Watch {
         let output = kcat.take_stdout();
         let to_fill = seen.clone();
         let reader = std::thread::spawn(move || read(BufReader::new(output), &to_fill));
-        Self { seen, kcat, reader: Some(reader) }
+        Self { bootstrap: bootstrap.to_owned(), topic: topic.to_owned(), seen, kcat, reader: Some(reader) }
     }
 
     /// How many different inputs came out so far.
@@ -86,7 +88,15 @@ impl Watch {
             }
             self.assert_reading();
             let since = self.last_new().max(start);
-            assert!(since.elapsed() < longest, "no new output for {longest:?}: {distinct} of {count} came out");
+            if since.elapsed() > longest {
+                // Whether the stream stands still, or this reader does.
+                let fresh = kcat::read_without_headers(&self.bootstrap, &self.topic).len();
+                panic!(
+                    "no new output for {longest:?}: {distinct} of {count} came out; this reader has {} records, a fresh \
+                     one finds {fresh}",
+                    self.total()
+                );
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
