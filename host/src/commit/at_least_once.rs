@@ -14,7 +14,7 @@ use super::tracker::{Place, Tracker};
 use crate::flow::budget::Share;
 use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::generation::Generation;
-use crate::kafka::producer::{Batching, Delivered, NotQueued, Outgoing, Producer, Producers, Undelivered};
+use crate::kafka::producer::{Batching, Delivered, NotQueued, Outgoing, Producer, Producers, Round, Undelivered};
 use crate::model::lease::Lease;
 use crate::model::parcel::{Message, Parcel};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -84,6 +84,8 @@ pub struct AtLeastOnce {
     holds: bool,
     /// How long what failed waits.
     again_after: Duration,
+    /// Which clients write.
+    round: Round,
 }
 
 impl AtLeastOnce {
@@ -102,6 +104,7 @@ impl AtLeastOnce {
             waiting: BTreeMap::new(),
             holds: false,
             again_after: Duration::ZERO,
+            round: Round::default(),
         }
     }
 
@@ -124,7 +127,7 @@ impl AtLeastOnce {
                 .filter(|(of, _)| of.compression == message.compression && of.batch_bytes == message.batch_bytes);
             let producer = match known {
                 Some((_, producer)) => Ok(producer),
-                None => self.options.producers.with(message.compression, batching, message.batch_bytes),
+                None => self.options.producers.with(self.round, message.compression, batching, message.batch_bytes),
             };
             match producer {
                 Ok(producer) => {
@@ -241,6 +244,8 @@ impl Delivery for AtLeastOnce {
         match event {
             Event::Acknowledged(sent) => self.acknowledged(&sent, trackers),
             Event::Again => {
+                // Nothing is on its way.
+                self.round = self.options.producers.unbroken(self.round);
                 let waiting = std::mem::take(&mut self.waiting);
                 let alone = waiting.values().any(|waiting| waiting.batching == Batching::Alone);
                 let batching = if alone { Batching::Alone } else { Batching::Together };

@@ -7,15 +7,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::client::ClientContext;
+use rdkafka::bindings as ffi;
+use rdkafka::client::{ClientContext, NativeClient};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaRespErr;
 
 use super::advice::advised;
 use super::client_log;
 use super::settings::ClientSettings;
+use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
 use crate::model::parcel::{Message, Parcel};
@@ -124,14 +127,23 @@ impl ProducerContext for DeliveryContext {
 }
 
 /// The producers of a host; cheap to clone.
+///
+/// An idempotent client may give up for good, such as when a broker that comes back disagrees about what it wrote. Then
+/// whoever writes goes on with the clients of the next [`Round`], once the broken one has answered for all that it had:
+/// earlier, what comes would overtake what failed.
 #[derive(Clone)]
 pub struct Producers {
     settings: ClientSettings,
+    /// A client that broke stays here, so that nobody gets another one in its place unasked.
     clients: Arc<Mutex<HashMap<Kind, Arc<Client>>>>,
 }
 
+/// Counts how often the clients of a writer were replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Round(u32);
+
 /// What makes two clients differ.
-type Kind = (Compression, Batching, Option<BatchBytes>);
+type Kind = (Round, Compression, Batching, Option<BatchBytes>);
 
 struct Client(ThreadedProducer<DeliveryContext>);
 
@@ -147,15 +159,30 @@ impl Producers {
         Self { settings, clients: Arc::default() }
     }
 
-    /// The producer that compresses and batches so, for topics that take batches of `bytes`.
+    /// The round after those of which a client broke for good. Only for a writer of which nothing is on its way.
+    pub fn unbroken(&self, mut round: Round) -> Round {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_broken = |of: Round| {
+            let mut of_round = clients.iter().filter(|((round, ..), _)| *round == of);
+            of_round.any(|(_, client)| client.0.client().fatal_error().is_some())
+        };
+        while is_broken(round) {
+            round.0 += 1;
+            tracing::warn!(round = round.0, "a producer gave up for good; others take its place");
+        }
+        round
+    }
+
+    /// The producer of a round that compresses and batches so, for topics that take batches of `bytes`.
     pub fn with(
         &self,
+        round: Round,
         compression: Option<Compression>,
         batching: Batching,
         bytes: Option<BatchBytes>,
     ) -> Result<Producer, KafkaError> {
         let bytes = self.settings.batch_size(bytes).filter(|_| batching == Batching::Together);
-        let kind = (compression.unwrap_or(Compression::None), batching, bytes);
+        let kind = (round, compression.unwrap_or(Compression::None), batching, bytes);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
             return Ok(Producer(client.clone()));
@@ -165,7 +192,7 @@ impl Producers {
         Ok(Producer(client))
     }
 
-    fn create(&self, (compression, batching, bytes): Kind) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
+    fn create(&self, (_, compression, batching, bytes): Kind) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
         let mut config = self.settings.base();
         config
             .set("enable.idempotence", "true")
@@ -201,6 +228,9 @@ impl Producer {
         record.key = message.key;
         record.payload = message.value;
         record.headers = owned_headers(message.headers);
+        if failpoint::at("producer::send").is_err() {
+            break_for_good(self.0.0.client().native_client());
+        }
         self.0.0.send(record).map_err(|(error, _)| match is_queue_full(&error) {
             true => NotQueued::Full,
             // What is refused here is refused for itself.
@@ -211,6 +241,19 @@ impl Producer {
     /// Waits until nothing is queued or on its way. Blocks up to `longest`.
     pub fn flush(&self, longest: Duration) -> Result<(), KafkaError> {
         self.0.0.flush(longest)
+    }
+}
+
+/// As librdkafka does it when it and a broker disagree about sequence numbers.
+#[allow(unsafe_code, reason = "rdkafka does not wrap what librdkafka has for tests")]
+fn break_for_good(client: &NativeClient) {
+    // SAFETY: the client lives as long as the borrow; the text ends with a zero byte and is copied.
+    unsafe {
+        ffi::rd_kafka_test_fatal_error(
+            client.ptr(),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+            c"a failpoint was reached".as_ptr(),
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
 use super::client_log;
@@ -161,7 +161,9 @@ impl Publisher {
 
     fn client(&self, compression: Compression) -> Result<Arc<Client>, KafkaError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&compression) {
+        // One that gave up for good is replaced; who waits for what it had is told by it.
+        let unbroken = clients.get(&compression).filter(|client| client.client().fatal_error().is_none());
+        if let Some(client) = unbroken {
             return Ok(client.clone());
         }
         let mut config = self.settings.base();

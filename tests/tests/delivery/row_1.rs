@@ -54,6 +54,19 @@ fn row_1_committer_that_panics() {
     assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
 }
 
+/// The client that all at-least-once functions share may give up for good: another takes its place, in order.
+#[test]
+fn row_1_producer_that_gives_up() {
+    let stage = Stage::new("given-up", Guarantee::AtLeastOnce, 4);
+    let options = stage.options().with("FAILPOINTS", "producer::send=500*off->1*return(error)->off");
+    let host = stage.host_with(options);
+    stage.deploy(&host, "uppercase", TOP, DELIVERY);
+    let mut trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    trial.allow_late_writes();
+    trial.finish(0);
+    assert_eq!(host.log_lines_with("a producer gave up for good"), 1, "{}", host.log_tail());
+}
+
 /// At-least-once has no such steps: any moment will do.
 #[test]
 fn row_1_host_killed_at_any_moment() {

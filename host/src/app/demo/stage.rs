@@ -11,7 +11,7 @@ use super::script::Line;
 use crate::app::audience::{Audience, Seen};
 use crate::app::embedded::{Embedded, Listening};
 use crate::config::manifest;
-use crate::kafka::producer::{Batching, Delivered, Outgoing, Producer, Producers, Undelivered};
+use crate::kafka::producer::{Batching, Delivered, Outgoing, Producer, Producers, Round, Undelivered};
 use crate::kafka::watch::{Appeared, Watch};
 use crate::model::ids::FunctionName;
 use crate::model::status::{FunctionStatus, Observe as _, State};
@@ -87,7 +87,7 @@ impl Stage {
             .map(|topic| (topic.as_str(), PARTITIONS))
             .collect();
         let watch = Arc::new(Watch::open(&embedded.kafka, &watched)?);
-        let producer = Producers::new(embedded.kafka.clone()).with(None, Batching::Together, None)?;
+        let producer = Producers::new(embedded.kafka.clone()).with(Round::default(), None, Batching::Together, None)?;
         let stage = Self { embedded, functions, producer, watch, tally: Tally::default(), audience: Audience::new() };
         stage.until_running().await?;
         Ok(stage)
