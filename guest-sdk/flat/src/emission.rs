@@ -7,6 +7,9 @@ use crate::record::optional_text;
 /// The output of an emission that names none.
 const DEFAULT_OUTPUT: &str = "default";
 
+/// The extension attribute that CloudEvents' binding for Kafka makes the record's key.
+const PARTITION_KEY: &str = "partitionkey";
+
 /// The key of an emitted record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum EmissionKey<'a> {
@@ -153,6 +156,22 @@ impl<'a> Emission<'a> {
         self.key
     }
 
+    /// The key of the record that is written, where the record that was handled has the key `inherited`: without one of its
+    /// own an event has the one that its `partitionkey` says.
+    pub fn record_key<'b>(&self, inherited: Option<&'b [u8]>) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self.key {
+            EmissionKey::Bytes(key) => Some(key),
+            EmissionKey::None => None,
+            EmissionKey::Inherit => {
+                let partition_key = self.extensions().find(|(name, _)| *name == PARTITION_KEY);
+                partition_key.map(|(_, value)| value.as_bytes()).or(inherited)
+            }
+        }
+    }
+
     /// The data; none makes a tombstone.
     pub fn data(&self) -> Option<&'a [u8]> {
         self.data
@@ -198,6 +217,17 @@ impl<'a> Emission<'a> {
         let mut cursor = Cursor::new(self.extensions);
         // Checked when it was read: a failure can only be the end.
         std::iter::from_fn(move || Some((cursor.text("extension").ok()?, cursor.text("extension").ok()?)))
+    }
+
+    /// The attributes that CloudEvents itself names, as far as they were given.
+    pub fn core_attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let names = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
+        names.into_iter().zip(self.texts).filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// All attributes that were given: those of CloudEvents itself, then the extensions.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.core_attributes().chain(self.extensions())
     }
 
     /// Kafka headers in order.

@@ -55,17 +55,7 @@ pub struct Required<'a> {
 
 /// Refuses what no attribute may hold: a reader that trusts CloudEvents might take a line break for more than it is.
 pub fn check_values(emission: &Emission<'_>) -> Result<(), Fault> {
-    let known = [
-        ("id", emission.id()),
-        ("source", emission.source()),
-        ("type", emission.type_()),
-        ("subject", emission.subject()),
-        ("time", emission.time()),
-        ("datacontenttype", emission.datacontenttype()),
-        ("dataschema", emission.dataschema()),
-    ];
-    let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    for (name, value) in known.chain(emission.extensions()) {
+    for (name, value) in emission.attributes() {
         if let Some(character) = attribute::forbidden(value) {
             let name: String = name.chars().take(40).collect();
             return Err(Fault::new(

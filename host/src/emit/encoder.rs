@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_flat::{Emission, EmissionKey, Emissions, Record};
+use millstream_flat::{Emission, Emissions, Record};
 
 use super::attributes::{self, Origin};
 use super::{structured, traceparent};
@@ -164,15 +164,7 @@ impl Encoder {
                 parcel.header(traceparent::STATE, state);
             }
         }
-        let key = match emission.key() {
-            EmissionKey::Bytes(key) => Some(key),
-            EmissionKey::None => None,
-            EmissionKey::Inherit => {
-                let partition_key = emission.extensions().find(|(name, _)| *name == "partitionkey");
-                partition_key.map(|(_, value)| value.as_bytes()).or(input.key())
-            }
-        };
-        let key = key.map(|key| parcel.store(key));
+        let key = emission.record_key(input.key()).map(|key| parcel.store(key));
         parcel.messages.push(Message {
             topic: output.topic.clone(),
             compression: output.compression,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Moment, SystemTime, UNIX_EPOCH};
 
-use millstream_flat::{Answer, Emission, EmissionKey, RecordFields, Verdict, begin_batch, write_record};
+use millstream_flat::{Answer, Emission, RecordFields, Verdict, begin_batch, write_record};
 
 use crate::model::function::{Limits, Shape};
 use crate::model::ids::Digest;
@@ -170,28 +170,10 @@ fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
 impl LocalEmission {
     /// What the guest emitted for an event with the key `input_key`.
     pub fn of(emission: &Emission<'_>, input_key: Option<&[u8]>) -> Self {
-        let set = [
-            ("id", emission.id()),
-            ("source", emission.source()),
-            ("type", emission.type_()),
-            ("subject", emission.subject()),
-            ("time", emission.time()),
-            ("datacontenttype", emission.datacontenttype()),
-            ("dataschema", emission.dataschema()),
-        ];
-        let set = set.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let attributes = set.chain(emission.extensions());
         Self {
             output: emission.output().to_owned(),
-            key: match emission.key() {
-                EmissionKey::Inherit => {
-                    let partition_key = emission.extensions().find(|(name, _)| *name == "partitionkey");
-                    partition_key.map(|(_, value)| value.as_bytes()).or(input_key).map(<[u8]>::to_vec)
-                }
-                EmissionKey::None => None,
-                EmissionKey::Bytes(key) => Some(key.to_vec()),
-            },
-            attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            key: emission.record_key(input_key).map(<[u8]>::to_vec),
+            attributes: emission.attributes().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             headers: emission.headers().map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec))).collect(),
             data: emission.data().map(<[u8]>::to_vec),
         }

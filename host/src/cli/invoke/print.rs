@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use millstream_flat::{Answer, Emission, EmissionKey, Emissions, Verdict};
+use millstream_flat::{Answer, Emission, Emissions, Verdict};
 use serde_json::{Map, Value, json};
 
 use super::input::InputRecord;
@@ -80,7 +80,8 @@ pub(super) fn print(
 }
 
 fn print_for_people(emission: &Emission<'_>, record: &InputRecord, out: &mut dyn Write) -> Result<(), Failure> {
-    let key = key_of(emission, record).map(|key| format!("  key={}", readable(key))).unwrap_or_default();
+    let key =
+        emission.record_key(record.key.as_deref()).map(|key| format!("  key={}", readable(key))).unwrap_or_default();
     writeln!(out, "{}{key}", printable(emission.output()))?;
     for (name, value) in attributes_of(emission) {
         writeln!(out, "  {}: {}", printable(name), printable(value))?;
@@ -126,7 +127,7 @@ fn event_json(emission: &Emission<'_>, record: &InputRecord) -> Value {
         .collect();
     let mut event = Map::new();
     event.insert("output".to_owned(), json!(emission.output()));
-    insert_bytes(&mut event, "key", key_of(emission, record));
+    insert_bytes(&mut event, "key", emission.record_key(record.key.as_deref()));
     event.insert("attributes".to_owned(), Value::Object(attributes));
     event.insert("headers".to_owned(), json!(headers));
     match declared_json(emission) {
@@ -154,30 +155,10 @@ fn declared_json(emission: &Emission<'_>) -> Option<Value> {
     if is_json { serde_json::from_slice(emission.data()?).ok() } else { None }
 }
 
-fn key_of<'a>(emission: &Emission<'a>, record: &'a InputRecord) -> Option<&'a [u8]> {
-    match emission.key() {
-        EmissionKey::Inherit => {
-            let own = emission.extensions().find(|(name, _)| *name == "partitionkey");
-            own.map(|(_, key)| key.as_bytes()).or(record.key.as_deref())
-        }
-        EmissionKey::None => None,
-        EmissionKey::Bytes(key) => Some(key),
-    }
-}
-
 /// What the guest itself gave and a host leaves; a host fills in what is missing.
 fn attributes_of<'a>(emission: &Emission<'a>) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-    let given = [
-        ("id", emission.id()),
-        ("source", emission.source()),
-        ("type", emission.type_()),
-        ("subject", emission.subject()),
-        ("time", emission.time()),
-        ("datacontenttype", emission.datacontenttype()),
-        ("dataschema", emission.dataschema()),
-    ];
     let extensions = emission.extensions().filter(|(name, _)| check_extension(name) != Ok(false));
-    given.into_iter().filter_map(|(name, value)| Some((name, value?))).chain(extensions)
+    emission.core_attributes().chain(extensions)
 }
 
 fn milliseconds(duration: Duration) -> f64 {
