@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, tls};
-use bodies::{Answering, Asking};
+use bodies::Noting;
 use places::{Place, Places};
 
 const CONNECTIONS: usize = 512;
@@ -104,11 +104,11 @@ async fn serve_connection(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         place.note(false);
         let asking = place.clone();
-        let answer = service.call(request.map(|body| Body::new(Asking { body, place: asking })));
+        let answer = service.call(request.map(|body| Body::new(Noting::request(body, asking))));
         let place = place.clone();
         async move {
             let answer: Result<_, Infallible> = answer.await;
-            answer.map(|answer| answer.map(|body| Answering { body, place }))
+            answer.map(|answer| answer.map(|body| Noting::answer(body, place)))
         }
     });
     let mut stream = TimeoutStream::new(stream);
