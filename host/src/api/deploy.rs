@@ -1,6 +1,6 @@
 //! Deploys: a module with its manifest, or another manifest for the live module.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -19,11 +19,9 @@ use super::query::Query;
 use super::{Api, body, functions, if_match, upload};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
-use crate::model::function::Revision;
 use crate::model::status::State as FunctionState;
 use crate::registry::Deployed;
 
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How long an upload waits until others have arrived.
 const ARRIVES_AFTER: Duration = Duration::from_secs(20);
@@ -145,18 +143,9 @@ fn media_type(headers: &HeaderMap) -> &str {
 /// What a change led to, once it has settled or `wait` is over.
 pub(super) async fn answer(api: &Api, deployed: Deployed, wait: Option<Duration>) -> Response {
     let revision = deployed.revision;
-    if let Some(wait) = wait {
-        wait_until_settled(api, &revision, wait).await;
-    }
+    let has_started = |state| state != FunctionState::Starting;
+    let state = functions::settled_state(api, &revision, wait.unwrap_or_default(), has_started).await;
     let status = if deployed.created { StatusCode::CREATED } else { StatusCode::OK };
-    let body = DeployedView::new(&revision, functions::state_of(api, &revision));
+    let body = DeployedView::new(&revision, state);
     (status, [(ETAG, if_match::etag(revision.number))], Json(body)).into_response()
-}
-
-/// Waits while `revision` is starting.
-async fn wait_until_settled(api: &Api, revision: &Revision, wait: Duration) {
-    let deadline = Instant::now() + wait;
-    while functions::state_of(api, revision) == FunctionState::Starting && Instant::now() < deadline {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
 }

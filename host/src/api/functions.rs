@@ -2,6 +2,8 @@
 
 pub(super) mod view;
 
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::ETAG;
@@ -17,6 +19,8 @@ use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, State as FunctionState};
 use crate::registry::catalogue::StoredRevision;
 use view::{FunctionAlone, FunctionList, FunctionView};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// List the functions
 #[utoipa::path(get, path = "/v1/functions", tag = "functions", security(("token" = ["read"])), responses(
@@ -110,6 +114,23 @@ pub(super) fn state_of(api: &Api, revision: &Revision) -> FunctionState {
     match api.observe.state(&revision.manifest.name) {
         Some((observed, state, _)) if observed >= revision.number => state,
         _ => FunctionState::Starting,
+    }
+}
+
+/// The state of `revision`, once it is one that `is_settled`, or `wait` is over.
+pub(super) async fn settled_state(
+    api: &Api,
+    revision: &Revision,
+    wait: Duration,
+    is_settled: impl Fn(FunctionState) -> bool,
+) -> FunctionState {
+    let deadline = Instant::now() + wait;
+    loop {
+        let state = state_of(api, revision);
+        if is_settled(state) || Instant::now() >= deadline {
+            return state;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

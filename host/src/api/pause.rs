@@ -1,7 +1,5 @@
 //! Pausing a function on all hosts, and letting it go on.
 
-use std::time::{Duration, Instant};
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -14,11 +12,8 @@ use super::name::Name;
 use super::problem::{Problem, ProblemView};
 use super::query::Query;
 use super::{Api, functions, if_match};
-use crate::model::function::Revision;
 use crate::model::ids::FunctionName;
 use crate::model::status::State as FunctionState;
-
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Pause a function
 ///
@@ -70,24 +65,13 @@ async fn turn(
     let wait = query.wait()?.unwrap_or_default();
     let expectation = if_match::expectation(headers)?;
     let revision = api.registry.set_paused(name, paused, expectation).await?;
-    let state = wait_for(api, &revision, paused, wait).await;
+    // This host does it, or can't.
+    let is_settled = |state| match state {
+        FunctionState::Paused => paused,
+        FunctionState::Failed => true,
+        FunctionState::Running | FunctionState::Stalled | FunctionState::Parked => !paused,
+        FunctionState::Starting => false,
+    };
+    let state = functions::settled_state(api, &revision, wait, is_settled).await;
     Ok(([(ETAG, if_match::etag(revision.number))], Json(DeployedView::new(&revision, state))).into_response())
-}
-
-/// Waits until this host does it, or can't.
-async fn wait_for(api: &Api, revision: &Revision, paused: bool, wait: Duration) -> FunctionState {
-    let give_up = Instant::now() + wait;
-    loop {
-        let state = functions::state_of(api, revision);
-        let is_settled = match state {
-            FunctionState::Paused => paused,
-            FunctionState::Failed => true,
-            FunctionState::Running | FunctionState::Stalled | FunctionState::Parked => !paused,
-            FunctionState::Starting => false,
-        };
-        if is_settled || Instant::now() >= give_up {
-            return state;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
 }
