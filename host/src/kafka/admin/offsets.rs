@@ -47,7 +47,10 @@ impl Admin {
         let group = group.to_owned();
         self.blocking(move |inner| {
             let starts = resolve(inner, &topics, initial)?;
-            match write(inner, &group, &starts, metadata) {
+            let place = |start: &StartOffset| {
+                (TopicPartition::new(start.topic.as_str(), start.partition), start.offset, metadata(start))
+            };
+            match write(inner, &group, starts.iter().map(place).collect(), "store start offsets for") {
                 // Its groups live for ever, and let no stranger commit: such a function goes on where it was.
                 Err(AdminError::GroupHasMembers { .. }) if is_embedded => Ok(starts),
                 result => result.map(|()| starts),
@@ -92,42 +95,38 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
     Ok(starts)
 }
 
-/// Commits as a stranger to the group, which a broker allows while the group has no members, and reads it back.
-fn write(
-    inner: &Inner,
-    group: &str,
-    starts: &[StartOffset],
-    metadata: fn(&StartOffset) -> String,
-) -> Result<(), AdminError> {
-    if starts.is_empty() {
+/// An offset of a partition, with the metadata that is stored beside it.
+pub(super) type Stored = (TopicPartition, i64, String);
+
+/// Commits as a stranger to the group, which a broker allows while the group has no members, and reads it back. `what` says
+/// in errors what was to be done to the group.
+pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str) -> Result<(), AdminError> {
+    if places.is_empty() {
         return Ok(());
     }
     let consumer = stranger(inner, group)?;
-    let action = || format!("store start offsets for consumer group \"{group}\"");
-    let places: Vec<_> = starts
-        .iter()
-        .map(|start| (TopicPartition::new(start.topic.as_str(), start.partition), start.offset, metadata(start)))
-        .collect();
+    let action = || format!("{what} consumer group \"{group}\"");
     let offsets = places.iter().map(|(partition, offset, metadata)| (partition, *offset, metadata.as_str()));
     let list = offsets_of(offsets).map_err(|error| AdminError::of(error, action()))?;
     consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
         Some(
             RDKafkaErrorCode::UnknownMemberId
             | RDKafkaErrorCode::IllegalGeneration
-            | RDKafkaErrorCode::StaleMemberEpoch,
+            | RDKafkaErrorCode::StaleMemberEpoch
+            | RDKafkaErrorCode::RebalanceInProgress,
         ) => AdminError::GroupHasMembers { group: group.to_owned() },
         _ => AdminError::of(error, action()),
     })?;
 
-    let partitions: Vec<_> = starts.iter().map(|start| (start.topic.clone(), start.partition)).collect();
+    let partitions: Vec<_> = places.iter().map(|(at, ..)| (at.topic.to_string(), at.partition)).collect();
     let found = read(&consumer, group, &partitions)?;
-    for (start, found) in starts.iter().zip(found) {
-        if found != Some(start.offset) {
+    for ((partition, written, _), found) in places.into_iter().zip(found) {
+        if found != Some(written) {
             return Err(AdminError::OffsetsNotKept {
                 group: group.to_owned(),
-                topic: start.topic.clone(),
-                partition: start.partition,
-                written: start.offset,
+                topic: partition.topic.to_string(),
+                partition: partition.partition,
+                written,
                 found,
             });
         }
@@ -135,7 +134,7 @@ fn write(
     Ok(())
 }
 
-pub(super) fn read(
+fn read(
     consumer: &BaseConsumer<Logging>,
     group: &str,
     partitions: &[(String, i32)],

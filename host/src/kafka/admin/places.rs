@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::offsets::{read, stranger};
-use super::{Admin, AdminError, Inner, REQUEST_TIMEOUT, topics};
+use super::offsets::{stranger, write};
+use super::{Admin, AdminError, Inner, Logging, REQUEST_TIMEOUT, topics};
 use crate::config::offset_target::OffsetTarget;
 use crate::model::position::TopicPartition;
 
@@ -57,7 +56,8 @@ impl Admin {
             return Err(AdminError::NotEmbedded { action: "move the offsets of a group" });
         }
         let group = group.to_owned();
-        self.blocking(move |inner| move_group(inner, &group, &places)).await
+        let places = places.into_iter().map(|(partition, offset)| (partition, offset, String::new())).collect();
+        self.blocking(move |inner| write(inner, &group, places, "move the offsets of")).await
     }
 }
 
@@ -65,14 +65,16 @@ fn locate(inner: &Inner, partitions: &[TopicPartition], target: OffsetTarget) ->
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let beginnings = ask(inner, partitions, Offset::Beginning)?;
-    let ends = ask(inner, partitions, Offset::End)?;
+    let reader = stranger(inner, "millstream.places")?;
+    let ask = |what| ask(&reader, partitions, what);
+    let beginnings = ask(Offset::Beginning)?;
+    let ends = ask(Offset::End)?;
     let wanted: Vec<Option<i64>> = match target {
         OffsetTarget::Earliest => beginnings.clone(),
         OffsetTarget::Latest => ends.clone(),
         OffsetTarget::Offset(offset) => vec![Some(offset); partitions.len()],
         // Of a moment after the last record Kafka tells nothing: that is the end.
-        OffsetTarget::Time(millis) => ask(inner, partitions, Offset::Offset(millis))?,
+        OffsetTarget::Time(millis) => ask(Offset::Offset(millis))?,
     };
     let places = partitions.iter().zip(beginnings).zip(ends).zip(wanted);
     Ok(places
@@ -86,13 +88,17 @@ fn locate(inner: &Inner, partitions: &[TopicPartition], target: OffsetTarget) ->
 }
 
 /// Offsets by time, or of an edge; one request to each leader.
-fn ask(inner: &Inner, partitions: &[TopicPartition], what: Offset) -> Result<Vec<Option<i64>>, AdminError> {
+fn ask(
+    reader: &BaseConsumer<Logging>,
+    partitions: &[TopicPartition],
+    what: Offset,
+) -> Result<Vec<Option<i64>>, AdminError> {
     let failed = |error| AdminError::of(error, "read offsets of partitions");
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
         list.add_partition_offset(&partition.topic, partition.partition, what).map_err(failed)?;
     }
-    let told = stranger(inner, "millstream.places")?.offsets_for_times(list, REQUEST_TIMEOUT).map_err(failed)?;
+    let told = reader.offsets_for_times(list, REQUEST_TIMEOUT).map_err(failed)?;
     partitions
         .iter()
         .map(|partition| {
@@ -104,37 +110,4 @@ fn ask(inner: &Inner, partitions: &[TopicPartition], what: Offset) -> Result<Vec
             })
         })
         .collect()
-}
-
-fn move_group(inner: &Inner, group: &str, places: &[(TopicPartition, i64)]) -> Result<(), AdminError> {
-    let action = || format!("move the offsets of consumer group \"{group}\"");
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    for (partition, offset) in places {
-        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))
-            .map_err(|error| AdminError::of(error, action()))?;
-    }
-    let consumer = stranger(inner, group)?;
-    consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::UnknownMemberId
-            | RDKafkaErrorCode::IllegalGeneration
-            | RDKafkaErrorCode::StaleMemberEpoch
-            | RDKafkaErrorCode::RebalanceInProgress,
-        ) => AdminError::GroupHasMembers { group: group.to_owned() },
-        _ => AdminError::of(error, action()),
-    })?;
-    let asked: Vec<_> = places.iter().map(|(at, _)| (at.topic.to_string(), at.partition)).collect();
-    for ((partition, written), found) in places.iter().zip(read(&consumer, group, &asked)?) {
-        if found != Some(*written) {
-            let (topic, partition) = (partition.topic.to_string(), partition.partition);
-            return Err(AdminError::OffsetsNotKept {
-                group: group.to_owned(),
-                topic,
-                partition,
-                written: *written,
-                found,
-            });
-        }
-    }
-    Ok(())
 }
