@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::admin::AdminError;
 use super::client_log::Logging;
 use super::settings::ClientSettings;
+use super::survey::offsets_at_once;
 use crate::model::position::TopicPartition;
 
 /// The longest wait for an answer to one question.
@@ -176,19 +177,8 @@ impl Session {
         partitions: &[TopicPartition],
         what: Offset,
     ) -> Result<BTreeMap<TopicPartition, i64>, AdminError> {
-        let refused = |error: KafkaError| AdminError::of(error, "find offsets by time");
-        let mut asked = TopicPartitionList::with_capacity(partitions.len());
-        for partition in partitions {
-            asked.add_partition_offset(&partition.topic, partition.partition, what).map_err(refused)?;
-        }
-        let answer = self.client.offsets_for_times(asked, PATIENCE).map_err(refused)?;
-        let told = answer.elements().into_iter().filter_map(|element| match (element.error(), element.offset()) {
-            (Ok(()), Offset::Offset(offset)) => {
-                Some((TopicPartition::new(element.topic(), element.partition()), offset))
-            }
-            _ => None,
-        });
-        Ok(told.collect())
+        offsets_at_once(&self.client, partitions, what, PATIENCE)
+            .map_err(|error| AdminError::of(error, "find offsets by time"))
     }
 
     /// Shows every record of `ranges` to `visit`, in order within a partition. Tells whether it came to their ends, and

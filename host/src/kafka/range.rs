@@ -67,8 +67,8 @@ pub enum ReadError {
     },
 }
 
-/// The records of `parts`, at most one of each partition, in portions: topic after topic, within a partition in order. A portion is never empty, and
-/// after an error nothing more comes.
+/// The records of `parts`, at most one of each partition, in portions: topic after topic, within a partition in order. A
+/// portion is never empty, and after an error nothing more comes.
 pub fn read(settings: &ClientSettings, parts: Vec<Part>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
     let (give, portions) = mpsc::channel(AHEAD);
     let mut parts: Vec<Part> = parts.into_iter().filter(|(_, offsets)| !offsets.is_empty()).collect();

@@ -155,7 +155,8 @@ fn is_silence(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(OperationTimedOut | AllBrokersDown | BrokerTransportFailure))
 }
 
-fn offsets_at_once(
+/// Offsets by time, or of an edge; one request to each leader. What Kafka does not tell is missing.
+pub(super) fn offsets_at_once(
     client: &BaseConsumer<Logging>,
     partitions: &[TopicPartition],
     edge: Offset,
