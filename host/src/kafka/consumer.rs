@@ -205,20 +205,23 @@ impl Consumer {
 
     /// Serves callbacks and gives what is next, without waiting.
     pub fn poll(&self) -> Option<Polled<'_>> {
-        // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
-        let polled = self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))?;
-        Some(match polled {
-            Ok(message) => Polled::Record(RawRecord(message)),
-            Err(KafkaError::PartitionEOF(partition)) => Polled::End(partition),
-            Err(error) => match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                    Polled::OffsetOutOfRange(error.to_string())
-                }
-                Some(RDKafkaErrorCode::Fatal) => Polled::Fatal(advised(&error)),
-                _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Polled::Fatal(advised(&error)),
-                _ => Polled::Passing(advised(&error)),
-            },
-        })
+        loop {
+            // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
+            let polled = self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))?;
+            return Some(match polled {
+                Ok(message) => Polled::Record(RawRecord(message)),
+                Err(KafkaError::PartitionEOF(partition)) => Polled::End(partition),
+                Err(error) => match error.rdkafka_error_code() {
+                    Some(code) if MemberContext::tells_of(code) => continue,
+                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                        Polled::OffsetOutOfRange(error.to_string())
+                    }
+                    Some(RDKafkaErrorCode::Fatal) => Polled::Fatal(advised(&error)),
+                    _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Polled::Fatal(advised(&error)),
+                    _ => Polled::Passing(advised(&error)),
+                },
+            });
+        }
     }
 
     /// What is committed for `partitions`. Blocks up to ten seconds.

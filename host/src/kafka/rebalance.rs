@@ -49,6 +49,12 @@ impl MemberContext {
         self.closing.store(true, Ordering::Release);
     }
 
+    /// Whether it tells the shard of such an error itself: only here librdkafka names the topic, while a poll gives the
+    /// same error once more without it.
+    pub(super) fn tells_of(code: RDKafkaErrorCode) -> bool {
+        matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed)
+    }
+
     /// Ends the generation that was, and only then looks at the next one.
     fn follow(&self, next: impl FnOnce() -> Option<Generation>) -> Option<Arc<Generation>> {
         let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,9 +73,8 @@ impl ClientContext for MemberContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "millstream::kafka", %error, reason, "consumer client");
-        // Only here librdkafka names the topic.
-        if let Some(code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed)) =
-            error.rdkafka_error_code()
+        if let Some(code) = error.rdkafka_error_code()
+            && Self::tells_of(code)
             && !self.closing.load(Ordering::Acquire)
         {
             let told = advice(code).map_or_else(|| reason.to_owned(), |advice| format!("{reason}; {advice}"));
