@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod advice;
+mod assignment;
 pub mod client_log;
 pub mod consumer;
 pub mod embedded;

@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::advice::advised;
+use super::assignment;
 use super::generation::Generation;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
@@ -166,12 +167,13 @@ impl Consumer {
             // Partitions that are added to a topic, and topics that come and go, are noticed within this time.
             .set("topic.metadata.refresh.interval.ms", "10000");
         let moves_silently = membership.options.get("group.protocol").is_some_and(|protocol| protocol == "consumer");
+        let is_static = membership.instance.is_some();
         if !moves_silently {
             // With KIP-848 these are the brokers' to set, and librdkafka refuses them.
             config
                 .set("session.timeout.ms", "10000")
                 .set("heartbeat.interval.ms", "3000")
-                .set("partition.assignment.strategy", "cooperative-sticky");
+                .set("partition.assignment.strategy", if is_static { assignment::STATIC } else { assignment::DYNAMIC });
         }
         for (key, value) in &membership.options {
             config.set(key, value);
@@ -257,7 +259,7 @@ impl Consumer {
     pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))
             .map_err(self.failed("assign partitions"))?;
-        self.client.incremental_assign(&list).map_err(self.failed("assign partitions"))?;
+        assignment::add(&self.client, &list).map_err(self.failed("assign partitions"))?;
         if failpoint::at("consumer::assigned").is_err() {
             // A consumer that has its partitions and gives nothing: what the watchdog is there for.
             self.client.pause(&list).map_err(self.failed("pause partitions"))?;
@@ -272,7 +274,9 @@ impl Consumer {
         if let Err(error) = self.client.resume(&list) {
             tracing::debug!(%error, group = self.group, "partitions that are given back were not resumed");
         }
-        self.client.incremental_unassign(&list).map_err(self.failed("give partitions back"))
+        // A test may end the process here, between the phases of a rebalance.
+        let _ = failpoint::at("consumer::giving-back");
+        assignment::remove(&self.client, &list).map_err(self.failed("give partitions back"))
     }
 
     /// Takes no more records of `partition` until [`Self::resume`]; its local queue is emptied and fetched again.

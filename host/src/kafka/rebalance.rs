@@ -15,8 +15,8 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 
 use super::advice::advice;
-use super::client_log;
 use super::generation::Generation;
+use super::{assignment, client_log};
 use crate::model::position::TopicPartition;
 
 /// What happened to a member of a group.
@@ -88,7 +88,7 @@ impl ConsumerContext for MemberContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let is_assignment = event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Acquire) {
-            if !is_assignment && let Err(error) = consumer.incremental_unassign(partitions) {
+            if !is_assignment && let Err(error) = assignment::remove(consumer, partitions) {
                 tracing::debug!(%error, "could not give partitions back while closing");
             }
             return;

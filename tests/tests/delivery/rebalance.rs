@@ -12,6 +12,7 @@ use super::trial::Trial;
 
 for_both_guarantees!(
     static_members_killed_in_turn,
+    a_static_member_killed_while_it_gives_partitions_back,
     dynamic_members_killed_in_turn,
     row_6_hosts_join_and_leave,
     hosts_come_and_go_by_the_new_protocol,
@@ -66,6 +67,24 @@ fn static_members_killed_in_turn(guarantee: Guarantee) {
     println!("{kills} kills, {came} records came out during them");
     let verdict = trial.finish(0);
     println!("{} repeated", verdict.repeated.len());
+}
+
+/// The one that is started again is given its place without a rebalance, as if it had given back what it was to.
+fn a_static_member_killed_while_it_gives_partitions_back(guarantee: Guarantee) {
+    let stage = Stage::new("giving", guarantee, 8);
+    let mut gives = stage.host_with(stage.options().with("FAILPOINTS", "consumer::giving-back=1*return(kill)"));
+    stage.deploy(
+        &gives,
+        "sleepy",
+        "ordering = \"key\"\nconcurrency = 8",
+        "[delivery]\nmembership = \"static\"\ncommit_interval = \"50ms\"",
+    );
+    let mut trial = Trial::start(&stage, oracle::json_inputs(8_000, KEYS), 1_000);
+    trial.wait_for(1);
+    let _takes = stage.host();
+    wait_until("it died over a rebalance", PROGRESS, || !gives.is_alive());
+    gives.restart_without_failpoints();
+    trial.finish(0);
 }
 
 /// Nobody keeps a place: what the killed one had waits until its session is over.
