@@ -6,6 +6,7 @@
 
 mod child;
 mod componentize;
+mod standing;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -21,10 +22,15 @@ use wasmtime::component::Component;
 use super::shape::Form;
 pub use child::{WORD, child_main};
 pub(super) use componentize::FINGERPRINT;
+use standing::Standing;
 
 const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
 const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
 const CPU_VARIABLE: &str = "MILLSTREAM_COMPILE_CPU_SECONDS";
+const STANDING_VARIABLE: &str = "MILLSTREAM_COMPILE_STANDING";
+/// For how long a compilation takes only what nobody else wants: four times what the largest modules take on two cores with
+/// nothing else to do. A small one does not wait long on a busy host, and a large one disturbs nobody on one that is not.
+const LEFTOVERS_FOR_EACH_MIB: f64 = 1.5;
 /// The exit code that says: the reason is on stdout.
 const REFUSED: u8 = 3;
 /// The longest reason that is read.
@@ -33,7 +39,7 @@ const REASON_MAX: u64 = 4096;
 /// What one compilation may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileLimits {
-    /// Time on the wall, waiting included.
+    /// Time on the wall, waiting included, from when it has a share of the cores.
     pub wall: Duration,
     /// Time of all processors together; whole seconds.
     pub cpu: Duration,
@@ -117,10 +123,28 @@ pub(super) fn compile(engine: &wasmtime::Engine, module: &[u8], form: Form) -> R
     }
 }
 
-/// Compiles `module` into the file `output` in a child.
+/// Compiles `module` into the file `output` in a child: with what the cores have left over, as long as that may do.
 pub(super) async fn run(
     command: &CompilerCommand,
     limits: &CompileLimits,
+    module: &[u8],
+    output: &Path,
+) -> Result<(), CompileError> {
+    let wall = Duration::from_secs_f64(module.len() as f64 / 1_048_576.0 * LEFTOVERS_FOR_EACH_MIB).min(limits.wall);
+    let leftovers = CompileLimits { wall, ..*limits };
+    match attempt(command, &leftovers, Standing::Idle, module, output).await {
+        Err(CompileError::WallTime(wall)) => {
+            tracing::debug!(?wall, "the cores have too little left over for a compilation; it gets its share now");
+            attempt(command, limits, Standing::Low, module, output).await
+        }
+        finished => finished,
+    }
+}
+
+async fn attempt(
+    command: &CompilerCommand,
+    limits: &CompileLimits,
+    standing: Standing,
     module: &[u8],
     output: &Path,
 ) -> Result<(), CompileError> {
@@ -131,6 +155,7 @@ pub(super) async fn run(
         .env(OUTPUT_VARIABLE, output)
         .env(MEMORY_VARIABLE, limits.memory.to_string())
         .env(CPU_VARIABLE, limits.cpu.as_secs().max(1).to_string())
+        .env(STANDING_VARIABLE, standing.word())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -196,6 +221,12 @@ mod tests {
         let limits = CompileLimits { wall: Duration::from_millis(100), ..CompileLimits::default() };
         let error = run_shell("exec sleep 600", limits).await.expect_err("killed");
         assert!(matches!(error, CompileError::WallTime(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn one_that_finds_nothing_left_over_gets_a_share() {
+        let limits = CompileLimits::default();
+        run_shell("[ $MILLSTREAM_COMPILE_STANDING = low ] || exec sleep 600", limits).await.expect("done");
     }
 
     #[tokio::test]

@@ -160,7 +160,9 @@ impl Engine {
         let inspected = Arc::clone(&module);
         let form = blocking(move || shape::inspect(&inspected)).await??;
         let compiled = loader.compile(&self.shared.wasm, &digest, &module, form).await?;
-        let program = Program::new(self, &compiled)?;
+        // The image of a large module's memory is laid out by it.
+        let engine = self.clone();
+        let program = blocking(move || Program::new(&engine, &compiled)).await??;
         *loaded = program.downgrade();
         Ok(program)
     }

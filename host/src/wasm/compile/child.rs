@@ -7,13 +7,10 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::componentize::componentize;
-use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED};
+use super::standing::Standing;
+use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED, STANDING_VARIABLE};
 use crate::wasm::config;
 use crate::wasm::shape::{self, Form};
-
-/// How much it stands back: a tenth of the core that others have, where they want it. With less, a host whose functions take
-/// all there is would not be done before the limit of time.
-const NICENESS: i32 = 10;
 
 /// The first argument by which this program knows that it is to compile.
 pub const WORD: &str = "__compile";
@@ -34,7 +31,7 @@ pub fn child_main() -> ExitCode {
 /// Does it, or tells why not.
 pub(super) fn compile() -> Result<(), String> {
     limit_resources()?;
-    stand_back();
+    Standing::from_word(&variable(STANDING_VARIABLE)?).take();
     let output = variable(OUTPUT_VARIABLE)?;
     let mut module = Vec::new();
     std::io::stdin().read_to_end(&mut module).map_err(|error| format!("cannot read the module: {error}"))?;
@@ -60,12 +57,6 @@ fn limit_resources() -> Result<(), String> {
     limit(Resource::Fsize, memory, memory)?;
     limit(Resource::Data, memory, memory)?;
     limit(Resource::Cpu, cpu_seconds, cpu_seconds.saturating_add(1))
-}
-
-/// Leaves the cores to the data path: what is compiled waits gladly, records do not. Threads inherit it. A system that
-/// refuses it compiles all the same.
-fn stand_back() {
-    let _ = rustix::process::nice(NICENESS);
 }
 
 fn variable(name: &str) -> Result<OsString, String> {
