@@ -62,6 +62,8 @@ impl Flow {
         let mut kcat = writer.join().expect("the writer ends");
         let status = kcat.wait(Duration::from_secs(120));
         let words = std::fs::read_to_string(self.words.path()).unwrap_or_default();
+        // Shown when the test fails: what it gave up it says here, and goes on.
+        eprintln!("kcat's last words: {words}");
         assert!(status.success(), "kcat could not write all inputs: {status}: {words}");
     }
 }

@@ -169,6 +169,30 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     assert_eq!(accepted.iter().filter(|record| is_mended(record)).count(), 1);
     browser.picture(&pictures().join("dead-letters.png"));
 
+    // Another one; this time the function is mended, and what it gave up is handled again.
+    bid(&setting, "vase", "auction.bid.placed", &bids, "thirty, says eve");
+    kcat::read_at_least(&setting.kafka.bootstrap, &dead, 2, LONG);
+    let lenient = folder.path().join("lenient.wasm");
+    std::fs::write(&lenient, module("uppercase")).expect("written");
+    browser.find_text("a", "Deploy").click();
+    browser.find("#manifest-file").type_text(&manifest.to_string_lossy());
+    browser.find("#module-file").type_text(&lenient.to_string_lossy());
+    browser.wait_for_text("Module lenient.wasm");
+    browser.find_text("button", "Deploy").click();
+    browser.wait_for_text("revision 2");
+    browser.go(&format!("{base}/#/functions/{place_bid}/dead-letters"));
+    browser.wait_for_text("Redrive all");
+    browser.find_text("button", "Redrive all").click();
+    wait_until("both letters are shown as redriven", LONG, || {
+        browser.run("return document.querySelectorAll('.letter .badge.running').length").as_u64() == Some(2)
+    });
+    let accepted = kcat::read(&setting.kafka.bootstrap, &topic("bids.accepted"));
+    let is_lenient = |record: &kcat::Record| {
+        let by = record.header("ce_millstreamfunction").unwrap_or_default();
+        record.text() == "THIRTY, SAYS EVE" && by.ends_with("@2")
+    };
+    assert_eq!(accepted.iter().filter(|record| is_lenient(record)).count(), 1);
+
     // Where the dead letter comes from and what came of it, and what the hammer led to.
     browser.go(&format!("{base}/#/events/{dead}/{}/{}", letter.partition, letter.offset));
     browser.wait_for_text("the JSON cannot be read");

@@ -73,17 +73,18 @@ impl<'a> Trial<'a> {
     pub fn finish(self, dead: usize) -> Verdict {
         let Self { stage, inputs, mut watch, flow, glances, late_writes, late_commits } = self;
         flow.finish();
+        let written = kcat::read_without_headers(&stage.kafka.bootstrap, &stage.input);
+        assert_eq!(written.len(), inputs, "every input was written once");
         watch.wait_for(inputs - dead, PROGRESS);
         wait_for_commit(stage, inputs);
         let glances = glances.close();
         let bootstrap = &stage.kafka.bootstrap;
         let evidence = Evidence {
-            inputs: kcat::read_without_headers(bootstrap, &stage.input),
+            inputs: written,
             outputs: kcat::read_without_headers(bootstrap, &stage.output),
             dead: kcat::read_without_headers(bootstrap, &stage.dead()),
             glances,
         };
-        assert_eq!(evidence.inputs.len(), inputs, "every input was written once");
         let mut verdict = Verdict::of(&evidence);
         if late_writes {
             verdict.replayed_finished.clear();
