@@ -37,6 +37,7 @@ mod server;
 mod tests;
 mod tls;
 mod topics;
+mod trigger;
 mod upload;
 mod usage;
 
@@ -194,6 +195,7 @@ fn routes(limits: Limits) -> Routes {
         .add::<dead_letters::__path_list, _>(dead_letters::list)
         .add::<dead_letters::__path_get, _>(dead_letters::get)
         .add::<dead_letters::__path_redrive, _>(dead_letters::redrive)
+        .add::<trigger::__path_trigger, _>(trigger::trigger)
         .add::<invoke::__path_invoke, _>(invoke::invoke)
         .add::<logs::__path_get, _>(logs::get)
         .add::<topics::__path_publish, _>(topics::publish)

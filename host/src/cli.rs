@@ -34,6 +34,7 @@ mod test;
 #[cfg(test)]
 mod testing;
 mod trace;
+mod trigger;
 mod usage;
 
 use std::io::{self, Write};
@@ -84,6 +85,7 @@ enum Verb {
     Reset(reset::Arguments),
     Replay(replay::Arguments),
     Dlq(dlq::Arguments),
+    Trigger(trigger::Arguments),
     Trace(trace::Arguments),
     Usage(usage::Arguments),
     Config(config::Arguments),
@@ -114,6 +116,7 @@ impl Verb {
             Self::Reset(arguments) => reset::run(&arguments, out),
             Self::Replay(arguments) => replay::run(&arguments, out),
             Self::Dlq(arguments) => dlq::run(&arguments, out),
+            Self::Trigger(arguments) => trigger::run(&arguments, out),
             Self::Trace(arguments) => trace::run(&arguments, out),
             Self::Usage(arguments) => usage::run(&arguments, out),
             Self::Config(arguments) => config::run(&arguments, out),

@@ -22,4 +22,5 @@ mod reference;
 
 mod section;
 pub mod suggest;
+pub mod timetable;
 mod value;

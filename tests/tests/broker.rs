@@ -23,6 +23,7 @@ mod broker {
     mod resets;
     mod retries;
     mod rights;
+    mod schedules;
     mod setting;
     mod stalls;
     mod starts;

@@ -51,8 +51,12 @@ pub(super) fn json(manifest: &Manifest) -> Value {
         "kafka": kafka(&manifest.kafka),
     });
     match &manifest.topics {
+        Topics::Named(topics) if topics.is_empty() => {}
         Topics::Named(topics) => view["topics"] = json!(topics),
         Topics::Pattern(pattern) => view["topics_pattern"] = json!(pattern),
+    }
+    if let Some(schedule) = &manifest.schedule {
+        view["schedule"] = json!(schedule);
     }
     if let Some(isolation) = instances.isolation {
         view["instances"]["isolation"] = json!(isolation);
@@ -115,14 +119,20 @@ mod tests {
             [delivery]
             batch_window = "2ms"
             pending = "1GiB"
+            [schedule]
+            cron = "0 0 7 * * MON"
+            time_zone = "Europe/Berlin"
+            missed = "latest"
             [kafka]
             "fetch.wait.max.ms" = 5
         "#;
         let manifest = from_toml(text).unwrap();
         assert_eq!(from_json(&json(&manifest).to_string()), Ok(manifest));
 
-        let plain = from_toml("name = \"plain\"\ntopics = [\"in\"]").unwrap();
-        assert_eq!(from_json(&json(&plain).to_string()), Ok(plain));
+        for plain in ["topics = [\"in\"]", "[schedule]\ncron = \"0 0 7 * * *\""] {
+            let plain = from_toml(&format!("name = \"plain\"\n{plain}")).unwrap();
+            assert_eq!(from_json(&json(&plain).to_string()), Ok(plain));
+        }
     }
 
     #[test]

@@ -187,7 +187,8 @@ impl Topics {
             let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
             return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
         }
-        let registrys = ["functions", "artifacts", "redriven"].map(|name| format!("{}{name}", self.registry_prefix));
+        let registrys =
+            ["functions", "artifacts", "redriven", "schedule"].map(|name| format!("{}{name}", self.registry_prefix));
         if registrys.iter().any(|own| own == topic) {
             let detail = format!("\"{topic}\" is the hosts' own: deploys and redrives write to it");
             return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
@@ -201,6 +202,13 @@ impl Topics {
     fn is_known(&self, topic: &str) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.since.is_some_and(|since| since.elapsed() < KNOWN_FOR) && known.topics.contains_key(topic)
+    }
+
+    /// Writes one event to a topic of the hosts' own making.
+    pub(super) async fn publish_one(&self, topic: &str, event: &Event) -> Result<Written, Problem> {
+        let written = self.write(topic, std::slice::from_ref(event)).await.into_iter().next();
+        let place = written.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
+        Ok(Written::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
     }
 
     async fn write(&self, topic: &str, events: &[Event]) -> Vec<Result<Place, Unwritten>> {

@@ -27,6 +27,7 @@ use crate::pipeline::build::Environment;
 use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Caller;
 use crate::pipeline::replay::Replays;
+use crate::pipeline::scheduler::Scheduler;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
 use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
@@ -88,6 +89,7 @@ pub(super) struct Host {
     data_dir: PathBuf,
     tokens: Tokens,
     supervisor: JoinHandle<()>,
+    scheduler: JoinHandle<()>,
     stop: CancellationToken,
 }
 
@@ -154,12 +156,15 @@ impl Host {
         let CreatedTopics { registry_prefix, replication_factor, .. } = &config.topics;
         let letters = DeadLetters::new(ground.clone(), observe.clone(), registry_prefix, *replication_factor);
         let replays = Replays::new(ground.clone(), publisher.clone());
+        let scheduler =
+            Scheduler::new(ground.environment.clone(), registry.table(), registry_prefix, *replication_factor);
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         tokio::spawn(usage.clone().run(stop.clone()));
         let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after, pulse);
         tokio::spawn(watchdog.run(stop.clone()));
+        let scheduler = tokio::spawn(scheduler.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
         let (data_dir, tokens) = (config.data_dir.clone(), config.api.tokens.clone());
         Ok(Self {
@@ -176,6 +181,7 @@ impl Host {
             data_dir,
             tokens,
             supervisor,
+            scheduler,
             stop,
         })
     }
@@ -206,8 +212,10 @@ impl Host {
     /// Drains, commits, leaves every group.
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        if let Err(error) = self.supervisor.await {
-            tracing::error!(%error, "the supervisor ended early");
+        for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the {what} ended early");
+            }
         }
         self.usage.finish();
     }

@@ -7,6 +7,7 @@ mod contradictions;
 mod emulation;
 mod filters;
 mod parts;
+mod schedule;
 mod topics;
 
 use std::fmt;
@@ -100,7 +101,8 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
     let name = root.get("name", |node| FunctionName::new(&value::text(node)?).map_err(|error| error.to_string()));
     let module = root.optional("module", value::non_empty_text);
     let build = root.optional("build", value::non_empty_text);
-    let topics = topics::read(root);
+    let schedule = root.within("schedule", schedule::read);
+    let topics = topics::read(root, schedule != Some(None));
     let initial_offset = root.get(
         "initial_offset",
         value::one_of(&[("earliest", InitialOffset::Earliest), ("latest", InitialOffset::Latest)]),
@@ -131,7 +133,6 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
     let retry = root.within("retry", parts::read_retry);
     let delivery = root.within("delivery", parts::read_delivery);
     let kafka = root.within("kafka", |section| Some(kafka_options::read(section, Owner::Function)));
-    refuse_schedule(root);
 
     Some(Project {
         manifest: Manifest {
@@ -151,19 +152,12 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
             instances: instances?,
             retry: retry?,
             delivery: delivery?,
+            schedule: schedule?,
             kafka: kafka?,
         },
         module: module?,
         build: build?,
     })
-}
-
-/// A schedule belongs to the grammar, but no host of this version runs by the clock.
-fn refuse_schedule(root: &Section<'_>) {
-    let is_given = root.optional("schedule", |node| Ok(matches!(node, Node::Table(table) if table.is_empty())));
-    if is_given == Some(Some(false)) {
-        root.refuse("schedule", "is not supported by this version: remove it and name topics");
-    }
 }
 
 #[cfg(test)]

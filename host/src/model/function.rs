@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Digest, FunctionName, RevisionNumber};
+use super::schedule::{Schedule, tick_topic};
 
 /// A valid manifest. `config::manifest` makes one from TOML or JSON.
 ///
@@ -46,8 +47,18 @@ pub struct Manifest {
     pub retry: Retry,
     /// How records are fetched, batched and committed.
     pub delivery: Delivery,
+    /// When it runs by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// Settings passed to librdkafka as they are, for this function's consumer.
     pub kafka: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// The topic of its ticks, where it runs by the clock: one more topic that it reads.
+    pub fn ticks(&self) -> Option<String> {
+        self.schedule.as_ref().map(|_| tick_topic(&self.name))
+    }
 }
 
 /// The topics of a Kafka trigger.
@@ -395,6 +406,7 @@ pub mod tests_support {
                     pending: 32 << 20,
                     membership: Membership::Dynamic,
                 },
+                schedule: None,
                 kafka: BTreeMap::new(),
             },
         })

@@ -157,6 +157,7 @@ fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> c
         // librdkafka takes a name that starts with ^ for a pattern; the whole name must match.
         Topics::Pattern(pattern) => vec![format!("^({pattern})$")],
     };
+    let subscription = subscription.into_iter().chain(manifest.ticks()).collect();
     consumer::Membership { group, instance, subscription, options: manifest.kafka.clone() }
 }
 

@@ -229,6 +229,7 @@ impl FunctionTask {
 /// Whether the new manifest can take over without a stop: how records are taken, ordered and committed stays.
 fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
     old.topics == new.topics
+        && old.ticks() == new.ticks()
         && old.ordering == new.ordering
         && old.concurrency == new.concurrency
         && old.shards == new.shards
@@ -302,11 +303,14 @@ impl FunctionView {
     }
 
     fn named_topics(&self) -> Vec<String> {
-        match &self.seen().revision.manifest.topics {
+        let seen = self.seen();
+        let manifest = &seen.revision.manifest;
+        let named = match &manifest.topics {
             Topics::Named(topics) => topics.clone(),
             // Topics of a pattern come and go.
             Topics::Pattern(_) => Vec::new(),
-        }
+        };
+        named.into_iter().chain(manifest.ticks()).collect()
     }
 
     fn replace(&self, index: usize, shard: Arc<ShardView>) {

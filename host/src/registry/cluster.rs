@@ -115,9 +115,17 @@ impl KafkaCluster {
         let is_missing = |topic: &&str| !existing.contains_key(*topic);
         let missing: Vec<&str> = wanted.iter().copied().filter(is_missing).collect();
         let dead_letters = Some(manifest.dead_letter_topic.as_str()).filter(is_missing);
+        let ticks = manifest.ticks().filter(|ticks| is_missing(&ticks.as_str()));
         if !self.policy.create {
-            let all: BTreeSet<_> = missing.into_iter().chain(dead_letters).map(str::to_owned).collect();
+            let all: BTreeSet<_> =
+                missing.into_iter().chain(dead_letters).chain(ticks.as_deref()).map(str::to_owned).collect();
             return if all.is_empty() { Ok(()) } else { Err(ClusterError::MissingTopics(all.into_iter().collect())) };
+        }
+        if let Some(ticks) = ticks {
+            // One after another.
+            let topic =
+                NewTopic { name: ticks, partitions: 1, replication: self.policy.replication, config: BTreeMap::new() };
+            self.admin.create_topic(topic).await?;
         }
         for topic in missing.into_iter().filter(|topic| Some(*topic) != dead_letters) {
             self.make(topic, BTreeMap::new()).await?;
@@ -152,14 +160,16 @@ impl KafkaCluster {
 
     /// The topics that trigger the function, as the cluster has them now.
     async fn sources(&self, manifest: &Manifest) -> Result<Vec<String>, ClusterError> {
-        match &manifest.topics {
-            Topics::Named(topics) => Ok(topics.clone()),
+        let mut sources = match &manifest.topics {
+            Topics::Named(topics) => topics.clone(),
             Topics::Pattern(pattern) => {
                 let whole_name = regex_lite::Regex::new(&format!("^(?:{pattern})$"))
                     .map_err(|error| ClusterError::Pattern { pattern: pattern.clone(), reason: error.to_string() })?;
-                Ok(self.admin.topics().await?.into_keys().filter(|topic| whole_name.is_match(topic)).collect())
+                self.admin.topics().await?.into_keys().filter(|topic| whole_name.is_match(topic)).collect()
             }
-        }
+        };
+        sources.extend(manifest.ticks().filter(|ticks| !sources.contains(ticks)));
+        Ok(sources)
     }
 }
 

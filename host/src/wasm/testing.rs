@@ -181,6 +181,7 @@ pub(crate) fn revision(limits: Limits, env: &[(&str, &str)]) -> Arc<Revision> {
             pending: 1,
             membership: Membership::Dynamic,
         },
+        schedule: None,
         kafka: BTreeMap::new(),
     };
     Arc::new(Revision {

@@ -19,7 +19,9 @@ pub(super) fn refuse(manifest: &Manifest, report: &Report) {
 
 /// What a function writes must not make it run again.
 fn refuse_loops(manifest: &Manifest, report: &Report) {
-    let is_input = input_test(&manifest.topics);
+    let is_topic = input_test(&manifest.topics);
+    let ticks = manifest.ticks();
+    let is_input = |topic: &str| is_topic(topic) || ticks.as_deref() == Some(topic);
     let dead_letter_topic = &manifest.dead_letter_topic;
     if is_input(dead_letter_topic) {
         report.push(

@@ -210,7 +210,9 @@ fn values_that_cannot_work_are_refused() {
         ("[kafka]\nenable.auto.commit = true", "kafka.enable.auto.commit"),
         ("[kafka]\nbootstrap.servers = \"x\"", "kafka.bootstrap.servers"),
         ("[kafka]\nplugin.library.paths = \"x\"", "kafka.plugin.library.paths"),
-        ("[schedule]\ncron = \"0 * * * * *\"", "schedule"),
+        ("[schedule]\ncron = \"* * * * *\"", "schedule.cron"),
+        ("[schedule]\ncron = \"0 * * * * *\"\ntime_zone = \"Mars\"", "schedule.time_zone"),
+        ("[schedule]\ncron = \"0 * * * * *\"\nmissed = \"some\"", "schedule.missed"),
     ] {
         let problem = problem_of(rest);
         assert!(problem.starts_with(&format!("{at}: ")), "{rest}: {problem}");

@@ -8,8 +8,8 @@ use crate::config::section::Section;
 use crate::config::value::{self, Read};
 use crate::model::function::Topics;
 
-/// Reads `topics` or `topics_pattern`.
-pub(super) fn read(root: &Section<'_>) -> Option<Topics> {
+/// Reads `topics` or `topics_pattern`; with a schedule there may be neither.
+pub(super) fn read(root: &Section<'_>, has_schedule: bool) -> Option<Topics> {
     let named = root.optional("topics", topic_list);
     let pattern = root.optional("topics_pattern", pattern);
     match (named?, pattern?) {
@@ -19,10 +19,11 @@ pub(super) fn read(root: &Section<'_>) -> Option<Topics> {
         }
         (Some(named), None) => Some(Topics::Named(named)),
         (None, Some(pattern)) => Some(Topics::Pattern(pattern)),
+        (None, None) if has_schedule => Some(Topics::Named(Vec::new())),
         (None, None) => {
             root.refuse(
                 "topics",
-                "is missing: name at least one topic, such as topics = [\"bids\"], or a topics_pattern",
+                "is missing: name at least one topic, such as topics = [\"bids\"], or a topics_pattern, or a [schedule]",
             );
             None
         }

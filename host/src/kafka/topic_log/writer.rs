@@ -1,6 +1,6 @@
-//! Writes logs in one transaction, as the only writer: opening a writer fences every earlier one of the same id.
+//! Writes logs in transactions, as the only writer: opening a writer fences every earlier one of the same id.
 //!
-//! A transaction that is not committed leaves nothing that a reader sees. A writer is made for one transaction.
+//! A transaction that is not committed leaves nothing that a reader sees. A writer that failed is of no more use.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const SERVE_EVERY: Duration = Duration::from_millis(10);
 const ACTION: &str = "write to";
 
-/// The only writer of an id, with one transaction.
+/// The only writer of an id, with one transaction at a time.
 pub struct Writer {
     producer: BaseProducer<Deliveries>,
     topic: String,
@@ -107,8 +107,9 @@ impl Writer {
     }
 
     /// Makes everything visible to readers, all at once.
-    pub fn commit(self) -> Result<(), TopicLogError> {
+    pub fn commit(&mut self) -> Result<(), TopicLogError> {
         self.flush()?;
+        self.has_begun = false;
         loop {
             match self.producer.commit_transaction(REQUEST_TIMEOUT) {
                 Ok(()) => return Ok(()),

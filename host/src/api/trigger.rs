@@ -1,0 +1,40 @@
+//! Making a function run now that otherwise runs by the clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::name::Name;
+use super::problem::{Problem, ProblemView};
+use super::topics::Written;
+use super::{Api, functions};
+use crate::error_code::ErrorCode;
+use crate::model::schedule::tick_topic;
+use crate::pipeline::direct::Event;
+use crate::pipeline::tick::Tick;
+
+/// Run a scheduled function now
+///
+/// Writes a tick to the function's topic of ticks, beside those of its schedule: it is handled like every other record.
+#[utoipa::path(post, path = "/v1/functions/{name}/trigger", tag = "functions", security(("token" = ["invoke"])), params(Name),
+    responses(
+        (status = 202, description = "Kafka has the tick", body = Written),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+        (status = "5XX", description = "Not acknowledged", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn trigger(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+    let live = functions::find(&api, &name)?;
+    if live.manifest.schedule.is_none() {
+        let detail = format!("\"{name}\" has no [schedule]: publish to one of its topics, or call it");
+        return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let Tick { headers, value } = Tick::by_hand(&name, now, fastrand::u64(..));
+    let event = Event { key: None, value: Some(value), headers };
+    let written = api.topics.publish_one(&tick_topic(&name), &event).await?;
+    Ok((StatusCode::ACCEPTED, Json(written)).into_response())
+}

@@ -1,0 +1,87 @@
+//! When a schedule is due: a cron expression in a time zone.
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+
+/// A cron expression in a time zone.
+#[derive(Debug, Clone)]
+pub struct Timetable {
+    cron: Cron,
+    zone: Tz,
+}
+
+impl Timetable {
+    /// Reads both; the error says which is wrong.
+    pub fn parse(cron: &str, time_zone: &str) -> Result<Self, String> {
+        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).build();
+        let cron = parser.parse(cron).map_err(|error| {
+            format!(
+                "\"{cron}\" is no cron expression of six fields (second, minute, hour, day, month, day of the week): {error}"
+            )
+        })?;
+        let zone = time_zone
+            .parse()
+            .map_err(|_| format!("\"{time_zone}\" is no time zone: write one such as \"UTC\" or \"Europe/Berlin\""))?;
+        Ok(Self { cron, zone })
+    }
+
+    /// The first moment after `after` that is due: both in milliseconds since the Unix epoch. Nothing when it never is.
+    pub fn next_after(&self, after: i64) -> Option<i64> {
+        let found = self.cron.find_next_occurrence(&self.local(after)?, false).ok()?;
+        Some(found.timestamp_millis())
+    }
+
+    /// The last moment up to `until` that was due.
+    pub fn last_until(&self, until: i64) -> Option<i64> {
+        let found = self.cron.find_previous_occurrence(&self.local(until)?, true).ok()?;
+        Some(found.timestamp_millis())
+    }
+
+    fn local(&self, millis: i64) -> Option<DateTime<Tz>> {
+        // A cron expression knows whole seconds.
+        DateTime::<Utc>::from_timestamp(millis.div_euclid(1000), 0).map(|moment| moment.with_timezone(&self.zone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> i64 {
+        DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis()
+    }
+
+    #[test]
+    fn what_is_due_next_and_was_due_last() {
+        let every_five_minutes = Timetable::parse("0 */5 * * * *", "UTC").unwrap();
+        let now = at("2026-03-01T12:03:07.5Z");
+        assert_eq!(every_five_minutes.next_after(now), Some(at("2026-03-01T12:05:00Z")));
+        assert_eq!(every_five_minutes.last_until(now), Some(at("2026-03-01T12:00:00Z")));
+        let due = at("2026-03-01T12:05:00Z");
+        assert_eq!(
+            (every_five_minutes.last_until(due), every_five_minutes.next_after(due)),
+            (Some(due), Some(due + 300_000))
+        );
+        let every_second = Timetable::parse("* * * * * *", "UTC").unwrap();
+        assert_eq!(every_second.next_after(now), Some(at("2026-03-01T12:03:08Z")));
+    }
+
+    #[test]
+    fn a_time_zone_moves_with_the_summer() {
+        let morning = Timetable::parse("0 30 7 * * *", "Europe/Berlin").unwrap();
+        assert_eq!(morning.next_after(at("2026-01-10T12:00:00Z")), Some(at("2026-01-11T06:30:00Z")));
+        assert_eq!(morning.next_after(at("2026-07-10T12:00:00Z")), Some(at("2026-07-11T05:30:00Z")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (cron, zone, wrong) in
+            [("*/5 * * * *", "UTC", "six fields"), ("soon", "UTC", "soon"), ("0 0 0 * * *", "Mars", "Mars")]
+        {
+            let told = Timetable::parse(cron, zone).unwrap_err();
+            assert!(told.contains(wrong), "{cron} {zone}: {told}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A place in the group of those who could fire: one of them has the partition.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::kafka::consumer::{Consumer, Error, Membership};
+use crate::kafka::poller::{Turn, Turned, Waker};
+use crate::kafka::rebalance::GroupEvent;
+use crate::pipeline::build::Environment;
+
+/// See the module.
+pub(super) struct Seat {
+    consumer: Arc<Consumer>,
+    events: mpsc::UnboundedReceiver<GroupEvent>,
+    waker: Waker,
+    is_over: Arc<AtomicBool>,
+    is_ours: bool,
+}
+
+impl Seat {
+    /// Joins `group`, which shares `topic` of one partition.
+    pub(super) fn take(environment: &Environment, topic: &str, group: &str) -> Result<Self, Error> {
+        let membership = Membership {
+            group: group.to_owned(),
+            instance: None,
+            subscription: vec![topic.to_owned()],
+            options: Default::default(),
+        };
+        let (waker, is_over) = (Waker::new(), Arc::<AtomicBool>::default());
+        let (tell, events) = mpsc::unbounded_channel();
+        let consumer = Consumer::join(&environment.kafka, &membership, waker.clone(), tell)?;
+        let polled = Polled { consumer: consumer.clone(), is_over: is_over.clone() };
+        environment.pollers.add(Box::new(polled), waker.clone());
+        Ok(Self { consumer, events, waker, is_over, is_ours: false })
+    }
+
+    /// Whether this host is the one.
+    pub(super) fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+
+    /// Waits until that may have changed.
+    pub(super) async fn changed(&mut self) {
+        match self.events.recv().await {
+            Some(GroupEvent::Assigned(partitions, _)) => {
+                // Nothing of it is read this way: whoever fires reads it from its beginning.
+                let places: Vec<_> = partitions.iter().map(|partition| (partition.clone(), 0)).collect();
+                self.told(self.consumer.assign(&places));
+                for partition in &partitions {
+                    self.told(self.consumer.pause(partition));
+                }
+                if !partitions.is_empty() {
+                    tracing::info!("this host fires the schedules");
+                    self.is_ours = true;
+                }
+            }
+            Some(GroupEvent::Revoked(partitions, _) | GroupEvent::Lost(partitions)) => {
+                self.is_ours = self.is_ours && partitions.is_empty();
+                self.told(self.consumer.unassign(&partitions));
+            }
+            Some(GroupEvent::TopicUnavailable(reason)) => tracing::warn!(%reason, "the topic of schedules"),
+            // The consumer's context lives as long as the consumer.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Leaves, so that another host goes on at once.
+    pub(super) async fn leave(self) {
+        let Self { consumer, waker, is_over, .. } = self;
+        consumer.close();
+        is_over.store(true, Ordering::Release);
+        waker.wake();
+        // The last owner leaves the group, which takes a round trip: that must not be the poller's thread.
+        for _ in 0..500 {
+            if Arc::strong_count(&consumer) == 1 {
+                break;
+            }
+            waker.wake();
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(consumer)).await {
+            tracing::error!(%error, "leaving the group of schedules ended early");
+        }
+    }
+
+    fn told(&self, result: Result<(), Error>) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "the group of schedules");
+        }
+    }
+}
+
+struct Polled {
+    consumer: Arc<Consumer>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Turn for Polled {
+    fn turn(&mut self) -> Turned {
+        if self.is_over.load(Ordering::Acquire) {
+            return Turned::Finished;
+        }
+        for _ in 0..64 {
+            if self.consumer.poll().is_none() {
+                break;
+            }
+        }
+        Turned::Waiting
+    }
+}
