@@ -13,5 +13,6 @@ pub mod position;
 pub mod standing;
 pub mod status;
 pub mod topic_id;
+pub mod trace_context;
 pub mod under_way;
 pub mod work;
