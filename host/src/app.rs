@@ -22,6 +22,7 @@ use crate::error_code::ErrorCode;
 use crate::failpoint;
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
+use crate::telemetry::otlp::Otlp;
 
 /// Runs a host until it is told to stop.
 pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
@@ -29,7 +30,8 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
         LogFormat::Text => LineFormat::Text,
         LogFormat::Json => LineFormat::Json,
     };
-    logs::start(&config.log.level, format)?;
+    let otlp = Otlp::new(&config.otlp).context("otlp can't be used").context(ErrorCode::InvalidHostConfig)?;
+    logs::start(&config.log.level, format, otlp.log_layer())?;
     failpoint::set_up();
     let identity = Identity::take(&config.data_dir).context(ErrorCode::DataDirUnusable)?;
     // What is wrong with the files is told before anything starts.
@@ -39,7 +41,7 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
         .with_context(|| format!("can't listen on {}", config.listen))
         .context(ErrorCode::CannotListen)?;
     let stop = shutdown::on_signal()?;
-    let surroundings = Surroundings::of_cluster(&config, identity.id.clone())?;
+    let surroundings = Surroundings::of_cluster(&config, identity.id.clone(), otlp)?;
     let host = Host::start(&config, surroundings)?;
     tracing::info!(listen = %listener.local_addr()?, kafka = config.kafka.bootstrap_servers, host = &*identity.id,
         version = env!("CARGO_PKG_VERSION"), "millstream is listening");

@@ -14,5 +14,6 @@ pub mod schedule;
 pub mod standing;
 pub mod status;
 pub mod topic_id;
+pub mod trace_context;
 pub mod under_way;
 pub mod work;

@@ -4,4 +4,5 @@ pub mod exposition;
 pub mod function_metrics;
 pub mod guest_lines;
 pub mod logs;
+pub mod otlp;
 pub mod usage;

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod chance;
 pub mod client;
 pub mod clock;
+pub mod collector;
 pub mod examples;
 pub mod flow;
 pub mod glances;

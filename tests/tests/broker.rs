@@ -16,6 +16,7 @@ mod broker {
     mod languages;
     mod lineage;
     mod live_limits;
+    mod otlp;
     mod page;
     mod pauses;
     mod refused;

@@ -187,7 +187,7 @@ pub fn encode_all(encoder: &Encoder, chunk: &Arc<Chunk>, answer: &[u8]) -> Parce
     for (index, verdict) in answer.verdicts().enumerate() {
         let record = RecordRef { chunk: chunk.clone(), index: index as u32 };
         if let Verdict::Emitted(emissions) = verdict {
-            encoder.emitted(&mut parcel, &record, 1, &emissions).expect("it is allowed");
+            encoder.emitted(&mut parcel, &record, 1, None, &emissions).expect("it is allowed");
             parcel.finish(&record);
         }
     }

@@ -98,6 +98,7 @@ fn ground(kafka: ClientSettings, admin: Admin) -> (Ground, supervisor::Handle) {
     }
     let survey = Survey::new(&kafka).unwrap();
     let environment = Environment {
+        tracer: Default::default(),
         producers: Producers::new(kafka.clone()),
         survey: survey.clone(),
         kafka,

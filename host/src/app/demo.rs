@@ -45,7 +45,7 @@ What you saw:
 /// Plays the auction on the embedded broker.
 pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| "error".to_owned());
-    logs::start(&level, LineFormat::Text)?;
+    logs::start(&level, LineFormat::Text, None)?;
     let stop = shutdown::on_signal()?;
     println!("{OPENING}");
     let mut stage = Stage::set().await.context("the demo could not be set up")?;

@@ -22,6 +22,7 @@ use crate::kafka::settings::ClientSettings;
 use crate::kafka::watch::Watch;
 use crate::registry::folder_log::FolderLog;
 use crate::registry::publication;
+use crate::telemetry::otlp::Otlp;
 
 /// Where the API is unless somebody is there already.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -124,5 +125,5 @@ fn surroundings(
     let admin = Admin::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
     let (publication, view) = publication();
     let log = Arc::new(FolderLog::open(&folder.join("registry"), publication)?);
-    Ok(Surroundings { kafka, admin, log, view, host_id: name.into(), pulse: None })
+    Ok(Surroundings { kafka, admin, log, view, host_id: name.into(), pulse: None, otlp: Otlp::default() })
 }

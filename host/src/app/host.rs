@@ -35,6 +35,7 @@ use crate::registry::inspect::{Inspect, ModuleRefused};
 use crate::registry::log::Log;
 use crate::registry::{self, View, kafka_log, publication};
 use crate::telemetry::exposition::Metrics;
+use crate::telemetry::otlp::{Figures, Otlp, Sending};
 use crate::telemetry::usage::Usage;
 use crate::wasm::compile::{CompileLimits, CompilerCommand};
 use crate::wasm::{Compile, Engine, EngineOptions};
@@ -51,11 +52,13 @@ pub(super) struct Surroundings {
     pub(super) host_id: Arc<str>,
     /// A topic that is always there: who asks for it sees whether Kafka answers.
     pub(super) pulse: Option<String>,
+    /// What is sent to a collector.
+    pub(super) otlp: Otlp,
 }
 
 impl Surroundings {
     /// A Kafka cluster, with the registry in its topics.
-    pub(super) fn of_cluster(config: &HostConfig, host_id: Arc<str>) -> anyhow::Result<Self> {
+    pub(super) fn of_cluster(config: &HostConfig, host_id: Arc<str>, otlp: Otlp) -> anyhow::Result<Self> {
         let kafka = ClientSettings {
             bootstrap_servers: config.kafka.bootstrap_servers.clone(),
             options: config.kafka.options.clone(),
@@ -70,7 +73,7 @@ impl Surroundings {
         };
         let pulse = Some(options.functions_topic());
         let log = Arc::new(kafka_log::KafkaLog::start(options, admin.clone(), publication));
-        Ok(Self { kafka, admin, log, view, host_id, pulse })
+        Ok(Self { kafka, admin, log, view, host_id, pulse, otlp })
     }
 }
 
@@ -90,13 +93,14 @@ pub(super) struct Host {
     tokens: Tokens,
     supervisor: JoinHandle<()>,
     scheduler: JoinHandle<()>,
+    sending: Sending,
     stop: CancellationToken,
 }
 
 impl Host {
     /// Starts everything but the API.
     pub(super) fn start(config: &HostConfig, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let Surroundings { kafka, admin, log, view, host_id, pulse } = surroundings;
+        let Surroundings { kafka, admin, log, view, host_id, pulse, otlp } = surroundings;
         let total = config.instances.total;
         let engine = Engine::new(EngineOptions {
             max_instances: u32::try_from(total).context("instances.total is too large")?,
@@ -129,12 +133,13 @@ impl Host {
         })
         .context("the folder of artifacts can't be used")
         .context(ErrorCode::DataDirUnusable)?;
-        let metrics = Metrics::default();
+        let metrics = Metrics::default().with_telemetry(otlp.counts());
         let usage = Usage::open(&config.data_dir, metrics.clone())
             .context("the file of usage can't be used")
             .context(ErrorCode::DataDirUnusable)?;
         let survey = Survey::new(&kafka).context("the settings of [kafka] are refused")?;
         let observe = supervisor::Handle::new(survey.clone());
+        let sending = otlp.start(&host_id, figures(&metrics, &observe));
         let publisher = Publisher::new(kafka.clone());
         let topics = Topics::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
         let history = History::new(kafka.clone());
@@ -147,6 +152,7 @@ impl Host {
                 pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
                 cluster: config.cluster.name.as_str().into(),
                 host_id,
+                tracer: otlp.tracer(),
             },
             engine,
             admission: Arc::new(Admission::new(total)),
@@ -182,6 +188,7 @@ impl Host {
             tokens,
             supervisor,
             scheduler,
+            sending,
             stop,
         })
     }
@@ -218,7 +225,17 @@ impl Host {
             }
         }
         self.usage.finish();
+        self.sending.finish().await;
     }
+}
+
+/// The figures as `/metrics` shows them.
+fn figures(metrics: &Metrics, observe: &supervisor::Handle) -> Figures {
+    let (metrics, observe) = (metrics.clone(), observe.clone());
+    Arc::new(move || -> BoxFuture<'static, String> {
+        let (metrics, observe) = (metrics.clone(), observe.clone());
+        Box::pin(async move { metrics.render(observe.statuses().await) })
+    })
 }
 
 /// Checks uploads by loading them.

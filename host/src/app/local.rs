@@ -270,9 +270,8 @@ impl<'a, K: Kept, H: FnMut(Result<K, Fault>) + Send> Emitting<'a, K, H> {
 
     async fn run(&mut self, number: u32) -> Spent {
         let records = 0..self.chunk.records.len() as u32;
-        let attempts: Vec<Attempt> = records
-            .map(|index| Attempt { record: RecordRef { chunk: Arc::clone(self.chunk), index }, number })
-            .collect();
+        let attempts: Vec<Attempt> =
+            records.map(|index| Attempt::new(RecordRef { chunk: Arc::clone(self.chunk), index }, number)).collect();
         let session = self.session;
         session.invoker.run(&attempts, self).await
     }
@@ -286,7 +285,7 @@ impl<K: Kept, H: FnMut(Result<K, Fault>) + Send> Verdicts for Emitting<'_, K, H>
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
         let record = RecordRef { chunk: Arc::clone(self.chunk), index: index as u32 };
         let kept = verdict.and_then(|emissions| {
-            self.session.encoder.emitted(&mut self.parcel, &record, 1, &emissions)?;
+            self.session.encoder.emitted(&mut self.parcel, &record, 1, None, &emissions)?;
             let input = Record::parse(record.flat(), CLUSTER).ok();
             Ok(K::of(&emissions, input.as_ref().and_then(Record::key)))
         });

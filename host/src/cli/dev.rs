@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // What is no project is said before anything starts.
     let mut projects = arguments.folders.iter().map(|folder| Project::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| LOG_LEVEL.to_owned());
-    logs::start(&level, LineFormat::Text)
+    logs::start(&level, LineFormat::Text, None)
         .map_err(|error| Failure::new(ErrorCode::InvalidHostConfig, error.to_string()))?;
     let runtime = runtime::new()?;
     let started = runtime.block_on(start(arguments.listen)).map_err(|error| Failure::of_running(&error))?;

@@ -3,7 +3,9 @@
 mod access;
 mod environment;
 mod in_force;
+mod otlp;
 mod parts;
+mod secret;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +19,7 @@ use super::problem::{Problem, write_all};
 use super::section::{Layer, Origin, Report, Section, Setting};
 
 pub use access::{ApiAccess, Scope, TlsFiles, Token, Tokens};
+pub use otlp::Otlp;
 
 /// What `millstream serve` runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +46,8 @@ pub struct HostConfig {
     pub cluster: Cluster,
     /// What the host writes to stderr.
     pub log: Log,
+    /// What is sent to an OpenTelemetry collector.
+    pub otlp: Otlp,
     /// Each value with its origin, section by section.
     settings: Vec<Setting>,
 }
@@ -218,6 +223,7 @@ fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
     let watchdog = root.within("watchdog", parts::read_watchdog);
     let cluster = root.within("cluster", parts::read_cluster);
     let log = root.within("log", parts::read_log);
+    let otlp = root.within("otlp", |table| otlp::read(table, variables));
     Some(HostConfig {
         listen: listen?,
         insecure: insecure?,
@@ -230,6 +236,7 @@ fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
         watchdog: watchdog?,
         cluster: cluster?,
         log: log?,
+        otlp: otlp?,
         settings: Vec::new(),
     })
 }

@@ -255,6 +255,7 @@ fn typed_like(node: &Node, default: &Node) -> Node {
     let typed = match default {
         Node::Boolean(_) => text.trim().parse().ok().map(Node::Boolean),
         Node::Integer(_) => text.trim().parse().ok().map(Node::Integer),
+        Node::Float(_) => text.trim().parse().ok().map(Node::Float),
         _ => None,
     };
     typed.unwrap_or_else(|| Node::Text(text.clone()))

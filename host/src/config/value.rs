@@ -57,6 +57,17 @@ where
     }
 }
 
+/// A share: from 0 (none) to 1 (all).
+pub(super) fn ratio(node: &Node) -> Read<f64> {
+    let share = match node {
+        Node::Float(number) => *number,
+        Node::Integer(number) => *number as f64,
+        Node::Untyped(text) => text.trim().parse().map_err(|_| format!("\"{}\" is not a number", cut(text)))?,
+        other => return Err(wrong_kind("a number", other, "write it without quotation marks, such as 0.01")),
+    };
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("{share} is out of range: choose 0 to 1")) }
+}
+
 /// A duration within `range`.
 pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Node) -> Read<Duration> {
     move |node| {
@@ -162,6 +173,11 @@ mod tests {
         assert!(integer(1..=9usize)(&Node::Integer(0)).unwrap_err().contains("1 to 9"));
         assert!(integer(1..=9usize)(&Node::Integer(-1)).is_err());
         assert!(integer(1..=9u8)(&Node::Integer(1 << 40)).is_err());
+        assert_eq!(ratio(&Node::Integer(1)), Ok(1.0));
+        assert_eq!(ratio(&Node::Untyped("0.25".to_owned())), Ok(0.25));
+        for wrong in [Node::Float(1.5), Node::Float(f64::NAN), Node::Integer(-1), Node::Text("0.5".to_owned())] {
+            assert!(ratio(&wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

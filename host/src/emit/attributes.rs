@@ -7,6 +7,7 @@ use millstream_flat::Emission;
 
 use crate::cloudevents::attribute;
 use crate::model::outcome::{Fault, FaultClass};
+use crate::model::trace_context::{self, SpanContext};
 use crate::model::work::RecordRef;
 
 /// The type of an event whose function gave none.
@@ -23,6 +24,8 @@ pub struct Origin<'a> {
     pub record: &'a RecordRef,
     /// The attempt that emitted: 1 for the first.
     pub attempt: u32,
+    /// Its span, where its trace is recorded.
+    pub span: Option<SpanContext>,
     /// Counts the emissions of the invocation, from 0.
     pub index: usize,
     /// See [`Self::cause`]: written once for all that a record causes.
@@ -97,6 +100,6 @@ pub fn is_guests_header(name: &str) -> bool {
     !name.starts_with("ce_")
         && !name.starts_with("millstream-")
         && !name.eq_ignore_ascii_case("content-type")
-        && !name.eq_ignore_ascii_case(super::traceparent::HEADER)
-        && !name.eq_ignore_ascii_case(super::traceparent::STATE)
+        && !name.eq_ignore_ascii_case(trace_context::HEADER)
+        && !name.eq_ignore_ascii_case(trace_context::STATE)
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use millstream_flat::{Emission, Emissions, Record};
 
 use super::attributes::{self, Origin};
-use super::{structured, traceparent};
+use super::structured;
+use super::traceparent::{self, Begun};
 use crate::model::batch_bytes::{BatchBytes, BatchLimits};
 use crate::model::function::{Compression, Format, Revision};
 use crate::model::outcome::{Fault, FaultClass};
 use crate::model::parcel::{Message, MessageKind, Parcel};
+use crate::model::trace_context::{self, SpanContext, Traceparent};
 use crate::model::work::RecordRef;
 
 /// Most events that one invocation may emit. Bytes are bounded by `limits.output`; this bounds empty events.
@@ -25,6 +27,7 @@ pub struct Encoder {
     stamp: String,
     outputs: BTreeMap<String, Output>,
     output_limit: u64,
+    begun: Begun,
     pub(super) dead_letters: DeadLetters,
 }
 
@@ -62,6 +65,7 @@ impl Encoder {
             stamp: revision.stamp(),
             outputs: outputs.collect(),
             output_limit: manifest.limits.output,
+            begun: Begun::Sampled,
             dead_letters: DeadLetters {
                 topic: manifest.dead_letter_topic.as_str().into(),
                 batch_bytes: limits.of(&manifest.dead_letter_topic),
@@ -69,9 +73,22 @@ impl Encoder {
         }
     }
 
+    /// The same for a host that decides which of the traces that begin here are sampled.
+    pub fn beginning(self, begun: Begun) -> Self {
+        Self { begun, ..self }
+    }
+
     /// Where the first emission for `record` comes from.
     pub fn origin<'a>(&'a self, record: &'a RecordRef) -> Origin<'a> {
-        Origin { function: &self.function, source: &self.source, record, attempt: 1, index: 0, cause: OnceCell::new() }
+        Origin {
+            function: &self.function,
+            source: &self.source,
+            record,
+            attempt: 1,
+            span: None,
+            index: 0,
+            cause: OnceCell::new(),
+        }
     }
 
     /// `name@revision`.
@@ -79,12 +96,14 @@ impl Encoder {
         &self.stamp
     }
 
-    /// Adds what the given attempt at a record emitted to `parcel`, or nothing and a fault.
+    /// Adds what the given attempt at a record emitted to `parcel`, or nothing and a fault. What it emitted is caused by
+    /// `span`, where the attempt has one.
     pub fn emitted(
         &self,
         parcel: &mut Parcel,
         record: &RecordRef,
         attempt: u32,
+        span: Option<SpanContext>,
         emissions: &Emissions<'_>,
     ) -> Result<(), Fault> {
         if emissions.bytes() as u64 > self.output_limit || emissions.len() > MOST_EVENTS {
@@ -107,7 +126,7 @@ impl Encoder {
         })?;
         let record_index = parcel.records.len() as u32;
         parcel.records.push(record.clone());
-        let mut origin = Origin { attempt, ..self.origin(record) };
+        let mut origin = Origin { attempt, span, ..self.origin(record) };
         for (index, emission) in emissions.iter().enumerate() {
             origin.index = index;
             if let Err(fault) = self.emit(parcel, &emission, &input, &origin, record_index) {
@@ -151,17 +170,17 @@ impl Encoder {
             }
         }
         if output.format != Format::Raw {
-            let told = |wanted: &str| {
-                let header = input.headers().find(|(name, _)| *name == wanted).and_then(|(_, value)| value);
-                header.or_else(|| input.extension(wanted).map(str::as_bytes))
+            let cause = trace_context::told(input, trace_context::HEADER).and_then(Traceparent::parse);
+            let traceparent = match origin.span {
+                Some(span) => span.to_text(),
+                None => traceparent::continue_from(cause, self.begun),
             };
-            let cause = told(traceparent::HEADER);
-            parcel.header(traceparent::HEADER, &traceparent::continue_from(cause));
+            parcel.header(trace_context::HEADER, &traceparent);
             // Of a trace that others began, and that goes on.
-            if cause.is_some_and(traceparent::is_valid)
-                && let Some(state) = told(traceparent::STATE)
+            if cause.is_some()
+                && let Some(state) = trace_context::told(input, trace_context::STATE)
             {
-                parcel.header(traceparent::STATE, state);
+                parcel.header(trace_context::STATE, state);
             }
         }
         let key = emission.record_key(input.key()).map(|key| parcel.store(key));

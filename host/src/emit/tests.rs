@@ -8,6 +8,7 @@ use millstream_flat::{
 use proptest::prelude::*;
 
 use super::encoder::Encoder;
+use super::traceparent::Begun;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::tests_support::revision;
 use crate::model::function::{Format, Output, Revision};
@@ -15,6 +16,7 @@ use crate::model::lease::Lease;
 use crate::model::outcome::{Fault, FaultClass};
 use crate::model::parcel::{MessageKind, Parcel};
 use crate::model::position::TopicPartition;
+use crate::model::trace_context::SpanContext;
 use crate::model::work::{Chunk, ChunkRecord, RecordRef};
 
 const TRACE: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -40,6 +42,15 @@ fn encoder(format: Format) -> Encoder {
 }
 
 fn encode(encoder: &Encoder, record: &RecordRef, emissions: &[EmissionFields<'_>]) -> Result<Parcel, Fault> {
+    encode_of(encoder, record, None, emissions)
+}
+
+fn encode_of(
+    encoder: &Encoder,
+    record: &RecordRef,
+    span: Option<SpanContext>,
+    emissions: &[EmissionFields<'_>],
+) -> Result<Parcel, Fault> {
     let mut answer = AnswerWriter::new();
     answer.begin_emitted();
     emissions.iter().for_each(|emission| answer.emission(emission));
@@ -49,7 +60,7 @@ fn encode(encoder: &Encoder, record: &RecordRef, emissions: &[EmissionFields<'_>
     let mut parcel = Parcel::default();
     for verdict in answer.verdicts() {
         if let Verdict::Emitted(emissions) = verdict
-            && let Err(fault) = encoder.emitted(&mut parcel, record, 1, &emissions)
+            && let Err(fault) = encoder.emitted(&mut parcel, record, 1, span, &emissions)
         {
             assert!(parcel.messages.is_empty() && parcel.arena.is_empty(), "all or nothing");
             return Err(fault);
@@ -87,6 +98,34 @@ fn binary_mode_fills_in_what_the_guest_left_out() {
     let message = &parcel.messages[0];
     assert_eq!(message.key.as_ref().map(|key| parcel.slice(key)), Some(&b"k"[..]));
     assert_eq!(message.value.as_ref().map(|value| parcel.slice(value)), Some(&b"x"[..]));
+}
+
+#[test]
+fn all_that_an_attempt_with_a_span_emits_names_that_span() {
+    let headers_in: &[(&str, Option<&[u8]>)] = &[("traceparent", Some(TRACE)), ("tracestate", Some(b"vendor=1"))];
+    let record = record(RecordFields { headers: headers_in, ..Default::default() });
+    let span = SpanContext { trace: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 7, flags: 1 };
+    let emissions = [EmissionFields::default(), EmissionFields::default()];
+    let parcel = encode_of(&encoder(Format::Structured), &record, Some(span), &emissions).expect("encoded");
+    for index in 0..2 {
+        let headers = headers(&parcel, index);
+        let expected = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01";
+        assert_eq!(
+            (header(&headers, "traceparent"), header(&headers, "tracestate")),
+            (Some(expected), Some("vendor=1"))
+        );
+    }
+}
+
+#[test]
+fn a_trace_that_begins_here_is_sampled_unless_the_host_decides() {
+    let alone = record(RecordFields::default());
+    for (begun, flags) in [(Begun::Sampled, "-01"), (Begun::Unsampled, "-00")] {
+        let encoder = encoder(Format::Binary).beginning(begun);
+        let headers = headers(&encode(&encoder, &alone, &[EmissionFields::default()]).expect("encoded"), 0);
+        assert!(header(&headers, "traceparent").is_some_and(|trace| trace.ends_with(flags)), "{headers:?}");
+        assert_eq!(header(&headers, "tracestate"), None);
+    }
 }
 
 #[test]

@@ -11,7 +11,8 @@ use millstream_flat::{Answer, Emissions, Verdict, begin_batch, set_attempt};
 use super::emulate::Start;
 use super::pool::Pool;
 use crate::model::function::{Isolation, Shape, SharedRevision};
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{CallTime, Fault, FaultClass};
+use crate::model::trace_context::{SpanContext, Traced};
 use crate::model::work::RecordRef;
 use crate::wasm::log::{self, Handled};
 
@@ -22,12 +23,28 @@ pub struct Attempt {
     pub record: RecordRef,
     /// 1 for the first.
     pub number: u32,
+    /// Its span, where its trace is recorded.
+    pub traced: Option<Box<Traced>>,
+}
+
+impl Attempt {
+    /// An attempt that nobody traces.
+    pub fn new(record: RecordRef, number: u32) -> Self {
+        Self { record, number, traced: None }
+    }
+
+    /// What its span is called by others, where it has one.
+    pub fn span(&self) -> Option<SpanContext> {
+        self.traced.as_ref().map(|traced| traced.own)
+    }
 }
 
 /// Hears the verdicts, in the order of the records.
 pub trait Verdicts: Send {
     /// Whether the record at `index` must not run now, because one before it waits for its retry.
     fn is_held_up(&self, index: usize) -> bool;
+    /// Told before the verdicts of a call: when it was made.
+    fn called(&mut self, _call: CallTime) {}
     /// What became of the record at `index`.
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>);
 }
@@ -74,6 +91,7 @@ impl Invoker {
         while start < attempts.len() {
             if let Some(reason) = &attempts[start].record.record().undecodable {
                 if !verdicts.is_held_up(start) {
+                    verdicts.called(CallTime::none());
                     verdicts.hear(start, Err(Fault::new(FaultClass::Undecodable, &**reason)));
                 }
                 start += 1;
@@ -98,10 +116,11 @@ impl Invoker {
         spent: &mut Spent,
     ) {
         if range.len() > 1 {
-            let answer = self.call(&attempts[range.clone()], spent).await;
+            let (answer, call) = self.call(&attempts[range.clone()], spent).await;
             if let Ok(bytes) = &answer
                 && let Ok(answer) = read(bytes, range.len())
             {
+                verdicts.called(call);
                 for (index, verdict) in range.zip(answer.verdicts()) {
                     if !verdicts.is_held_up(index) {
                         verdicts.hear(index, judge(verdict));
@@ -114,7 +133,8 @@ impl Invoker {
             if verdicts.is_held_up(index) {
                 continue;
             }
-            let answer = self.call(&attempts[index..=index], spent).await;
+            let (answer, call) = self.call(&attempts[index..=index], spent).await;
+            verdicts.called(call);
             match answer.as_ref().map_err(Clone::clone).and_then(|bytes| read(bytes, 1)) {
                 Ok(answer) => {
                     for verdict in answer.verdicts() {
@@ -126,11 +146,12 @@ impl Invoker {
         }
     }
 
-    async fn call(&self, attempts: &[Attempt], spent: &mut Spent) -> Result<Vec<u8>, Fault> {
+    async fn call(&self, attempts: &[Attempt], spent: &mut Spent) -> (Result<Vec<u8>, Fault>, CallTime) {
         let limit = self.revision.manifest.limits.timeout;
         let size: usize = attempts.iter().map(|attempt| attempt.record.flat().len()).sum();
         let mut request = Vec::with_capacity(size + 64 + self.cluster.len());
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + limit;
+        let now = SystemTime::now();
+        let deadline = now.duration_since(UNIX_EPOCH).unwrap_or_default() + limit;
         begin_batch(&mut request, attempts.len() as u32, deadline.as_millis() as u64, &self.cluster);
         for attempt in attempts {
             let start = request.len();
@@ -144,15 +165,18 @@ impl Invoker {
         // There is no call without a record.
         let (answer, start) = match attempts.first() {
             Some(first) => {
-                let handled = Handled { first: first.record.clone(), records: attempts.len() };
+                // Of a call for many records nobody can say whose a line is.
+                let span = first.span().filter(|_| attempts.len() == 1);
+                let handled = Handled { first: first.record.clone(), records: attempts.len(), span };
                 log::handling(handled, calling).await
             }
             None => calling.await,
         };
         spent.cold += usize::from(start == Start::Cold);
         spent.records += attempts.len();
-        spent.elapsed += started.elapsed();
-        answer
+        let took = started.elapsed();
+        spent.elapsed += took;
+        (answer, CallTime { started: now, took, is_cold: start == Start::Cold })
     }
 }
 

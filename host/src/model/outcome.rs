@@ -1,7 +1,7 @@
 //! What became of an invocation. A guest's failure is data, never an error of the host.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,24 @@ impl FaultClass {
 impl fmt::Display for FaultClass {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
+    }
+}
+
+/// When a call was made, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallTime {
+    /// When it was begun.
+    pub started: SystemTime,
+    /// How long it took, the start of an instance included.
+    pub took: Duration,
+    /// Whether an instance was started for it.
+    pub is_cold: bool,
+}
+
+impl CallTime {
+    /// No call: what became of the record was known without one.
+    pub fn none() -> Self {
+        Self { started: SystemTime::now(), took: Duration::ZERO, is_cold: false }
     }
 }
 

@@ -31,6 +31,7 @@ use crate::model::function::{Compression, Manifest, Membership, ProcessingGuaran
 use crate::model::lease::Lease;
 use crate::model::work::Chunk;
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::otlp::Tracer;
 
 /// What the shards of a host share.
 #[derive(Debug, Clone)]
@@ -49,6 +50,8 @@ pub struct Environment {
     pub cluster: Arc<str>,
     /// This host's identity, for static membership.
     pub host_id: Arc<str>,
+    /// Who traces what functions do.
+    pub tracer: Tracer,
 }
 
 /// Starts shard number `index` of a function. It joins its group at once.

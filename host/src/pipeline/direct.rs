@@ -21,10 +21,11 @@ use crate::invoke::call::{Attempt, Verdicts};
 use crate::kafka::publisher::{Publisher, Unwritten, Written};
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{CallTime, Fault, FaultClass};
 use crate::model::parcel::Parcel;
 use crate::model::work::RecordRef;
 use crate::telemetry::guest_lines::GuestLines;
+use crate::telemetry::otlp::{Became, Ended, Trigger};
 
 /// Stands for the topic in the cause of what is emitted: no topic of Kafka can be called so.
 pub const TOPIC: &str = "@call";
@@ -170,13 +171,21 @@ impl Caller {
 
         let callable = &ready.callable;
         let record = record(&call, &callable.revision);
-        let mut hearing = Hearing { callable, record: &record, parcel: Parcel::default(), outcome: None };
-        let attempts = [Attempt { record: record.clone(), number: 1 }];
-        let (spent, logs) = guest_log::captured(callable.invoker.run(&attempts, &mut hearing)).await;
-        let Hearing { parcel, outcome, .. } = hearing;
+        let traced = callable.tracer.begin(&record);
+        let attempt = Attempt { record, number: 1, traced };
+        let mut hearing =
+            Hearing { callable, attempt: &attempt, call: CallTime::none(), parcel: Parcel::default(), outcome: None };
+        let run = callable.invoker.run(std::slice::from_ref(&attempt), &mut hearing);
+        let (spent, logs) = guest_log::captured(run).await;
+        let Hearing { parcel, outcome, call: time, .. } = hearing;
         // A verdict is heard of each record.
         let unheard = || Err(Fault::new(FaultClass::InvalidAnswer, "the function gave no verdict"));
         let mut outcome = outcome.unwrap_or_else(unheard);
+        if let Attempt { record, traced: Some(traced), .. } = &attempt {
+            let became = outcome.as_ref().map_or_else(Became::Answered, |_| Became::Emitted);
+            let (call, trigger) = (time, Trigger::Call);
+            callable.tracer.end(&Ended { record, attempt: 1, traced, call, trigger, became });
+        }
         if let Ok(emitted) = &mut outcome
             && call.publish
         {
@@ -220,7 +229,8 @@ fn record(call: &Call, revision: &SharedRevision) -> RecordRef {
 /// Hears the one verdict.
 struct Hearing<'a> {
     callable: &'a Callable,
-    record: &'a RecordRef,
+    attempt: &'a Attempt,
+    call: CallTime,
     parcel: Parcel,
     outcome: Option<Result<Vec<Emitted>, Fault>>,
 }
@@ -228,8 +238,9 @@ struct Hearing<'a> {
 impl Hearing<'_> {
     fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<Emitted>, Fault> {
         let encoder = &self.callable.encoder;
-        encoder.emitted(&mut self.parcel, self.record, 1, emissions)?;
-        let mut origin = encoder.origin(self.record);
+        let record = &self.attempt.record;
+        encoder.emitted(&mut self.parcel, record, 1, self.attempt.span(), emissions)?;
+        let mut origin = encoder.origin(record);
         let mut shown = Vec::with_capacity(emissions.len());
         for (index, (emission, message)) in emissions.iter().zip(&self.parcel.messages).enumerate() {
             origin.index = index;
@@ -252,6 +263,10 @@ impl Hearing<'_> {
 impl Verdicts for Hearing<'_> {
     fn is_held_up(&self, _: usize) -> bool {
         false
+    }
+
+    fn called(&mut self, call: CallTime) {
+        self.call = call;
     }
 
     fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, Fault>) {

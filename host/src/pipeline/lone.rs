@@ -14,10 +14,11 @@ use crate::dispatch::retry::{self, Decision};
 use crate::invoke::call::{Attempt, Verdicts};
 use crate::model::function::{Ordering, SharedRevision};
 use crate::model::lease::Lease;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{CallTime, Fault, FaultClass};
 use crate::model::parcel::Parcel;
 use crate::model::position::TopicPartition;
 use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::telemetry::otlp::{Became, Ended, Trigger};
 
 /// What became of a record.
 #[derive(Debug)]
@@ -84,21 +85,34 @@ async fn run(callable: &Callable, record: &RecordRef) -> Ran {
     let manifest = &callable.revision.manifest;
     let mut number = 1;
     loop {
-        let mut hearing = Hearing { callable, record, number, parcel: Parcel::default(), outcome: None };
-        callable.invoker.run(&[Attempt { record: record.clone(), number }], &mut hearing).await;
-        let Hearing { mut parcel, outcome, .. } = hearing;
+        let attempt = Attempt { record: record.clone(), number, traced: callable.tracer.begin(record) };
+        let mut hearing =
+            Hearing { callable, attempt: &attempt, call: CallTime::none(), parcel: Parcel::default(), outcome: None };
+        callable.invoker.run(std::slice::from_ref(&attempt), &mut hearing).await;
+        let Hearing { mut parcel, outcome, call, .. } = hearing;
+        let ended = |became: Became<'_>| {
+            if let Some(traced) = &attempt.traced {
+                let trigger = Trigger::Record;
+                callable.tracer.end(&Ended { record, attempt: number, traced, call, trigger, became });
+            }
+        };
         let fault = match outcome {
-            Some(Ok(emitted)) => return Ran { parcel, outcome: Ok(emitted) },
+            Some(Ok(emitted)) => {
+                ended(Became::Emitted);
+                return Ran { parcel, outcome: Ok(emitted) };
+            }
             Some(Err(fault)) => fault,
             // A verdict is heard of each record.
             None => Fault::new(FaultClass::InvalidAnswer, "the function gave no verdict"),
         };
         match retry::decide(&manifest.retry, number, &fault) {
             Decision::Again(wait) => {
+                ended(Became::Retried(&fault));
                 tokio::time::sleep(wait).await;
                 number += 1;
             }
             Decision::GiveUp => {
+                ended(Became::GivenUp(&fault));
                 callable.encoder.dead_letter(&mut parcel, record, &fault, number);
                 return Ran { parcel, outcome: Err(fault) };
             }
@@ -108,9 +122,8 @@ async fn run(callable: &Callable, record: &RecordRef) -> Ran {
 
 struct Hearing<'a> {
     callable: &'a Callable,
-    record: &'a RecordRef,
-    /// The attempt.
-    number: u32,
+    attempt: &'a Attempt,
+    call: CallTime,
     parcel: Parcel,
     outcome: Option<Result<usize, Fault>>,
 }
@@ -120,10 +133,15 @@ impl Verdicts for Hearing<'_> {
         false
     }
 
+    fn called(&mut self, call: CallTime) {
+        self.call = call;
+    }
+
     fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, Fault>) {
         let encoder = &self.callable.encoder;
+        let Attempt { record, number, .. } = self.attempt;
         self.outcome = Some(verdict.and_then(|emissions| {
-            encoder.emitted(&mut self.parcel, self.record, self.number, &emissions)?;
+            encoder.emitted(&mut self.parcel, record, *number, self.attempt.span(), &emissions)?;
             Ok(emissions.len())
         }));
     }

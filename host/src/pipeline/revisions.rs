@@ -7,6 +7,7 @@ use crate::invoke::call::Invoker;
 use crate::model::batch_bytes::BatchLimits;
 use crate::model::function::SharedRevision;
 use crate::model::ids::RevisionNumber;
+use crate::telemetry::otlp::FunctionTracer;
 
 /// A revision with what runs and encodes it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Callable {
     pub invoker: Invoker,
     /// Encodes what it emits.
     pub encoder: Encoder,
+    /// Traces its attempts.
+    pub tracer: FunctionTracer,
     /// How large a batch its topics take.
     pub batches: BatchLimits,
 }

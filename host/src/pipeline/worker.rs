@@ -13,10 +13,11 @@ use crate::dispatch::lanes::Settled;
 use crate::dispatch::retry::{self, Decision};
 use crate::flow::budget::Budget;
 use crate::invoke::call::{Attempt, Verdicts};
-use crate::model::outcome::Fault;
+use crate::model::outcome::{CallTime, Fault};
 use crate::model::parcel::Parcel;
 use crate::model::work::{Batch, LaneId, Span};
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::otlp::{Became, Ended, Trigger};
 
 /// What every worker of a shard shares.
 #[derive(Debug, Clone)]
@@ -49,7 +50,8 @@ impl Worker {
         let mut part_of = Vec::with_capacity(batch.records);
         for (part, item) in batch.parts.iter().enumerate() {
             for record in item.span.each() {
-                attempts.push(Attempt { record, number: item.span.attempt });
+                let traced = callable.tracer.begin(&record);
+                attempts.push(Attempt { record, number: item.span.attempt, traced });
                 part_of.push(part as u32);
             }
         }
@@ -62,6 +64,7 @@ impl Worker {
             parcel: Parcel::default(),
             parked: Vec::new(),
             succeeded: 0,
+            call: CallTime::none(),
         };
         let spent = callable.invoker.run(&attempts, &mut desk).await;
         self.board.pace.note(spent.records, spent.elapsed);
@@ -111,6 +114,8 @@ struct Desk<'a> {
     parcel: Parcel,
     parked: Vec<Parked>,
     succeeded: u64,
+    /// The call whose verdicts are heard.
+    call: CallTime,
 }
 
 impl Desk<'_> {
@@ -120,7 +125,8 @@ impl Desk<'_> {
         self.parked.iter().position(|parked| parked.lane == Some(lane))
     }
 
-    fn failed(&mut self, index: usize, fault: &Fault) {
+    /// Says what follows of a failed attempt.
+    fn failed<'f>(&mut self, index: usize, fault: &'f Fault) -> Became<'f> {
         self.worker.metrics.count_fault(fault.class);
         let attempt = &self.attempts[index];
         let manifest = &self.callable.revision.manifest;
@@ -131,6 +137,7 @@ impl Desk<'_> {
                     attempts = attempt.number, error = %fault.message, "record given up");
                 self.callable.encoder.dead_letter(&mut self.parcel, &attempt.record, fault, attempt.number);
                 self.parcel.finish(&attempt.record);
+                Became::GivenUp(fault)
             }
             Decision::Again(wait) => {
                 self.worker.metrics.retried.inc();
@@ -157,6 +164,7 @@ impl Desk<'_> {
                     }
                     None => self.parked.push(Parked { lane, parts, last_failed: index, until, spans: vec![span] }),
                 }
+                Became::Retried(fault)
             }
         }
     }
@@ -184,16 +192,28 @@ impl Verdicts for Desk<'_> {
         self.parked_with(index).is_some()
     }
 
+    fn called(&mut self, call: CallTime) {
+        self.call = call;
+    }
+
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
-        let Attempt { record, number } = &self.attempts[index];
+        let attempts = self.attempts;
+        let attempt = &attempts[index];
+        let Attempt { record, number, traced } = attempt;
         let encoder = &self.callable.encoder;
-        let encoded = verdict.and_then(|emissions| encoder.emitted(&mut self.parcel, record, *number, &emissions));
-        match encoded {
+        let encoded = verdict
+            .and_then(|emissions| encoder.emitted(&mut self.parcel, record, *number, attempt.span(), &emissions));
+        let became = match &encoded {
             Ok(()) => {
                 self.succeeded += 1;
                 self.parcel.finish(record);
+                Became::Emitted
             }
-            Err(fault) => self.failed(index, &fault),
+            Err(fault) => self.failed(index, fault),
+        };
+        if let Some(traced) = traced {
+            let (call, trigger) = (self.call, Trigger::Record);
+            self.callable.tracer.end(&Ended { record, attempt: *number, traced, call, trigger, became });
         }
     }
 }

@@ -7,6 +7,7 @@ use super::guest_log::FunctionLog;
 use super::revisions::Callable;
 use super::supervisor::Ground;
 use crate::emit::encoder::Encoder;
+use crate::emit::traceparent::Begun;
 use crate::invoke::call::Invoker;
 use crate::invoke::pool::Pool;
 use crate::model::function::{Instances, SharedRevision};
@@ -38,13 +39,15 @@ impl Ground {
         let sandbox = program.sandbox(revision, metrics.clone(), logs);
         let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
         let pool = Pool::new(sandbox, &instances, self.admission.clone(), metrics);
-        let Environment { admin, cluster, .. } = &self.environment;
+        let Environment { admin, cluster, tracer, .. } = &self.environment;
         let outputs = revision.manifest.outputs.values().map(|output| output.topic.as_str());
         let batches = admin.batch_limits(outputs.chain([revision.manifest.dead_letter_topic.as_str()])).await;
+        let begun = if tracer.decides() { Begun::Unsampled } else { Begun::Sampled };
         Ok(Callable {
             revision: revision.clone(),
             invoker: Invoker::new(revision.clone(), pool, cluster.clone()),
-            encoder: Encoder::new(revision, &batches),
+            encoder: Encoder::new(revision, &batches).beginning(begun),
+            tracer: tracer.of(revision),
             batches,
         })
     }

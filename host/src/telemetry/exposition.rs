@@ -13,6 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
 
 use super::function_metrics::FunctionMetrics;
+use super::otlp::{Counts, Signal};
 use super::usage::Amounts;
 use crate::model::ids::FunctionName;
 use crate::model::status::FunctionStatus;
@@ -31,9 +32,16 @@ pub struct Metrics {
     functions: Arc<RwLock<Functions>>,
     /// Of deleted functions, until somebody looks: what they used is not forgotten.
     gone: Arc<Mutex<Vec<Gone>>>,
+    /// Of what is sent to a collector.
+    telemetry: Arc<[(Signal, Counts)]>,
 }
 
 impl Metrics {
+    /// Shows what became of `telemetry` too.
+    pub fn with_telemetry(self, telemetry: Vec<(Signal, Counts)>) -> Self {
+        Self { telemetry: telemetry.into(), ..self }
+    }
+
     /// The figures of `name`, new when nobody asked before.
     pub fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
         if let Some(metrics) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(name) {
@@ -62,7 +70,8 @@ impl Metrics {
     pub fn render(&self, statuses: Vec<FunctionStatus>) -> String {
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut registry = Registry::with_prefix("millstream");
-        registry.register_collector(Box::new(Snapshot { functions, statuses }));
+        let telemetry = self.telemetry.clone();
+        registry.register_collector(Box::new(Snapshot { functions, statuses, telemetry }));
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = prometheus_text::encode(&mut text, &registry);
@@ -74,6 +83,7 @@ impl Metrics {
 struct Snapshot {
     functions: Functions,
     statuses: Vec<FunctionStatus>,
+    telemetry: Arc<[(Signal, Counts)]>,
 }
 
 impl Collector for Snapshot {
@@ -82,7 +92,8 @@ impl Collector for Snapshot {
         families::encode_faults(&mut encoder, &self.functions)?;
         families::encode_topics(&mut encoder, &self.functions)?;
         families::encode_usage(&mut encoder, &self.functions)?;
-        families::encode_partitions(&mut encoder, &self.statuses)
+        families::encode_partitions(&mut encoder, &self.statuses)?;
+        families::encode_telemetry(&mut encoder, &self.telemetry)
     }
 }
 
@@ -138,6 +149,16 @@ mod tests {
         described.sort_unstable();
         described.dedup();
         assert_eq!(described.len(), all);
+    }
+
+    #[test]
+    fn what_became_of_telemetry_is_shown_where_there_is_any() {
+        let counts = Counts::default();
+        counts.dropped.inc_by(3);
+        let text = Metrics::default().with_telemetry(vec![(Signal::Traces, counts)]).render(Vec::new());
+        assert!(text.contains("\nmillstream_telemetry_dropped_total{signal=\"traces\"} 3\n"), "{text}");
+        assert!(text.contains("\nmillstream_telemetry_sent_total{signal=\"traces\"} 0\n"), "{text}");
+        assert!(!Metrics::default().render(Vec::new()).contains("telemetry"));
     }
 
     #[test]

@@ -2,8 +2,12 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
+
+use super::otlp::LogLayer;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +34,15 @@ pub enum LogsError {
     Started,
 }
 
-/// Starts the log of this process. `level` is a level or filter directives.
-pub fn start(level: &str, format: LineFormat) -> Result<(), LogsError> {
+/// Starts the log of this process. `level` is a level or filter directives. What is written is told to `also`.
+pub fn start(level: &str, format: LineFormat, also: Option<LogLayer>) -> Result<(), LogsError> {
     let filter = EnvFilter::try_new(level).map_err(|source| LogsError::Level { level: level.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        LineFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LineFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LineFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LineFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    started.map_err(|_| LogsError::Started)
+    registry().with(filter).with(lines).with(also).try_init().map_err(|_| LogsError::Started)
 }
 
 #[cfg(test)]
@@ -47,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_level_that_cannot_be_read_is_named() {
-        let error = start("info=info=info", LineFormat::Text).unwrap_err();
+        let error = start("info=info=info", LineFormat::Text, None).unwrap_err();
         assert!(error.to_string().contains("info=info=info"), "{error}");
     }
 }

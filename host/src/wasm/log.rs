@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::model::trace_context::SpanContext;
 use crate::model::work::RecordRef;
 
 pub use crate::model::function::LogLevel as Level;
@@ -24,6 +25,8 @@ pub struct Handled {
     pub first: RecordRef,
     /// How many there are.
     pub records: usize,
+    /// The call's span, where its trace is recorded.
+    pub span: Option<SpanContext>,
 }
 
 impl fmt::Display for Handled {
@@ -45,6 +48,12 @@ pub async fn handling<T>(handled: Handled, call: impl Future<Output = T>) -> T {
 /// The records that the running call is for, as a text: a place, and how many more.
 pub fn handled() -> Option<String> {
     HANDLED.try_with(Handled::to_string).ok()
+}
+
+/// The span of the running call, as its trace and itself in hexadecimal digits.
+fn span() -> Option<(String, String)> {
+    let SpanContext { trace, span, .. } = HANDLED.try_with(|handled| handled.span).ok()??;
+    Some((format!("{trace:032x}"), format!("{span:016x}")))
 }
 
 /// A shared sink of guest lines.
@@ -73,13 +82,15 @@ impl Log for TracingLog {
     fn line(&self, level: Level, line: &str) {
         let function = &*self.function;
         let record = handled().map(tracing::field::display);
+        let (trace_id, span_id) = span().unzip();
+        let (trace_id, span_id) = (trace_id.map(tracing::field::display), span_id.map(tracing::field::display));
         match level {
-            Level::Trace => tracing::trace!(target: "millstream::guest", function, record, line = ?line),
-            Level::Debug => tracing::debug!(target: "millstream::guest", function, record, line = ?line),
-            Level::Info => tracing::info!(target: "millstream::guest", function, record, line = ?line),
-            Level::Warn => tracing::warn!(target: "millstream::guest", function, record, line = ?line),
+            Level::Trace => tracing::trace!(target: "millstream::guest", function, record, trace_id, span_id, line),
+            Level::Debug => tracing::debug!(target: "millstream::guest", function, record, trace_id, span_id, line),
+            Level::Info => tracing::info!(target: "millstream::guest", function, record, trace_id, span_id, line),
+            Level::Warn => tracing::warn!(target: "millstream::guest", function, record, trace_id, span_id, line),
             Level::Error | Level::Critical => {
-                tracing::error!(target: "millstream::guest", function, record, line = ?line)
+                tracing::error!(target: "millstream::guest", function, record, trace_id, span_id, line)
             }
         }
     }

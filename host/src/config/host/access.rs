@@ -10,8 +10,8 @@ use std::sync::Arc;
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 
+use super::secret;
 use crate::config::node::{Node, Table};
-use crate::config::quantity::cut;
 use crate::config::section::Section;
 use crate::config::value::{self, Read};
 
@@ -122,8 +122,7 @@ pub struct TlsFiles {
 
 /// Reads `[api]`.
 pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
-    let secret = |node: &Node| secret(node, variables);
-    let whole = api.optional("token", secret);
+    let whole = api.optional("token", |node| token(node, variables));
     let certificate = api.optional("tls_certificate", value::non_empty_text);
     let private_key = api.optional("tls_key", value::non_empty_text);
     let named = read_named(api, variables);
@@ -173,7 +172,7 @@ fn read_one<'a>(
     variables: &BTreeMap<String, String>,
 ) -> Option<Token> {
     tokens.within_named(name, defaults, |entry| {
-        let digest = entry.get("token", |node| secret(node, variables));
+        let digest = entry.get("token", |node| token(node, variables));
         let scopes = entry.get("scopes", scopes);
         Some(Token { name: name.to_owned(), scopes: scopes?, digest: digest? })
     })
@@ -188,30 +187,17 @@ fn scopes(node: &Node) -> Read<BTreeSet<Scope>> {
 }
 
 /// The digest of the token that a reference leads to.
-fn secret(node: &Node, variables: &BTreeMap<String, String>) -> Read<[u8; 32]> {
-    let reference = value::non_empty_text(node)?;
-    let (what, text) = if let Some(name) = reference.strip_prefix("env:") {
-        let found = variables.get(name).filter(|value| !value.is_empty());
-        (
-            format!("the variable {}", cut(name)),
-            found.cloned().ok_or_else(|| format!("the variable {} is not set", cut(name)))?,
-        )
-    } else if let Some(path) = reference.strip_prefix("file:") {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", cut(path)))?;
-        (format!("the file {}", cut(path)), text)
-    } else {
-        // The text may be the token itself: it is not repeated.
-        return Err("must not hold the token itself: write \"env:NAME\" or \"file:PATH\", and where it is".to_owned());
-    };
-    let token = text.trim();
+fn token(node: &Node, variables: &BTreeMap<String, String>) -> Read<[u8; 32]> {
+    let found = secret::read(node, variables, "the token itself")?;
+    let (place, token) = (found.place, found.text.trim());
     if !(SHORTEST..=LONGEST).contains(&token.len()) {
         return Err(format!(
-            "{what} has {} characters; a token has {SHORTEST} to {LONGEST}: make one with `openssl rand -hex 32`",
+            "{place} has {} characters; a token has {SHORTEST} to {LONGEST}: make one with `openssl rand -hex 32`",
             token.len()
         ));
     }
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("{what} has characters that a header cannot carry: use visible ASCII without spaces"));
+        return Err(format!("{place} has characters that a header cannot carry: use visible ASCII without spaces"));
     }
     Ok(digest(token.as_bytes()))
 }

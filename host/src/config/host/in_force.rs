@@ -32,6 +32,7 @@ impl HostConfig {
             let value = match self.shown(setting) {
                 Node::Boolean(value) => json!(value),
                 Node::Integer(value) => json!(value),
+                Node::Float(value) => json!(value),
                 other => json!(other.scalar_text()),
             };
             (path_of(setting), json!({ "value": value, "origin": origin_of(setting) }))

@@ -30,6 +30,10 @@ fn every_default_is_the_documented_one() {
     assert_eq!((config.instances.total, config.cluster.name.as_str()), (1000, "default"));
     assert_eq!(config.watchdog.stalled_after, Duration::from_secs(30));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
+    let otlp = &config.otlp;
+    assert_eq!((&otlp.endpoint, otlp.headers.len(), otlp.trace_ratio), (&None, 0, 0.0));
+    assert!(otlp.traces && otlp.metrics && otlp.logs);
+    assert_eq!((otlp.metrics_interval, otlp.timeout), (Duration::from_secs(60), Duration::from_secs(10)));
 }
 
 #[test]
@@ -152,6 +156,34 @@ fn unknown_settings_are_refused_but_foreign_variables_are_not() {
     let of_a_cluster = [("MILLSTREAM_PORT", "tcp://10.0.0.1:80"), ("MILLSTREAM_SERVICE_HOST", "10.0.0.1")];
     assert_eq!(read("", &of_a_cluster), read("", &[]));
     assert_eq!(read("", &[("MILLSTREAM_LISTEN", "")]), read("", &[]));
+}
+
+#[test]
+fn telemetry_goes_where_it_is_told_with_headers_that_are_never_shown() {
+    let text = "[otlp]\nendpoint = \"https://collector/otlp\"\nheaders = \"env:H\"\ntrace_ratio = 0.5";
+    let headers = ("H", "authorization=Bearer hush, x-team = mill\n");
+    let config = read(text, &[headers, ("MILLSTREAM_OTLP__TRACE_RATIO", "0.25"), ("MILLSTREAM_OTLP__LOGS", "false")]);
+    assert_eq!(config.otlp.endpoint.as_ref().map(|url| url.as_str()), Some("https://collector/otlp"));
+    assert_eq!(config.otlp.headers["authorization"], "Bearer hush");
+    assert_eq!(config.otlp.headers["x-team"], "mill");
+    assert_eq!((config.otlp.trace_ratio, config.otlp.logs), (0.25, false));
+    for shown in [config.to_toml(), config.to_json().to_string(), format!("{config:?}")] {
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+    assert_eq!(read(&config.to_toml(), &[headers]).otlp, config.otlp);
+
+    let endpoint = |url: &str| problem_of(&format!("[otlp]\nendpoint = \"{url}\""), &[]);
+    for wrong in ["collector:4318", "grpc://collector", "https://me:hush@collector", "http://c/?key=hush", "/v1"] {
+        let problem = endpoint(wrong);
+        assert!(problem.starts_with("otlp.endpoint") && !problem.contains("hush"), "{problem}");
+    }
+    let literal = problem_of("[otlp]\nheaders = \"authorization=hush\"", &[]);
+    assert!(literal.contains("env:NAME") && !literal.contains("hush"), "{literal}");
+    for wrong in ["hush", "a b=hush", "a=hu\u{1}sh"] {
+        let problem = problem_of("[otlp]\nheaders = \"env:H\"", &[("H", wrong)]);
+        assert!(problem.contains("the variable H") && !problem.contains("hush"), "{problem}");
+    }
+    assert!(problem_of("[otlp]\ntrace_ratio = 2", &[]).contains("0 to 1"));
 }
 
 #[test]

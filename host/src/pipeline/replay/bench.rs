@@ -87,7 +87,7 @@ impl Bench {
         for of_partition in portion.chunk_by(|one, next| one.partition == next.partition) {
             let (chunk, indexes) = self.chunk(of_partition);
             for (index, place) in indexes.into_iter().enumerate() {
-                attempts.push(Attempt { record: RecordRef { chunk: chunk.clone(), index: index as u32 }, number: 1 });
+                attempts.push(Attempt::new(RecordRef { chunk: chunk.clone(), index: index as u32 }, 1));
                 places.push(start + place);
             }
             start += of_partition.len();
@@ -120,7 +120,7 @@ impl Bench {
         let mut number = 1;
         while matches!(retry::decide(&self.callable.revision.manifest.retry, number, &fault), Decision::Again(_)) {
             number += 1;
-            let attempts = [Attempt { record: first.record.clone(), number }];
+            let attempts = [Attempt::new(first.record.clone(), number)];
             let mut hearing = Hearing { bench: self, attempts: &attempts, places: &[place], ran, again: Vec::new() };
             self.callable.invoker.run(&attempts, &mut hearing).await;
             match hearing.again.pop() {
@@ -203,8 +203,8 @@ impl Verdicts for Hearing<'_> {
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
         let mut parcel = Parcel::default();
         let encoder = &self.bench.callable.encoder;
-        let Attempt { record, number } = &self.attempts[index];
-        let encoded = verdict.and_then(|emissions| encoder.emitted(&mut parcel, record, *number, &emissions));
+        let Attempt { record, number, .. } = &self.attempts[index];
+        let encoded = verdict.and_then(|emissions| encoder.emitted(&mut parcel, record, *number, None, &emissions));
         match encoded {
             Ok(()) => self.ran[self.places[index]] = Ran { side: Came::Emitted, parcel },
             Err(fault) => self.again.push((index, fault)),

@@ -11,6 +11,7 @@ use super::Functions;
 use crate::model::outcome::FaultClass;
 use crate::model::status::FunctionStatus;
 use crate::telemetry::function_metrics::{FaultLabel, FunctionMetrics};
+use crate::telemetry::otlp::{Counts, Signal};
 use crate::telemetry::usage::Amounts;
 
 struct Family {
@@ -163,6 +164,26 @@ pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &
     let mut family = encoder.encode_descriptor("partition_stalled", stalled, None, MetricType::Gauge)?;
     for (labels, partition) in partitions(statuses) {
         ConstGauge::new(i64::from(partition.stalled.is_some())).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+pub(super) fn encode_telemetry(
+    encoder: &mut DescriptorEncoder<'_>,
+    telemetry: &[(Signal, Counts)],
+) -> Result<(), Error> {
+    if telemetry.is_empty() {
+        return Ok(());
+    }
+    let sent = "Spans, points and lines that the OpenTelemetry collector took";
+    let mut family = encoder.encode_descriptor("telemetry_sent", sent, None, MetricType::Counter)?;
+    for (signal, counts) in telemetry {
+        counts.sent.encode(family.encode_family(&[("signal", signal.as_str())])?)?;
+    }
+    let dropped = "Spans, points and lines that were not sent, or not taken";
+    let mut family = encoder.encode_descriptor("telemetry_dropped", dropped, None, MetricType::Counter)?;
+    for (signal, counts) in telemetry {
+        counts.dropped.encode(family.encode_family(&[("signal", signal.as_str())])?)?;
     }
     Ok(())
 }
