@@ -9,6 +9,7 @@
 
 pub mod blocker;
 pub mod build;
+mod compare;
 pub mod dead_letters;
 pub mod direct;
 pub mod function;
