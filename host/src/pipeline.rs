@@ -7,6 +7,7 @@
 //!           a partition          a partition                      a shard
 //! ```
 
+pub mod aside;
 pub mod blocker;
 pub mod build;
 mod compare;
@@ -17,6 +18,7 @@ mod guest_log;
 mod lone;
 pub mod replay;
 pub mod revisions;
+pub mod shadow;
 pub mod shard;
 pub mod shard_view;
 pub mod supervisor;

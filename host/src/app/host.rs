@@ -23,10 +23,12 @@ use crate::kafka::survey::Survey;
 use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
+use crate::pipeline::aside::Aside;
 use crate::pipeline::build::Environment;
 use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Caller;
 use crate::pipeline::replay::Replays;
+use crate::pipeline::shadow::Shadows;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
 use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
@@ -84,6 +86,7 @@ pub(super) struct Host {
     publisher: Publisher,
     letters: DeadLetters,
     replays: Replays,
+    shadows: Shadows,
     limits: api::Limits,
     data_dir: PathBuf,
     tokens: Tokens,
@@ -149,11 +152,13 @@ impl Host {
             engine,
             admission: Arc::new(Admission::new(total)),
             artifacts: Arc::new(RegistryArtifacts(registry.clone())),
+            aside: Aside::start().context("can't start the thread for what may wait")?,
             metrics: metrics.clone(),
         };
         let CreatedTopics { registry_prefix, replication_factor, .. } = &config.topics;
         let letters = DeadLetters::new(ground.clone(), observe.clone(), registry_prefix, *replication_factor);
         let replays = Replays::new(ground.clone(), publisher.clone());
+        let shadows = Shadows::new(ground.environment.admin.clone(), observe.clone());
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
@@ -172,6 +177,7 @@ impl Host {
             publisher,
             letters,
             replays,
+            shadows,
             limits,
             data_dir,
             tokens,
@@ -189,6 +195,7 @@ impl Host {
             topics: self.topics.clone(),
             letters: self.letters.clone(),
             replays: self.replays.clone(),
+            shadows: self.shadows.clone(),
             history: self.history.clone(),
             metrics: self.metrics.clone(),
             usage: self.usage.clone(),
