@@ -10,6 +10,7 @@ pub mod offsets;
 pub mod outcome;
 pub mod parcel;
 pub mod position;
+pub mod shadow;
 pub mod standing;
 pub mod status;
 pub mod topic_id;

@@ -24,6 +24,7 @@ mod broker {
     mod retries;
     mod rights;
     mod setting;
+    mod shadows;
     mod stalls;
     mod starts;
     mod stream;
