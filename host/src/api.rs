@@ -33,6 +33,7 @@ mod reset;
 mod revisions;
 mod routes;
 mod server;
+mod shadow;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -60,6 +61,7 @@ use crate::model::status::Observe;
 use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Direct;
 use crate::pipeline::replay::Replays;
+use crate::pipeline::shadow::Shadows;
 use crate::registry::Handle;
 use crate::telemetry::exposition::Metrics;
 use crate::telemetry::usage::Usage;
@@ -90,6 +92,8 @@ pub struct Parts {
     pub letters: DeadLetters,
     /// Runs revisions over the past.
     pub replays: Replays,
+    /// Tells of shadows.
+    pub shadows: Shadows,
     /// Reads the past of topics.
     pub history: History,
     /// The figures.
@@ -122,6 +126,7 @@ pub struct Api {
     topics: Topics,
     letters: DeadLetters,
     replays: Replays,
+    shadows: Shadows,
     history: History,
     metrics: Metrics,
     usage: Usage,
@@ -146,7 +151,7 @@ impl Api {
     /// An API over these parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { registry, observe, direct, topics, .. } = parts;
-        let Parts { letters, replays, history, metrics, usage, limits, uploads_folder, tokens, .. } = parts;
+        let Parts { letters, replays, shadows, history, metrics, usage, limits, uploads_folder, tokens, .. } = parts;
         let shared = Shared {
             arriving: Semaphore::new(ARRIVING_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
@@ -158,7 +163,7 @@ impl Api {
             stop: CancellationToken::new(),
         };
         let shared = Arc::new(shared);
-        Self { registry, observe, direct, topics, letters, replays, history, metrics, usage, limits, shared }
+        Self { registry, observe, direct, topics, letters, replays, shadows, history, metrics, usage, limits, shared }
     }
 
     /// The router of an API on the address `listen`.
@@ -188,6 +193,10 @@ fn routes(limits: Limits) -> Routes {
         .add::<revisions::__path_list, _>(revisions::list)
         .add::<revisions::__path_get, _>(revisions::get)
         .add::<revisions::__path_rollback, _>(revisions::rollback)
+        .add_large::<shadow::__path_put, _>(shadow::put, limits.upload.saturating_add(FORM_BYTES))
+        .add::<shadow::__path_get, _>(shadow::get)
+        .add::<shadow::__path_delete, _>(shadow::delete)
+        .add::<shadow::__path_promote, _>(shadow::promote)
         .add::<pause::__path_pause, _>(pause::pause)
         .add::<pause::__path_resume, _>(pause::resume)
         .add::<reset::__path_reset, _>(reset::reset)

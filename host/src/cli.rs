@@ -21,6 +21,7 @@ mod new;
 mod pause;
 mod progress;
 mod project;
+mod promote;
 mod publish;
 mod replay;
 mod reset;
@@ -28,6 +29,8 @@ mod revisions;
 mod rollback;
 mod runtime;
 mod serve;
+mod shadow;
+mod sides;
 mod status;
 mod table;
 mod test;
@@ -80,6 +83,8 @@ enum Verb {
     Logs(logs::Arguments),
     Revisions(revisions::Arguments),
     Rollback(rollback::Arguments),
+    Shadow(shadow::Arguments),
+    Promote(promote::Arguments),
     Pause(pause::PauseArguments),
     Resume(pause::ResumeArguments),
     Reset(reset::Arguments),
@@ -111,6 +116,8 @@ impl Verb {
             Self::Logs(arguments) => logs::run(&arguments, out),
             Self::Revisions(arguments) => revisions::run(&arguments, out),
             Self::Rollback(arguments) => rollback::run(&arguments, out),
+            Self::Shadow(arguments) => shadow::run(&arguments, out),
+            Self::Promote(arguments) => promote::run(&arguments, out),
             Self::Pause(arguments) => pause::pause(&arguments, out),
             Self::Resume(arguments) => pause::resume(&arguments, out),
             Self::Reset(arguments) => reset::run(&arguments, out),
@@ -165,6 +172,9 @@ mod tests {
             &["millstream", "deploy", "--manifest", "f"],
             &["millstream", "deploy", "dir", "--manifest", "f", "--module", "g"],
             &["millstream", "deploy", "dir", "--wait=soon"],
+            &["millstream", "deploy", "dir", "--ignore", "time"],
+            &["millstream", "deploy", "dir", "--shadow", "--wait"],
+            &["millstream", "shadow", "f", "--stop", "--check"],
             &["millstream", "list", "--host", "ftp://a"],
             &["millstream", "invoke", "No_Name", "--data", "x"],
             &["millstream", "rollback", "f", "--to", "0"],

@@ -165,6 +165,14 @@ error_codes! {
     DeadLetterNotFound = "MS0231", 404,
         "there is no such dead letter",
         "see which there are: `millstream dlq list NAME`; those that are too old are gone";
+    /// The function has no shadow.
+    ShadowNotFound = "MS0241", 404,
+        "the function has no shadow",
+        "deploy one with `millstream deploy --shadow`; one that was promoted is the live revision";
+    /// The shadow is not seen to do the same.
+    ShadowDiffers = "MS0242", 409,
+        "the shadow is not seen to do the same as the live revision",
+        "look at the differences with `millstream shadow NAME`; leave --if-same out if they are meant";
     /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",

@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod parcel;
 pub mod position;
 pub mod schedule;
+pub mod shadow;
 pub mod standing;
 pub mod status;
 pub mod topic_id;

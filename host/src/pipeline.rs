@@ -7,8 +7,10 @@
 //!           a partition          a partition                      a shard
 //! ```
 
+pub mod aside;
 pub mod blocker;
 pub mod build;
+mod compare;
 pub mod dead_letters;
 pub mod direct;
 pub mod function;
@@ -17,6 +19,7 @@ mod lone;
 pub mod replay;
 pub mod revisions;
 pub mod scheduler;
+pub mod shadow;
 pub mod shard;
 pub mod shard_view;
 pub mod supervisor;

@@ -31,6 +31,7 @@ mod publication;
 pub mod record;
 mod reset;
 mod revise;
+mod shadow;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -244,6 +244,13 @@ impl Kafka {
         rows.collect()
     }
 
+    /// Whether there is such a consumer group.
+    #[track_caller]
+    pub fn has_group(&self, group: &str) -> bool {
+        let groups = self.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &["--list"]);
+        groups.lines().any(|line| line.trim() == group)
+    }
+
     #[track_caller]
     fn tool(&self, class: &str, arguments: &[&str]) -> String {
         let output = java()

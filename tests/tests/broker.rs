@@ -26,6 +26,7 @@ mod broker {
     mod rights;
     mod schedules;
     mod setting;
+    mod shadows;
     mod stalls;
     mod starts;
     mod stream;

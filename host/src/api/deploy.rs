@@ -9,7 +9,9 @@ use axum::extract::{Multipart, State};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Deserialize;
+use tokio::sync::SemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 use super::functions::view::DeployedView;
@@ -19,6 +21,8 @@ use super::query::Query;
 use super::{Api, body, functions, if_match, upload};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
+use crate::model::function::Manifest;
+use crate::model::ids::FunctionName;
 use crate::model::status::State as FunctionState;
 use crate::registry::Deployed;
 
@@ -37,10 +41,15 @@ pub(super) struct DeployQuery {
 
 impl DeployQuery {
     pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
-        let invalid = |error: String| Problem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
-        let wait = self.wait.as_deref().map(parse_duration).transpose().map_err(invalid)?;
-        Ok(wait.map(|wait| wait.min(LONGEST_WAIT)))
+        wait(self.wait.as_deref())
     }
+}
+
+/// How long somebody wants to wait.
+pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, Problem> {
+    let invalid = |error: String| Problem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
+    let wait = text.map(parse_duration).transpose().map_err(invalid)?;
+    Ok(wait.map(|wait| wait.min(LONGEST_WAIT)))
 }
 
 /// A function as it is uploaded.
@@ -78,6 +87,26 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
+    let Arrived { manifest, module, turn } = arrive(&api, &name, form).await?;
+    let deployed = api.registry.deploy(manifest, module, expectation).await?;
+    drop(turn);
+    Ok(answer(&api, deployed, wait).await)
+}
+
+/// A function that has arrived. Only so many are in memory at once.
+pub(super) struct Arrived<'a> {
+    pub(super) manifest: Manifest,
+    pub(super) module: Bytes,
+    /// Kept until it is deployed.
+    pub(super) turn: SemaphorePermit<'a>,
+}
+
+/// Takes an upload of `name`.
+pub(super) async fn arrive<'a>(
+    api: &'a Api,
+    name: &FunctionName,
+    form: Result<Multipart, MultipartRejection>,
+) -> Result<Arrived<'a>, Problem> {
     let stopping = |_| Problem::new(ErrorCode::ShuttingDown);
     // Nobody uploads for minutes to hear that the host could not have taken it.
     if let Err(not_ready) = api.registry.check_ready() {
@@ -88,13 +117,11 @@ pub(super) async fn put(
     let arriving = tokio::time::timeout(ARRIVES_AFTER, api.shared.arriving.acquire()).await;
     let arriving = arriving.map_err(|_elapsed| too_many_uploads())?.map_err(stopping)?;
     let room = upload::Room { module_bytes: api.limits.upload, folder: &api.shared.uploads_folder };
-    let upload = upload::read(form, &name, room).await?;
+    let upload = upload::read(form, name, room).await?;
     drop(arriving);
     // Only from here on it is in memory.
     let turn = api.shared.uploads.acquire().await.map_err(stopping)?;
-    let deployed = api.registry.deploy(upload.manifest, upload.module.read().await?, expectation).await?;
-    drop(turn);
-    Ok(answer(&api, deployed, wait).await)
+    Ok(Arrived { manifest: upload.manifest, module: upload.module.read().await?, turn })
 }
 
 fn too_many_uploads() -> Problem {

@@ -135,8 +135,10 @@ pub(super) async fn settled_state(
 }
 
 fn view_of(api: &Api, revision: &Revision) -> FunctionView {
-    let kept = api.registry.revisions(&revision.manifest.name).unwrap_or_default();
-    FunctionView::new(revision, state_of(api, revision), &kept)
+    let name = &revision.manifest.name;
+    let kept = api.registry.revisions(name).unwrap_or_default();
+    let shadow = api.registry.shadow(name).map(|shadow| shadow.revision.number);
+    FunctionView::new(revision, state_of(api, revision), &kept, shadow)
 }
 
 /// The supervisor has not taken notice yet.
@@ -148,5 +150,6 @@ fn unobserved(revision: &Revision) -> FunctionStatus {
         reason: None,
         partitions: Vec::new(),
         counters: Counters::default(),
+        shadow: None,
     }
 }

@@ -11,7 +11,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::problem::ProblemView;
 use super::{
-    dead_letters, deploy, events, functions, invoke, logs, operations, replay, reset, revisions, topics, usage,
+    dead_letters, deploy, events, functions, invoke, logs, operations, replay, reset, revisions, shadow, topics, usage,
 };
 use crate::lineage;
 use crate::model::status;
@@ -33,6 +33,10 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     revisions::RevisionList,
     revisions::RevisionAlone,
     revisions::RollbackRequest,
+    shadow::view::ShadowDeployed,
+    shadow::view::ShadowView,
+    shadow::view::ShadowPartition,
+    shadow::view::ShadowDifference,
     reset::ResetRequest,
     reset::ResetView,
     reset::MoveView,

@@ -118,6 +118,8 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Module(refused) => refused.code,
         ChangeError::Precondition { .. } => ErrorCode::PreconditionFailed,
         ChangeError::NotFound(_) => ErrorCode::FunctionNotFound,
+        ChangeError::NoShadow(_) => ErrorCode::ShadowNotFound,
+        ChangeError::ShadowElsewhere(_) => ErrorCode::InvalidManifest,
         ChangeError::ResetUnderWay(_) => ErrorCode::Conflict,
         ChangeError::NoRevision { .. } => ErrorCode::RevisionNotFound,
         ChangeError::Artifact(error) => match **error {

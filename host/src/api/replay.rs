@@ -19,7 +19,7 @@ use super::problem::{Problem, ProblemView, of_admin};
 use super::{Api, body, functions};
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
-use crate::model::function::{Format, SharedRevision, Topics};
+use crate::model::function::{SharedRevision, Topics};
 use crate::model::ids::RevisionNumber;
 use crate::pipeline::replay::{Against, News, Order, ReplayError};
 pub(super) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
@@ -137,7 +137,7 @@ impl ReplayRequest {
             Some(AgainstRequest::Live) => Against::Live(live),
             Some(AgainstRequest::Recorded) => Against::Recorded(kept),
             // A bare record does not say what it was emitted for.
-            None if live.manifest.outputs.values().any(|output| output.format == Format::Raw) => Against::Live(live),
+            None if live.manifest.emits_raw() => Against::Live(live),
             None => Against::Recorded(kept),
         };
         if let Some(output) = &self.output {
@@ -212,7 +212,7 @@ fn problem(error: ReplayError) -> Problem {
         ReplayError::Refused(_) => ErrorCode::InvalidRequest,
         ReplayError::Busy => ErrorCode::TooManyRequests,
         ReplayError::Read(_) => ErrorCode::KafkaUnavailable,
-        ReplayError::NotStarted(..) => ErrorCode::FunctionUnavailable,
+        ReplayError::NotStarted(_) => ErrorCode::FunctionUnavailable,
         ReplayError::NotWritten(..) => ErrorCode::NotAcknowledged,
         ReplayError::Interrupted => ErrorCode::ShuttingDown,
     };

@@ -22,10 +22,12 @@ use crate::kafka::survey::Survey;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{Counters, FunctionStatus, Observe, State};
+use crate::pipeline::aside::Aside;
 use crate::pipeline::build::Environment;
 use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::{Call, Called, Direct, NotCalled};
 use crate::pipeline::replay::Replays;
+use crate::pipeline::shadow::Shadows;
 use crate::pipeline::supervisor::{self, Artifacts, Ground};
 use crate::registry::tests::open;
 use crate::telemetry::exposition::Metrics;
@@ -35,6 +37,7 @@ use crate::wasm::{Engine, EngineOptions};
 
 mod calls;
 mod guarded;
+mod shadows;
 mod usage;
 
 const LIMIT: u64 = 1000;
@@ -48,8 +51,15 @@ impl Observe for Fixed {
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
         let seen = *self.0.lock().unwrap();
         let (name, partitions, counters) = (name.to_string(), Vec::new(), Counters::default());
-        let status =
-            seen.map(|(state, revision)| FunctionStatus { name, revision, state, reason: None, partitions, counters });
+        let status = seen.map(|(state, revision)| FunctionStatus {
+            name,
+            revision,
+            state,
+            reason: None,
+            partitions,
+            counters,
+            shadow: None,
+        });
         Box::pin(std::future::ready(status))
     }
 
@@ -112,6 +122,7 @@ fn ground(kafka: ClientSettings, admin: Admin) -> (Ground, supervisor::Handle) {
         engine: ENGINE.clone(),
         admission: Arc::new(Admission::new(1)),
         artifacts: Arc::new(NoModules),
+        aside: Aside::start().unwrap(),
         metrics: Metrics::default(),
     };
     (ground, supervisor::Handle::new(survey))
@@ -144,8 +155,9 @@ impl Host {
             registry,
             observe: Arc::clone(&observed) as Arc<dyn Observe>,
             direct: Arc::clone(&guests) as Arc<dyn Direct>,
-            topics: Topics::new(admin, publisher.clone(), "millstream."),
-            letters: DeadLetters::new(ground.clone(), functions, "millstream.", -1),
+            topics: Topics::new(admin.clone(), publisher.clone(), "millstream."),
+            letters: DeadLetters::new(ground.clone(), functions.clone(), "millstream.", -1),
+            shadows: Shadows::new(admin, functions),
             replays: Replays::new(ground, publisher),
             history: History::new(kafka),
             usage: Usage::open(folder.path(), metrics.clone()).unwrap(),

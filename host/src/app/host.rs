@@ -23,11 +23,13 @@ use crate::kafka::survey::Survey;
 use crate::model::function::{Shape, SharedRevision};
 use crate::model::ids::Digest;
 use crate::model::status::Observe;
+use crate::pipeline::aside::Aside;
 use crate::pipeline::build::Environment;
 use crate::pipeline::dead_letters::DeadLetters;
 use crate::pipeline::direct::Caller;
 use crate::pipeline::replay::Replays;
 use crate::pipeline::scheduler::Scheduler;
+use crate::pipeline::shadow::Shadows;
 use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
 use crate::pipeline::watchdog::Watchdog;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
@@ -88,6 +90,7 @@ pub(super) struct Host {
     publisher: Publisher,
     letters: DeadLetters,
     replays: Replays,
+    shadows: Shadows,
     limits: api::Limits,
     data_dir: PathBuf,
     tokens: Tokens,
@@ -157,6 +160,7 @@ impl Host {
             engine,
             admission: Arc::new(Admission::new(total)),
             artifacts: Arc::new(RegistryArtifacts(registry.clone())),
+            aside: Aside::start().context("can't start the thread for what may wait")?,
             metrics: metrics.clone(),
         };
         let CreatedTopics { registry_prefix, replication_factor, .. } = &config.topics;
@@ -164,6 +168,7 @@ impl Host {
         let replays = Replays::new(ground.clone(), publisher.clone());
         let scheduler =
             Scheduler::new(ground.environment.clone(), registry.table(), registry_prefix, *replication_factor);
+        let shadows = Shadows::new(ground.environment.admin.clone(), observe.clone());
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
@@ -183,6 +188,7 @@ impl Host {
             publisher,
             letters,
             replays,
+            shadows,
             limits,
             data_dir,
             tokens,
@@ -202,6 +208,7 @@ impl Host {
             topics: self.topics.clone(),
             letters: self.letters.clone(),
             replays: self.replays.clone(),
+            shadows: self.shadows.clone(),
             history: self.history.clone(),
             metrics: self.metrics.clone(),
             usage: self.usage.clone(),

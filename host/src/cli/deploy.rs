@@ -22,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   millstream deploy examples/uppercase --wait
   millstream deploy . --wait=2m --json
+  millstream deploy . --shadow --ignore time    # beside the live revision; see `millstream shadow`
   millstream deploy --manifest millstream.toml --module uppercase.wasm";
 
 /// An upload is compiled and stored in Kafka before it is answered.
@@ -49,11 +50,26 @@ pub(super) struct Arguments {
         value_parser = parse_duration
     )]
     wait: Option<Duration>,
+    /// Run it beside the live revision, on the same records and with its outputs fenced off, until it is promoted
+    #[arg(long, conflicts_with = "wait")]
+    shadow: bool,
+    /// With --shadow: an attribute or a header in which a difference is none, such as time
+    #[arg(long, value_name = "NAME", requires = "shadow")]
+    ignore: Vec<String>,
     #[command(flatten)]
     host: HostArguments,
     /// Print the host's answer as it is
     #[arg(long)]
     json: bool,
+}
+
+/// What a host answers to a shadow's deploy.
+#[derive(Debug, Deserialize)]
+struct Cast {
+    name: String,
+    revision: u64,
+    digest: String,
+    live: u64,
 }
 
 /// What a host answers to a deploy.
@@ -69,6 +85,9 @@ struct Deployed {
 pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     let (manifest, module_path) = prepare(arguments)?;
     let client = HostClient::new(&arguments.host)?;
+    if arguments.shadow {
+        return cast(&client, arguments, &manifest, &module_path, out);
+    }
     let answer = upload(&client, &manifest, &module_path, arguments.wait)?;
     let deployed: Deployed = serde_json::from_value(answer.clone())
         .map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
@@ -80,6 +99,24 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     }
     let Deployed { name, revision, digest, state } = deployed;
     Ok(writeln!(out, "deployed {name}@{revision} ({digest}), {state}")?)
+}
+
+fn cast(
+    client: &HostClient,
+    arguments: &Arguments,
+    manifest: &ManifestFile,
+    module: &Path,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let name = manifest.project.manifest.name.as_str();
+    let query = (!arguments.ignore.is_empty()).then(|| ("ignore", arguments.ignore.join(",")));
+    let answer = send(client, &["v1", "functions", name, "shadow"], manifest, module, query, ANSWER_TIMEOUT)?;
+    if arguments.json {
+        return Ok(writeln!(out, "{answer:#}")?);
+    }
+    let Cast { name, revision, digest, live } =
+        serde_json::from_value(answer).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    Ok(writeln!(out, "{name}@{revision} ({digest}) is the shadow of {name}@{live}")?)
 }
 
 fn prepare(arguments: &Arguments) -> Result<(ManifestFile, PathBuf), Failure> {
@@ -106,17 +143,31 @@ pub(super) fn upload(
     path: &Path,
     wait: Option<Duration>,
 ) -> Result<Value, Failure> {
-    let module: Arc<[u8]> = std::fs::read(path)
-        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", path.display())))?
-        .into();
-    let upload = progress::Upload::begin(path, module.len() as u64);
     let name = manifest.project.manifest.name.as_str();
-    let answer = client.change(&["v1", "functions", name], |http, mut url| {
-        if let Some(wait) = wait {
-            url.query_pairs_mut().append_pair("wait", &format!("{}ms", wait.as_millis()));
+    let query = wait.map(|wait| ("wait", format!("{}ms", wait.as_millis())));
+    send(client, &["v1", "functions", name], manifest, path, query, ANSWER_TIMEOUT + wait.unwrap_or_default())
+}
+
+/// Sends a manifest and the module at `module` to `path`.
+fn send(
+    client: &HostClient,
+    path: &[&str],
+    manifest: &ManifestFile,
+    module: &Path,
+    query: Option<(&str, String)>,
+    timeout: Duration,
+) -> Result<Value, Failure> {
+    let bytes: Arc<[u8]> = std::fs::read(module)
+        .map_err(|error| {
+            Failure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", module.display()))
+        })?
+        .into();
+    let upload = progress::Upload::begin(module, bytes.len() as u64);
+    let answer = client.change(path, |http, mut url| {
+        if let Some((name, value)) = &query {
+            url.query_pairs_mut().append_pair(name, value);
         }
-        let timeout = ANSWER_TIMEOUT + wait.unwrap_or_default();
-        http.put(url).timeout(timeout).multipart(form(manifest, &module, &upload))
+        http.put(url).timeout(timeout).multipart(form(manifest, &bytes, &upload))
     });
     drop(upload);
     answer?.ok_or_else(|| Failure::new(ErrorCode::UnexpectedAnswer, "the answer to a deploy is empty"))
@@ -149,8 +200,16 @@ mod tests {
         r#"{"name":"f","revision":2,"digest":"sha256:00","shape":"millstream-batch","state":"running"}"#;
 
     fn arguments(folder: &std::path::Path, host: HostArguments) -> Arguments {
-        let wait = Some(Duration::from_secs(30));
-        Arguments { folder: Some(folder.to_owned()), manifest: None, module: None, wait, host, json: false }
+        Arguments {
+            folder: Some(folder.to_owned()),
+            manifest: None,
+            module: None,
+            wait: Some(Duration::from_secs(30)),
+            shadow: false,
+            ignore: Vec::new(),
+            host,
+            json: false,
+        }
     }
 
     #[test]
@@ -169,6 +228,22 @@ mod tests {
         assert!(body.contains("name=\"manifest\"\r\ncontent-type: application/toml\r\n"), "{body}");
         assert!(body.contains("content-type: application/wasm\r\n\r\n\0asm12\r\n"), "{body}");
         assert_eq!(body.matches("content-type").count(), 2);
+    }
+
+    #[test]
+    fn a_shadow_goes_beside_the_live_revision() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = "name = \"f\"\ntopics = [\"in\"]\nmodule = \"f.wasm\"\nbuild = 'printf \"\\0asm12\" > f.wasm'";
+        std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
+        let answer =
+            r#"{"name":"f","revision":3,"digest":"sha256:00","shape":"millstream-batch","live":2,"since":"now"}"#;
+        let host = FakeHost::start(vec![Answer::new(201, answer)]);
+        let ignore = vec!["time".to_owned(), "x".to_owned()];
+        let shadow = Arguments { shadow: true, ignore, wait: None, ..arguments(folder.path(), host.arguments()) };
+        let mut out = Vec::new();
+        run(&shadow, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "f@3 (sha256:00) is the shadow of f@2\n");
+        assert_eq!(host.requests()[0].line, "PUT /v1/functions/f/shadow?ignore=time%2Cx HTTP/1.1");
     }
 
     #[test]

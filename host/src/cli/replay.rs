@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::host_client::{HostArguments, HostClient};
 use super::progress::{self, Bar};
+use super::sides;
 use super::table::Paint;
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
@@ -153,45 +154,7 @@ fn print_difference(topic: &str, news: &Value, paint: Paint, out: &mut dyn Write
     let key =
         news["key"].as_str().or(news["key_base64"].as_str()).map(|key| format!("  key={key}")).unwrap_or_default();
     writeln!(out, "{topic}/{}/{}{}", news["partition"], news["offset"], key.escape_debug())?;
-    let (expected, got) = (lines(&news["expected"]), lines(&news["got"]));
-    for line in expected.iter().filter(|line| !got.contains(line)) {
-        writeln!(out, "  {}", paint.red(&format!("- {line}")))?;
-    }
-    for line in got.iter().filter(|line| !expected.contains(line)) {
-        writeln!(out, "  {}", paint.green(&format!("+ {line}")))?;
-    }
-    Ok(())
-}
-
-/// A side as lines: what both sides have is no difference.
-fn lines(side: &Value) -> Vec<String> {
-    let outcome = side["outcome"].as_str().unwrap_or_default();
-    if outcome != "emitted" {
-        let message = side["message"].as_str().and_then(|message| message.lines().next()).unwrap_or_default();
-        return vec![format!("{outcome}  {message}").trim_end().to_owned()];
-    }
-    let events = side["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if events.is_empty() {
-        return vec!["no event".to_owned()];
-    }
-    events.iter().map(event).collect()
-}
-
-fn event(event: &Value) -> String {
-    let shown = |name: &str| {
-        let encoded = format!("{name}_base64");
-        event[name].as_str().or(event[encoded.as_str()].as_str()).unwrap_or("-").escape_debug().to_string()
-    };
-    let headers = event["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let header = |header: &Value| {
-        let value = header["value"].as_str().or(header["value_base64"].as_str()).unwrap_or("-");
-        // Their form is always the same, and their cause is in the line above.
-        let name = header["name"].as_str().filter(|name| !["ce_specversion", "ce_millstreamcause"].contains(name))?;
-        Some(format!("{name}={}", value.escape_debug()))
-    };
-    let headers: Vec<String> = headers.iter().filter_map(header).collect();
-    let topic = event["topic"].as_str().unwrap_or_default();
-    format!("{topic}  key={}  {}  {}", shown("key"), headers.join(" "), shown("value"))
+    sides::print(&news["expected"], &news["got"], paint, out)
 }
 
 fn print_tally(news: &Value, out: &mut dyn Write) -> Result<(), Failure> {

@@ -56,6 +56,9 @@ fn print(status: &FunctionStatus, paint: Paint, out: &mut dyn Write) -> Result<(
     if let Some(reason) = &status.reason {
         writeln!(out, "  {}", printable(reason))?;
     }
+    if let Some(shadow) = status.shadow {
+        writeln!(out, "  revision {shadow} is its shadow: `millstream shadow {}` tells how it does", status.name)?;
+    }
     writeln!(out)?;
     print_partitions(status, out)?;
     // The first reason is the function's.
@@ -170,6 +173,14 @@ mod tests {
              RECEIVED  FILTERED  SUCCEEDED  EMITTED  RETRIED  DEAD LETTERS  COLD STARTS  HOT STARTS\n      \
              15         1          9        9        2             0            1          10\n"
         );
+    }
+
+    #[test]
+    fn a_shadow_is_mentioned() {
+        let mut status: FunctionStatus = serde_json::from_str(ANSWER).unwrap();
+        assert!(!printed(&status).contains("shadow"));
+        status.shadow = Some(4);
+        assert!(printed(&status).contains("\n  revision 4 is its shadow: `millstream shadow f` tells how it does\n"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every call is asynchronous to its caller: librdkafka's blocking calls run on blocking threads, each with a timeout.
 //! The data path never comes here; a function that starts asks once how large a batch its topics take.
 
+mod bookmarks;
 mod error;
 mod groups;
 mod offsets;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::FromClientConfigAndContext;
 
+pub use bookmarks::Bookmarks;
 pub use error::AdminError;
 pub use offsets::StartOffset;
 pub use places::Place;

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext as _;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 use super::client_log::Logging;
 use super::consumer::{HeaderNameNotText, RawRecord};
 use super::settings::ClientSettings;
+use super::survey::{Offsets, offsets_at_once};
 use crate::model::position::TopicPartition;
 
 /// Portions that are read ahead.
@@ -24,6 +26,8 @@ const PORTION: (usize, usize) = (500, 1 << 20);
 /// How long Kafka may be silent although there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long the answer to a question may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A part of a partition: offsets from the first to before the second.
 pub type Part = (TopicPartition, Range<i64>);
@@ -65,47 +69,107 @@ pub enum ReadError {
         /// What was to be read.
         what: String,
     },
+    /// The host stops.
+    #[error("the host stopped before it was read")]
+    Interrupted,
 }
 
 /// The records of `parts`, at most one of each partition, in portions: topic after topic, within a partition in order. A
 /// portion is never empty, and after an error nothing more comes.
 pub fn read(settings: &ClientSettings, parts: Vec<Part>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
-    let (give, portions) = mpsc::channel(AHEAD);
-    let mut parts: Vec<Part> = parts.into_iter().filter(|(_, offsets)| !offsets.is_empty()).collect();
-    parts.sort_by(|(one, _), (other, _)| one.cmp(other));
-    if !parts.is_empty() {
-        let settings = settings.clone();
-        tokio::task::spawn_blocking(move || {
-            // One topic after the other: of an end the client tells the partition's number alone.
-            for of_topic in parts.chunk_by(|(one, _), (next, _)| one.topic == next.topic) {
-                if let Err(error) = read_topic(&settings, of_topic, &give) {
-                    // Nobody may be left to be told.
-                    let _ = give.blocking_send(Err(error));
-                    return;
-                }
-            }
-        });
-    }
-    portions
+    Reader::new(settings.clone()).read(parts)
 }
 
+/// Reads parts again and again with one client, which connects when it is first used.
+#[derive(Clone)]
+pub struct Reader {
+    settings: ClientSettings,
+    client: Arc<Mutex<Option<Client>>>,
+    /// One reading at a time: whoever stops taking what it gives is not waited for by it.
+    turn: Arc<Mutex<()>>,
+}
+
+type Client = Arc<BaseConsumer<Logging>>;
 type Portions = mpsc::Sender<Result<Vec<PastRecord>, ReadError>>;
 
-fn read_topic(settings: &ClientSettings, parts: &[Part], give: &Portions) -> Result<(), ReadError> {
-    let names: Vec<String> = parts.iter().take(3).map(|(partition, _)| partition.to_string()).collect();
-    let more = if parts.len() > names.len() { " and more" } else { "" };
-    let what = format!("{}{more}", names.join(", "));
-    let failed = |source| ReadError::Kafka { what: what.clone(), source };
-    let consumer = open(settings, parts).map_err(failed)?;
+impl Reader {
+    /// A reader of the cluster that `settings` name.
+    pub fn new(settings: ClientSettings) -> Self {
+        Self { settings, client: Arc::default(), turn: Arc::default() }
+    }
+
+    /// The same as [`read`].
+    pub fn read(&self, parts: Vec<Part>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
+        let (give, portions) = mpsc::channel(AHEAD);
+        let mut parts: Vec<Part> = parts.into_iter().filter(|(_, offsets)| !offsets.is_empty()).collect();
+        parts.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if !parts.is_empty() {
+            let this = self.clone();
+            tokio::task::spawn_blocking(move || {
+                let _turn = this.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                // One topic after the other: of an end the client tells the partition's number alone.
+                for of_topic in parts.chunk_by(|(one, _), (next, _)| one.topic == next.topic) {
+                    if let Err(error) = this.read_topic(of_topic, &give) {
+                        // Nobody may be left to be told.
+                        let _ = give.blocking_send(Err(error));
+                        return;
+                    }
+                }
+            });
+        }
+        portions
+    }
+
+    /// Where `partitions` end: what an open transaction wrote is beyond it.
+    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<Offsets, ReadError> {
+        let this = self.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            let failed = |source| ReadError::Kafka { what: "the ends of topics".to_owned(), source };
+            let client = this.client().map_err(failed)?;
+            offsets_at_once(&client, &partitions, Offset::End, ANSWER_TIMEOUT).map_err(failed)
+        });
+        asked.await.unwrap_or(Err(ReadError::Interrupted))
+    }
+
+    fn client(&self) -> Result<Client, KafkaError> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*client {
+            Some(client) => Ok(client.clone()),
+            None => Ok(client.insert(Arc::new(open(&self.settings)?)).clone()),
+        }
+    }
+
+    fn read_topic(&self, parts: &[Part], give: &Portions) -> Result<(), ReadError> {
+        let names: Vec<String> = parts.iter().take(3).map(|(partition, _)| partition.to_string()).collect();
+        let more = if parts.len() > names.len() { " and more" } else { "" };
+        let what = format!("{}{more}", names.join(", "));
+        let failed = |source| ReadError::Kafka { what: what.clone(), source };
+        let client = self.client().map_err(failed)?;
+        let mut assignment = TopicPartitionList::with_capacity(parts.len());
+        for (partition, offsets) in parts {
+            let start = Offset::Offset(offsets.start);
+            assignment.add_partition_offset(&partition.topic, partition.partition, start).map_err(failed)?;
+        }
+        client.assign(&assignment).map_err(failed)?;
+        let result = take(&client, parts, &what, give);
+        // The client would remember what was paused, and give nothing of it the next time.
+        if let Err(error) = client.resume(&assignment).and_then(|()| client.unassign()) {
+            tracing::debug!(%error, %what, "what was read is still fetched");
+        }
+        result
+    }
+}
+
+fn take(client: &BaseConsumer<Logging>, parts: &[Part], what: &str, give: &Portions) -> Result<(), ReadError> {
     let mut left: HashMap<i32, (&TopicPartition, i64)> =
         parts.iter().map(|(partition, offsets)| (partition.partition, (partition, offsets.end))).collect();
     let mut portion = Portion::default();
     let mut heard = Instant::now();
     while !left.is_empty() && !give.is_closed() {
-        match consumer.poll(PATIENCE) {
+        match client.poll(PATIENCE) {
             None => {
                 if heard.elapsed() >= SILENCE {
-                    return Err(ReadError::Silent { what });
+                    return Err(ReadError::Silent { what: what.to_owned() });
                 }
                 if portion.flush(give).is_err() {
                     return Ok(());
@@ -115,7 +179,9 @@ fn read_topic(settings: &ClientSettings, parts: &[Part], give: &Portions) -> Res
             Some(Err(KafkaError::PartitionEOF(number))) => {
                 left.remove(&number);
             }
-            Some(Err(error)) if is_fatal(&error) => return Err(failed(error)),
+            Some(Err(source)) if is_fatal(&source) => {
+                return Err(ReadError::Kafka { what: what.to_owned(), source });
+            }
             Some(Err(error)) => {
                 tracing::debug!(%error, %what, "reading the past");
                 continue;
@@ -128,7 +194,7 @@ fn read_topic(settings: &ClientSettings, parts: &[Part], give: &Portions) -> Res
                     return Ok(());
                 }
                 if offset + 1 >= end {
-                    leave(&consumer, partition);
+                    leave(client, partition);
                     left.remove(&record.partition());
                 }
             }
@@ -140,7 +206,7 @@ fn read_topic(settings: &ClientSettings, parts: &[Part], give: &Portions) -> Res
     Ok(())
 }
 
-fn open(settings: &ClientSettings, parts: &[Part]) -> Result<BaseConsumer<Logging>, KafkaError> {
+fn open(settings: &ClientSettings) -> Result<BaseConsumer<Logging>, KafkaError> {
     let mut config = settings.base();
     config
         // librdkafka wants a name even from a reader that neither joins nor commits.
@@ -153,13 +219,7 @@ fn open(settings: &ClientSettings, parts: &[Part]) -> Result<BaseConsumer<Loggin
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "50")
         .set("queued.max.messages.kbytes", "16384");
-    let consumer = BaseConsumer::from_config_and_context(&config, Logging)?;
-    let mut assignment = TopicPartitionList::with_capacity(parts.len());
-    for (partition, offsets) in parts {
-        assignment.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offsets.start))?;
-    }
-    consumer.assign(&assignment)?;
-    Ok(consumer)
+    BaseConsumer::from_config_and_context(&config, Logging)
 }
 
 fn is_fatal(error: &KafkaError) -> bool {

@@ -59,6 +59,11 @@ impl Manifest {
     pub fn ticks(&self) -> Option<String> {
         self.schedule.as_ref().map(|_| tick_topic(&self.name))
     }
+
+    /// Whether an output does not say what its events were emitted for.
+    pub fn emits_raw(&self) -> bool {
+        self.outputs.values().any(|output| output.format == Format::Raw)
+    }
 }
 
 /// The topics of a Kafka trigger.
@@ -75,6 +80,17 @@ impl Topics {
     /// Whether no topic triggers the function.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Named(topics) if topics.is_empty())
+    }
+
+    /// Those among `existing` topics that trigger the function. A pattern that was accepted can be read.
+    pub fn among(&self, existing: impl Iterator<Item = String>) -> Vec<String> {
+        match self {
+            Self::Named(topics) => existing.filter(|topic| topics.contains(topic)).collect(),
+            Self::Pattern(pattern) => match regex_lite::Regex::new(&format!("^(?:{pattern})$")) {
+                Ok(whole_name) => existing.filter(|topic| whole_name.is_match(topic)).collect(),
+                Err(_) => Vec::new(),
+            },
+        }
     }
 }
 

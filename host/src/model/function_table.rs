@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::function::SharedRevision;
-use super::ids::FunctionName;
+use super::ids::{FunctionName, RevisionNumber};
+use super::shadow::Shadow;
 
 /// Every deployed function with what is wanted of it. A new table is made for each change.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct Wanted {
     pub paused: bool,
     /// Until then its group is to have no member, because somebody moves its offsets.
     pub aside_until: Option<SystemTime>,
+    /// The revision that runs beside the live one.
+    pub shadow: Option<Shadow>,
 }
 
 impl Wanted {
@@ -30,6 +33,11 @@ impl Wanted {
         self.revision.number == other.revision.number
             && self.paused == other.paused
             && self.aside_until == other.aside_until
+            && self.shadow_number() == other.shadow_number()
+    }
+
+    fn shadow_number(&self) -> Option<RevisionNumber> {
+        self.shadow.as_ref().map(|shadow| shadow.revision.number)
     }
 
     /// For how long it is to stand aside yet. Whoever moves the offsets may have died: it does not wait for ever.

@@ -43,6 +43,11 @@ impl FunctionName {
     pub fn group_id(&self) -> String {
         format!("millstream.{self}")
     }
+
+    /// The group whose offsets say how far the shadow with this number is. Nobody joins it.
+    pub fn shadow_group_id(&self, number: RevisionNumber) -> String {
+        format!("millstream.{self}.shadow.{number}")
+    }
 }
 
 impl TryFrom<String> for FunctionName {

@@ -42,6 +42,9 @@ pub struct FunctionStatus {
     pub partitions: Vec<PartitionStatus>,
     /// Counted by this host since it started.
     pub counters: Counters,
+    /// The revision that runs beside the live one, its outputs fenced off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<u64>,
 }
 
 /// Where one partition stands.

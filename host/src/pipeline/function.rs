@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::build;
 use super::direct::OnCall;
 use super::revisions::Revisions;
+use super::shadow::{Keeper, Sight};
 use super::shard::Control;
 use super::shard_view::ShardView;
 use super::supervisor::Ground;
@@ -33,6 +34,7 @@ pub struct FunctionTask {
     wanted: watch::Receiver<Wanted>,
     asked: mpsc::UnboundedReceiver<Request>,
     running: Option<Running>,
+    shadow: Keeper,
 }
 
 /// What the watchdog asks of a function.
@@ -60,7 +62,7 @@ impl FunctionTask {
         wanted: watch::Receiver<Wanted>,
         asked: mpsc::UnboundedReceiver<Request>,
     ) -> Self {
-        Self { ground, metrics, view, wanted, asked, running: None }
+        Self { ground, metrics, view, wanted, asked, running: None, shadow: Keeper::default() }
     }
 
     /// Works until `stop`; then the shards drain, commit and leave the group.
@@ -99,6 +101,7 @@ impl FunctionTask {
     async fn heed(&mut self, wanted: &Wanted) -> Result<Option<Duration>, String> {
         if let Some(left) = wanted.aside_for() {
             self.view.steps_aside(true);
+            self.shadow.heed(&self.ground, &self.view, None);
             self.stop_shards().await;
             // Whoever moves the offsets says where to go on, whatever the topics were before.
             self.view.topics.forget();
@@ -106,6 +109,7 @@ impl FunctionTask {
         }
         self.view.steps_aside(false);
         self.move_to(&wanted.revision, wanted.paused).await?;
+        self.shadow.heed(&self.ground, &self.view, wanted.shadow.as_ref());
         if let Some(running) = self.running.as_mut().filter(|running| running.paused != wanted.paused) {
             running.paused = wanted.paused;
             for shard in &running.shards {
@@ -257,6 +261,8 @@ pub struct FunctionView {
     pub lines: Arc<GuestLines>,
     /// What can be called of it.
     pub(super) on_call: OnCall,
+    /// What is seen of its shadow.
+    pub(super) shadow: Arc<Sight>,
     asks: mpsc::UnboundedSender<Request>,
     metrics: Arc<FunctionMetrics>,
     seen: Mutex<Seen>,
@@ -274,7 +280,8 @@ impl FunctionView {
     /// A function that is about to start.
     pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>, asks: mpsc::UnboundedSender<Request>) -> Self {
         let seen = Mutex::new(Seen { revision, failure: None, is_aside: false, shards: Vec::new() });
-        Self { topics: Arc::default(), lines: Arc::default(), on_call: OnCall::default(), asks, metrics, seen }
+        let (topics, lines, on_call, shadow) = Default::default();
+        Self { topics, lines, on_call, shadow, asks, metrics, seen }
     }
 
     /// Asks the function for something; it is done when it is done.
@@ -376,6 +383,7 @@ impl FunctionView {
             reason,
             partitions: self.shards().iter().flat_map(|shard| shard.partitions()).collect(),
             counters: self.metrics.counters(),
+            shadow: self.shadow.revision().map(|number| number.0),
         }
     }
 

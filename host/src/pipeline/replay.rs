@@ -6,11 +6,9 @@
 //!                          some of them side by side                        └─► scratch topic
 //! ```
 
-mod bench;
 mod expected;
 mod recorded;
 mod scratch;
-mod shape;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,8 +19,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-pub use shape::{Shape, Side};
-
+use super::compare::{Bench, Came, NotStarted};
+pub use super::compare::{Shape, Side};
 use super::supervisor::Ground;
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::{AdminError, Place};
@@ -30,7 +28,6 @@ use crate::kafka::publisher::Publisher;
 use crate::kafka::range::{self, Part, PastRecord, ReadError};
 use crate::model::function::SharedRevision;
 use crate::model::position::TopicPartition;
-use bench::Bench;
 use expected::Expected;
 use scratch::Scratch;
 
@@ -149,8 +146,8 @@ pub enum ReplayError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A revision can't be called.
-    #[error("revision {0} cannot be started: {1}")]
-    NotStarted(u64, String),
+    #[error(transparent)]
+    NotStarted(#[from] NotStarted),
     /// The scratch topic takes no more.
     #[error("the scratch topic \"{0}\" does not take what is emitted: {1}")]
     NotWritten(String, String),
@@ -302,9 +299,9 @@ impl Worker {
         let mut tally = Tally { records: portion.len() as u64, ..Tally::default() };
         for ran in &got {
             match &ran.side {
-                bench::Came::Filtered => tally.filtered += 1,
-                bench::Came::GivenUp(_) => tally.given_up += 1,
-                bench::Came::Emitted => tally.emitted += ran.parcel.messages.len() as u64,
+                Came::Filtered => tally.filtered += 1,
+                Came::GivenUp(_) => tally.given_up += 1,
+                Came::Emitted => tally.emitted += ran.parcel.messages.len() as u64,
             }
         }
         if let Some(scratch) = &self.scratch {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::aside::Aside;
 use super::build::Environment;
 use super::direct::NotCalled;
 use super::function::{FunctionTask, FunctionView};
@@ -40,6 +41,8 @@ pub struct Ground {
     pub admission: Arc<Admission>,
     /// The modules.
     pub artifacts: Arc<dyn Artifacts>,
+    /// Where what may wait is worked on.
+    pub aside: Aside,
     /// The figures.
     pub metrics: Metrics,
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::deploy::unix_ms;
 use super::reset::ResetOrder;
 use crate::commit::offset_map;
+use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::{Admin, AdminError, NewTopic, Place, StartOffset};
 use crate::model::function::{Manifest, Topics};
-use crate::model::ids::FunctionName;
+use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::offsets::Progress;
 use crate::model::position::TopicPartition;
+use crate::model::shadow::{Bookmark, Counts};
 
 /// Prepares a cluster for functions.
 pub trait Cluster: Send + Sync {
@@ -34,6 +37,20 @@ pub trait Cluster: Send + Sync {
 
     /// Whether anybody is in the function's group, as far as the cluster tells.
     fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>>;
+
+    /// Stores that the shadow `number` of the function with this live manifest begins with the records that come from now on.
+    fn begin_shadow<'a>(
+        &'a self,
+        live: &'a Manifest,
+        number: RevisionNumber,
+    ) -> BoxFuture<'a, Result<(), ClusterError>>;
+
+    /// Forgets how far a shadow is.
+    fn end_shadow<'a>(
+        &'a self,
+        name: &'a FunctionName,
+        number: RevisionNumber,
+    ) -> BoxFuture<'a, Result<(), ClusterError>>;
 
     /// Deletes the function's group, which must be empty.
     fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>>;
@@ -247,6 +264,33 @@ impl Cluster for KafkaCluster {
 
     fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>> {
         Box::pin(async move { Ok(self.admin.group_has_members(&name.group_id()).await?) })
+    }
+
+    fn begin_shadow<'a>(
+        &'a self,
+        live: &'a Manifest,
+        number: RevisionNumber,
+    ) -> BoxFuture<'a, Result<(), ClusterError>> {
+        Box::pin(async move {
+            let partitions = self.admin.partitions_of(self.sources(live).await?).await?;
+            // Taken first: what comes of records beyond the ends is written later.
+            let since_ms = unix_ms();
+            let ends = self.admin.locate(partitions, OffsetTarget::Latest).await?;
+            let places = ends.into_iter().map(|Place { partition, end, .. }| {
+                let bookmark = Bookmark { offset: end, since_ms, counts: Counts::default() };
+                (partition, end, bookmark.text())
+            });
+            let bookmarks = self.admin.bookmarks(&live.name.shadow_group_id(number))?;
+            Ok(bookmarks.write(places.collect()).await?)
+        })
+    }
+
+    fn end_shadow<'a>(
+        &'a self,
+        name: &'a FunctionName,
+        number: RevisionNumber,
+    ) -> BoxFuture<'a, Result<(), ClusterError>> {
+        Box::pin(async move { Ok(self.admin.delete_group(&name.shadow_group_id(number), Duration::ZERO).await?) })
     }
 
     fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>> {

@@ -7,7 +7,8 @@ use super::deploy::{check_expectation, live_record, start_over_when_superseded};
 use super::error::ChangeError;
 use super::handle::Inner;
 use super::log::{Change, Expectation};
-use crate::model::ids::FunctionName;
+use super::shadow;
+use crate::model::ids::{FunctionName, RevisionNumber};
 
 /// Hosts drain first, and a host that died keeps its members for a session timeout.
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
@@ -22,8 +23,9 @@ pub(super) async fn delete(
 ) -> Result<(), ChangeError> {
     {
         let _queue = inner.writing.lock().await;
-        start_over_when_superseded(|| remove_record(&inner, &name, expectation)).await?;
+        let shadow = start_over_when_superseded(|| remove_record(&inner, &name, expectation)).await?;
         inner.read_back(|catalogue| catalogue.get(&name).is_none()).await;
+        shadow::forget(&inner, &name, shadow);
     }
     tracing::info!(function = %name, "deleted");
     let deletion = tokio::spawn(delete_group(inner, name));
@@ -32,20 +34,19 @@ pub(super) async fn delete(
     Ok(())
 }
 
+/// Gives the number of the shadow that goes with it.
 async fn remove_record(
     inner: &Inner,
     name: &FunctionName,
     expectation: Option<Expectation>,
-) -> Result<(), ChangeError> {
+) -> Result<Option<RevisionNumber>, ChangeError> {
     let session = inner.log.begin().await?;
-    let live = live_record(session.catalogue(), name)?;
-    if live.is_none() {
-        return Err(ChangeError::NotFound(name.clone()));
-    }
-    check_expectation(name, live, expectation)?;
+    let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
+    check_expectation(name, Some(record), expectation)?;
+    let shadow = record.shadow().map(|shadow| shadow.stored.revision.number);
     let forgotten = session.catalogue().forgotten(name, None);
     session.commit(Change { name: name.clone(), record: None, forgotten }).await?;
-    Ok(())
+    Ok(shadow)
 }
 
 async fn delete_group(inner: Arc<Inner>, name: FunctionName) {

@@ -10,7 +10,7 @@ use super::catalogue::Catalogue;
 use super::error::ChangeError;
 use super::handle::Inner;
 use super::log::{Change, Expectation, Session};
-use super::record::{ArtifactPlace, FunctionRecord, StoredRevision};
+use super::record::{ArtifactPlace, FunctionRecord, RecordError, StoredRevision};
 use crate::model::function::{Manifest, Revision, Shape, SharedRevision};
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 
@@ -27,12 +27,46 @@ pub struct Deployed {
     pub created: bool,
 }
 
-/// A module that was looked at.
-struct Upload {
-    manifest: Manifest,
-    digest: Digest,
+/// A module that was looked at, with its manifest.
+pub(super) struct Upload {
+    pub(super) manifest: Manifest,
+    pub(super) digest: Digest,
     module: Bytes,
     shape: Shape,
+}
+
+impl Upload {
+    pub(super) async fn inspect(inner: &Inner, manifest: Manifest, module: Bytes) -> Result<Self, ChangeError> {
+        let digest = Digest::of(&module);
+        let shape = inner.inspect.check(digest, module.clone()).await?;
+        Ok(Self { manifest, digest, module, shape })
+    }
+
+    /// Keeps a copy on this host's disk.
+    pub(super) async fn keep(&self, inner: &Inner) {
+        inner.cache.put(self.digest, self.module.clone()).await;
+    }
+
+    /// Whether `revision` has the same manifest and module.
+    pub(super) fn is(&self, revision: &Revision) -> bool {
+        revision.digest == self.digest && revision.manifest == self.manifest
+    }
+
+    /// Stores the module, unless a kept revision has it, and gives what a revision is made of.
+    pub(super) async fn store(&self, session: &mut Box<dyn Session>) -> Result<Next, ChangeError> {
+        let artifact = match session.catalogue().artifact(self.digest) {
+            Some(place) => place,
+            None => session.store(self.digest, self.module.clone()).await?,
+        };
+        Ok(Next {
+            manifest: self.manifest.clone(),
+            digest: self.digest,
+            module_bytes: self.module.len() as u64,
+            shape: self.shape,
+            artifact,
+            restores: None,
+        })
+    }
 }
 
 pub(super) async fn deploy(
@@ -41,12 +75,9 @@ pub(super) async fn deploy(
     module: Bytes,
     expectation: Option<Expectation>,
 ) -> Result<Deployed, ChangeError> {
-    let digest = Digest::of(&module);
-    let shape = inner.inspect.check(digest, module.clone()).await?;
-    let upload = Upload { manifest, digest, module, shape };
-
+    let upload = Upload::inspect(&inner, manifest, module).await?;
     let _queue = inner.writing.lock().await;
-    inner.cache.put(digest, upload.module.clone()).await;
+    upload.keep(&inner).await;
     let deployed = start_over_when_superseded(|| accept(&inner, &upload, expectation)).await?;
     told(&inner, &deployed).await;
     Ok(deployed)
@@ -66,8 +97,7 @@ async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>
     let mut session = inner.log.begin().await?;
     let live = live_record(session.catalogue(), &manifest.name)?;
     if let Some(revision) = live.map(|record| &record.live().revision)
-        && revision.digest == upload.digest
-        && revision.manifest == *manifest
+        && upload.is(revision)
     {
         // Also what is found when the answer of an earlier attempt was lost. Topics may have been deleted since.
         inner.cluster.make_topics(manifest).await?;
@@ -80,20 +110,9 @@ async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>
     if previous.is_none() {
         inner.cluster.store_start_offsets(manifest).await?;
     }
-    let artifact = match session.catalogue().artifact(upload.digest) {
-        Some(place) => place,
-        None => session.store(upload.digest, upload.module.clone()).await?,
-    };
-
-    let next = Next {
-        manifest: manifest.clone(),
-        digest: upload.digest,
-        module_bytes: upload.module.len() as u64,
-        shape: upload.shape,
-        artifact,
-        restores: None,
-    };
-    commit(session, previous, next).await
+    let next = upload.store(&mut session).await?;
+    let number = FunctionRecord::next_number(previous.as_ref());
+    commit(session, previous, next.numbered(number)).await
 }
 
 /// What the next revision is made of.
@@ -106,22 +125,38 @@ pub(super) struct Next {
     pub(super) restores: Option<RevisionNumber>,
 }
 
+impl Next {
+    /// The revision, made now.
+    pub(super) fn numbered(self, number: RevisionNumber) -> StoredRevision {
+        let Self { manifest, digest, module_bytes, shape, artifact, restores } = self;
+        let deployed_at_ms = unix_ms();
+        let revision = Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms };
+        StoredRevision { revision: Arc::new(revision), artifact, restores }
+    }
+}
+
 /// Makes `next` the live revision after `previous`.
 pub(super) async fn commit(
     session: Box<dyn Session>,
     previous: Option<FunctionRecord>,
-    next: Next,
+    next: StoredRevision,
 ) -> Result<Deployed, ChangeError> {
-    let Next { manifest, digest, module_bytes, shape, artifact, restores } = next;
-    let name = manifest.name.clone();
-    let number = FunctionRecord::next_number(previous.as_ref());
-    let revision = Arc::new(Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms: unix_ms() });
-    let stored = StoredRevision { revision: Arc::clone(&revision), artifact, restores };
-    let (record, json) = FunctionRecord::with(previous.as_ref(), stored)
-        .map_err(|reason| ChangeError::Record { name: name.clone(), reason })?;
-    let forgotten = session.catalogue().forgotten(&name, Some(&record));
-    session.commit(Change { name, record: Some(json), forgotten }).await?;
+    let revision = Arc::clone(&next.revision);
+    let made = FunctionRecord::with(previous.as_ref(), next);
+    replace(session, &revision.manifest.name, made).await?;
     Ok(Deployed { revision, created: previous.is_none() })
+}
+
+/// Writes a record that may name other artifacts than before.
+pub(super) async fn replace(
+    session: Box<dyn Session>,
+    name: &FunctionName,
+    made: Result<(FunctionRecord, Vec<u8>), RecordError>,
+) -> Result<(), ChangeError> {
+    let (record, json) = made.map_err(|reason| ChangeError::Record { name: name.clone(), reason })?;
+    let forgotten = session.catalogue().forgotten(name, Some(&record));
+    session.commit(Change { name: name.clone(), record: Some(json), forgotten }).await?;
+    Ok(())
 }
 
 /// The record that a change builds on; refused when this host would destroy what it cannot read.

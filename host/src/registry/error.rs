@@ -37,6 +37,12 @@ pub enum ChangeError {
         /// Those that are kept.
         kept: Vec<RevisionNumber>,
     },
+    /// The function has no shadow.
+    #[error("\"{0}\" has no shadow")]
+    NoShadow(FunctionName),
+    /// The shadow would read other topics than the live revision.
+    #[error("a shadow runs on the records of the live revision: give it the topics that \"{0}\" reads")]
+    ShadowElsewhere(FunctionName),
     /// Another reset is under way.
     #[error("\"{0}\" is being reset")]
     ResetUnderWay(FunctionName),

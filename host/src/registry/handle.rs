@@ -21,9 +21,11 @@ use super::publication::{Readiness, View};
 use super::record::{ArtifactPlace, StoredRevision};
 use super::reset::{self, ResetOrder};
 use super::revise;
+use super::shadow;
 use crate::model::function::{Manifest, Revision, SharedRevision};
 use crate::model::function_table::FunctionTable;
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::shadow::Shadow;
 
 /// How long a change waits until this host has read it back.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -103,6 +105,37 @@ impl Handle {
         detached(revise::rollback(Arc::clone(&self.0), name.clone(), to, expectation)).await
     }
 
+    /// Deploys `module` under `manifest` beside the live revision of its function, as its shadow: it runs on the same records,
+    /// and nothing that it emits is written. Another shadow is replaced. In differences of what is named `ignore` there is
+    /// none. The same manifest and module as the shadow that there is make no new one.
+    pub async fn deploy_shadow(
+        &self,
+        manifest: Manifest,
+        module: Bytes,
+        ignore: Vec<String>,
+        expectation: Option<Expectation>,
+    ) -> Result<Deployed, ChangeError> {
+        self.check_ready()?;
+        detached(shadow::deploy(Arc::clone(&self.0), manifest, module, ignore, expectation)).await
+    }
+
+    /// Takes the shadow of `name` away.
+    pub async fn stop_shadow(&self, name: &FunctionName, expectation: Option<Expectation>) -> Result<(), ChangeError> {
+        self.check_ready()?;
+        detached(shadow::stop(Arc::clone(&self.0), name.clone(), expectation)).await
+    }
+
+    /// Makes the shadow of `name` its live revision; with `only`, if it has that number.
+    pub async fn promote(
+        &self,
+        name: &FunctionName,
+        only: Option<RevisionNumber>,
+        expectation: Option<Expectation>,
+    ) -> Result<Deployed, ChangeError> {
+        self.check_ready()?;
+        detached(shadow::promote(Arc::clone(&self.0), name.clone(), only, expectation)).await
+    }
+
     /// Pauses `name` on every host, or lets it go on. It stays so over restarts and new revisions. Gives the live revision.
     pub async fn set_paused(
         &self,
@@ -146,6 +179,11 @@ impl Handle {
     /// The kept revisions of `name`, oldest first: the last one is live.
     pub fn revisions(&self, name: &FunctionName) -> Option<Vec<StoredRevision>> {
         self.0.view.catalogue.borrow().get(name).map(|record| record.revisions().to_vec())
+    }
+
+    /// The shadow of `name`.
+    pub fn shadow(&self, name: &FunctionName) -> Option<Shadow> {
+        self.0.view.catalogue.borrow().get(name).and_then(|record| record.wanted().shadow)
     }
 
     /// The live revisions, by name.
@@ -216,6 +254,12 @@ impl Inner {
         }
         self.cache.put(digest, module.clone()).await;
         Ok(module)
+    }
+
+    /// The number of the shadow of `name`, as far as this host has read.
+    pub(super) fn shadow_number(&self, name: &FunctionName) -> Option<RevisionNumber> {
+        let catalogue = self.view.catalogue.borrow();
+        catalogue.get(name)?.shadow().map(|shadow| shadow.stored.revision.number)
     }
 
     /// Waits until this host has read what it wrote, so that its next answers agree with it. When that takes too long

@@ -8,14 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::model::function::Revision;
 use crate::model::function_table::Wanted;
 use crate::model::ids::{Digest, RevisionNumber};
+use crate::model::shadow::Shadow;
 
 /// How many revisions a record keeps at most.
 pub const KEPT_REVISIONS: usize = 10;
 /// Kafka takes no record above 1 MB by default; older revisions give way to a large manifest.
 const MAX_RECORD_BYTES: usize = 512 * 1024;
 /// The version of the JSON below. A host refuses to touch records of a version that it does not know.
-const VERSION: u32 = 2;
-/// The version before, and of every record that has no course: its hosts know none, and would run a paused function.
+const VERSION: u32 = 3;
+/// The version before, and of every record that never had a shadow since its live revision: its hosts would lose one.
+const WITHOUT_SHADOW: u32 = 2;
+/// The first version, and of every record that has no course either: its hosts know none, and would run a paused function.
 const WITHOUT_COURSE: u32 = 1;
 
 /// What the registry keeps of one function. There is at least one revision.
@@ -24,6 +27,18 @@ pub struct FunctionRecord {
     /// Oldest first; the last one is live.
     revisions: Vec<StoredRevision>,
     course: Course,
+    shadow: Option<StoredShadow>,
+    /// The highest number that a revision of the function was ever given: that of a shadow that is gone, perhaps.
+    given: RevisionNumber,
+}
+
+/// A revision that runs beside the live one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredShadow {
+    /// The revision.
+    pub stored: StoredRevision,
+    /// Attributes and headers in which a difference is none.
+    pub ignore: Vec<String>,
 }
 
 /// What is wanted of a function beside its revision. A new revision leaves it as it is.
@@ -122,61 +137,80 @@ impl FunctionRecord {
     pub(super) fn wanted(&self) -> Wanted {
         let Course { paused, reset } = self.course;
         let aside_until = reset.map(|reset| UNIX_EPOCH + Duration::from_millis(reset.until_ms));
-        Wanted { revision: Arc::clone(&self.live().revision), paused, aside_until }
+        let shadow = self.shadow.as_ref().map(|shadow| Shadow {
+            revision: Arc::clone(&shadow.stored.revision),
+            ignore: shadow.ignore.clone().into(),
+            beside: self.revisions.iter().map(|stored| Arc::clone(&stored.revision)).collect(),
+        });
+        Wanted { revision: Arc::clone(&self.live().revision), paused, aside_until, shadow }
+    }
+
+    /// The revision that runs beside the live one.
+    pub fn shadow(&self) -> Option<&StoredShadow> {
+        self.shadow.as_ref()
+    }
+
+    /// The record with this shadow, or without one, and its JSON.
+    pub(super) fn shadowed_by(&self, shadow: Option<StoredShadow>) -> Result<(Self, Vec<u8>), RecordError> {
+        let number = shadow.as_ref().map_or(self.given, |shadow| shadow.stored.revision.number);
+        Self { shadow, given: number.max(self.given), ..self.clone() }.fitting()
     }
 
     /// The record after `next` went live, as short as it must be to be kept, and its JSON.
     pub fn with(previous: Option<&Self>, next: StoredRevision) -> Result<(Self, Vec<u8>), RecordError> {
-        let course = previous.map(Self::course).unwrap_or_default();
-        let mut revisions = previous.map(|record| record.revisions.clone()).unwrap_or_default();
+        let (mut revisions, course, shadow, given) = match previous.cloned() {
+            Some(Self { revisions, course, shadow, given }) => (revisions, course, shadow, given),
+            None => (Vec::new(), Course::default(), None, next.revision.number),
+        };
+        let given = given.max(next.revision.number);
         revisions.push(next);
         let surplus = revisions.len().saturating_sub(KEPT_REVISIONS);
         revisions.drain(..surplus);
+        Self { revisions, course, shadow, given }.fitting()
+    }
+
+    /// The record without the revisions for which there is no room, and its JSON.
+    fn fitting(mut self) -> Result<(Self, Vec<u8>), RecordError> {
         loop {
-            let record = Self { revisions, course };
-            let json = record.encode();
+            let json = self.encode();
             if json.len() <= MAX_RECORD_BYTES {
-                return Ok((record, json));
+                return Ok((self, json));
             }
-            if record.revisions.len() == 1 {
+            if self.revisions.len() == 1 {
                 return Err(RecordError::TooLarge(json.len()));
             }
-            revisions = record.revisions;
-            revisions.remove(0);
+            self.revisions.remove(0);
         }
     }
 
     /// The number of the revision that comes after `previous`.
     pub fn next_number(previous: Option<&Self>) -> RevisionNumber {
-        RevisionNumber(previous.map_or(0, |record| record.live().revision.number.0) + 1)
+        RevisionNumber(previous.map_or(0, |record| record.given.0) + 1)
     }
 
     /// The kept artifacts, some perhaps twice.
     pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
-        self.revisions.iter().map(|stored| (stored.revision.digest, stored.artifact))
+        let shadow = self.shadow.iter().map(|shadow| &shadow.stored);
+        self.revisions.iter().chain(shadow).map(|stored| (stored.revision.digest, stored.artifact))
     }
 
     /// Reads a record's JSON.
     pub fn decode(json: &[u8]) -> Result<Self, RecordError> {
         let invalid = |error: serde_json::Error| RecordError::Invalid(error.to_string());
         let Versioned { version } = serde_json::from_slice(json).map_err(invalid)?;
-        if version != VERSION && version != WITHOUT_COURSE {
+        if !(WITHOUT_COURSE..=VERSION).contains(&version) {
             return Err(RecordError::Version(version));
         }
-        let stored: OnWire<Revision> = serde_json::from_slice(json).map_err(invalid)?;
-        if stored.revisions.is_empty() {
+        let stored: OnWire = serde_json::from_slice(json).map_err(invalid)?;
+        let Some(live) = stored.revisions.last().map(|entry| entry.revision.number) else {
             return Err(RecordError::Invalid("it holds no revision".to_owned()));
-        }
-        let revisions = stored.revisions.into_iter();
+        };
+        let shadow = stored.shadow.map(|shadow| StoredShadow { stored: shadow.entry.into(), ignore: shadow.ignore });
         Ok(Self {
             course: stored.course,
-            revisions: revisions
-                .map(|entry| StoredRevision {
-                    revision: Arc::new(entry.revision),
-                    artifact: entry.artifact,
-                    restores: entry.restores,
-                })
-                .collect(),
+            shadow,
+            given: stored.given.unwrap_or(live),
+            revisions: stored.revisions.into_iter().map(StoredRevision::from).collect(),
         })
     }
 
@@ -189,10 +223,21 @@ impl FunctionRecord {
             })
         };
         let revisions: Vec<_> = self.revisions.iter().map(entry).collect();
-        let record = match self.course == Course::default() {
-            true => serde_json::json!({ "version": WITHOUT_COURSE, "revisions": revisions }),
-            false => serde_json::json!({ "version": VERSION, "revisions": revisions, "course": self.course }),
-        };
+        let mut record = serde_json::json!({ "version": WITHOUT_COURSE, "revisions": revisions });
+        if self.course != Course::default() {
+            record["version"] = WITHOUT_SHADOW.into();
+            record["course"] = serde_json::json!(self.course);
+        }
+        if self.shadow.is_some() || self.given > self.live().revision.number {
+            record["version"] = VERSION.into();
+            record["given"] = serde_json::json!(self.given);
+            record["shadow"] = match &self.shadow {
+                Some(StoredShadow { stored, ignore }) => {
+                    serde_json::json!({ "entry": entry(stored), "ignore": ignore })
+                }
+                None => serde_json::Value::Null,
+            };
+        }
         record.to_string().into_bytes()
     }
 }
@@ -203,18 +248,34 @@ struct Versioned {
 }
 
 #[derive(Deserialize)]
-struct OnWire<R> {
-    revisions: Vec<EntryOnWire<R>>,
+struct OnWire {
+    revisions: Vec<EntryOnWire>,
     #[serde(default)]
     course: Course,
+    #[serde(default)]
+    shadow: Option<ShadowOnWire>,
+    #[serde(default)]
+    given: Option<RevisionNumber>,
 }
 
 #[derive(Deserialize)]
-struct EntryOnWire<R> {
-    revision: R,
+struct EntryOnWire {
+    revision: Revision,
     artifact: ArtifactPlace,
     #[serde(default)]
     restores: Option<RevisionNumber>,
+}
+
+#[derive(Deserialize)]
+struct ShadowOnWire {
+    entry: EntryOnWire,
+    ignore: Vec<String>,
+}
+
+impl From<EntryOnWire> for StoredRevision {
+    fn from(EntryOnWire { revision, artifact, restores }: EntryOnWire) -> Self {
+        Self { revision: Arc::new(revision), artifact, restores }
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +325,27 @@ mod tests {
         let version = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["version"].clone();
         assert_eq!((version(&plain), version(&json)), (1.into(), 2.into()), "hosts that know no course keep away");
         assert_eq!(version(&second.on_course(Course::default())), 1);
+    }
+
+    #[test]
+    fn a_shadow_survives_its_json_and_its_number_is_never_given_again() {
+        let version = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["version"].clone();
+        let (first, _) = FunctionRecord::with(None, stored(1)).unwrap();
+        let shadow = StoredShadow { stored: stored(2), ignore: vec!["time".to_owned()] };
+        let (shadowed, json) = first.shadowed_by(Some(shadow.clone())).unwrap();
+        assert_eq!(FunctionRecord::decode(&json), Ok(shadowed.clone()));
+        assert_eq!((version(&json), shadowed.live().revision.number), (3.into(), RevisionNumber(1)));
+        let wanted = shadowed.wanted().shadow.unwrap();
+        assert_eq!((wanted.revision.number, &wanted.ignore[..]), (RevisionNumber(2), &["time".to_owned()][..]));
+        assert_eq!(shadowed.artifacts().count(), 2, "its module is kept too");
+
+        let (third, _) = FunctionRecord::with(Some(&shadowed), stored(3)).unwrap();
+        assert_eq!(third.shadow(), Some(&shadow), "a deploy leaves it alone");
+        let (gone, json) = shadowed.shadowed_by(None).unwrap();
+        assert_eq!(FunctionRecord::decode(&json), Ok(gone.clone()));
+        assert_eq!((gone.shadow(), FunctionRecord::next_number(Some(&gone))), (None, RevisionNumber(3)));
+        let (later, json) = FunctionRecord::with(Some(&gone), stored(3)).unwrap();
+        assert_eq!((version(&json), later.shadow()), (1.into(), None), "any host may have it again");
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub(super) async fn reset(
     let reset = Reset { id: fastrand::u64(1..1 << 53), until_ms: unix_ms() + ASIDE_FOR.as_millis() as u64 };
     let revision = send_aside(&inner, &name, &order, reset, expectation).await?;
     let moved = move_when_empty(&inner, &revision.manifest, &order).await;
+    if moved.is_ok() {
+        begin_shadow_anew(&inner, &revision.manifest).await;
+    }
     if let Err(error) = call_back(&inner, &name, reset).await {
         tracing::warn!(function = %name, %error, "the hosts were not told that the reset is over; they go on in two minutes");
     }
@@ -115,6 +118,14 @@ async fn move_when_empty(inner: &Inner, manifest: &Manifest, order: &ResetOrder)
             return Err(failure.into());
         }
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+}
+
+/// What a shadow is compared on must have been handled by the live revision; what was skipped was not.
+async fn begin_shadow_anew(inner: &Inner, live: &Manifest) {
+    let Some(shadow) = inner.shadow_number(&live.name) else { return };
+    if let Err(error) = inner.cluster.begin_shadow(live, shadow).await {
+        tracing::warn!(function = %live.name, %error, "what the reset skips will show as differences of the shadow");
     }
 }
 

@@ -38,9 +38,9 @@ async fn replace_manifest(
     }
     check_expectation(name, Some(record), expectation)?;
     let next = Next { manifest: manifest.clone(), restores: None, ..again(live) };
-    let previous = record.clone();
+    let (previous, number) = (record.clone(), FunctionRecord::next_number(Some(record)));
     inner.cluster.make_topics(manifest).await?;
-    commit(session, Some(previous), next).await
+    commit(session, Some(previous), next.numbered(number)).await
 }
 
 /// Makes an earlier revision live again, as a new one: `to`, or the one before the live one.
@@ -89,15 +89,21 @@ async fn restore(
         return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
     }
     let next = Next { restores: Some(target.revision.number), ..again(target) };
-    let previous = record.clone();
-    // Another host, or this one in an earlier version, accepted it.
+    let (previous, number) = (record.clone(), FunctionRecord::next_number(Some(record)));
+    make_ready(inner, &next).await?;
+    commit(session, Some(previous), next.numbered(number)).await
+}
+
+/// Looks whether this host can run it: another host, or this one in an earlier version, accepted it.
+pub(super) async fn make_ready(inner: &Inner, next: &Next) -> Result<(), ChangeError> {
     let module = inner.artifact(next.digest, next.artifact).await?;
     inner.inspect.check(next.digest, module).await?;
     inner.cluster.make_topics(&next.manifest).await?;
-    commit(session, Some(previous), next).await
+    Ok(())
 }
 
-fn again(stored: &StoredRevision) -> Next {
+/// What a revision is made of that has the manifest and module of this one.
+pub(super) fn again(stored: &StoredRevision) -> Next {
     let revision = &stored.revision;
     Next {
         manifest: revision.manifest.clone(),

@@ -101,6 +101,22 @@ impl Cluster for Remembering {
         Box::pin(async { Ok(false) })
     }
 
+    fn begin_shadow<'a>(
+        &'a self,
+        live: &'a Manifest,
+        number: RevisionNumber,
+    ) -> BoxFuture<'a, Result<(), ClusterError>> {
+        self.note(&format!("begin shadow {number} of"), &live.name)
+    }
+
+    fn end_shadow<'a>(
+        &'a self,
+        name: &'a FunctionName,
+        number: RevisionNumber,
+    ) -> BoxFuture<'a, Result<(), ClusterError>> {
+        self.note(&format!("end shadow {number} of"), name)
+    }
+
     fn delete_group<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<(), ClusterError>> {
         self.note("group", name)
     }
@@ -274,6 +290,65 @@ async fn a_paused_function_stays_so_until_it_is_resumed() {
     registry.set_paused(&mill, false, None).await.unwrap();
     assert!(!is_paused(&registry));
     assert_eq!(registry.revisions(&mill).unwrap().len(), 3, "nothing else has changed");
+}
+
+#[tokio::test]
+async fn a_shadow_stays_beside_the_live_revision_until_it_is_promoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, cluster) = open(folder.path());
+    let mill = name("mill");
+    let other = Bytes::from_static(b"other");
+    let cast = |registry: &Handle, more: &str, ignore: &[&str]| {
+        let ignore = ignore.iter().map(|name| (*name).to_owned()).collect();
+        let (registry, manifest, other) = (registry.clone(), manifest("mill", more), other.clone());
+        async move { registry.deploy_shadow(manifest, other, ignore, None).await }
+    };
+    assert!(
+        matches!(cast(&registry, "", &[]).await, Err(ChangeError::NotFound(_))),
+        "there is nothing to be beside of"
+    );
+    registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
+    assert!(matches!(registry.promote(&mill, None, None).await, Err(ChangeError::NoShadow(_))));
+    assert!(matches!(registry.stop_shadow(&mill, None).await, Err(ChangeError::NoShadow(_))));
+    cluster.asked();
+
+    let shadow = cast(&registry, "", &["time"]).await.unwrap();
+    assert_eq!((shadow.revision.number, shadow.created), (RevisionNumber(2), true));
+    assert_eq!(cluster.asked(), ["begin shadow 2 of mill"], "no topic is made for what is not written");
+    assert_eq!(registry.get(&mill).unwrap().number, RevisionNumber(1), "what is live stays so");
+    let again = cast(&registry, "", &["time"]).await.unwrap();
+    assert_eq!((again.revision.number, again.created), (RevisionNumber(2), false));
+    let elsewhere = from_toml("name = \"mill\"\ntopics = [\"elsewhere\"]").unwrap();
+    let refused = registry.deploy_shadow(elsewhere, other.clone(), Vec::new(), None).await;
+    assert!(matches!(refused, Err(ChangeError::ShadowElsewhere(_))), "{refused:?}");
+    assert_eq!(cluster.asked(), Vec::<String>::new());
+    drop(registry);
+
+    let (registry, cluster) = open(folder.path());
+    let wanted = registry.table().borrow().functions[&mill].clone();
+    let kept = wanted.shadow.expect("it is there after a restart");
+    assert_eq!((kept.revision.number, wanted.revision.number), (RevisionNumber(2), RevisionNumber(1)));
+    assert_eq!(registry.artifact(&kept.revision).await.unwrap(), other);
+    let lost = registry.promote(&mill, None, Some(Expectation::Revision(RevisionNumber(7)))).await;
+    assert!(matches!(lost, Err(ChangeError::Precondition { .. })), "{lost:?}");
+    let other_one = registry.promote(&mill, Some(RevisionNumber(9)), None).await;
+    assert!(matches!(other_one, Err(ChangeError::NoShadow(_))), "{other_one:?}");
+    let live = registry.promote(&mill, None, Some(Expectation::Revision(RevisionNumber(1)))).await.unwrap().revision;
+    assert_eq!((live.number, live.digest), (RevisionNumber(2), Digest::of(&other)), "it keeps its number");
+    assert_eq!(cluster.asked(), ["topics mill"], "its place in the topics stays");
+    assert!(registry.shadow(&mill).is_none());
+
+    // The third is a shadow, the fourth a deploy: promoted, the shadow is the fifth.
+    assert_eq!(cast(&registry, "concurrency = 2", &[]).await.unwrap().revision.number, RevisionNumber(3));
+    registry.deploy(manifest("mill", "concurrency = 3"), MODULE, None).await.unwrap();
+    assert!(registry.shadow(&mill).is_some(), "a deploy leaves it alone");
+    let live = registry.promote(&mill, None, None).await.unwrap().revision;
+    assert_eq!((live.number, live.manifest.concurrency), (RevisionNumber(5), 2));
+    assert_eq!(cast(&registry, "", &[]).await.unwrap().revision.number, RevisionNumber(6));
+    registry.stop_shadow(&mill, None).await.unwrap();
+    assert!(registry.shadow(&mill).is_none());
+    let live = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap().revision;
+    assert_eq!(live.number, RevisionNumber(7), "no number is given twice");
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ mod tests {
             reason: None,
             partitions: vec![place(0, 4), place(1, 0)],
             counters: Counters::default(),
+            shadow: None,
         };
         let text = Metrics::default().render(vec![status]);
         for line in [

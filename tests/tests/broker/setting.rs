@@ -70,7 +70,8 @@ impl Setting {
         assert_eq!((status, &answer["state"]), (200, &"paused".into()), "{answer}");
     }
 
-    fn manifest(&self, more: &str) -> String {
+    /// The manifest of a function between these topics, but for its name.
+    pub fn manifest(&self, more: &str) -> String {
         format!(
             "topics = [\"{}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{}\" }}\n{more}",
             self.input, self.output

@@ -53,6 +53,10 @@ pub(in crate::api) struct FunctionView {
     #[schema(value_type = Option<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     restores: Option<RevisionNumber>,
+    /// The revision that runs beside the live one, its outputs fenced off.
+    #[schema(value_type = Option<u64>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<RevisionNumber>,
 }
 
 /// All functions.
@@ -72,7 +76,12 @@ pub(in crate::api) struct FunctionAlone {
 }
 
 impl FunctionView {
-    pub(in crate::api) fn new(revision: &Revision, state: State, kept: &[StoredRevision]) -> Self {
+    pub(in crate::api) fn new(
+        revision: &Revision,
+        state: State,
+        kept: &[StoredRevision],
+        shadow: Option<RevisionNumber>,
+    ) -> Self {
         let (topics, topics_pattern) = match &revision.manifest.topics {
             Topics::Named(topics) => (topics.clone(), None),
             Topics::Pattern(pattern) => (Vec::new(), Some(pattern.clone())),
@@ -84,6 +93,7 @@ impl FunctionView {
             deployed_at: moment(revision.deployed_at_ms),
             revisions: kept.iter().map(|stored| stored.revision.number).collect(),
             restores: kept.last().and_then(|stored| stored.restores),
+            shadow,
         }
     }
 }

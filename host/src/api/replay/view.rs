@@ -151,7 +151,7 @@ impl TallyView {
 }
 
 impl SideView {
-    fn new(side: &Side) -> Self {
+    pub(in crate::api) fn new(side: &Side) -> Self {
         let (outcome, message, events) = match side {
             Side::Emitted(events) => ("emitted", None, events.as_slice()),
             Side::Filtered => ("filtered", None, [].as_slice()),

@@ -104,7 +104,16 @@ pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str)
     if places.is_empty() {
         return Ok(());
     }
-    let consumer = stranger(inner, group)?;
+    store(&stranger(inner, group)?, group, places, what)
+}
+
+/// The same by one of its strangers.
+pub(super) fn store(
+    consumer: &BaseConsumer<Logging>,
+    group: &str,
+    places: Vec<Stored>,
+    what: &str,
+) -> Result<(), AdminError> {
     let action = || format!("{what} consumer group \"{group}\"");
     let offsets = places.iter().map(|(partition, offset, metadata)| (partition, *offset, metadata.as_str()));
     let list = offsets_of(offsets).map_err(|error| AdminError::of(error, action()))?;
@@ -119,7 +128,7 @@ pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str)
     })?;
 
     let partitions: Vec<_> = places.iter().map(|(at, ..)| (at.topic.to_string(), at.partition)).collect();
-    let found = read(&consumer, group, &partitions)?;
+    let found = read(consumer, group, &partitions)?;
     for ((partition, written, _), found) in places.into_iter().zip(found) {
         if found != Some(written) {
             return Err(AdminError::OffsetsNotKept {

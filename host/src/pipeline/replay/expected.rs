@@ -1,10 +1,9 @@
 //! With what a replay is compared.
 
-use super::bench::Bench;
 use super::recorded::Recorded;
-use super::shape::Side;
-use super::{Against, Order, ReplayError};
+use super::{Against, Order, ReplayError, Side};
 use crate::kafka::range::{Part, PastRecord};
+use crate::pipeline::compare::Bench;
 use crate::pipeline::supervisor::Ground;
 
 /// See the module.
@@ -33,9 +32,7 @@ impl Expected {
         match self {
             Self::Nothing => portion.iter().map(|_| None).collect(),
             Self::Live(bench) => bench.run(portion).await.iter().map(|ran| Some(ran.side(ignore))).collect(),
-            Self::Recorded(recorded) => {
-                portion.iter().map(|record| recorded.of(record.partition.partition, record.offset)).collect()
-            }
+            Self::Recorded(recorded) => portion.iter().map(|record| recorded.of(record)).collect(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A topic to which a replay writes what is emitted, so that one can look at it with other tools.
 
-use super::bench::Ran;
 use super::{Order, ReplayError};
 use crate::kafka::admin::NewTopic;
 use crate::kafka::publisher::{Message, Publisher};
+use crate::pipeline::compare::Ran;
 use crate::pipeline::supervisor::Ground;
 
 /// Says by which revision an event was emitted that nobody should take for one.

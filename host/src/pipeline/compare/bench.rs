@@ -1,10 +1,9 @@
-//! A revision that is run over the past: its own instances, its lines thrown away, its figures nobody's.
+//! A revision that is run without emitting: its own instances, its lines thrown away, its figures nobody's.
 
 use std::sync::Arc;
 
 use millstream_flat::{Emissions, Record};
 
-use super::ReplayError;
 use super::shape::{Shape, Side};
 use crate::cloudevents::NotAnEvent;
 use crate::consume::decode::{self, Fields};
@@ -13,7 +12,7 @@ use crate::dispatch::pace::Pace;
 use crate::dispatch::retry::{self, Decision};
 use crate::invoke::call::{Attempt, Verdicts};
 use crate::kafka::range::PastRecord;
-use crate::model::function::SharedRevision;
+use crate::model::function::{Revision, SharedRevision};
 use crate::model::lease::Lease;
 use crate::model::outcome::Fault;
 use crate::model::parcel::Parcel;
@@ -23,28 +22,33 @@ use crate::pipeline::supervisor::Ground;
 use crate::wasm::log::{Level, Log};
 
 /// See the module.
-pub(super) struct Bench {
+pub(in crate::pipeline) struct Bench {
     callable: Callable,
     cluster: Arc<str>,
     pace: Pace,
 }
 
+/// A revision can't be called.
+#[derive(Debug, thiserror::Error)]
+#[error("revision {0} cannot be started: {1}")]
+pub struct NotStarted(u64, String);
+
 /// What came of a record.
-pub(super) struct Ran {
-    pub(super) side: Came,
+pub(in crate::pipeline) struct Ran {
+    pub(in crate::pipeline) side: Came,
     /// What it emitted, as a host would write it.
-    pub(super) parcel: Parcel,
+    pub(in crate::pipeline) parcel: Parcel,
 }
 
 /// What came of a record.
-pub(super) enum Came {
+pub(in crate::pipeline) enum Came {
     Filtered,
     Emitted,
     GivenUp(Fault),
 }
 
 impl Ran {
-    pub(super) fn side(&self, ignore: &[String]) -> Side {
+    pub(in crate::pipeline) fn side(&self, ignore: &[String]) -> Side {
         match &self.side {
             Came::Filtered => Side::Filtered,
             Came::GivenUp(fault) => {
@@ -63,7 +67,7 @@ impl Ran {
     }
 }
 
-/// Whatever guests write while the past is replayed was written before.
+/// What guests write here nobody should take for what the function writes.
 struct Silent;
 
 impl Log for Silent {
@@ -71,14 +75,17 @@ impl Log for Silent {
 }
 
 impl Bench {
-    pub(super) async fn set(ground: &Ground, revision: &SharedRevision) -> Result<Self, ReplayError> {
-        let callable = ground.callable(revision, Arc::default(), Arc::new(Silent)).await;
-        let callable = callable.map_err(|reason| ReplayError::NotStarted(revision.number.0, reason))?;
+    pub(in crate::pipeline) async fn set(ground: &Ground, revision: &SharedRevision) -> Result<Self, NotStarted> {
+        // What is live has its instances ready; what is compared starts them when it needs them.
+        let mut own = Revision::clone(revision);
+        own.manifest.instances.min = 0;
+        let callable = ground.callable(&Arc::new(own), Arc::default(), Arc::new(Silent)).await;
+        let callable = callable.map_err(|reason| NotStarted(revision.number.0, reason))?;
         Ok(Self { callable, cluster: ground.environment.cluster.clone(), pace: Pace::default() })
     }
 
     /// Runs records, in their order, and gives what came of each.
-    pub(super) async fn run(&self, portion: &[PastRecord]) -> Vec<Ran> {
+    pub(in crate::pipeline) async fn run(&self, portion: &[PastRecord]) -> Vec<Ran> {
         let mut ran: Vec<Ran> =
             (0..portion.len()).map(|_| Ran { side: Came::Filtered, parcel: Parcel::default() }).collect();
         let mut attempts = Vec::with_capacity(portion.len());
@@ -115,7 +122,7 @@ impl Bench {
         ran
     }
 
-    /// The attempts that are left, without the waits between them: the past has no time.
+    /// The attempts that are left, without the waits between them: nobody waits for what comes of it.
     async fn try_again(&self, first: &Attempt, place: usize, mut fault: Fault, ran: &mut [Ran]) {
         let mut number = 1;
         while matches!(retry::decide(&self.callable.revision.manifest.retry, number, &fault), Decision::Again(_)) {

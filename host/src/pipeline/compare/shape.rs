@@ -103,6 +103,20 @@ impl Side {
         Self::Emitted(events)
     }
 
+    /// Whether there is any event.
+    pub fn has_events(&self) -> bool {
+        matches!(self, Self::Emitted(events) if !events.is_empty())
+    }
+
+    /// About how much memory it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Emitted(events) => events.iter().map(Shape::bytes).sum(),
+            Self::GivenUp { class, message } => class.len() + message.len(),
+            Self::Filtered => 0,
+        }
+    }
+
     /// Whether it makes no difference. What a filter keeps away emits nothing, and the words of a fault are no difference.
     pub fn is_same(&self, other: &Self) -> bool {
         let events = |side: &Self| match side {

@@ -1,0 +1,161 @@
+//! Shadows as JSON shows them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::functions::view::moment;
+use crate::api::invoke::view::bytes;
+use crate::api::replay::SideView;
+use crate::model::function::{Revision, Shape};
+use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::shadow::{Shadow, Verdict};
+use crate::pipeline::shadow::{Difference, Place, Report};
+
+/// The answer of a shadow's deploy.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct ShadowDeployed {
+    #[schema(value_type = String)]
+    name: FunctionName,
+    /// The shadow's number.
+    #[schema(value_type = u64)]
+    revision: RevisionNumber,
+    /// Its module's SHA-256.
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// How the host calls it.
+    #[schema(value_type = String)]
+    shape: Shape,
+    /// The revision that is live.
+    #[schema(value_type = u64)]
+    live: RevisionNumber,
+    /// When it was deployed, by RFC 3339.
+    since: String,
+}
+
+/// How a shadow does.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct ShadowView {
+    #[serde(flatten)]
+    deployed: ShadowDeployed,
+    /// With what it is compared: `recorded`, what the live revision emitted; or `live`, what that emits when it is run again.
+    against: &'static str,
+    /// Attributes and headers in which a difference is none.
+    ignore: Vec<String>,
+    /// Records that were compared.
+    records: u64,
+    /// Of these, such as make no difference.
+    same: u64,
+    /// Of these, such as make one: the sum of the following four.
+    different: u64,
+    /// Both revisions emitted something, and not the same.
+    differs: u64,
+    /// Only the live revision emitted something.
+    live_only: u64,
+    /// Only the shadow emitted something.
+    shadow_only: u64,
+    /// Only the shadow gave it up, or for another class of fault.
+    shadow_failed: u64,
+    /// Offsets that were passed over, because the shadow was too slow.
+    skipped: u64,
+    /// Offsets that the live revision has handled and the shadow has not.
+    lag: i64,
+    partitions: Vec<ShadowPartition>,
+    /// Why it does not go on, on this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    /// The last differences that this host saw, the newest last.
+    differences: Vec<ShadowDifference>,
+}
+
+/// How far a shadow is in a partition.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct ShadowPartition {
+    topic: String,
+    partition: i32,
+    /// The record that is compared next.
+    offset: i64,
+    /// Offsets that the live revision has handled and the shadow has not.
+    lag: i64,
+}
+
+/// A record with which a shadow makes a difference.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct ShadowDifference {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// Its key, where it is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Its key in base64, where it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_base64: Option<String>,
+    /// `differs`, `live_only`, `shadow_only` or `shadow_failed`.
+    #[schema(value_type = String)]
+    kind: Verdict,
+    /// What came of it.
+    live: SideView,
+    /// What the shadow makes of it.
+    shadow: SideView,
+}
+
+impl ShadowDeployed {
+    pub(in crate::api) fn new(revision: &Revision, live: RevisionNumber) -> Self {
+        let Revision { number, digest, shape, manifest, deployed_at_ms, .. } = revision;
+        Self {
+            name: manifest.name.clone(),
+            revision: *number,
+            digest: *digest,
+            shape: *shape,
+            live,
+            since: moment(*deployed_at_ms),
+        }
+    }
+}
+
+impl ShadowView {
+    pub(in crate::api) fn new(shadow: &Shadow, live: RevisionNumber, report: &Report) -> Self {
+        let Report { counts, places, trouble, differences } = report;
+        let is_run_again = shadow.live().is_some_and(|live| live.manifest.emits_raw());
+        Self {
+            deployed: ShadowDeployed::new(&shadow.revision, live),
+            against: if is_run_again { "live" } else { "recorded" },
+            ignore: shadow.ignore.to_vec(),
+            records: counts.compared(),
+            same: counts.same,
+            different: counts.different(),
+            differs: counts.differs,
+            live_only: counts.live_only,
+            shadow_only: counts.shadow_only,
+            shadow_failed: counts.shadow_failed,
+            skipped: counts.skipped,
+            lag: places.iter().map(|place| place.lag).sum(),
+            partitions: places.iter().map(ShadowPartition::new).collect(),
+            trouble: trouble.clone(),
+            differences: differences.iter().map(|difference| ShadowDifference::new(difference)).collect(),
+        }
+    }
+}
+
+impl ShadowPartition {
+    fn new(Place { partition, offset, lag }: &Place) -> Self {
+        Self { topic: partition.topic.to_string(), partition: partition.partition, offset: *offset, lag: *lag }
+    }
+}
+
+impl ShadowDifference {
+    fn new(difference: &Difference) -> Self {
+        let Difference { partition, offset, key, verdict, live, shadow } = difference;
+        let (key, key_base64) = bytes(key.as_deref());
+        Self {
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+            offset: *offset,
+            key,
+            key_base64,
+            kind: *verdict,
+            live: SideView::new(live),
+            shadow: SideView::new(shadow),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! How far somebody is who reads without a group: kept as the offsets of a group that nobody ever joins, each with a text
+//! beside it.
+
+use std::sync::Arc;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::Offset;
+use tokio::runtime::Handle;
+
+use super::offsets::{Stored, store};
+use super::{Admin, AdminError, Logging, REQUEST_TIMEOUT};
+use crate::kafka::survey::{Offsets, offsets_at_once};
+use crate::model::position::TopicPartition;
+
+/// The offsets of such a group. Clones share one client, which connects when it is first asked something.
+#[derive(Clone)]
+pub struct Bookmarks {
+    group: Arc<str>,
+    client: Arc<Client>,
+}
+
+/// A client whose end, which waits for its threads, holds nobody up.
+struct Client(Option<BaseConsumer<Logging>>);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let (Some(client), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(client));
+        }
+    }
+}
+
+impl Admin {
+    /// The offsets that are kept as those of `group`.
+    pub fn bookmarks(&self, group: &str) -> Result<Bookmarks, AdminError> {
+        let mut config = self.0.settings.base();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            // Its ends are those of what is written, whether it is committed yet or not.
+            .set("isolation.level", "read_uncommitted");
+        let client = BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)?;
+        Ok(Bookmarks { group: group.into(), client: Arc::new(Client(Some(client))) })
+    }
+}
+
+impl Bookmarks {
+    /// What is kept of each of `partitions`, in their order.
+    pub async fn read(&self, partitions: Vec<TopicPartition>) -> Result<Vec<Option<(i64, String)>>, AdminError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.blocking(move |client, group| {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for partition in &partitions {
+                list.add_partition(&partition.topic, partition.partition);
+            }
+            let committed = client
+                .committed_offsets(list, REQUEST_TIMEOUT)
+                .map_err(|error| AdminError::of(error, format!("read the offsets of consumer group \"{group}\"")))?;
+            let kept = |partition: &TopicPartition| {
+                let element = committed.find_partition(&partition.topic, partition.partition)?;
+                match element.offset() {
+                    Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
+                    _ => None,
+                }
+            };
+            Ok(partitions.iter().map(kept).collect())
+        })
+        .await
+    }
+
+    /// Keeps an offset and a text for each of these partitions.
+    pub async fn write(&self, places: Vec<Stored>) -> Result<(), AdminError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.blocking(move |client, group| store(client, group, places, "keep offsets in")).await
+    }
+
+    /// Where `partitions` end, with what open transactions wrote.
+    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<Offsets, AdminError> {
+        if partitions.is_empty() {
+            return Ok(Offsets::new());
+        }
+        self.blocking(move |client, _| {
+            offsets_at_once(client, &partitions, Offset::End, REQUEST_TIMEOUT)
+                .map_err(|error| AdminError::of(error, "read the ends of topics"))
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&BaseConsumer<Logging>, &str) -> Result<T, AdminError> + Send + 'static,
+    ) -> Result<T, AdminError> {
+        let this = self.clone();
+        let asked = tokio::task::spawn_blocking(move || match &this.client.0 {
+            Some(client) => work(client, &this.group),
+            // It is taken only when nobody has it any more.
+            None => Err(AdminError::Interrupted),
+        });
+        asked.await.unwrap_or(Err(AdminError::Interrupted))
+    }
+}

@@ -1,0 +1,49 @@
+//! Where what may wait is worked on: one thread, to which the system gives what the others leave. Whatever happens there, the
+//! threads on which records flow are not kept by it.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+/// The lowest priority but for what is only done when nobody does anything.
+const NICENESS: i32 = 15;
+
+/// See the module. Clones share the thread; it ends with the last.
+#[derive(Clone)]
+pub struct Aside(Arc<Inner>);
+
+struct Inner(Option<Runtime>);
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody waits for what was worked on; this may be the thread of another runtime, which must not wait either.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Aside {
+    /// Starts the thread.
+    pub fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("aside")
+            .enable_all()
+            // Threads that it starts in turn, such as those of Kafka's clients, inherit it. A system that refuses it gives
+            // it the time of any other thread.
+            .on_thread_start(|| {
+                let _ = rustix::process::nice(NICENESS);
+            })
+            .build()?;
+        Ok(Self(Arc::new(Inner(Some(runtime)))))
+    }
+
+    /// Works on something there.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Option<JoinHandle<()>> {
+        // It is there as long as anybody can ask.
+        self.0.0.as_ref().map(|runtime| runtime.spawn(work))
+    }
+}

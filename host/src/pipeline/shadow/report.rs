@@ -1,0 +1,71 @@
+//! What is told of a function's shadow: how far it is on all hosts, and the differences that this one saw last.
+
+use std::sync::Arc;
+
+use super::sight::Difference;
+use crate::kafka::admin::{Admin, AdminError};
+use crate::model::position::TopicPartition;
+use crate::model::shadow::{Bookmark, Counts, Shadow};
+use crate::pipeline::supervisor::Handle;
+
+/// Tells of shadows. Clones are as good.
+#[derive(Clone)]
+pub struct Shadows {
+    admin: Admin,
+    functions: Handle,
+}
+
+/// What is told.
+#[derive(Debug)]
+pub struct Report {
+    /// What was counted in all partitions, by all hosts.
+    pub counts: Counts,
+    /// How far it is, in the partitions in which it has begun.
+    pub places: Vec<Place>,
+    /// Why it does not go on, on this host.
+    pub trouble: Option<String>,
+    /// The last differences that this host saw, the newest last.
+    pub differences: Vec<Arc<Difference>>,
+}
+
+/// How far a shadow is in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The record that is compared next.
+    pub offset: i64,
+    /// Offsets that the live revision has handled and the shadow has not.
+    pub lag: i64,
+}
+
+impl Shadows {
+    /// Asks `admin` how far shadows are, and `functions` what this host saw.
+    pub fn new(admin: Admin, functions: Handle) -> Self {
+        Self { admin, functions }
+    }
+
+    /// What is to be told of `shadow`.
+    pub async fn report(&self, shadow: &Shadow) -> Result<Report, AdminError> {
+        let manifest = &shadow.revision.manifest;
+        let name = &manifest.name;
+        let topics = manifest.topics.among(self.admin.topics().await?.into_keys());
+        let partitions = self.admin.partitions_of(topics).await?;
+        let bookmarks = self.admin.bookmarks(&name.shadow_group_id(shadow.revision.number))?;
+        let kept = bookmarks.read(partitions.clone()).await?;
+        let asked = partitions.iter().map(|partition| (partition.topic.to_string(), partition.partition)).collect();
+        let handled = self.admin.committed(&name.group_id(), asked).await?;
+        let (mut counts, mut places) = (Counts::default(), Vec::new());
+        for ((partition, kept), handled) in partitions.into_iter().zip(kept).zip(handled) {
+            let Some(bookmark) = kept.and_then(|(offset, text)| Bookmark::read(offset, &text)) else { continue };
+            counts.add(&bookmark.counts);
+            let lag = (handled.unwrap_or_default() - bookmark.offset).max(0);
+            places.push(Place { partition, offset: bookmark.offset, lag });
+        }
+        let sight = self.functions.view(name).map(|view| view.shadow.clone());
+        let sight = sight.filter(|sight| sight.revision() == Some(shadow.revision.number));
+        let trouble = sight.as_ref().and_then(|sight| sight.told_trouble());
+        let differences = sight.map(|sight| sight.differences()).unwrap_or_default();
+        Ok(Report { counts, places, trouble, differences })
+    }
+}
