@@ -31,6 +31,8 @@ fn fired(setting: &Setting) -> Vec<String> {
 #[test]
 fn a_schedule_fires_once_in_the_cluster_also_when_a_host_is_killed() {
     let setting = Setting::new("scheduled", 1);
+    // Of one partition, so that what came first is read first.
+    setting.kafka.create_topic(&setting.output, 1);
     let second = Host::start(&setting.kafka.bootstrap, &setting.prefix);
     setting.host.client.deploy(&setting.name, "uppercase", &manifest(&setting, "all"));
     wait_until("some times were fired", LONG, || fired(&setting).len() >= 20);

@@ -233,7 +233,7 @@ mod tests {
         let Some(Data::Histogram(calls)) = &calls.data else { panic!("a histogram: {calls:?}") };
         let point = &calls.points[0];
         assert_eq!((point.count, point.start_time_unix_nano), (3, 10));
-        assert!(point.sum.is_some_and(|sum| (sum - 1000.500_002).abs() < 1e-9), "{point:?}");
+        assert!(point.sum.is_some_and(|sum| (sum - 1_000.500_002).abs() < 1e-9), "{point:?}");
         assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
         assert_eq!((point.bucket_counts.iter().sum::<u64>(), point.bucket_counts.last()), (3, Some(&1)));
         assert!(point.explicit_bounds.is_sorted());

@@ -13,10 +13,13 @@ use crate::config::host::HostConfig;
 use crate::model::ids::FunctionName;
 use crate::telemetry::exposition::Metrics;
 
+/// Where it went, and what was sent.
+type Sent = (String, Vec<u8>);
+
 /// Answers to requests one after another, the last of them again and again.
 struct Collector {
     endpoint: String,
-    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    requests: Arc<Mutex<Vec<Sent>>>,
     task: JoinHandle<()>,
 }
 
@@ -52,7 +55,7 @@ impl Collector {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: impl Fn() -> (u16, Vec<u8>)) -> Option<(String, Vec<u8>)> {
+async fn serve(mut stream: TcpStream, answer: impl Fn() -> (u16, Vec<u8>)) -> Option<Sent> {
     let mut read = Vec::new();
     let head = loop {
         stream.read_buf(&mut read).await.ok().filter(|bytes| *bytes > 0)?;
