@@ -135,7 +135,8 @@ impl AtLeastOnce {
                     last = Some((message, producer));
                 }
                 Err(error) => {
-                    let undelivered = Undelivered { for_good: false, together: false, reason: error.to_string() };
+                    let undelivered =
+                        Undelivered { for_good: false, together: false, unanswered: false, reason: error.to_string() };
                     sent.clone().delivered(index as u32, Err(undelivered));
                 }
             }

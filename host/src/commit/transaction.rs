@@ -253,9 +253,12 @@ fn write(producer: &TransactionalProducer, content: &Content) -> Result<(), Brok
     if let Some((place, undelivered)) = refused.first() {
         let (outcome, index) = places[*place];
         let topic = &content.pending[outcome].parcel.messages[index as usize].topic;
-        return Err(Broken::abort(Outcome::Aborted(format!(
-            "topic {topic} does not take what is written: {undelivered}"
-        ))));
+        let reason = format!("topic {topic} does not take what is written: {undelivered}");
+        // While no broker answers librdkafka aborts without asking one, and then its next transaction may stand still for a
+        // minute (2.12.1, brokers that were stopped and came back). A new producer of the id makes Kafka abort it.
+        let is_unanswered = refused.iter().any(|(_, undelivered)| undelivered.unanswered);
+        let producer = if is_unanswered { Producer::MustGo } else { Producer::MustAbort };
+        return Err(Broken { outcome: Outcome::Aborted(reason), producer });
     }
     if undrained > 0 {
         let reason = format!("{undrained} messages stayed unanswered");

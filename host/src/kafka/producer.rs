@@ -61,6 +61,8 @@ pub struct Undelivered {
     pub for_good: bool,
     /// Whether a whole batch was refused as too large: alone the message may be accepted.
     pub together: bool,
+    /// Whether Kafka answered nothing in time.
+    pub unanswered: bool,
     /// What Kafka said.
     pub reason: String,
 }
@@ -290,5 +292,10 @@ pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered
     let is_large = matches!(code, Some(MessageSizeTooLarge | MessageBatchTooLarge | InvalidMessageSize));
     let is_invalid = matches!(code, Some(InvalidMessage | InvalidRecord | InvalidTimestamp | PolicyViolation));
     let together = is_large && batching == Batching::Together;
-    Undelivered { for_good: is_invalid || (is_large && !together), together, reason: advised(error) }
+    Undelivered {
+        for_good: is_invalid || (is_large && !together),
+        together,
+        unanswered: code == Some(RDKafkaErrorCode::MessageTimedOut),
+        reason: advised(error),
+    }
 }
