@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -127,6 +127,9 @@ impl RawRecord<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name of a header is not UTF-8")]
 pub struct HeaderNameNotText;
+
+/// How long the other stages may take to let go of the consumer.
+const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
 /// A group member; share it by `Arc`.
 pub struct Consumer {
@@ -310,6 +313,19 @@ impl Consumer {
     pub fn close(&self) {
         self.client.context().close();
         self.client.unsubscribe();
+    }
+
+    /// Leaves the group, once the others have let go of the consumer; `waker` wakes the one who polls.
+    pub async fn leave(self: Arc<Self>, waker: &Waker) {
+        let give_up = Instant::now() + LONGEST_LEAVE;
+        while Arc::strong_count(&self) > 1 && Instant::now() < give_up {
+            waker.wake();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        // The last owner leaves the group, which takes a round trip: that must not be the poller's thread.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
+            tracing::error!(%error, "leaving the group ended early");
+        }
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(KafkaError) -> Error + use<> {

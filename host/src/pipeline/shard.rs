@@ -42,9 +42,6 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long acknowledgements of finished work are waited for, at least, after running calls had their time.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 
-/// How long the other stages may take to let go of the consumer.
-const LONGEST_LEAVE: Duration = Duration::from_secs(5);
-
 /// What a shard can be told.
 #[derive(Debug)]
 pub enum Control {
@@ -321,15 +318,7 @@ impl Shard {
         self.tell_intake(IntakeCommand::Stop);
         self.parts.tasks.shutdown().await;
         let Parts { consumer, waker, .. } = self.parts;
-        let give_up = Instant::now() + LONGEST_LEAVE;
-        while Arc::strong_count(&consumer) > 1 && Instant::now() < give_up {
-            waker.wake();
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        // The last owner leaves the group, which takes a round trip: that must not be the poller's thread.
-        if let Err(error) = tokio::task::spawn_blocking(move || drop(consumer)).await {
-            tracing::error!(%error, "leaving the group ended early");
-        }
+        consumer.leave(&waker).await;
     }
 
     fn take_leases(&mut self, partitions: &[TopicPartition]) -> Vec<Arc<Lease>> {

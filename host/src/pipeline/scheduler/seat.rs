@@ -71,18 +71,7 @@ impl Seat {
         let Self { consumer, waker, is_over, .. } = self;
         consumer.close();
         is_over.store(true, Ordering::Release);
-        waker.wake();
-        // The last owner leaves the group, which takes a round trip: that must not be the poller's thread.
-        for _ in 0..500 {
-            if Arc::strong_count(&consumer) == 1 {
-                break;
-            }
-            waker.wake();
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-        if let Err(error) = tokio::task::spawn_blocking(move || drop(consumer)).await {
-            tracing::error!(%error, "leaving the group of schedules ended early");
-        }
+        consumer.leave(&waker).await;
     }
 
     fn told(&self, result: Result<(), Error>) {
