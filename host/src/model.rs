@@ -1,10 +1,12 @@
 //! L0: the words of the domain, as types. Everything else imports this room; it imports nothing of ours.
 
 pub mod batch_bytes;
+pub mod clock;
 pub mod dead_letter;
 pub mod function;
 pub mod function_table;
 pub mod ids;
+pub mod inputs;
 pub mod lease;
 pub mod offsets;
 pub mod outcome;

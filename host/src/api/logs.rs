@@ -23,6 +23,7 @@ use super::query::Query;
 use super::{Api, functions};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
+use crate::model::clock::unix_ms;
 use crate::telemetry::guest_lines::{GuestLines, Line};
 
 const USUAL_LIMIT: usize = 100;
@@ -172,8 +173,7 @@ fn parse_since(text: &str) -> Result<u64, Problem> {
         (_, Ok(moment)) => moment,
         _ => return Err(invalid("since is no moment such as 2026-01-31T23:59:59Z, and no age such as 10m".to_owned())),
     };
-    let since_epoch = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    Ok(unix_ms(moment))
 }
 
 /// Somebody who follows a function's lines.

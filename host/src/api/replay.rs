@@ -19,8 +19,9 @@ use super::problem::{Problem, ProblemView, of_admin};
 use super::{Api, body, functions};
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
-use crate::model::function::{SharedRevision, Topics};
+use crate::model::function::SharedRevision;
 use crate::model::ids::RevisionNumber;
+use crate::model::inputs::Inputs;
 use crate::pipeline::replay::{Against, News, Order, ReplayError};
 pub(super) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
 
@@ -163,12 +164,7 @@ fn check_output(api: &Api, output: &str) -> Result<(), Problem> {
     api.topics.check_name(output)?;
     for revision in api.registry.list() {
         let manifest = &revision.manifest;
-        let reads = match &manifest.topics {
-            Topics::Named(topics) => topics.iter().any(|topic| topic == output),
-            Topics::Pattern(pattern) => {
-                regex_lite::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|whole_name| whole_name.is_match(output))
-            }
-        };
+        let reads = Inputs::of(manifest).is_ok_and(|inputs| inputs.has(output));
         let writes = manifest.outputs.values().any(|to| to.topic == output) || manifest.dead_letter_topic == output;
         if reads || writes {
             let what = if reads { "reads" } else { "writes to" };

@@ -1,7 +1,5 @@
 //! Making a function run now that otherwise runs by the clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +10,7 @@ use super::problem::{Problem, ProblemView};
 use super::topics::Written;
 use super::{Api, functions};
 use crate::error_code::ErrorCode;
+use crate::model::clock::now_ms;
 use crate::model::schedule::tick_topic;
 use crate::pipeline::direct::Event;
 use crate::pipeline::tick::Tick;
@@ -31,8 +30,7 @@ pub(super) async fn trigger(State(api): State<Api>, Name(name): Name) -> Result<
         let detail = format!("\"{name}\" has no [schedule]: publish to one of its topics, or call it");
         return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
     let Tick { headers, value } = Tick::by_hand(&name, now, fastrand::u64(..));
     let event = Event { key: None, value: Some(value), headers };
     let written = api.topics.publish_one(&tick_topic(&name), &event).await?;

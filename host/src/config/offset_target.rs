@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::model::clock::unix_ms;
+
 /// Where in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetTarget {
@@ -39,8 +41,7 @@ impl OffsetTarget {
             Some(age) => humantime::parse_duration(age).ok().map(|age| now.checked_sub(age).unwrap_or(UNIX_EPOCH)),
             None => humantime::parse_rfc3339_weak(text).ok(),
         };
-        let since_epoch = moment.ok_or_else(refused)?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(Self::Time(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
+        Ok(Self::Time(i64::try_from(unix_ms(moment.ok_or_else(refused)?)).unwrap_or(i64::MAX)))
     }
 }
 

@@ -2,33 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use regex_lite::Regex;
-
-use crate::model::function::{SharedRevision, Topics};
+use crate::model::function::SharedRevision;
+use crate::model::inputs::Inputs;
 
 /// What reads what, and writes where: of every revision that is kept, for an earlier one may have handled a record.
 pub(super) struct Wiring(Vec<Function>);
 
 struct Function {
-    reads: Reads,
+    reads: Inputs,
     writes: BTreeSet<String>,
     dead: String,
-}
-
-enum Reads {
-    Named(Vec<String>),
-    Matching(Regex),
 }
 
 impl Wiring {
     pub(super) fn new(revisions: &[SharedRevision]) -> Self {
         let functions = revisions.iter().filter_map(|revision| {
             let manifest = &revision.manifest;
-            let reads = match &manifest.topics {
-                Topics::Named(topics) => Reads::Named(topics.clone()),
-                // A pattern that was accepted once can be read.
-                Topics::Pattern(pattern) => Reads::Matching(Regex::new(&format!("^(?:{pattern})$")).ok()?),
-            };
+            // A pattern that was accepted once can be read.
+            let reads = Inputs::of(manifest).ok()?;
             let outputs = manifest.outputs.values().map(|output| output.topic.clone());
             let writes = outputs.chain([manifest.dead_letter_topic.clone()]).collect();
             Some(Function { reads, writes, dead: manifest.dead_letter_topic.clone() })
@@ -39,13 +30,7 @@ impl Wiring {
     /// The topics to which the readers of `topic` write; of a dead letter topic, also those whose letters may be handled
     /// again.
     pub(super) fn after(&self, topic: &str) -> BTreeSet<String> {
-        let readers = self.0.iter().filter(|function| {
-            let reads = match &function.reads {
-                Reads::Named(topics) => topics.iter().any(|named| named == topic),
-                Reads::Matching(pattern) => pattern.is_match(topic),
-            };
-            reads || function.dead == topic
-        });
+        let readers = self.0.iter().filter(|function| function.reads.has(topic) || function.dead == topic);
         readers.flat_map(|function| function.writes.iter().cloned()).collect()
     }
 }
@@ -55,6 +40,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::function::Topics;
     use crate::model::function::tests_support::revision;
 
     #[test]

@@ -60,6 +60,15 @@ impl Manifest {
         self.schedule.as_ref().map(|_| tick_topic(&self.name))
     }
 
+    /// The topics that it reads by name, that of its ticks with them.
+    pub fn named_inputs(&self) -> Vec<String> {
+        let named = match &self.topics {
+            Topics::Named(topics) => topics.clone(),
+            Topics::Pattern(_) => Vec::new(),
+        };
+        named.into_iter().chain(self.ticks()).collect()
+    }
+
     /// Whether an output does not say what its events were emitted for.
     pub fn emits_raw(&self) -> bool {
         self.outputs.values().any(|output| output.format == Format::Raw)
@@ -80,17 +89,6 @@ impl Topics {
     /// Whether no topic triggers the function.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Named(topics) if topics.is_empty())
-    }
-
-    /// Those among `existing` topics that trigger the function. A pattern that was accepted can be read.
-    pub fn among(&self, existing: impl Iterator<Item = String>) -> Vec<String> {
-        match self {
-            Self::Named(topics) => existing.filter(|topic| topics.contains(topic)).collect(),
-            Self::Pattern(pattern) => match regex_lite::Regex::new(&format!("^(?:{pattern})$")) {
-                Ok(whole_name) => existing.filter(|topic| whole_name.is_match(topic)).collect(),
-                Err(_) => Vec::new(),
-            },
-        }
     }
 }
 

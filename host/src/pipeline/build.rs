@@ -155,12 +155,12 @@ fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> c
         Membership::Dynamic => None,
         Membership::Static => Some(format!("{group}.{}.{index}", environment.host_id)),
     };
-    let subscription = match &manifest.topics {
-        Topics::Named(topics) => topics.clone(),
+    let pattern = match &manifest.topics {
+        Topics::Named(_) => None,
         // librdkafka takes a name that starts with ^ for a pattern; the whole name must match.
-        Topics::Pattern(pattern) => vec![format!("^({pattern})$")],
+        Topics::Pattern(pattern) => Some(format!("^({pattern})$")),
     };
-    let subscription = subscription.into_iter().chain(manifest.ticks()).collect();
+    let subscription = manifest.named_inputs().into_iter().chain(pattern).collect();
     consumer::Membership { group, instance, subscription, options: manifest.kafka.clone() }
 }
 

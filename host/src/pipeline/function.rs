@@ -15,7 +15,7 @@ use super::shard::Control;
 use super::shard_view::ShardView;
 use super::supervisor::Ground;
 use super::topics::KnownTopics;
-use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision, Topics};
+use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
 use crate::model::function_table::Wanted;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::lease::Lease;
@@ -310,14 +310,8 @@ impl FunctionView {
     }
 
     fn named_topics(&self) -> Vec<String> {
-        let seen = self.seen();
-        let manifest = &seen.revision.manifest;
-        let named = match &manifest.topics {
-            Topics::Named(topics) => topics.clone(),
-            // Topics of a pattern come and go.
-            Topics::Pattern(_) => Vec::new(),
-        };
-        named.into_iter().chain(manifest.ticks()).collect()
+        // Topics of a pattern come and go.
+        self.seen().revision.manifest.named_inputs()
     }
 
     fn replace(&self, index: usize, shard: Arc<ShardView>) {

@@ -15,7 +15,7 @@ mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use super::build::Environment;
 use crate::config::timetable::Timetable;
 use crate::kafka::admin::{AdminError, NewTopic};
 use crate::kafka::topic_log::TopicLogError;
+use crate::model::clock::now_ms;
 use crate::model::function::Revision;
 use crate::model::function_table::FunctionTable;
 use crate::model::ids::FunctionName;
@@ -146,7 +147,7 @@ impl Scheduler {
         let id = format!("{}scheduler", self.prefix);
         let work = tokio::task::spawn_blocking(move || {
             let mut book = book.map_or_else(|| Book::open(&settings, &id, topic), Ok)?;
-            book.fire(&entries, unix_ms(), |name| table.functions.contains_key(name))?;
+            book.fire(&entries, now(), |name| table.functions.contains_key(name))?;
             Ok(book)
         });
         work.await?
@@ -194,7 +195,7 @@ fn entry(revision: &Revision) -> Option<Entry> {
 
 /// How long until anything is due.
 fn until_next(book: &Book, entries: &[Entry]) -> Duration {
-    let now = unix_ms();
+    let now = now();
     let next = entries.iter().filter_map(|entry| match book.due(entry, now).first() {
         Some(due) => Some(*due),
         None => entry.timetable.next_after(now),
@@ -203,8 +204,7 @@ fn until_next(book: &Book, entries: &[Entry]) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Milliseconds since the Unix epoch.
-fn unix_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+/// Milliseconds since the Unix epoch, as times that are due are told.
+fn now() -> i64 {
+    i64::try_from(now_ms()).unwrap_or(i64::MAX)
 }

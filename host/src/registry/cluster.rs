@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::deploy::unix_ms;
 use super::reset::ResetOrder;
 use crate::commit::offset_map;
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::{Admin, AdminError, NewTopic, Place, StartOffset};
+use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, Topics};
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::inputs::whole_name;
 use crate::model::offsets::Progress;
 use crate::model::position::TopicPartition;
 use crate::model::shadow::{Bookmark, Counts};
@@ -177,15 +178,15 @@ impl KafkaCluster {
 
     /// The topics that trigger the function, as the cluster has them now.
     async fn sources(&self, manifest: &Manifest) -> Result<Vec<String>, ClusterError> {
-        let mut sources = match &manifest.topics {
-            Topics::Named(topics) => topics.clone(),
-            Topics::Pattern(pattern) => {
-                let whole_name = regex_lite::Regex::new(&format!("^(?:{pattern})$"))
-                    .map_err(|error| ClusterError::Pattern { pattern: pattern.clone(), reason: error.to_string() })?;
-                self.admin.topics().await?.into_keys().filter(|topic| whole_name.is_match(topic)).collect()
-            }
-        };
-        sources.extend(manifest.ticks().filter(|ticks| !sources.contains(ticks)));
+        let mut sources = manifest.named_inputs();
+        if let Topics::Pattern(pattern) = &manifest.topics {
+            let whole_name = whole_name(pattern)
+                .map_err(|error| ClusterError::Pattern { pattern: pattern.clone(), reason: error.to_string() })?;
+            let existing = self.admin.topics().await?.into_keys();
+            let matching: Vec<_> =
+                existing.filter(|topic| whole_name.is_match(topic) && !sources.contains(topic)).collect();
+            sources.extend(matching);
+        }
         Ok(sources)
     }
 }
@@ -274,7 +275,7 @@ impl Cluster for KafkaCluster {
         Box::pin(async move {
             let partitions = self.admin.partitions_of(self.sources(live).await?).await?;
             // Taken first: what comes of records beyond the ends is written later.
-            let since_ms = unix_ms();
+            let since_ms = now_ms();
             let ends = self.admin.locate(partitions, OffsetTarget::Latest).await?;
             let places = ends.into_iter().map(|Place { partition, end, .. }| {
                 let bookmark = Bookmark { offset: end, since_ms, counts: Counts::default() };

@@ -2,7 +2,7 @@
 //! revision.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,6 +11,7 @@ use super::error::ChangeError;
 use super::handle::Inner;
 use super::log::{Change, Expectation, Session};
 use super::record::{ArtifactPlace, FunctionRecord, RecordError, StoredRevision};
+use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, Revision, Shape, SharedRevision};
 use crate::model::ids::{Digest, FunctionName, RevisionNumber};
 
@@ -129,7 +130,7 @@ impl Next {
     /// The revision, made now.
     pub(super) fn numbered(self, number: RevisionNumber) -> StoredRevision {
         let Self { manifest, digest, module_bytes, shape, artifact, restores } = self;
-        let deployed_at_ms = unix_ms();
+        let deployed_at_ms = now_ms();
         let revision = Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms };
         StoredRevision { revision: Arc::new(revision), artifact, restores }
     }
@@ -198,9 +199,4 @@ pub(super) async fn start_over_when_superseded<T, F: Future<Output = Result<T, C
         }
     }
     attempt().await
-}
-
-pub(super) fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::cluster::{ClusterError, Move, Selection};
 use super::course::commit;
-use super::deploy::{check_expectation, live_record, start_over_when_superseded, unix_ms};
+use super::deploy::{check_expectation, live_record, start_over_when_superseded};
 use super::error::ChangeError;
 use super::handle::Inner;
 use super::log::Expectation;
 use super::record::{Course, Reset};
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::AdminError;
+use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, SharedRevision};
 use crate::model::ids::FunctionName;
 
@@ -46,7 +47,7 @@ pub(super) async fn reset(
     order: ResetOrder,
     expectation: Option<Expectation>,
 ) -> Result<Vec<Move>, ChangeError> {
-    let reset = Reset { id: fastrand::u64(1..1 << 53), until_ms: unix_ms() + ASIDE_FOR.as_millis() as u64 };
+    let reset = Reset { id: fastrand::u64(1..1 << 53), until_ms: now_ms() + ASIDE_FOR.as_millis() as u64 };
     let revision = send_aside(&inner, &name, &order, reset, expectation).await?;
     let moved = move_when_empty(&inner, &revision.manifest, &order).await;
     if moved.is_ok() {
@@ -79,7 +80,7 @@ async fn send_aside(
             return Ok(revision);
         }
         check_expectation(name, Some(record), expectation)?;
-        if course.reset.is_some_and(|other| other.until_ms > unix_ms()) {
+        if course.reset.is_some_and(|other| other.until_ms > now_ms()) {
             return Err(ChangeError::ResetUnderWay(name.clone()));
         }
         // What can't be done disturbs nobody.

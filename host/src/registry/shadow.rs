@@ -63,7 +63,7 @@ async fn cast(
     }
     check_expectation(name, Some(&record), expectation)?;
     let live = &record.live().revision.manifest;
-    if live.topics != upload.manifest.topics {
+    if live.topics != upload.manifest.topics || live.ticks() != upload.manifest.ticks() {
         return Err(ChangeError::ShadowElsewhere(name.clone()));
     }
     let number = FunctionRecord::next_number(Some(&record));

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::model::clock::now_ms;
 use tokio::sync::watch;
 
 /// How many lines a function's ring keeps, and how many bytes of text.
@@ -52,7 +52,7 @@ struct Kept {
 impl Default for GuestLines {
     fn default() -> Self {
         // No host writes a million lines a second for long, so a later ring starts above what this one ever numbers.
-        let next = unix_ms().saturating_mul(1000);
+        let next = now_ms().saturating_mul(1000);
         Self {
             kept: Mutex::new(Kept { lines: VecDeque::new(), bytes: 0, first: next, next }),
             newest: watch::Sender::new(next.saturating_sub(1)),
@@ -67,7 +67,7 @@ impl GuestLines {
         let number = kept.next;
         kept.next += 1;
         let line =
-            Line { number, unix_ms: unix_ms(), level, revision, record: record.map(Into::into), text: text.into() };
+            Line { number, unix_ms: now_ms(), level, revision, record: record.map(Into::into), text: text.into() };
         kept.bytes += line.bytes();
         kept.lines.push_back(Arc::new(line));
         while kept.lines.len() > LINES || kept.bytes > BYTES {
@@ -105,11 +105,6 @@ impl GuestLines {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

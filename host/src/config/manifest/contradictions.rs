@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::topics;
 use crate::config::quantity::{format_duration, format_size};
 use crate::config::section::Report;
-use crate::model::function::{Manifest, Topics};
+use crate::model::function::Manifest;
+use crate::model::inputs::Inputs;
 
 /// librdkafka's `max.poll.interval.ms` when the manifest does not set it.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
@@ -19,9 +19,9 @@ pub(super) fn refuse(manifest: &Manifest, report: &Report) {
 
 /// What a function writes must not make it run again.
 fn refuse_loops(manifest: &Manifest, report: &Report) {
-    let is_topic = input_test(&manifest.topics);
-    let ticks = manifest.ticks();
-    let is_input = |topic: &str| is_topic(topic) || ticks.as_deref() == Some(topic);
+    // A pattern that cannot be was refused before, and matches nothing.
+    let inputs = Inputs::of(manifest).ok();
+    let is_input = |topic: &str| inputs.as_ref().is_some_and(|inputs| inputs.has(topic));
     let dead_letter_topic = &manifest.dead_letter_topic;
     if is_input(dead_letter_topic) {
         report.push(
@@ -38,17 +38,6 @@ fn refuse_loops(manifest: &Manifest, report: &Report) {
                     output.topic
                 ),
             );
-        }
-    }
-}
-
-fn input_test(input: &Topics) -> Box<dyn Fn(&str) -> bool + '_> {
-    match input {
-        Topics::Named(topics) => Box::new(|topic| topics.iter().any(|input| input == topic)),
-        Topics::Pattern(pattern) => {
-            // It was compiled before; a pattern that cannot be matches nothing.
-            let pattern = topics::compile(pattern).ok();
-            Box::new(move |topic| pattern.as_ref().is_some_and(|pattern| pattern.is_match(topic)))
         }
     }
 }

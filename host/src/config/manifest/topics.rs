@@ -7,6 +7,7 @@ use crate::config::quantity::cut;
 use crate::config::section::Section;
 use crate::config::value::{self, Read};
 use crate::model::function::Topics;
+use crate::model::inputs::whole_name;
 
 /// Reads `topics` or `topics_pattern`; with a schedule there may be neither.
 pub(super) fn read(root: &Section<'_>, has_schedule: bool) -> Option<Topics> {
@@ -28,11 +29,6 @@ pub(super) fn read(root: &Section<'_>, has_schedule: bool) -> Option<Topics> {
             None
         }
     }
-}
-
-/// The regular expression that matches exactly the names that `pattern` means.
-pub(super) fn compile(pattern: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
-    regex_lite::Regex::new(&format!("^(?:{pattern})$"))
 }
 
 fn topic_list(node: &Node) -> Read<Vec<String>> {
@@ -58,7 +54,7 @@ fn pattern(node: &Node) -> Read<String> {
             cut(&pattern)
         ));
     }
-    match compile(&pattern) {
+    match whole_name(&pattern) {
         Ok(_) => Ok(pattern),
         Err(error) => Err(format!("\"{}\" is not a regular expression: {error}", cut(&pattern))),
     }

@@ -1,7 +1,7 @@
 //! Handles dead letters again, some at a time: the guests run first, then all that came of it is written in one transaction.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::cursor::Parts;
 use super::letter::Letter;
@@ -10,6 +10,7 @@ use super::{DeadLetters, LettersError, blocking};
 use crate::kafka::producer::Outgoing;
 use crate::kafka::range;
 use crate::kafka::topic_log::{TopicLogError, Writer};
+use crate::model::clock::now_ms;
 use crate::model::dead_letter::REDRIVEN;
 use crate::model::function::{Format, SharedRevision};
 use crate::model::ids::FunctionName;
@@ -397,14 +398,9 @@ impl Work {
             Ok(emitted) => ("emitted", *emitted),
             Err(fault) => (fault.class.as_str(), 0),
         };
-        let mark = Mark::new(&item.letter, &self.by, what, emitted, unix_ms());
+        let mark = Mark::new(&item.letter, &self.by, what, emitted, now_ms());
         // A struct of texts and numbers always becomes JSON.
         let mark = serde_json::to_vec(&mark).unwrap_or_default();
         writer.send(&self.marks_topic, marks::key(&item.letter).as_bytes(), Some(&mark))
     }
-}
-
-fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::sight::Difference;
 use crate::kafka::admin::{Admin, AdminError};
+use crate::model::inputs::Inputs;
 use crate::model::position::TopicPartition;
 use crate::model::shadow::{Bookmark, Counts, Shadow};
 use crate::pipeline::supervisor::Handle;
@@ -49,7 +50,10 @@ impl Shadows {
     pub async fn report(&self, shadow: &Shadow) -> Result<Report, AdminError> {
         let manifest = &shadow.revision.manifest;
         let name = &manifest.name;
-        let topics = manifest.topics.among(self.admin.topics().await?.into_keys());
+        // A pattern that was accepted once can be read.
+        let inputs = Inputs::of(manifest).ok();
+        let is_input = |topic: &String| inputs.as_ref().is_some_and(|inputs| inputs.has(topic));
+        let topics = self.admin.topics().await?.into_keys().filter(is_input).collect();
         let partitions = self.admin.partitions_of(topics).await?;
         let bookmarks = self.admin.bookmarks(&name.shadow_group_id(shadow.revision.number))?;
         let kept = bookmarks.read(partitions.clone()).await?;

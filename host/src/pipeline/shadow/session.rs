@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use super::outputs::{Caught, Outputs};
 use super::sight::Difference;
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::range::{Part, PastRecord, ReadError};
+use crate::model::clock::now_ms;
 use crate::model::lease::Lease;
 use crate::model::position::TopicPartition;
 use crate::model::shadow::{Bookmark, Verdict};
@@ -102,7 +103,7 @@ impl<'a> Session<'a> {
 
     /// Finds what the live revision emitted for all that it has handled.
     async fn catch_up(&mut self) -> Result<Caught, Trouble> {
-        let now = unix_ms();
+        let now = now_ms();
         let Some(outputs) = &mut self.outputs else { return Ok(Caught::Up) };
         let marks = &self.marks;
         let wanted = |topic: &str, partition: i32, offset: i64| {
@@ -174,7 +175,7 @@ impl<'a> Session<'a> {
 
     /// Goes on with the records that come from now on, as when it was deployed: it is too slow for this function.
     async fn skip(&mut self) -> Result<(), Trouble> {
-        let now = unix_ms();
+        let now = now_ms();
         if let Some(outputs) = &mut self.outputs {
             outputs.pass_over(self.tools).await?;
         }
@@ -253,11 +254,6 @@ fn judge(live: &Side, shadow: &Side) -> Verdict {
         (false, true, _) => Verdict::ShadowOnly,
         _ => Verdict::Differs,
     }
-}
-
-fn unix_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

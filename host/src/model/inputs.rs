@@ -1,0 +1,54 @@
+//! The topics from which a function gets its records, also those that do not exist yet.
+
+use regex_lite::Regex;
+
+use super::function::{Manifest, Topics};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Inputs {
+    named: Vec<String>,
+    matching: Option<Regex>,
+}
+
+impl Inputs {
+    /// Those of `manifest`. Fails only for a pattern that no manifest is accepted with.
+    pub fn of(manifest: &Manifest) -> Result<Self, regex_lite::Error> {
+        let matching = match &manifest.topics {
+            Topics::Named(_) => None,
+            Topics::Pattern(pattern) => Some(whole_name(pattern)?),
+        };
+        Ok(Self { named: manifest.named_inputs(), matching })
+    }
+
+    /// Whether `topic` is one.
+    pub fn has(&self, topic: &str) -> bool {
+        self.named.iter().any(|named| named == topic)
+            || self.matching.as_ref().is_some_and(|pattern| pattern.is_match(topic))
+    }
+}
+
+/// The regular expression that matches exactly the names that `pattern` means.
+pub fn whole_name(pattern: &str) -> Result<Regex, regex_lite::Error> {
+    Regex::new(&format!("^(?:{pattern})$"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::function::tests_support::revision;
+    use crate::model::schedule::{Missed, Schedule};
+
+    #[test]
+    fn names_and_patterns_and_ticks_are_inputs() {
+        let mut manifest = revision().manifest.clone();
+        let has = |manifest: &Manifest, topic: &str| Inputs::of(manifest).unwrap().has(topic);
+        assert!(has(&manifest, "in") && !has(&manifest, "inn"));
+        manifest.topics = Topics::Pattern("i.|j".into());
+        assert!(has(&manifest, "in") && has(&manifest, "j") && !has(&manifest, "inn") && !has(&manifest, "jj"));
+        assert!(!has(&manifest, "test.ticks"));
+        manifest.schedule =
+            Some(Schedule { cron: "0 0 0 * * *".into(), time_zone: "UTC".into(), missed: Missed::Skip });
+        assert!(has(&manifest, "test.ticks") && has(&manifest, "in"));
+    }
+}
