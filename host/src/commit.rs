@@ -14,3 +14,4 @@ pub mod selection;
 pub mod sent;
 pub mod tracker;
 pub mod transaction;
+pub mod turns;

@@ -49,7 +49,7 @@ pub struct Options {
 /// What happens by and by.
 pub enum Event {
     /// The connection is there, or is not.
-    Connected(Transactor, Result<(), String>),
+    Connected(Box<Transactor>, Result<(), String>),
     /// A transaction ended.
     Ended(Box<Ended>),
     /// It is time to try again.
@@ -108,7 +108,7 @@ impl ExactlyOnce {
     fn connect(&mut self, mut transactor: Transactor) {
         self.under_way = Some(tokio::task::spawn_blocking(move || {
             let connected = transactor.connect();
-            Event::Connected(transactor, connected)
+            Event::Connected(Box::new(transactor), connected)
         }));
     }
 
@@ -270,11 +270,11 @@ impl Delivery for ExactlyOnce {
         match event {
             Event::Connected(transactor, Ok(())) => {
                 self.under_way = None;
-                self.transactor = Some(transactor);
+                self.transactor = Some(*transactor);
             }
             Event::Connected(transactor, Err(reason)) => {
                 self.under_way = None;
-                self.transactor = Some(transactor);
+                self.transactor = Some(*transactor);
                 self.pause(reason);
             }
             Event::Ended(ended) => {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::offset_map;
 use super::selection::Pending;
 use super::tracker::Place;
+use super::turns::Turns;
 use crate::failpoint;
 use crate::kafka::consumer::Consumer;
 use crate::kafka::generation::Generation;
@@ -50,11 +51,8 @@ pub enum Outcome {
 /// Carries out the transactions of one shard, one after another.
 #[derive(Debug)]
 pub struct Transactor {
-    settings: ClientSettings,
-    id: String,
-    topics: TopicSettings,
+    turns: Turns,
     consumer: Arc<Consumer>,
-    producer: Option<TransactionalProducer>,
     /// Since when a topic refuses batches: for a while messages are sent one a batch.
     alone_since: Option<Instant>,
 }
@@ -65,28 +63,12 @@ const ALONE_FOR: Duration = Duration::from_secs(60);
 impl Transactor {
     /// A transactor of the transactional id `id`. Connects when it is first needed.
     pub fn new(settings: ClientSettings, id: String, topics: TopicSettings, consumer: Arc<Consumer>) -> Self {
-        Self { settings, id, topics, consumer, producer: None, alone_since: None }
+        Self { turns: Turns::new(settings, id, topics), consumer, alone_since: None }
     }
 
     /// Settles what an earlier process of the same id left open: until then nobody can read where to start. Blocks.
     pub fn connect(&mut self) -> Result<(), String> {
-        if self.producer.is_none() {
-            let opened = TransactionalProducer::open(&self.settings, &self.id, &self.topics, self.batching());
-            self.producer = Some(opened.map_err(|error| format!("no transactional producer: {error}"))?);
-        }
-        Ok(())
-    }
-
-    /// Ends the producer beside what follows: librdkafka may take long to end one whose brokers do not answer, and the next
-    /// one of the same id fences it.
-    fn part_from_producer(&mut self) {
-        let Some(producer) = self.producer.take() else { return };
-        tracing::info!(id = self.id, "a transactional producer is replaced");
-        std::thread::spawn(move || drop(producer));
-    }
-
-    fn batching(&self) -> Batching {
-        if self.alone_since.is_some() { Batching::Alone } else { Batching::Together }
+        self.turns.settle()
     }
 
     /// Carries out `content`. Blocks, up to half a minute when Kafka does not answer.
@@ -96,32 +78,30 @@ impl Transactor {
         }
         if self.alone_since.is_some_and(|since| since.elapsed() > ALONE_FOR) {
             self.alone_since = None;
-            self.part_from_producer();
+            self.turns.batch(Batching::Together);
         }
-        if let Err(reason) = self.connect() {
-            return Outcome::Aborted(reason);
-        }
+        let producer = match self.turns.producer() {
+            Ok(producer) => producer,
+            Err(reason) => return Outcome::Aborted(reason),
+        };
         if let Some(renewed) = self.consumer.renewed(&content.generation) {
             content.generation = renewed;
         }
-        let Some(producer) = &self.producer else {
-            return Outcome::Aborted("no transactional producer".to_owned());
-        };
         let Err(Broken { outcome, producer: state }) = write_and_commit(producer, content) else {
+            self.turns.committed();
             return Outcome::Committed;
         };
-        if state == Producer::MustAbort
-            && let Err(error) = producer.abort()
-        {
-            tracing::warn!(id = self.id, %error, "a transaction was not aborted in order; its producer is replaced");
-            self.part_from_producer();
-        }
-        if state == Producer::MustGo {
-            self.part_from_producer();
+        match (state == Producer::MustAbort).then(|| producer.abort()) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(id = self.turns.id(), %error, "a transaction was not aborted in order");
+                self.turns.replace();
+            }
+            None => self.turns.replace(),
         }
         if matches!(outcome, Outcome::BatchRefused) {
             self.alone_since = Some(Instant::now());
-            self.part_from_producer();
+            self.turns.batch(Batching::Alone);
         }
         content.is_unsettled = matches!(outcome, Outcome::Unknown(_));
         outcome
@@ -129,8 +109,8 @@ impl Transactor {
 
     /// A new producer of the same id makes Kafka finish or abort what the last one left; then the offsets tell which.
     fn settle(&mut self, content: &mut Content) -> Outcome {
-        self.part_from_producer();
-        if let Err(reason) = self.connect() {
+        self.turns.replace();
+        if let Err(reason) = self.turns.producer() {
             return Outcome::Unknown(reason);
         }
         let leased: Vec<_> = content
@@ -147,7 +127,7 @@ impl Transactor {
         let is_ours =
             |metadata: &str| offset_map::decode(metadata, 0).is_ok_and(|told| told.transaction == content.number);
         let happened = committed.iter().any(|committed| is_ours(&committed.metadata));
-        tracing::info!(id = self.id, happened, "a commit of unknown outcome is settled");
+        tracing::info!(id = self.turns.id(), happened, "a commit of unknown outcome is settled");
         content.is_unsettled = false;
         match happened {
             true => Outcome::Committed,
