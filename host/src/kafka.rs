@@ -3,6 +3,7 @@
 pub mod admin;
 mod advice;
 mod assignment;
+mod bounded;
 pub mod client_log;
 pub mod consumer;
 pub mod embedded;

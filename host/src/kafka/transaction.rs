@@ -5,7 +5,7 @@
 //! (the broker refuses the next transaction's first request until the last one's markers are written). For that, the first
 //! request must be for offsets: librdkafka repeats one for partitions only after 20 ms.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -15,12 +15,14 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 
 use super::advice::{advised, advised_text};
+use super::bounded::answered_within;
 use super::client_log;
 use super::consumer::offsets_of;
 use super::generation::Generation;
 use super::producer::{Batching, LARGEST_MESSAGE, Outgoing, Undelivered, is_queue_full, owned_headers, undelivered};
 use super::settings::ClientSettings;
 use super::topic_compression::{self, Kept};
+use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::position::TopicPartition;
 
@@ -31,6 +33,10 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(9);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long one step may be asked again.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
+/// librdkafka 2.12.1 heeds the step's timeout only as long as it has a request for it, and loses that when an answer comes
+/// at a bad moment: then its call waits for ever (seen under faults, about once in ten runs of 30 s). Longer than a
+/// transaction may last nobody needs to wait.
+const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks for delivery reports. rdkafka's own poll lasts as long as it is told to, whatever arrives meanwhile,
 /// and spins through the last millisecond of it: a quarter of what a busy host did.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
@@ -61,7 +67,7 @@ pub enum Failure {
 pub struct TransactionalProducer {
     // Dropped before the client.
     _topics: Kept,
-    client: BaseProducer<Reports>,
+    client: Arc<BaseProducer<Reports>>,
 }
 
 impl TransactionalProducer {
@@ -96,7 +102,7 @@ impl TransactionalProducer {
         let deadline = Instant::now() + STEP_TIMEOUT;
         loop {
             match client.init_transactions(STEP_TIMEOUT) {
-                Ok(()) => return Ok(Self { _topics: topics, client }),
+                Ok(()) => return Ok(Self { _topics: topics, client: Arc::new(client) }),
                 Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
                 Err(error) => return Err(advised(&error)),
             }
@@ -163,10 +169,16 @@ impl TransactionalProducer {
     pub fn send_offsets<'a>(
         &self,
         offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
-        generation: &Generation,
+        generation: &Arc<Generation>,
     ) -> Result<(), Failure> {
         let offsets = offsets_of(offsets).map_err(Failure::Abort)?;
-        repeat(|| self.client.send_offsets_to_transaction(&offsets, &generation.metadata, STEP_TIMEOUT))
+        let (client, generation) = (self.client.clone(), generation.clone());
+        let sent = answered_within(OFFSETS_TIMEOUT, move || {
+            // A test makes it wait there.
+            let _ = failpoint::at("transaction::sending-offsets");
+            repeat(|| client.send_offsets_to_transaction(&offsets, &generation.metadata, STEP_TIMEOUT))
+        });
+        sent.unwrap_or(Err(Failure::Replace(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut))))
     }
 
     /// Makes all of it visible at once. After a failure nobody knows whether it happened, unless it says `Abort`.

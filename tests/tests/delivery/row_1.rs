@@ -54,6 +54,18 @@ fn row_1_committer_that_panics() {
     assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
 }
 
+/// librdkafka may never answer when offsets are sent: its producer is left behind, and another of the same id goes on.
+#[test]
+fn row_1_producer_that_never_answers() {
+    let stage = Stage::new("unanswering", Guarantee::ExactlyOnce, 4);
+    let options = stage.options().with("FAILPOINTS", "transaction::sending-offsets=6*off->1*sleep(600000)->off");
+    let host = stage.host_with(options);
+    stage.deploy(&host, "uppercase", TOP, DELIVERY);
+    let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    trial.finish(0);
+    assert_eq!(host.log_lines_with("a transactional producer is replaced"), 1, "{}", host.log_tail());
+}
+
 /// The client that all at-least-once functions share may give up for good: another takes its place, in order.
 #[test]
 fn row_1_producer_that_gives_up() {
