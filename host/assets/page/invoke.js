@@ -22,7 +22,13 @@ export function invoke(body, name) {
   const result = h("div", { "aria-live": "polite" });
   const form = h("form", {}, h("label", { for: "event" }, "The event, a CloudEvent in JSON"), text,
     h("p", {}, publish, " ", h("label", { for: "publish" }, "Publish what it emits, too")), h("menu", {}, button));
-  const fill = () => { if (!text.value && store.functions.has(name)) text.value = JSON.stringify(example(name), null, 2); };
+  // Once: an event that is being written, even an empty one, is its author's.
+  let isFilled = false;
+  const fill = () => {
+    if (isFilled || text.value || !store.functions.has(name)) return;
+    text.value = JSON.stringify(example(name), null, 2);
+    isFilled = true;
+  };
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     result.replaceChildren();

@@ -34,11 +34,11 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long one step may be asked again.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
 /// librdkafka 2.12.1 heeds the step's timeout only as long as it has a request for it, and loses that when an answer comes
-/// at a bad moment: then its call waits for ever (seen under faults, about once in ten runs of 30 s). Longer than a
+/// at a bad moment: then its call waits for ever (seen under faults, about once in five runs of 30 s). Longer than a
 /// transaction may last nobody needs to wait.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks for delivery reports. rdkafka's own poll lasts as long as it is told to, whatever arrives meanwhile,
-/// and spins through the last millisecond of it: a quarter of what a busy host did.
+/// and spins through the last millisecond of it: a sixth of what a busy host's processor did.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 pub use super::topic_compression::TopicCompression;
