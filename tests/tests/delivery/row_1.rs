@@ -4,6 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use millstream_tests::chance::Chance;
+use millstream_tests::host::Host;
 use millstream_tests::oracle::{self, Guarantee};
 
 use super::stage::{PROGRESS, Stage};
@@ -42,14 +43,18 @@ fn killed_at(point: &str) {
     trial.finish(0);
 }
 
+/// A host that meets `failpoint` once while records flow, and the trial of what comes out.
+fn with_failpoint<'a>(stage: &'a Stage, failpoint: &str) -> (Host, Trial<'a>) {
+    let host = stage.host_with(stage.options().with("FAILPOINTS", failpoint));
+    stage.deploy(&host, "uppercase", TOP, DELIVERY);
+    (host, Trial::start(stage, oracle::inputs(3_000, 50), 1_000))
+}
+
 /// A defect of the host itself costs a shard its committer: it is started anew, and nobody has to help.
 #[test]
 fn row_1_committer_that_panics() {
     let stage = Stage::new("panicked", Guarantee::ExactlyOnce, 4);
-    let options = stage.options().with("FAILPOINTS", "transaction::produced=6*off->1*panic(for a test)->off");
-    let host = stage.host_with(options);
-    stage.deploy(&host, "uppercase", TOP, DELIVERY);
-    let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    let (host, trial) = with_failpoint(&stage, "transaction::produced=6*off->1*panic(for a test)->off");
     trial.finish(0);
     assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
 }
@@ -58,10 +63,7 @@ fn row_1_committer_that_panics() {
 #[test]
 fn row_1_producer_that_never_answers() {
     let stage = Stage::new("unanswering", Guarantee::ExactlyOnce, 4);
-    let options = stage.options().with("FAILPOINTS", "transaction::sending-offsets=6*off->1*sleep(600000)->off");
-    let host = stage.host_with(options);
-    stage.deploy(&host, "uppercase", TOP, DELIVERY);
-    let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    let (host, trial) = with_failpoint(&stage, "transaction::sending-offsets=6*off->1*sleep(600000)->off");
     trial.finish(0);
     assert_eq!(host.log_lines_with("a transactional producer is replaced"), 1, "{}", host.log_tail());
 }
@@ -70,10 +72,7 @@ fn row_1_producer_that_never_answers() {
 #[test]
 fn row_1_producer_that_gives_up() {
     let stage = Stage::new("given-up", Guarantee::AtLeastOnce, 4);
-    let options = stage.options().with("FAILPOINTS", "producer::send=500*off->1*return(error)->off");
-    let host = stage.host_with(options);
-    stage.deploy(&host, "uppercase", TOP, DELIVERY);
-    let mut trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    let (host, mut trial) = with_failpoint(&stage, "producer::send=500*off->1*return(error)->off");
     trial.allow_late_writes();
     trial.finish(0);
     assert_eq!(host.log_lines_with("a producer gave up for good"), 1, "{}", host.log_tail());
