@@ -82,12 +82,12 @@ impl<'a> Verdict<'a> {
         let verdict = match kind {
             EMITTED => {
                 let count = cursor.u32("the number of emissions")? as usize;
-                let encoded = &body[cursor.at()..];
+                let encoded = cursor.rest();
                 if !check {
                     return Ok(Self::Emitted(Emissions { count, encoded }));
                 }
                 for _ in 0..count {
-                    Emission::read(&mut cursor)?;
+                    Emission::read(&mut cursor, true)?;
                 }
                 Self::Emitted(Emissions { count, encoded })
             }
@@ -125,6 +125,6 @@ impl<'a> Emissions<'a> {
     pub fn iter(&self) -> impl Iterator<Item = Emission<'a>> + use<'a> {
         let mut cursor = Cursor::new(self.encoded);
         // Checked by `Answer::parse`: a failure can only be the end.
-        std::iter::from_fn(move || Emission::read(&mut cursor).ok())
+        std::iter::from_fn(move || Emission::read(&mut cursor, false).ok())
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::LayoutError;
 use crate::bytes::{Cursor, patch_u32, put_bytes, put_optional_bytes, put_u32};
-use crate::record::optional_text;
 
 /// The output of an emission that names none.
 const DEFAULT_OUTPUT: &str = "default";
@@ -55,6 +54,12 @@ const KEY_INHERIT: u32 = 0;
 const KEY_NONE: u32 = 1;
 const KEY_BYTES: u32 = 2;
 
+/// How many optional texts an emission has: id, source, type, subject, time, datacontenttype and dataschema.
+const TEXTS: usize = 7;
+/// What they are encoded as where none is given, as in most emissions.
+const NO_TEXTS: [u8; 4 * TEXTS] = [0xff; 4 * TEXTS];
+const NO_TEXT: [u8; 4] = [0xff; 4];
+
 pub(crate) fn write(out: &mut Vec<u8>, fields: &EmissionFields<'_>) {
     let start = out.len();
     put_u32(out, 0);
@@ -76,8 +81,10 @@ pub(crate) fn write(out: &mut Vec<u8>, fields: &EmissionFields<'_>) {
         fields.datacontenttype,
         fields.dataschema,
     ];
-    for text in texts {
-        put_optional_bytes(out, text.map(str::as_bytes));
+    if texts.iter().all(Option::is_none) {
+        out.extend_from_slice(&NO_TEXTS);
+    } else {
+        texts.iter().for_each(|text| put_optional_bytes(out, text.map(str::as_bytes)));
     }
     put_u32(out, fields.extensions.len() as u32);
     for (name, value) in fields.extensions {
@@ -99,20 +106,20 @@ pub struct Emission<'a> {
     output: &'a str,
     key: EmissionKey<'a>,
     data: Option<&'a [u8]>,
-    texts: [Option<&'a str>; 7],
+    /// Checked as a whole, and read as text where one of them is asked for.
+    texts: [Option<&'a [u8]>; TEXTS],
     extensions: &'a [u8],
     headers: &'a [u8],
 }
 
 impl<'a> Emission<'a> {
-    /// Reads the emission at `outer` and moves behind it.
-    pub(crate) fn read(outer: &mut Cursor<'a>) -> Result<Self, LayoutError> {
+    /// Reads the emission at `outer` and moves behind it. Without `check`, its texts were checked before.
+    pub(crate) fn read(outer: &mut Cursor<'a>, check: bool) -> Result<Self, LayoutError> {
         let at = outer.at();
         let size = outer.u32("the size of an emission")?;
         let rest = (size as usize).checked_sub(4);
         let rest = rest.ok_or(LayoutError::Impossible { what: "the size of an emission", at })?;
-        let section = outer.take(rest, "an emission")?;
-        let mut cursor = Cursor::new(section);
+        let mut cursor = Cursor::new(outer.take(rest, "an emission")?);
         let kind = cursor.u32("the kind of key")?;
         let output = cursor.text("output")?;
         let key = cursor.bytes("key")?;
@@ -123,27 +130,42 @@ impl<'a> Emission<'a> {
             _ => return Err(LayoutError::Impossible { what: "the kind of key", at: 0 }),
         };
         let data = cursor.optional_bytes("data")?;
-        let mut texts = [None; 7];
-        for text in &mut texts {
-            *text = optional_text(&mut cursor, "attribute")?;
+        let pass_text = |cursor: &mut Cursor<'a>, what| match check {
+            true => cursor.text(what).map(str::as_bytes),
+            false => cursor.bytes(what),
+        };
+        let mut texts = [None; TEXTS];
+        if !cursor.skip(&NO_TEXTS) {
+            for text in &mut texts {
+                *text = match cursor.skip(&NO_TEXT) {
+                    true => None,
+                    false => Some(pass_text(&mut cursor, "attribute")?),
+                };
+            }
         }
         let count = cursor.u32("extensions")?;
-        let extensions_at = cursor.at();
+        let extensions = cursor.rest();
         for _ in 0..count {
-            cursor.text("an extension's name")?;
-            cursor.text("an extension's value")?;
+            pass_text(&mut cursor, "an extension's name")?;
+            pass_text(&mut cursor, "an extension's value")?;
         }
-        let extensions = &section[extensions_at..cursor.at()];
+        let extensions = &extensions[..extensions.len() - cursor.rest().len()];
         let count = cursor.u32("headers")?;
-        let headers_at = cursor.at();
+        let headers = cursor.rest();
         for _ in 0..count {
-            cursor.text("a header's name")?;
+            pass_text(&mut cursor, "a header's name")?;
             cursor.optional_bytes("a header's value")?;
         }
         if !cursor.is_at_end() {
             return Err(LayoutError::Impossible { what: "the size of an emission", at });
         }
-        Ok(Self { output, key, data, texts, extensions, headers: &section[headers_at..] })
+        Ok(Self { output, key, data, texts, extensions, headers })
+    }
+
+    /// The optional text at `index`.
+    fn text(&self, index: usize) -> Option<&'a str> {
+        // Checked when it was read.
+        std::str::from_utf8(self.texts[index]?).ok()
     }
 
     /// The output's name: `default` where the function gave none.
@@ -179,37 +201,37 @@ impl<'a> Emission<'a> {
 
     /// `id`.
     pub fn id(&self) -> Option<&'a str> {
-        self.texts[0]
+        self.text(0)
     }
 
     /// `source`.
     pub fn source(&self) -> Option<&'a str> {
-        self.texts[1]
+        self.text(1)
     }
 
     /// `type`.
     pub fn type_(&self) -> Option<&'a str> {
-        self.texts[2]
+        self.text(2)
     }
 
     /// `subject`.
     pub fn subject(&self) -> Option<&'a str> {
-        self.texts[3]
+        self.text(3)
     }
 
     /// `time`, RFC 3339.
     pub fn time(&self) -> Option<&'a str> {
-        self.texts[4]
+        self.text(4)
     }
 
     /// `datacontenttype`.
     pub fn datacontenttype(&self) -> Option<&'a str> {
-        self.texts[5]
+        self.text(5)
     }
 
     /// `dataschema`.
     pub fn dataschema(&self) -> Option<&'a str> {
-        self.texts[6]
+        self.text(6)
     }
 
     /// Extension attributes in order.
@@ -222,7 +244,8 @@ impl<'a> Emission<'a> {
     /// The attributes that CloudEvents itself names, as far as they were given.
     pub fn core_attributes(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let names = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
-        names.into_iter().zip(self.texts).filter_map(|(name, value)| Some((name, value?)))
+        let emission = *self;
+        names.into_iter().enumerate().filter_map(move |(index, name)| Some((name, emission.text(index)?)))
     }
 
     /// All attributes that were given: those of CloudEvents itself, then the extensions.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::LayoutError;
 use crate::bytes::Cursor;
-use crate::record_writer::{HAS_DATA, HAS_KEY, HAS_TIMESTAMP, HEAD, IS_CLOUDEVENT};
+use crate::record_writer::{ATTEMPT_AT, HAS_DATA, HAS_KEY, HAS_TIMESTAMP, HEAD, IS_CLOUDEVENT};
 
 /// The `type` of a record that is no CloudEvent.
 const WRAPPED_TYPE: &str = "dev.millstream.record";
@@ -42,6 +42,12 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
+    /// Reads one record that [`crate::write_record`] wrote in this process, without checking its texts again: what is no
+    /// text, or is cut short, is missing.
+    pub fn reread(blob: &'a [u8], cluster: &'a str) -> Result<Self, LayoutError> {
+        Self::read(&mut Cursor::new(blob), cluster, false)
+    }
+
     /// Reads the record at `outer` and moves behind it. Without `check`, attributes and headers were checked before.
     pub(crate) fn read(outer: &mut Cursor<'a>, cluster: &'a str, check: bool) -> Result<Self, LayoutError> {
         let at = outer.at();
@@ -49,18 +55,14 @@ impl<'a> Record<'a> {
         let rest =
             (size as usize).checked_sub(4).ok_or(LayoutError::Impossible { what: "the size of a record", at })?;
         let mut cursor = Cursor::new(outer.take(rest, "a record")?);
-        let attempt = cursor.u32("attempt")?;
-        let offset = cursor.u64("offset")? as i64;
-        let timestamp = cursor.u64("timestamp")? as i64;
-        let partition = cursor.u32("partition")? as i32;
-        let flags = cursor.u32("flags")?;
-        let topic_length = cursor.u32("the topic's length")?;
-        let key_length = cursor.u32("the key's length")?;
-        let data_length = cursor.u32("the data's length")?;
-        let attributes_length = cursor.u32("the attributes' length")?;
-        let headers_length = cursor.u32("the headers' length")?;
-        cursor.u32("reserved")?;
-        debug_assert_eq!(cursor.at() + 4, HEAD, "the head is read whole");
+        let head: [u8; HEAD - 4] = cursor.array("a record's head")?;
+        // Places in a record count from its size.
+        let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|index| head[at - 4 + index]));
+        let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|index| head[at - 4 + index]));
+        let (attempt, offset, timestamp) = (u32_at(ATTEMPT_AT), u64_at(8) as i64, u64_at(16) as i64);
+        let (partition, flags) = (u32_at(24) as i32, u32_at(28));
+        let [topic_length, key_length, data_length, attributes_length, headers_length] =
+            [u32_at(32), u32_at(36), u32_at(40), u32_at(44), u32_at(48)];
         let topic_at = cursor.at();
         let topic = std::str::from_utf8(cursor.take(topic_length as usize, "topic")?)
             .map_err(|_| LayoutError::NotText { what: "topic", at: topic_at })?;

@@ -121,7 +121,7 @@ impl Encoder {
             return Ok(());
         }
         let mark = parcel.mark();
-        let input = Record::parse(record.flat(), "").map_err(|error| {
+        let input = Record::reread(record.flat(), "").map_err(|error| {
             Fault::new(FaultClass::InvalidAnswer, format!("the record can't be read back: {error}"))
         })?;
         let record_index = parcel.records.len() as u32;

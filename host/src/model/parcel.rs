@@ -88,6 +88,23 @@ pub struct Run {
 }
 
 impl Parcel {
+    /// An empty parcel with room for `messages` that hold as many `bytes`: growing copies what is there again and again.
+    pub fn with_room_for(messages: usize, bytes: usize) -> Self {
+        Self {
+            arena: Vec::with_capacity(bytes),
+            messages: Vec::with_capacity(messages),
+            records: Vec::with_capacity(messages),
+            ..Self::default()
+        }
+    }
+
+    /// Gives back room that was not needed, where that is worth a copy.
+    pub fn close(&mut self) {
+        if self.arena.len() < self.arena.capacity() / 2 {
+            self.arena.shrink_to_fit();
+        }
+    }
+
     /// Whether there is nothing to publish and nothing finished.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.runs.is_empty()

@@ -61,7 +61,11 @@ impl Worker {
             batch: &batch,
             attempts: &attempts,
             part_of: &part_of,
-            parcel: Parcel::default(),
+            // Most functions emit about as much as they take.
+            parcel: Parcel::with_room_for(
+                attempts.len(),
+                attempts.iter().map(|attempt| attempt.record.flat().len()).sum(),
+            ),
             parked: Vec::new(),
             succeeded: 0,
             call: CallTime::none(),
@@ -69,7 +73,8 @@ impl Worker {
         let spent = callable.invoker.run(&attempts, &mut desk).await;
         self.board.pace.note(spent.records, spent.elapsed);
         desk.queue_behind_parked();
-        let Desk { parcel, mut parked, succeeded, .. } = desk;
+        let Desk { mut parcel, mut parked, succeeded, .. } = desk;
+        parcel.close();
         self.metrics.succeeded.inc_by(succeeded);
         if !parcel.is_empty() {
             let share = self.pending.take(parcel.bytes()).await;

@@ -44,6 +44,7 @@ const WORLD: File = ("wit/function.wit", project!("wit/function.wit"));
 const RUST: &[File] = &[
     ("millstream.toml", template!("rust/millstream.toml")),
     ("Cargo.toml", template!("rust/Cargo.toml.in")),
+    (".cargo/config.toml", template!("rust/cargo-config.toml")),
     ("src/lib.rs", template!("rust/src/lib.rs")),
     (".gitignore", template!("rust/gitignore")),
     TESTS,
