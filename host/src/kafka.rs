@@ -14,6 +14,7 @@ pub mod producer;
 pub mod publisher;
 pub mod range;
 pub mod rebalance;
+pub mod record_queue;
 pub mod settings;
 pub mod survey;
 pub mod topic_compression;

@@ -12,8 +12,9 @@ use super::decode::{self, Fields};
 use super::filter;
 use super::partition::{Gate, GateChange, Partition};
 use crate::cloudevents::NotAnEvent;
-use crate::kafka::consumer::{Consumer, Polled, RawRecord};
+use crate::kafka::consumer::{Consumer, Trouble};
 use crate::kafka::poller::{Turn, Turned};
+use crate::kafka::record_queue::{Given, Place, RawRecord};
 use crate::model::function::SharedRevision;
 use crate::model::lease::Lease;
 use crate::model::offsets::Progress;
@@ -68,8 +69,10 @@ pub struct Intake<D> {
     cluster: Arc<str>,
     metrics: Arc<FunctionMetrics>,
     partitions: Vec<Partition>,
-    /// Where the last record was found: the next one is most likely of the same partition.
-    last: usize,
+    /// The partition of the last record: the next one is most likely of the same.
+    last: Option<(Place, usize)>,
+    /// Whether something came since positions were looked at.
+    has_news: bool,
 }
 
 impl<D: Downstream> Intake<D> {
@@ -83,7 +86,8 @@ impl<D: Downstream> Intake<D> {
             cluster: options.cluster,
             metrics: options.metrics,
             partitions: Vec::new(),
-            last: 0,
+            last: None,
+            has_news: false,
         }
     }
 
@@ -97,6 +101,7 @@ impl<D: Downstream> Intake<D> {
                 Ok(Command::Remove(leases, answer)) => {
                     let goes = |partition: &Partition| leases.iter().any(|lease| lease.epoch == partition.lease.epoch);
                     self.partitions.retain(|partition| !goes(partition));
+                    self.last = None;
                     // The one who asked may have stopped waiting.
                     let _ = answer.send(());
                 }
@@ -123,15 +128,20 @@ impl<D: Downstream> Intake<D> {
             if let Err(error) = told {
                 self.downstream.trouble(error.to_string(), false);
             }
+            if partition.is_due_anew(now) {
+                self.consumer.misplaced(&partition.lease.partition);
+            }
             open &= !matches!(partition.gate, Gate::Full(_));
         }
         open
     }
 
     fn take(&mut self, record: &RawRecord<'_>) {
-        let Some(index) = self.find(record.topic(), record.partition()) else { return };
-        self.last = index;
+        let Some(index) = self.find(record) else { return };
         let partition = &mut self.partitions[index];
+        if partition.is_doubted() {
+            return;
+        }
         let offset = record.offset();
         partition.lease.raise_end(offset + 1);
         if partition.is_finished(offset) {
@@ -183,29 +193,57 @@ impl<D: Downstream> Intake<D> {
         }
     }
 
-    fn find(&self, topic: &str, number: i32) -> Option<usize> {
+    /// None for a record of a partition that is held, or was given back.
+    fn find(&mut self, record: &RawRecord<'_>) -> Option<usize> {
+        let place = record.place();
+        if let Some((last, index)) = self.last
+            && last == place
+        {
+            return Some(index);
+        }
+        let (topic, number) = (record.topic(), record.partition());
         let is_it = |partition: &Partition| {
             partition.lease.partition.partition == number && *partition.lease.partition.topic == *topic
         };
-        if self.partitions.get(self.last).is_some_and(is_it) {
-            return Some(self.last);
-        }
-        self.partitions.iter().position(is_it)
+        let index = self.partitions.iter().position(is_it)?;
+        self.last = Some((place, index));
+        Some(index)
     }
 
-    /// Every record of a partition was given: its position may lie past control records.
-    fn reached_end(&mut self, number: i32) {
+    /// Everything was given that came: positions may lie past control records.
+    fn follow_positions(&mut self) {
         let positions = match self.consumer.positions() {
             Ok(positions) => positions,
             Err(error) => return self.downstream.trouble(error.to_string(), false),
         };
-        for partition in &mut self.partitions {
-            let own = &partition.lease.partition;
-            let position = positions.iter().find(|(place, _)| own.partition == number && place == own);
-            if let Some((_, position)) = position {
+        for partition in self.partitions.iter_mut().filter(|partition| !partition.is_doubted()) {
+            if let Some((_, position)) = positions.iter().find(|(place, _)| *place == partition.lease.partition) {
                 partition.lease.raise_end(*position);
                 partition.pass_over(*position);
             }
+        }
+    }
+
+    fn failed(&mut self, failure: &RawRecord<'_>, trouble: Option<Trouble>) {
+        if failure.misplaces()
+            && let Some(index) = self.find(failure)
+        {
+            match trouble {
+                // The shard is told, and sees to it.
+                Some(Trouble::OffsetOutOfRange(_)) => self.partitions[index].fail_for_good(),
+                _ => self.partitions[index].fail(Instant::now()),
+            }
+        }
+        if let Some(trouble) = trouble {
+            self.tell(trouble);
+        }
+    }
+
+    fn tell(&self, trouble: Trouble) {
+        match trouble {
+            Trouble::OffsetOutOfRange(reason) => self.downstream.out_of_range(reason),
+            Trouble::Passing(reason) => self.downstream.trouble(reason, false),
+            Trouble::Fatal(reason) => self.downstream.trouble(reason, true),
         }
     }
 
@@ -227,24 +265,27 @@ impl<D: Downstream> Turn for Intake<D> {
             return Turned::Finished;
         }
         let consumer = self.consumer.clone();
+        while let Some(trouble) = consumer.poll() {
+            self.tell(trouble);
+        }
+        self.has_news |= consumer.has_news();
         let mut taken = 0;
-        let mut queue_is_empty = false;
         // Budgets are looked at between short runs, so that one partition overshoots its own by a run at most.
-        while taken < RECORDS_PER_TURN && !queue_is_empty && self.open_gates() {
-            for _ in 0..64 {
-                match consumer.poll() {
-                    Some(Polled::Record(record)) => {
+        while taken < RECORDS_PER_TURN && self.open_gates() {
+            let batch = consumer.take();
+            if batch.is_empty() {
+                if std::mem::take(&mut self.has_news) {
+                    self.follow_positions();
+                }
+                break;
+            }
+            for given in batch {
+                match given {
+                    Given::Record(record) => {
                         taken += 1;
                         self.take(&record);
                     }
-                    Some(Polled::End(partition)) => self.reached_end(partition),
-                    Some(Polled::OffsetOutOfRange(reason)) => self.downstream.out_of_range(reason),
-                    Some(Polled::Passing(reason)) => self.downstream.trouble(reason, false),
-                    Some(Polled::Fatal(reason)) => self.downstream.trouble(reason, true),
-                    None => {
-                        queue_is_empty = true;
-                        break;
-                    }
+                    Given::Failure(failure, trouble) => self.failed(&failure, trouble),
                 }
             }
         }

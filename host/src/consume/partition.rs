@@ -12,6 +12,9 @@ use crate::model::work::{Chunk, ChunkRecord};
 /// again, which costs more than a short wait for work that is under way. See docs/decisions/0002-wait-before-pause.md.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The wait before a partition that failed is assigned anew: what failed may fail again.
+const ANEW_AFTER: Duration = Duration::from_secs(1);
+
 /// A chunk is handed over when its records take this many bytes.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -50,6 +53,16 @@ pub struct Partition {
     seen: i64,
     arena: Vec<u8>,
     records: Vec<ChunkRecord>,
+    doubt: Doubt,
+}
+
+/// Whether what the client gives of a partition is what comes next of it.
+#[derive(Debug, Clone, Copy)]
+enum Doubt {
+    No,
+    /// It failed at that time, and it has not been said yet that it must be assigned anew.
+    Since(Instant),
+    Told,
 }
 
 impl Partition {
@@ -65,7 +78,34 @@ impl Partition {
             seen: start,
             arena: Vec::new(),
             records: Vec::new(),
+            doubt: Doubt::No,
         }
+    }
+
+    /// The client failed, and may leave out a record from now on.
+    pub fn fail(&mut self, now: Instant) {
+        if matches!(self.doubt, Doubt::No) {
+            self.doubt = Doubt::Since(now);
+        }
+    }
+
+    /// The client failed, and assigning it anew would not help.
+    pub fn fail_for_good(&mut self) {
+        self.doubt = Doubt::Told;
+    }
+
+    /// Whether nothing more may be taken of it.
+    pub fn is_doubted(&self) -> bool {
+        !matches!(self.doubt, Doubt::No)
+    }
+
+    /// Whether it must be assigned anew now; says so once.
+    pub fn is_due_anew(&mut self, now: Instant) -> bool {
+        let is_due = matches!(self.doubt, Doubt::Since(since) if now.duration_since(since) >= ANEW_AFTER);
+        if is_due {
+            self.doubt = Doubt::Told;
+        }
+        is_due
     }
 
     /// Whether an earlier member of the group finished `offset` already.
@@ -179,6 +219,18 @@ mod tests {
         assert_eq!(partition.take_skipped(), None);
         partition.pass_over(20);
         assert_eq!(partition.take_skipped(), Some(16..20));
+    }
+
+    #[test]
+    fn what_failed_is_doubted_and_due_anew_once() {
+        let mut partition = partition(10);
+        let start = Instant::now();
+        assert!(!partition.is_doubted() && !partition.is_due_anew(start + ANEW_AFTER));
+        partition.fail(start);
+        partition.fail(start + ANEW_AFTER);
+        assert!(partition.is_doubted() && !partition.is_due_anew(start));
+        assert!(partition.is_due_anew(start + ANEW_AFTER));
+        assert!(partition.is_doubted() && !partition.is_due_anew(start + ANEW_AFTER));
     }
 
     #[test]

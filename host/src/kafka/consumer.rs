@@ -2,13 +2,13 @@
 //! commit; librdkafka allows both at once.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::client::ClientContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
@@ -17,6 +17,7 @@ use super::assignment;
 use super::generation::Generation;
 use super::poller::Waker;
 use super::rebalance::{GroupEvent, MemberContext};
+use super::record_queue::{Batch, Heard, RecordQueue};
 use super::settings::ClientSettings;
 use crate::failpoint;
 use crate::model::position::TopicPartition;
@@ -57,12 +58,9 @@ pub struct Committed {
     pub metadata: String,
 }
 
-/// What a poll gave.
-pub enum Polled<'a> {
-    /// A record.
-    Record(RawRecord<'a>),
-    /// Every record of the partition with this number, of one of the topics, was given.
-    End(i32),
+/// What a client has to say that is no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
     /// The stored offset is no longer in the partition's range, or there is none.
     OffsetOutOfRange(String),
     /// Something that librdkafka goes on from by itself.
@@ -71,72 +69,27 @@ pub enum Polled<'a> {
     Fatal(String),
 }
 
-/// A header's name and value, borrowed from the client.
-pub type HeaderRef<'a> = (&'a str, Option<&'a [u8]>);
-
-/// A record as Kafka gives it, borrowed from the client.
-pub struct RawRecord<'a>(BorrowedMessage<'a>);
-
-impl<'a> RawRecord<'a> {
-    pub(super) fn of(message: BorrowedMessage<'a>) -> Self {
-        Self(message)
-    }
-}
-
-impl RawRecord<'_> {
-    /// The topic's name.
-    pub fn topic(&self) -> &str {
-        self.0.topic()
-    }
-
-    /// The partition.
-    pub fn partition(&self) -> i32 {
-        self.0.partition()
-    }
-
-    /// The offset.
-    pub fn offset(&self) -> i64 {
-        self.0.offset()
-    }
-
-    /// Milliseconds since the Unix epoch.
-    pub fn timestamp_ms(&self) -> Option<i64> {
-        self.0.timestamp().to_millis()
-    }
-
-    /// The key.
-    pub fn key(&self) -> Option<&[u8]> {
-        self.0.key()
-    }
-
-    /// The value; none for a tombstone.
-    pub fn value(&self) -> Option<&[u8]> {
-        self.0.payload()
-    }
-
-    /// All headers in order. An error when a name is no UTF-8.
-    pub fn headers(&self) -> Result<Vec<HeaderRef<'_>>, HeaderNameNotText> {
-        let Some(headers) = self.0.headers() else { return Ok(Vec::new()) };
-        // rdkafka unwraps the conversion of a name to text; a foreign producer must not be able to end a poller thread.
-        catch_unwind(AssertUnwindSafe(|| headers.iter().map(|header| (header.key, header.value)).collect()))
-            .map_err(|_| HeaderNameNotText)
-    }
-}
-
-/// A header's name is no UTF-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a header is not UTF-8")]
-pub struct HeaderNameNotText;
-
 /// How long the other stages may take to let go of the consumer.
 const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
 /// A group member; share it by `Arc`.
 pub struct Consumer {
     group: String,
+    // Dropped before the client.
+    records: RecordQueue,
     client: BaseConsumer<MemberContext>,
     /// With KIP-848 a member's generation moves on without a rebalance of its own.
     moves_silently: bool,
+}
+
+impl Heard for Consumer {
+    fn heard(&self, error: &KafkaError, words: &str) -> Option<Trouble> {
+        if error.rdkafka_error_code().is_some_and(MemberContext::tells_of) {
+            self.client.context().error(error.clone(), words);
+            return None;
+        }
+        Some(trouble(error, words.to_owned()))
+    }
 }
 
 impl std::fmt::Debug for Consumer {
@@ -188,16 +141,18 @@ impl Consumer {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true");
+            // See the record queue.
+            .set("enable.partition.eof", "false");
         if let Some(instance) = &membership.instance {
             config.set("group.instance.id", instance);
         }
         let mut client: BaseConsumer<MemberContext> =
             config.create_with_context(MemberContext::new(events)).map_err(failed("start"))?;
+        let records = RecordQueue::new(client.client().native_client(), waker.clone());
         client.set_nonempty_callback(move || waker.wake());
         let topics: Vec<&str> = membership.subscription.iter().map(String::as_str).collect();
         client.subscribe(&topics).map_err(failed("subscribe"))?;
-        Ok(Arc::new(Self { group: membership.group.clone(), client, moves_silently }))
+        Ok(Arc::new(Self { group: membership.group.clone(), records, client, moves_silently }))
     }
 
     /// The generation that `generation` has become meanwhile without a rebalance, where the group's protocol allows that.
@@ -208,25 +163,35 @@ impl Consumer {
         generation.renewed(&self.client).map(Arc::new)
     }
 
-    /// Serves callbacks and gives what is next, without waiting.
-    pub fn poll(&self) -> Option<Polled<'_>> {
+    /// Serves callbacks, without waiting, and gives what trouble there is. Records are in a queue of their own.
+    pub fn poll(&self) -> Option<Trouble> {
         loop {
             // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
-            let polled = self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))?;
-            return Some(match polled {
-                Ok(message) => Polled::Record(RawRecord(message)),
-                Err(KafkaError::PartitionEOF(partition)) => Polled::End(partition),
-                Err(error) => match error.rdkafka_error_code() {
-                    Some(code) if MemberContext::tells_of(code) => continue,
-                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                        Polled::OffsetOutOfRange(error.to_string())
-                    }
-                    Some(RDKafkaErrorCode::Fatal) => Polled::Fatal(advised(&error)),
-                    _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Polled::Fatal(advised(&error)),
-                    _ => Polled::Passing(advised(&error)),
-                },
-            });
+            match self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))? {
+                // No partition is assigned that was not told to give its records elsewhere.
+                Ok(message) => {
+                    tracing::error!(topic = message.topic(), "a record came where none may; please report this")
+                }
+                // The context was told already, and of the topic's name too.
+                Err(error) if error.rdkafka_error_code().is_some_and(MemberContext::tells_of) => {}
+                Err(error) => return Some(trouble(&error, error.to_string())),
+            }
         }
+    }
+
+    /// Whether something came since the last time, be it records or what only moves positions.
+    pub fn has_news(&self) -> bool {
+        self.records.has_news()
+    }
+
+    /// Says that `partition` must be assigned anew, from where it is committed.
+    pub fn misplaced(&self, partition: &TopicPartition) {
+        self.client.context().misplaced(partition);
+    }
+
+    /// Takes records that are there, without waiting.
+    pub fn take(&self) -> Batch<'_> {
+        self.records.take(self)
     }
 
     /// What is committed for `partitions`. Blocks up to ten seconds.
@@ -260,6 +225,10 @@ impl Consumer {
 
     /// Takes partitions, each from its offset on.
     pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
+        for (partition, _) in places {
+            let gathered = self.records.gather(self.client.client().native_client(), partition);
+            gathered.map_err(self.failed("take the records of a partition"))?;
+        }
         let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))
             .map_err(self.failed("assign partitions"))?;
         assignment::add(&self.client, &list).map_err(self.failed("assign partitions"))?;
@@ -331,6 +300,17 @@ impl Consumer {
     fn failed(&self, action: &'static str) -> impl FnOnce(KafkaError) -> Error + use<> {
         let group = self.group.clone();
         move |source| Error { group, action, source }
+    }
+}
+
+fn trouble(error: &KafkaError, words: String) -> Trouble {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+            Trouble::OffsetOutOfRange(words)
+        }
+        Some(RDKafkaErrorCode::Fatal) => Trouble::Fatal(advised(error)),
+        _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Trouble::Fatal(advised(error)),
+        _ => Trouble::Passing(advised(error)),
     }
 }
 

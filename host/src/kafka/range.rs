@@ -4,17 +4,19 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use super::client_log::Logging;
-use super::consumer::{HeaderNameNotText, RawRecord};
+use super::record_queue::HeaderNameNotText;
 use super::settings::ClientSettings;
 use super::survey::{Offsets, offsets_at_once};
 use crate::model::position::TopicPartition;
@@ -187,15 +189,14 @@ fn take(client: &BaseConsumer<Logging>, parts: &[Part], what: &str, give: &Porti
                 continue;
             }
             Some(Ok(message)) => {
-                let record = RawRecord::of(message);
-                let Some((partition, end)) = left.get(&record.partition()).copied() else { continue };
-                let offset = record.offset();
-                if offset < end && portion.add(partition.clone(), &record, give).is_err() {
+                let Some((partition, end)) = left.get(&message.partition()).copied() else { continue };
+                let offset = message.offset();
+                if offset < end && portion.add(partition.clone(), &message, give).is_err() {
                     return Ok(());
                 }
                 if offset + 1 >= end {
                     leave(client, partition);
-                    left.remove(&record.partition());
+                    left.remove(&message.partition());
                 }
             }
         }
@@ -246,6 +247,13 @@ fn leave(consumer: &BaseConsumer<Logging>, partition: &TopicPartition) {
     }
 }
 
+fn headers(message: &BorrowedMessage<'_>) -> Result<Vec<Header>, HeaderNameNotText> {
+    let Some(headers) = message.headers() else { return Ok(Vec::new()) };
+    let each = || headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect();
+    // rdkafka unwraps the conversion of a name to text.
+    catch_unwind(AssertUnwindSafe(each)).map_err(|_| HeaderNameNotText)
+}
+
 #[derive(Default)]
 struct Portion {
     records: Vec<PastRecord>,
@@ -256,15 +264,19 @@ struct Portion {
 struct NobodyListens;
 
 impl Portion {
-    fn add(&mut self, partition: TopicPartition, record: &RawRecord<'_>, give: &Portions) -> Result<(), NobodyListens> {
-        let owned = |(name, value): (&str, Option<&[u8]>)| (name.to_owned(), value.map(<[u8]>::to_vec));
+    fn add(
+        &mut self,
+        partition: TopicPartition,
+        message: &BorrowedMessage<'_>,
+        give: &Portions,
+    ) -> Result<(), NobodyListens> {
         let record = PastRecord {
             partition,
-            offset: record.offset(),
-            timestamp_ms: record.timestamp_ms(),
-            key: record.key().map(<[u8]>::to_vec),
-            value: record.value().map(<[u8]>::to_vec),
-            headers: record.headers().map(|headers| headers.into_iter().map(owned).collect()),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers(message),
         };
         self.bytes += record.value.as_ref().map_or(0, Vec::len) + record.key.as_ref().map_or(0, Vec::len);
         self.records.push(record);

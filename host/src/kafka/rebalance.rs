@@ -28,6 +28,8 @@ pub enum GroupEvent {
     Revoked(Vec<TopicPartition>, Option<Arc<Generation>>),
     /// These partitions are somebody else's already.
     Lost(Vec<TopicPartition>),
+    /// What the client gives of this partition can't be trusted before it is assigned anew.
+    Misplaced(TopicPartition),
     /// A topic of the subscription is not there, or may not be read; the text names it.
     TopicUnavailable(String),
 }
@@ -47,6 +49,11 @@ impl MemberContext {
     /// From now on partitions are given back at once: nobody listens any more, and a close waits for it.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
+    }
+
+    pub(super) fn misplaced(&self, partition: &TopicPartition) {
+        // The shard is gone only while closing.
+        let _ = self.events.send(GroupEvent::Misplaced(partition.clone()));
     }
 
     /// Whether it tells the shard of such an error itself: only here librdkafka names the topic, while a poll gives the

@@ -151,6 +151,7 @@ impl Shard {
                 self.tell_committer(CommitCommand::Generation(None));
                 self.lost(&partitions).await;
             }
+            GroupEvent::Misplaced(partition) => self.assign_anew(partition).await,
             GroupEvent::TopicUnavailable(reason) => self.parts.view.note_trouble(self.naming_topics(reason), false),
         }
     }
@@ -263,6 +264,16 @@ impl Shard {
             tracing::warn!(%error, "partitions were not given back in order");
         }
         self.parts.view.show(&self.leases);
+    }
+
+    /// Unless nothing is taken of it now: then it is assigned anew later, or is another's.
+    async fn assign_anew(&mut self, partition: TopicPartition) {
+        let is_it = |lease: &Arc<Lease>| lease.partition == partition && lease.is_alive();
+        if !self.paused && self.leases.iter().any(is_it) {
+            tracing::info!(%partition, "a partition is assigned anew after a failure");
+            self.revoked(std::slice::from_ref(&partition)).await;
+            self.assigned(vec![partition]).await;
+        }
     }
 
     async fn lost(&mut self, partitions: &[TopicPartition]) {

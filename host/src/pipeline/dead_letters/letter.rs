@@ -149,7 +149,7 @@ mod tests {
         assert!(read(HEADERS, "mil").is_none() && read(HEADERS, "other").is_none());
         assert!(read(&HEADERS[..7], "mill").is_none(), "it does not say where its record lay");
         assert!(read(&[], "mill").is_none());
-        let foreign = PastRecord { headers: Err(crate::kafka::consumer::HeaderNameNotText), ..record(HEADERS) };
+        let foreign = PastRecord { headers: Err(crate::kafka::record_queue::HeaderNameNotText), ..record(HEADERS) };
         assert!(Letter::read(foreign, &FunctionName::new("mill").unwrap()).is_none());
     }
 }

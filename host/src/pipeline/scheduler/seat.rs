@@ -60,6 +60,8 @@ impl Seat {
                 self.is_ours = self.is_ours && partitions.is_empty();
                 self.told(self.consumer.unassign(&partitions));
             }
+            // Nothing of it is used.
+            Some(GroupEvent::Misplaced(_)) => {}
             Some(GroupEvent::TopicUnavailable(reason)) => tracing::warn!(%reason, "the topic of schedules"),
             // The consumer's context lives as long as the consumer.
             None => std::future::pending().await,
@@ -91,11 +93,11 @@ impl Turn for Polled {
         if self.is_over.load(Ordering::Acquire) {
             return Turned::Finished;
         }
-        for _ in 0..64 {
-            if self.consumer.poll().is_none() {
-                break;
-            }
+        while let Some(trouble) = self.consumer.poll() {
+            tracing::debug!(?trouble, "the group of schedules");
         }
+        // Whoever has the partition keeps the schedules; what is in it does not matter.
+        drop(self.consumer.take());
         Turned::Waiting
     }
 }
