@@ -15,6 +15,7 @@ pub mod publisher;
 pub mod range;
 pub mod rebalance;
 pub mod record_queue;
+mod sending;
 pub mod settings;
 pub mod survey;
 pub mod topic_compression;

@@ -12,12 +12,13 @@ use rdkafka::client::{ClientContext, NativeClient};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::advice::advised;
-use super::client_log;
+use super::record_queue::HeaderRef;
 use super::settings::ClientSettings;
+use super::{client_log, sending};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
@@ -68,7 +69,7 @@ pub struct Undelivered {
 }
 
 /// A message to be written, borrowed from its parcel.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outgoing<'a, H> {
     /// The topic.
     pub topic: &'a str,
@@ -82,10 +83,7 @@ pub struct Outgoing<'a, H> {
 
 impl<'a> Outgoing<'a, ()> {
     /// A message of `parcel`.
-    pub fn of(
-        parcel: &'a Parcel,
-        message: &'a Message,
-    ) -> Outgoing<'a, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>> {
+    pub fn of(parcel: &'a Parcel, message: &'a Message) -> Outgoing<'a, impl Iterator<Item = HeaderRef<'a>> + Clone> {
         Outgoing {
             topic: &message.topic,
             key: message.key.as_ref().map(|key| parcel.slice(key)),
@@ -223,17 +221,14 @@ impl Producer {
     /// Queues a message. On success the ticket's listener is told exactly once; otherwise never.
     pub fn send<'a>(
         &self,
-        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
         ticket: Ticket,
     ) -> Result<(), NotQueued> {
-        let mut record: BaseRecord<'_, [u8], [u8], Ticket> = BaseRecord::with_opaque_to(message.topic, ticket);
-        record.key = message.key;
-        record.payload = message.value;
-        record.headers = owned_headers(message.headers);
+        let client = self.0.0.client().native_client();
         if failpoint::at("producer::send").is_err() {
-            break_for_good(self.0.0.client().native_client());
+            break_for_good(client);
         }
-        self.0.0.send(record).map_err(|(error, _)| match is_queue_full(&error) {
+        sending::queue(client, message, ticket).map_err(|(error, _)| match is_queue_full(&error) {
             true => NotQueued::Full,
             // What is refused here is refused for itself.
             false => NotQueued::Refused(undelivered(&error, Batching::Alone)),

@@ -1,9 +1,9 @@
 //! A transactional producer: the steps of one transaction, each blocking, each with what its failure means.
 //!
-//! Two settings make a small transaction take 10 ms instead of 150: delivery reports are drained before the commit
-//! (rdkafka takes them as events, so librdkafka's own flush waits for somebody to poll), and `retry.backoff.ms` is small
-//! (the broker refuses the next transaction's first request until the last one's markers are written). For that, the first
-//! request must be for offsets: librdkafka repeats one for partitions only after 20 ms.
+//! Two things make a small transaction take 10 ms instead of 150: its messages are waited for before the commit (rdkafka
+//! takes events, so librdkafka's own flush waits for somebody to poll), and `retry.backoff.ms` is small (the broker
+//! refuses the next transaction's first request until the last one's markers are written). For that, the first request must
+//! be for offsets: librdkafka repeats one for partitions only after 20 ms.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,16 +12,17 @@ use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext, PurgeConfig};
 
 use super::advice::{advised, advised_text};
 use super::bounded::answered_within;
-use super::client_log;
 use super::consumer::offsets_of;
 use super::generation::Generation;
-use super::producer::{Batching, LARGEST_MESSAGE, Outgoing, Undelivered, is_queue_full, owned_headers, undelivered};
+use super::producer::{Batching, LARGEST_MESSAGE, Outgoing, Undelivered, is_queue_full, undelivered};
+use super::record_queue::HeaderRef;
 use super::settings::ClientSettings;
 use super::topic_compression::{self, Kept};
+use super::{client_log, sending};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::position::TopicPartition;
@@ -87,6 +88,9 @@ impl TransactionalProducer {
             .set("retry.backoff.ms", "2")
             .set("retry.backoff.max.ms", "4")
             .set("linger.ms", "1")
+            // A transaction is committed when nothing is on its way and nothing was refused: what went well need not be
+            // told message by message.
+            .set("delivery.report.only.error", "true")
             .set("batch.num.messages", batching.most_messages())
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
@@ -118,24 +122,18 @@ impl TransactionalProducer {
     /// Adds a message; `index` comes back with its refusal. Waits while librdkafka's queue is full.
     pub fn send<'a>(
         &self,
-        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
         index: usize,
     ) -> Result<(), Undelivered> {
-        let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(message.topic, index);
-        record.key = message.key;
-        record.payload = message.value;
-        record.headers = owned_headers(message.headers);
         let deadline = Instant::now() + MESSAGE_TIMEOUT;
         loop {
-            let (error, returned) = match self.client.send(record) {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
+            let Err((error, _)) = sending::queue(self.client.client().native_client(), message.clone(), index) else {
+                return Ok(());
             };
             if !is_queue_full(&error) || Instant::now() > deadline {
                 return Err(undelivered(&error, Batching::Alone));
             }
             self.serve();
-            record = returned;
         }
     }
 

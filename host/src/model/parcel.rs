@@ -142,7 +142,7 @@ impl Parcel {
     }
 
     /// The headers of `message`, as text and bytes.
-    pub fn headers_of(&self, message: &Message) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
+    pub fn headers_of(&self, message: &Message) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
         self.headers[message.headers.start as usize..message.headers.end as usize].iter().map(|header| {
             let name = match &header.name {
                 HeaderName::Fixed(name) => name,
