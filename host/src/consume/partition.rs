@@ -13,7 +13,7 @@ use crate::model::work::{Chunk, ChunkRecord};
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The wait before a partition that failed is assigned anew: what failed may fail again.
-const ANEW_AFTER: Duration = Duration::from_secs(1);
+const ANEW_AFTER: Duration = Duration::from_secs(5);
 
 /// A chunk is handed over when its records take this many bytes.
 const CHUNK_BYTES: usize = 1 << 20;
