@@ -73,6 +73,8 @@ pub struct Intake<D> {
     last: Option<(Place, usize)>,
     /// Whether something came since positions were looked at.
     has_news: bool,
+    /// Whether it was told to stop.
+    is_over: bool,
 }
 
 impl<D: Downstream> Intake<D> {
@@ -88,6 +90,7 @@ impl<D: Downstream> Intake<D> {
             partitions: Vec::new(),
             last: None,
             has_news: false,
+            is_over: false,
         }
     }
 
@@ -201,12 +204,20 @@ impl<D: Downstream> Intake<D> {
         {
             return Some(index);
         }
+        self.look_up(record).or_else(|| {
+            // The intake is told of a partition before that is assigned, and may not have listened since.
+            self.is_over |= !self.obey();
+            self.look_up(record)
+        })
+    }
+
+    fn look_up(&mut self, record: &RawRecord<'_>) -> Option<usize> {
         let (topic, number) = (record.topic(), record.partition());
         let is_it = |partition: &Partition| {
             partition.lease.partition.partition == number && *partition.lease.partition.topic == *topic
         };
         let index = self.partitions.iter().position(is_it)?;
-        self.last = Some((place, index));
+        self.last = Some((record.place(), index));
         Some(index)
     }
 
@@ -261,7 +272,7 @@ impl<D: Downstream> Intake<D> {
 
 impl<D: Downstream> Turn for Intake<D> {
     fn turn(&mut self) -> Turned {
-        if !self.obey() {
+        if self.is_over || !self.obey() {
             return Turned::Finished;
         }
         let consumer = self.consumer.clone();

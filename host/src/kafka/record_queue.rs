@@ -13,6 +13,7 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::bindings as ffi;
@@ -55,7 +56,7 @@ pub struct HeaderNameNotText;
 pub(super) struct RecordQueue {
     queue: NonNull<RDKafkaQueue>,
     /// librdkafka uses it on its own threads, until it is told not to.
-    news: Box<News>,
+    news: Arc<News>,
 }
 
 struct News {
@@ -74,10 +75,10 @@ impl RecordQueue {
     pub(super) fn new(client: &NativeClient, waker: Waker) -> Self {
         // SAFETY: the client lives as long as the borrow. The function has no failure.
         let queue = unsafe { NonNull::new_unchecked(ffi::rd_kafka_queue_new(client.ptr())) };
-        let news = Box::new(News { waker, came: AtomicBool::new(false) });
-        let told: *const News = &raw const *news;
-        // SAFETY: the queue was just made. The news stay where they are until `drop` has told librdkafka to forget them.
-        unsafe { ffi::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), told.cast_mut().cast()) };
+        let news = Arc::new(News { waker, came: AtomicBool::new(false) });
+        let told = Arc::as_ptr(&news).cast_mut().cast();
+        // SAFETY: the queue was just made. The news live until `drop` has told librdkafka to forget them.
+        unsafe { ffi::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), told) };
         Self { queue, news }
     }
 
