@@ -2,6 +2,7 @@
 
 use crate::LayoutError;
 use crate::bytes::{Cursor, patch_u32, put_bytes, put_optional_bytes, put_u32};
+use crate::record::optional_text;
 
 /// The output of an emission that names none.
 const DEFAULT_OUTPUT: &str = "default";
@@ -58,7 +59,6 @@ const KEY_BYTES: u32 = 2;
 const TEXTS: usize = 7;
 /// What they are encoded as where none is given, as in most emissions.
 const NO_TEXTS: [u8; 4 * TEXTS] = [0xff; 4 * TEXTS];
-const NO_TEXT: [u8; 4] = [0xff; 4];
 
 pub(crate) fn write(out: &mut Vec<u8>, fields: &EmissionFields<'_>) {
     let start = out.len();
@@ -137,9 +137,9 @@ impl<'a> Emission<'a> {
         let mut texts = [None; TEXTS];
         if !cursor.skip(&NO_TEXTS) {
             for text in &mut texts {
-                *text = match cursor.skip(&NO_TEXT) {
-                    true => None,
-                    false => Some(pass_text(&mut cursor, "attribute")?),
+                *text = match check {
+                    true => optional_text(&mut cursor, "attribute")?.map(str::as_bytes),
+                    false => cursor.optional_bytes("attribute")?,
                 };
             }
         }

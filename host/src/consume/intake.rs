@@ -172,7 +172,7 @@ impl<D: Downstream> Intake<D> {
         let filters = &self.revision.manifest.filters;
         if decoded.undecodable.is_none() && !filters.is_empty() {
             let flat = &partition.arena()[decoded.flat.start as usize..decoded.flat.end as usize];
-            let passes = Record::parse(flat, &self.cluster)
+            let passes = Record::reread(flat, &self.cluster)
                 .is_ok_and(|event| filter::passes(filters, &|name: &str| event.attribute(name)));
             if !passes {
                 partition.forget_last(arena_length);

@@ -11,7 +11,7 @@ use rdkafka::bindings as ffi;
 use rdkafka::client::{ClientContext, NativeClient};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaRespErr;
 
@@ -228,7 +228,7 @@ impl Producer {
         if failpoint::at("producer::send").is_err() {
             break_for_good(client);
         }
-        sending::queue(client, message, ticket).map_err(|(error, _)| match is_queue_full(&error) {
+        sending::queue(client, message, None, ticket).map_err(|(error, _)| match is_queue_full(&error) {
             true => NotQueued::Full,
             // What is refused here is refused for itself.
             false => NotQueued::Refused(undelivered(&error, Batching::Alone)),
@@ -266,16 +266,6 @@ pub(super) fn codec(compression: Compression) -> &'static str {
         Compression::Lz4 => "lz4",
         Compression::Zstd => "zstd",
     }
-}
-
-pub(super) fn owned_headers<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Option<OwnedHeaders> {
-    let mut headers = headers.peekable();
-    headers.peek()?;
-    let mut owned = OwnedHeaders::new_with_capacity(12);
-    for (key, value) in headers {
-        owned = owned.insert(Header { key, value });
-    }
-    Some(owned)
 }
 
 pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered {

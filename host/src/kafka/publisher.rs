@@ -13,12 +13,13 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::client_log;
-use super::producer::{LARGEST_MESSAGE, Outgoing, codec, is_queue_full, owned_headers};
+use super::producer::{LARGEST_MESSAGE, Outgoing, codec, is_queue_full};
+use super::record_queue::HeaderRef;
 use super::settings::ClientSettings;
+use super::{client_log, sending};
 use crate::model::function::Compression;
 use crate::model::parcel::Parcel;
 
@@ -138,21 +139,17 @@ impl Publisher {
 
     async fn queue<'a>(
         &self,
-        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
         compression: Option<Compression>,
     ) -> Result<oneshot::Receiver<Result<Written, Unwritten>>, Unwritten> {
         let client = self.client(compression.unwrap_or(Compression::None)).map_err(|error| unwritten(&error))?;
         let (answer, answered) = oneshot::channel();
-        let mut record: BaseRecord<'_, [u8], [u8], Box<Answer>> =
-            BaseRecord::with_opaque_to(message.topic, Box::new(answer));
-        record.key = message.key;
-        record.payload = message.value;
-        record.headers = owned_headers(message.headers);
+        let mut answer = Box::new(answer);
         let give_up = tokio::time::Instant::now() + WRITTEN_WITHIN;
         loop {
-            match client.send(record) {
+            match sending::queue(client.client().native_client(), message.clone(), None, answer) {
                 Ok(()) => return Ok(answered),
-                Err((error, back)) if is_queue_full(&error) && tokio::time::Instant::now() < give_up => record = back,
+                Err((error, back)) if is_queue_full(&error) && tokio::time::Instant::now() < give_up => answer = back,
                 Err((error, _)) => return Err(unwritten(&error)),
             }
             tokio::time::sleep(QUEUE_AGAIN_AFTER).await;

@@ -26,7 +26,7 @@ use super::poller::Waker;
 use crate::model::position::TopicPartition;
 
 /// Records that are taken at once at the most.
-pub const MOST_AT_ONCE: usize = 64;
+const MOST_AT_ONCE: usize = 64;
 
 /// What a queue gives.
 pub enum Given<'q> {

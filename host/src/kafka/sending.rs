@@ -14,11 +14,15 @@ use rdkafka::util::IntoOpaque;
 use super::producer::Outgoing;
 use super::record_queue::HeaderRef;
 
-/// Queues `message` with a producer whose delivery reports carry `opaque`, which comes back when it is refused. Never
-/// waits.
+/// librdkafka's `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
+const UNASSIGNED: i32 = -1;
+
+/// Queues `message`, for `partition` or where its key says, with a producer whose delivery reports carry `opaque`, which
+/// comes back when it is refused. Never waits.
 pub(super) fn queue<'a, O: IntoOpaque>(
     client: &NativeClient,
     message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
+    partition: Option<i32>,
     opaque: O,
 ) -> Result<(), (KafkaError, O)> {
     use ffi::rd_kafka_vtype_t as field;
@@ -37,6 +41,8 @@ pub(super) fn queue<'a, O: IntoOpaque>(
             client.ptr(),
             field::RD_KAFKA_VTYPE_TOPIC,
             topic.as_ptr(),
+            field::RD_KAFKA_VTYPE_PARTITION,
+            partition.unwrap_or(UNASSIGNED),
             field::RD_KAFKA_VTYPE_MSGFLAGS,
             ffi::RD_KAFKA_MSG_F_COPY,
             field::RD_KAFKA_VTYPE_VALUE,

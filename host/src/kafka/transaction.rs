@@ -127,7 +127,8 @@ impl TransactionalProducer {
     ) -> Result<(), Undelivered> {
         let deadline = Instant::now() + MESSAGE_TIMEOUT;
         loop {
-            let Err((error, _)) = sending::queue(self.client.client().native_client(), message.clone(), index) else {
+            let Err((error, _)) = sending::queue(self.client.client().native_client(), message.clone(), None, index)
+            else {
                 return Ok(());
             };
             if !is_queue_full(&error) || Instant::now() > deadline {

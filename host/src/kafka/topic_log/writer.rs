@@ -9,12 +9,13 @@ use rdkafka::ClientContext;
 use rdkafka::Message;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
 use super::{PARTITION, TopicLogError};
-use crate::kafka::client_log;
-use crate::kafka::producer::{LARGEST_MESSAGE, Outgoing, owned_headers};
+use crate::kafka::producer::{LARGEST_MESSAGE, Outgoing};
+use crate::kafka::record_queue::HeaderRef;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::{client_log, sending};
 
 /// An upload of the largest module over a slow line fits; a host that died holds readers up no longer.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,34 +52,32 @@ impl Writer {
 
     /// Queues a record, or a tombstone; the first one begins the transaction. Waits while librdkafka's queue is full.
     pub fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
-        let mut record = BaseRecord::to(topic).partition(PARTITION).key(key);
-        record.payload = value;
-        self.queue(record)
+        let headers = std::iter::empty();
+        self.queue(&Outgoing { topic, key: Some(key), value, headers }, Some(PARTITION))
     }
 
     /// The same for a message to another topic, which goes where its key says.
     pub fn publish<'a>(
         &mut self,
-        message: Outgoing<'_, impl Iterator<Item = (&'a str, Option<&'a [u8]>)>>,
+        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
     ) -> Result<(), TopicLogError> {
-        let mut record = BaseRecord::to(message.topic);
-        record.key = message.key;
-        record.payload = message.value;
-        record.headers = owned_headers(message.headers);
-        self.queue(record)
+        self.queue(&message, None)
     }
 
-    fn queue(&mut self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), TopicLogError> {
+    fn queue<'a>(
+        &mut self,
+        message: &Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
+        partition: Option<i32>,
+    ) -> Result<(), TopicLogError> {
         self.begin()?;
         loop {
-            match self.producer.send(record) {
+            match sending::queue(self.producer.client().native_client(), message.clone(), partition, ()) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), ())) => {
                     self.check_time()?;
                     self.producer.poll(SERVE_EVERY);
-                    record = refused;
                 }
-                Err((error, _)) => return Err(self.failure(error)),
+                Err((error, ())) => return Err(self.failure(error)),
             }
         }
     }
