@@ -73,7 +73,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
 
 async fn play(stage: &mut Stage) -> anyhow::Result<Tally> {
     for event in SCRIPT {
-        stage.put_in(event)?;
+        stage.put_in(event).await?;
         stage.show_what_appears(PAUSE).await?;
     }
     stage.show_the_rest(LAST_EVENT_WITHIN).await?;

@@ -11,7 +11,7 @@ use super::script::Line;
 use crate::app::audience::{Audience, Seen};
 use crate::app::embedded::{Embedded, Listening};
 use crate::config::manifest;
-use crate::kafka::producer::{Batching, Delivered, Outgoing, Producer, Producers, Round, Undelivered};
+use crate::kafka::publisher::{Message, Publisher};
 use crate::kafka::watch::{Appeared, Watch};
 use crate::model::ids::FunctionName;
 use crate::model::status::{FunctionStatus, Observe as _, State};
@@ -53,7 +53,7 @@ pub(super) struct Tally {
 pub(super) struct Stage {
     embedded: Embedded,
     functions: Vec<FunctionName>,
-    producer: Producer,
+    publisher: Publisher,
     watch: Arc<Watch>,
     tally: Tally,
     audience: Audience,
@@ -87,8 +87,8 @@ impl Stage {
             .map(|topic| (topic.as_str(), PARTITIONS))
             .collect();
         let watch = Arc::new(Watch::open(&embedded.kafka, &watched)?);
-        let producer = Producers::new(embedded.kafka.clone()).with(Round::default(), None, Batching::Together, None)?;
-        let stage = Self { embedded, functions, producer, watch, tally: Tally::default(), audience: Audience::new() };
+        let publisher = Publisher::new(embedded.kafka.clone());
+        let stage = Self { embedded, functions, publisher, watch, tally: Tally::default(), audience: Audience::new() };
         stage.until_running().await?;
         Ok(stage)
     }
@@ -110,7 +110,7 @@ impl Stage {
     }
 
     /// Puts an event in, as somebody else's producer would.
-    pub(super) fn put_in(&mut self, line: &Line) -> anyhow::Result<()> {
+    pub(super) async fn put_in(&mut self, line: &Line) -> anyhow::Result<()> {
         self.tally.put_in += 1;
         self.audience.show_input(line.topic, line.key, &format!("{} {}", line.type_, line.data));
         let id = self.tally.put_in.to_string();
@@ -121,14 +121,12 @@ impl Stage {
             ("ce_type", line.type_),
             ("content-type", "application/json"),
         ];
-        let message = Outgoing {
-            topic: line.topic,
-            key: Some(line.key.as_bytes()),
-            value: Some(line.data.as_bytes()),
-            headers: headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))),
-        };
-        let sent = self.producer.send(message, Box::new((Arc::new(Unheard), 0)));
-        sent.map_err(|error| anyhow::anyhow!("an event of the script was not written: {error:?}"))
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let (key, value) = (Some(line.key.as_bytes()), Some(line.data.as_bytes()));
+        for written in self.publisher.write(line.topic, &[Message { key, value, headers: &headers }]).await {
+            written.context("an event of the script was not written")?;
+        }
+        Ok(())
     }
 
     /// Prints what appears within `time`.
@@ -192,16 +190,5 @@ impl Stage {
     /// Ends host and broker.
     pub(super) async fn strike(self) {
         self.embedded.stop().await;
-    }
-}
-
-/// What the script writes is watched for, not waited for.
-struct Unheard;
-
-impl Delivered for Unheard {
-    fn delivered(self: Arc<Self>, _message: u32, result: Result<(), Undelivered>) {
-        if let Err(error) = result {
-            tracing::error!(%error, "an event of the script was not written");
-        }
     }
 }
