@@ -18,6 +18,8 @@ pub mod record_queue;
 mod sending;
 pub mod settings;
 pub mod survey;
+mod ticketed_client;
+pub mod tickets;
 pub mod topic_compression;
 pub mod topic_ids;
 pub mod topic_log;

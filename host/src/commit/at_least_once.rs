@@ -14,7 +14,8 @@ use super::tracker::{Place, Tracker};
 use crate::flow::budget::Share;
 use crate::kafka::consumer::{self, Consumer};
 use crate::kafka::generation::Generation;
-use crate::kafka::producer::{Batching, Delivered, NotQueued, Outgoing, Producer, Producers, Round, Undelivered};
+use crate::kafka::producer::{Batching, Producers, Round, Undelivered};
+use crate::kafka::tickets::Delivered;
 use crate::model::lease::Lease;
 use crate::model::parcel::{Message, Parcel};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -119,37 +120,21 @@ impl AtLeastOnce {
             self.acknowledged(&sent, trackers);
             return;
         }
-        // Messages of one topic follow one another: most parcels ask for a producer once.
-        let mut last: Option<(&Message, Producer)> = None;
-        for (index, message) in sent.parcel.messages.iter().enumerate() {
-            let known = last
-                .take()
-                .filter(|(of, _)| of.compression == message.compression && of.batch_bytes == message.batch_bytes);
-            let producer = match known {
-                Some((_, producer)) => Ok(producer),
-                None => self.options.producers.with(self.round, message.compression, batching, message.batch_bytes),
-            };
-            match producer {
-                Ok(producer) => {
-                    self.send(&producer, &sent, index as u32).await;
-                    last = Some((message, producer));
-                }
+        let alike = |one: &Message, other: &Message| {
+            one.compression == other.compression && one.batch_bytes == other.batch_bytes
+        };
+        let mut start = 0;
+        for messages in sent.parcel.messages.chunk_by(alike) {
+            let (first, numbers) = (&messages[0], start..start + messages.len());
+            start = numbers.end;
+            match self.options.producers.with(self.round, first.compression, batching, first.batch_bytes) {
+                Ok(producer) => producer.send(&sent.parcel, numbers, sent.clone()).await,
                 Err(error) => {
                     let undelivered =
                         Undelivered { for_good: false, together: false, unanswered: false, reason: error.to_string() };
-                    sent.clone().delivered(index as u32, Err(undelivered));
+                    let refused = numbers.map(|number| (number as u32, undelivered.clone())).collect();
+                    sent.clone().delivered(messages.len(), refused);
                 }
-            }
-        }
-    }
-
-    async fn send(&self, producer: &Producer, sent: &Arc<Sent>, index: u32) {
-        let message = &sent.parcel.messages[index as usize];
-        loop {
-            match producer.send(Outgoing::of(&sent.parcel, message), Box::new((sent.clone(), index))) {
-                Ok(()) => return,
-                Err(NotQueued::Full) => tokio::time::sleep(Duration::from_millis(1)).await,
-                Err(NotQueued::Refused(refused)) => return sent.clone().delivered(index, Err(refused)),
             }
         }
     }

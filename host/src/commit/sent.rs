@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::at_least_once::Event;
 use super::refusal::Refused;
 use crate::flow::budget::Share;
-use crate::kafka::producer::{Delivered, Undelivered};
+use crate::kafka::tickets::Delivered;
 use crate::model::parcel::{Parcel, Run};
 
 /// A parcel whose messages were given to the producer.
@@ -52,11 +52,11 @@ impl Sent {
 }
 
 impl Delivered for Sent {
-    fn delivered(self: Arc<Self>, message: u32, result: Result<(), Undelivered>) {
-        if let Err(undelivered) = result {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).push((message, undelivered));
+    fn delivered(self: Arc<Self>, messages: usize, refused: Vec<Refused>) {
+        if !refused.is_empty() {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).extend(refused);
         }
-        if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.remaining.fetch_sub(messages, Ordering::AcqRel) == messages {
             let done = self.done.clone();
             // The committer is gone only when its shard is.
             let _ = done.send(Event::Acknowledged(self));

@@ -11,7 +11,7 @@ use super::turns::Turns;
 use crate::failpoint;
 use crate::kafka::consumer::Consumer;
 use crate::kafka::generation::Generation;
-use crate::kafka::producer::{Batching, Outgoing, Undelivered};
+use crate::kafka::producer::{Batching, Undelivered};
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::transaction::{Failure, TopicSettings, TransactionalProducer};
 use crate::model::lease::Lease;
@@ -212,14 +212,12 @@ fn check_standing(content: &Content) -> Result<(), Broken> {
 fn write(producer: &TransactionalProducer, content: &Content) -> Result<(), Broken> {
     let mut refused = Vec::new();
     let mut places = Vec::new();
-    'sending: for (outcome, pending) in content.pending.iter().enumerate() {
-        for (index, message) in pending.parcel.messages.iter().enumerate() {
-            let place = places.len();
-            places.push((outcome, index as u32));
-            if let Err(undelivered) = producer.send(Outgoing::of(&pending.parcel, message), place) {
-                refused.push((place, undelivered));
-                break 'sending;
-            }
+    for (outcome, pending) in content.pending.iter().enumerate() {
+        let first = places.len();
+        places.extend((0..pending.parcel.messages.len() as u32).map(|index| (outcome, index)));
+        producer.send(&pending.parcel, first, &mut refused);
+        if !refused.is_empty() {
+            break;
         }
     }
     let undrained = producer.drain(&mut refused);

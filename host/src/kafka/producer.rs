@@ -1,24 +1,24 @@
 //! The idempotent producer that the at-least-once functions of a host share: one client per compression and size of
 //! batches.
 //!
-//! Nothing is awaited one by one: each message carries a [`Ticket`], and whoever holds the other end counts.
+//! Nothing is awaited one by one: whoever gives messages is told about all of them at once.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::bindings as ffi;
-use rdkafka::client::{ClientContext, NativeClient};
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::client::NativeClient;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::advice::advised;
 use super::record_queue::HeaderRef;
+use super::sending::{self, Queued};
 use super::settings::ClientSettings;
-use super::{client_log, sending};
+use super::ticketed_client::TicketedClient;
+use super::tickets::{Delivered, Tickets};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
@@ -26,6 +26,12 @@ use crate::model::parcel::{Message, Parcel};
 
 /// What librdkafka allows at most; a topic's or broker's own `max.message.bytes` refuses what it does not take.
 pub(super) const LARGEST_MESSAGE: &str = "100000000";
+
+/// Messages that a client has at the most, on their way included.
+const QUEUED_MESSAGES: usize = 200_000;
+
+/// The wait while a client's queue is full.
+const QUEUE_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 /// How messages share batches. Kafka refuses a batch as a whole when it is larger than its topic takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,15 +50,6 @@ impl Batching {
         }
     }
 }
-
-/// Told what became of one message. Called on the producer's thread: must be quick.
-pub trait Delivered: Send + Sync {
-    /// Message number `message` was acknowledged, or was not.
-    fn delivered(self: Arc<Self>, message: u32, result: Result<(), Undelivered>);
-}
-
-/// Who is told about which message.
-pub type Ticket = Box<(Arc<dyn Delivered>, u32)>;
 
 /// Why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,39 +90,6 @@ impl<'a> Outgoing<'a, ()> {
     }
 }
 
-/// Why a message could not be queued.
-#[derive(Debug)]
-pub enum NotQueued {
-    /// The producer's queue is full: try again soon.
-    Full,
-    /// The message will not be delivered.
-    Refused(Undelivered),
-}
-
-struct DeliveryContext {
-    batching: Batching,
-}
-
-impl ClientContext for DeliveryContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client_log::line(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "millstream::kafka", %error, reason, "producer client");
-    }
-}
-
-impl ProducerContext for DeliveryContext {
-    type DeliveryOpaque = Ticket;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Ticket) {
-        let (listener, message) = *ticket;
-        let result = result.as_ref().map(|_| ()).map_err(|(error, _)| undelivered(error, self.batching));
-        listener.delivered(message, result);
-    }
-}
-
 /// The producers of a host; cheap to clone.
 ///
 /// An idempotent client may give up for good, such as when a broker that comes back disagrees about what it wrote. Then
@@ -135,7 +99,7 @@ impl ProducerContext for DeliveryContext {
 pub struct Producers {
     settings: ClientSettings,
     /// A client that broke stays here, so that nobody gets another one in its place unasked.
-    clients: Arc<Mutex<HashMap<Kind, Arc<Client>>>>,
+    clients: Arc<Mutex<HashMap<Kind, Arc<TicketedClient>>>>,
 }
 
 /// Counts how often the clients of a writer were replaced.
@@ -144,8 +108,6 @@ pub struct Round(u32);
 
 /// What makes two clients differ.
 type Kind = (Round, Compression, Batching, Option<BatchBytes>);
-
-struct Client(ThreadedProducer<DeliveryContext>);
 
 impl std::fmt::Debug for Producers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -164,7 +126,7 @@ impl Producers {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let is_broken = |of: Round| {
             let mut of_round = clients.iter().filter(|((round, ..), _)| *round == of);
-            of_round.any(|(_, client)| client.0.client().fatal_error().is_some())
+            of_round.any(|(_, client)| client.is_broken())
         };
         while is_broken(round) {
             round.0 += 1;
@@ -185,14 +147,14 @@ impl Producers {
         let kind = (round, compression.unwrap_or(Compression::None), batching, bytes);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
-            return Ok(Producer(client.clone()));
+            return Ok(Producer { client: client.clone(), batching });
         }
-        let client = Arc::new(Client(self.create(kind)?));
+        let client = Arc::new(self.create(kind)?);
         clients.insert(kind, client.clone());
-        Ok(Producer(client))
+        Ok(Producer { client, batching })
     }
 
-    fn create(&self, (_, compression, batching, bytes): Kind) -> Result<ThreadedProducer<DeliveryContext>, KafkaError> {
+    fn create(&self, (_, compression, batching, bytes): Kind) -> Result<TicketedClient, KafkaError> {
         let mut config = self.settings.base();
         config
             .set("enable.idempotence", "true")
@@ -202,42 +164,41 @@ impl Producers {
             .set("compression.codec", codec(compression))
             .set("linger.ms", "1")
             .set("batch.num.messages", batching.most_messages())
-            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.messages", QUEUED_MESSAGES.to_string())
             .set("queue.buffering.max.kbytes", "131072")
             // Java's partitioner, so that what is keyed alike lies alike whoever wrote it.
             .set("partitioner", "murmur2_random");
         if let Some(bytes) = bytes {
             config.set("batch.size", bytes.get().to_string());
         }
-        config.create_with_context(DeliveryContext { batching })
+        TicketedClient::start(config)
     }
 }
 
 /// One of the producers.
 #[derive(Clone)]
-pub struct Producer(Arc<Client>);
+pub struct Producer {
+    client: Arc<TicketedClient>,
+    batching: Batching,
+}
 
 impl Producer {
-    /// Queues a message. On success the ticket's listener is told exactly once; otherwise never.
-    pub fn send<'a>(
-        &self,
-        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
-        ticket: Ticket,
-    ) -> Result<(), NotQueued> {
-        let client = self.0.0.client().native_client();
+    /// Queues the messages of `parcel` that have these `numbers`, in order. Waits while the client's queue is full.
+    /// `listener` is told about all of them at once, when the last one is answered.
+    pub async fn send(&self, parcel: &Parcel, numbers: Range<usize>, listener: Arc<dyn Delivered>) {
+        let client = self.client.native();
         if failpoint::at("producer::send").is_err() {
             break_for_good(client);
         }
-        sending::queue(client, message, None, ticket).map_err(|(error, _)| match is_queue_full(&error) {
-            true => NotQueued::Full,
-            // What is refused here is refused for itself.
-            false => NotQueued::Refused(undelivered(&error, Batching::Alone)),
-        })
-    }
-
-    /// Waits until nothing is queued or on its way. Blocks up to `longest`.
-    pub fn flush(&self, longest: Duration) -> Result<(), KafkaError> {
-        self.0.0.flush(longest)
+        let messages = &parcel.messages[numbers.clone()];
+        let mut tickets = Tickets::new(numbers, self.batching, listener);
+        while tickets.given() < messages.len() {
+            let rest = &messages[tickets.given()..];
+            match sending::queue_some(client, parcel, rest, |place| tickets.ahead(place)) {
+                Queued { count: 0, .. } => tokio::time::sleep(QUEUE_AGAIN_AFTER).await,
+                Queued { count, refused } => tickets.give(count, &refused),
+            }
+        }
     }
 }
 
@@ -252,10 +213,6 @@ fn break_for_good(client: &NativeClient) {
             c"a failpoint was reached".as_ptr(),
         );
     }
-}
-
-pub(super) fn is_queue_full(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
 pub(super) fn codec(compression: Compression) -> &'static str {
@@ -284,3 +241,6 @@ pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered
         reason: advised(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,9 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::producer::{LARGEST_MESSAGE, Outgoing, codec, is_queue_full};
+use super::producer::{LARGEST_MESSAGE, Outgoing, codec};
 use super::record_queue::HeaderRef;
+use super::sending::is_queue_full;
 use super::settings::ClientSettings;
 use super::{client_log, sending};
 use crate::model::function::Compression;

@@ -1,21 +1,29 @@
-//! Gives a message to a producer, without a copy of its own of anything but the topic's name.
+//! Gives messages to a producer: many at once where they have no headers, and without a copy of a header's name.
 
-#![allow(unsafe_code, reason = "rdkafka copies the name of each header, and panics at one with a zero byte")]
+#![allow(
+    unsafe_code,
+    reason = "rdkafka takes messages one at a time, copies header names, and panics at one with a zero byte"
+)]
 
-use std::ffi::{CString, c_void};
-use std::ptr;
+use std::array;
+use std::ffi::{CString, c_int, c_void};
+use std::ptr::{self, NonNull};
 
 use rdkafka::bindings as ffi;
 use rdkafka::client::NativeClient;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::{RDKafkaHeaders, RDKafkaRespErr};
+use rdkafka::types::{RDKafkaHeaders, RDKafkaMessage, RDKafkaRespErr, RDKafkaTopic};
 use rdkafka::util::IntoOpaque;
 
 use super::producer::Outgoing;
 use super::record_queue::HeaderRef;
+use crate::model::parcel::{Message, Parcel};
 
 /// librdkafka's `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const UNASSIGNED: i32 = -1;
+
+/// Messages that are given at once at the most.
+const MOST_AT_ONCE: usize = 64;
 
 /// Queues `message`, for `partition` or where its key says, with a producer whose delivery reports carry `opaque`, which
 /// comes back when it is refused. Never waits.
@@ -25,22 +33,145 @@ pub(super) fn queue<'a, O: IntoOpaque>(
     partition: Option<i32>,
     opaque: O,
 ) -> Result<(), (KafkaError, O)> {
-    use ffi::rd_kafka_vtype_t as field;
-    let Ok(topic) = CString::new(message.topic) else {
-        return Err((KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTopic), opaque));
+    let opaque = opaque.into_ptr();
+    let queued =
+        Topic::find(client, message.topic).and_then(|topic| queue_one(client, &topic, message, partition, opaque));
+    // SAFETY: librdkafka refused the message: the opaque came from `into_ptr`, and nobody else has it.
+    queued.map_err(|error| (error, unsafe { O::from_ptr(opaque) }))
+}
+
+/// What became of messages that were given together.
+#[derive(Debug)]
+pub(super) struct Queued {
+    /// How many are dealt with, from the first on: none while the client's queue is full.
+    pub(super) count: usize,
+    /// Those among them that are not queued and need not be given again, by their place.
+    pub(super) refused: Vec<(usize, KafkaError)>,
+}
+
+impl Queued {
+    fn all(count: usize) -> Self {
+        Self { count, refused: Vec::new() }
+    }
+}
+
+/// Queues the first of `messages`, which are `parcel`'s: as many as go at once, each where its key says. Delivery reports
+/// carry what `opaque` gives for a message's place among them. Never waits.
+pub(super) fn queue_some(
+    client: &NativeClient,
+    parcel: &Parcel,
+    messages: &[Message],
+    opaque: impl Fn(usize) -> *mut c_void,
+) -> Queued {
+    let Some(first) = messages.first() else { return Queued::all(0) };
+    let topic = Topic::find(client, &first.topic);
+    let is_alike = |message: &&Message| message.headers.is_empty() && message.topic == first.topic;
+    let queued = match (topic, messages.iter().take(MOST_AT_ONCE).take_while(is_alike).count()) {
+        (Ok(topic), 0) => queue_one(client, &topic, Outgoing::of(parcel, first), None, opaque(0)),
+        (Ok(topic), alike) => return queue_plain(&topic, parcel, &messages[..alike], opaque),
+        (Err(error), _) => Err(error),
     };
+    match queued {
+        Ok(()) => Queued::all(1),
+        Err(error) if is_queue_full(&error) => Queued::all(0),
+        Err(error) => Queued { count: 1, refused: vec![(0, error)] },
+    }
+}
+
+/// A topic that a client knows, looked up once for many messages.
+struct Topic(NonNull<RDKafkaTopic>);
+
+impl Topic {
+    fn find(client: &NativeClient, name: &str) -> Result<Self, KafkaError> {
+        let invalid = || KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTopic);
+        let name = CString::new(name).map_err(|_| invalid())?;
+        // SAFETY: the client lives as long as the borrow; the name ends with a zero byte and is copied.
+        let topic = unsafe { ffi::rd_kafka_topic_new(client.ptr(), name.as_ptr(), ptr::null_mut()) };
+        NonNull::new(topic).map(Self).ok_or_else(invalid)
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from `rd_kafka_topic_new`. Messages that were queued keep the topic for themselves.
+        unsafe { ffi::rd_kafka_topic_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Queues up to [`MOST_AT_ONCE`] messages without headers.
+fn queue_plain(topic: &Topic, parcel: &Parcel, messages: &[Message], opaque: impl Fn(usize) -> *mut c_void) -> Queued {
+    let mut batch: [RDKafkaMessage; MOST_AT_ONCE] = array::from_fn(|place| match messages.get(place) {
+        Some(message) => plain(parcel, message, opaque(place)),
+        None => no_message(),
+    });
+    let batch = &mut batch[..messages.len().min(MOST_AT_ONCE)];
+    // SAFETY: there are as many messages as is said. Keys and values are copied before it returns.
+    let queued = unsafe {
+        ffi::rd_kafka_produce_batch(
+            topic.0.as_ptr(),
+            UNASSIGNED,
+            ffi::RD_KAFKA_MSG_F_COPY,
+            batch.as_mut_ptr(),
+            batch.len() as c_int,
+        )
+    };
+    let mut dealt_with = Queued::all(batch.len());
+    if usize::try_from(queued) == Ok(batch.len()) {
+        return dealt_with;
+    }
+    for (place, message) in batch.iter().enumerate() {
+        match message.err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {}
+            // After it librdkafka queues none of the others either.
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__QUEUE_FULL => {
+                dealt_with.count = place;
+                break;
+            }
+            error => dealt_with.refused.push((place, KafkaError::MessageProduction(error.into()))),
+        }
+    }
+    dealt_with
+}
+
+fn plain(parcel: &Parcel, message: &Message, opaque: *mut c_void) -> RDKafkaMessage {
+    let Outgoing { key, value, .. } = Outgoing::of(parcel, message);
+    let (key, key_len) = parts(key);
+    let (payload, len) = parts(value);
+    RDKafkaMessage { payload, len, key, key_len, _private: opaque, ..no_message() }
+}
+
+fn no_message() -> RDKafkaMessage {
+    RDKafkaMessage {
+        err: RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR,
+        rkt: ptr::null_mut(),
+        partition: UNASSIGNED,
+        payload: ptr::null_mut(),
+        len: 0,
+        key: ptr::null_mut(),
+        key_len: 0,
+        offset: 0,
+        _private: ptr::null_mut(),
+    }
+}
+
+fn queue_one<'a>(
+    client: &NativeClient,
+    topic: &Topic,
+    message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
+    partition: Option<i32>,
+    opaque: *mut c_void,
+) -> Result<(), KafkaError> {
+    use ffi::rd_kafka_vtype_t as field;
     let headers = headers(message.headers);
     let (key, key_length) = parts(message.key);
     let (value, value_length) = parts(message.value);
-    let opaque = opaque.into_ptr();
     // SAFETY: the client lives as long as the borrow. Each field is followed by what librdkafka reads for it, up to the end;
-    // it copies the name, the key and the value before it returns. The headers are its own if it takes the message, and
-    // only then.
+    // it copies the key and the value before it returns. The headers are its own if it takes the message, and only then.
     let error = unsafe {
         ffi::rd_kafka_producev(
             client.ptr(),
-            field::RD_KAFKA_VTYPE_TOPIC,
-            topic.as_ptr(),
+            field::RD_KAFKA_VTYPE_RKT,
+            topic.0.as_ptr(),
             field::RD_KAFKA_VTYPE_PARTITION,
             partition.unwrap_or(UNASSIGNED),
             field::RD_KAFKA_VTYPE_MSGFLAGS,
@@ -61,14 +192,16 @@ pub(super) fn queue<'a, O: IntoOpaque>(
     if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
         return Ok(());
     }
-    // SAFETY: librdkafka refused the message: the headers are still ours, and so is the opaque, which nobody else has.
-    let opaque = unsafe {
-        if !headers.is_null() {
-            ffi::rd_kafka_headers_destroy(headers);
-        }
-        O::from_ptr(opaque)
-    };
-    Err((KafkaError::MessageProduction(error.into()), opaque))
+    if !headers.is_null() {
+        // SAFETY: librdkafka refused the message, so the headers are still ours.
+        unsafe { ffi::rd_kafka_headers_destroy(headers) };
+    }
+    Err(KafkaError::MessageProduction(error.into()))
+}
+
+/// Whether the message is to be given again soon.
+pub(super) fn is_queue_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
 /// A list of headers that is not handed over yet; null where there are none.

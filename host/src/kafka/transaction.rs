@@ -13,18 +13,19 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::util::IntoOpaque as _;
 
 use super::advice::{advised, advised_text};
 use super::bounded::answered_within;
 use super::consumer::offsets_of;
 use super::generation::Generation;
-use super::producer::{Batching, LARGEST_MESSAGE, Outgoing, Undelivered, is_queue_full, undelivered};
-use super::record_queue::HeaderRef;
+use super::producer::{Batching, LARGEST_MESSAGE, Undelivered, undelivered};
 use super::settings::ClientSettings;
 use super::topic_compression::{self, Kept};
 use super::{client_log, sending};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
+use crate::model::parcel::Parcel;
 use crate::model::position::TopicPartition;
 
 /// Below the session timeout of group members (10 s): when a host dies, its transaction is gone before its partitions
@@ -119,22 +120,24 @@ impl TransactionalProducer {
         self.client.begin_transaction().map_err(triage)
     }
 
-    /// Adds a message; `index` comes back with its refusal. Waits while librdkafka's queue is full.
-    pub fn send<'a>(
-        &self,
-        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
-        index: usize,
-    ) -> Result<(), Undelivered> {
-        let deadline = Instant::now() + MESSAGE_TIMEOUT;
-        loop {
-            let Err((error, _)) = sending::queue(self.client.client().native_client(), message.clone(), None, index)
-            else {
-                return Ok(());
-            };
-            if !is_queue_full(&error) || Instant::now() > deadline {
-                return Err(undelivered(&error, Batching::Alone));
+    /// Adds the messages of `parcel`, whose refusals come back with their numbers from `first` on. Waits while librdkafka's
+    /// queue is full. Ends early when one can't be added, which is told at once.
+    pub fn send(&self, parcel: &Parcel, first: usize, refused: &mut Vec<(usize, Undelivered)>) {
+        let client = self.client.client().native_client();
+        let (mut done, mut since) = (0, Instant::now());
+        while done < parcel.messages.len() && refused.is_empty() {
+            let number = first + done;
+            let opaque = |place: usize| (number + place).into_ptr();
+            let mut queued = sending::queue_some(client, parcel, &parcel.messages[done..], opaque);
+            if queued.count > 0 {
+                (done, since) = (done + queued.count, Instant::now());
+            } else if since.elapsed() > MESSAGE_TIMEOUT {
+                queued.refused.push((0, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)));
+            } else {
+                self.serve();
             }
-            self.serve();
+            let named = |(place, error)| (number + place, undelivered(&error, Batching::Alone));
+            refused.extend(queued.refused.into_iter().map(named));
         }
     }
 

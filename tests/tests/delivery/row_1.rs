@@ -72,7 +72,7 @@ fn row_1_producer_that_never_answers() {
 #[test]
 fn row_1_producer_that_gives_up() {
     let stage = Stage::new("given-up", Guarantee::AtLeastOnce, 4);
-    let (host, mut trial) = with_failpoint(&stage, "producer::send=500*off->1*return(error)->off");
+    let (host, mut trial) = with_failpoint(&stage, "producer::send=20*off->1*return(error)->off");
     trial.allow_late_writes();
     trial.finish(0);
     assert_eq!(host.log_lines_with("a producer gave up for good"), 1, "{}", host.log_tail());
