@@ -147,8 +147,10 @@ impl Partition {
         if self.records.is_empty() {
             return None;
         }
-        let (arena_size, record_count) = (self.arena.len(), self.records.len());
-        let arena = std::mem::replace(&mut self.arena, Vec::with_capacity(arena_size.min(CHUNK_BYTES)));
+        // The next chunk is about as large: growing copies what is there again and again.
+        let arena_size = self.arena.len().next_power_of_two().min(CHUNK_BYTES);
+        let record_count = self.records.len().next_power_of_two();
+        let arena = std::mem::replace(&mut self.arena, Vec::with_capacity(arena_size));
         let records = std::mem::replace(&mut self.records, Vec::with_capacity(record_count));
         Some(Chunk { lease: self.lease.clone(), revision: revision.clone(), arena, records })
     }
