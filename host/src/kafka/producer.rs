@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::advice::advised;
 use super::record_queue::HeaderRef;
-use super::sending::{self, Queued};
+use super::sending::{Giver, Queued};
 use super::settings::ClientSettings;
 use super::ticketed_client::TicketedClient;
 use super::tickets::{Delivered, Tickets};
@@ -192,11 +192,16 @@ impl Producer {
         }
         let messages = &parcel.messages[numbers.clone()];
         let mut tickets = Tickets::new(numbers, self.batching, listener);
+        let mut giver = Giver::new(client);
         while tickets.given() < messages.len() {
             let rest = &messages[tickets.given()..];
-            match sending::queue_some(client, parcel, rest, |place| tickets.ahead(place)) {
+            match giver.queue_some(parcel, rest, |place| tickets.ahead(place)) {
                 Queued { count: 0, .. } => tokio::time::sleep(QUEUE_AGAIN_AFTER).await,
-                Queued { count, refused } => tickets.give(count, &refused),
+                // What is refused here is refused for itself.
+                Queued { count, refused } => {
+                    let named = |(place, error)| (place, undelivered(&error, Batching::Alone));
+                    tickets.give(count, refused.into_iter().map(named));
+                }
             }
         }
     }

@@ -8,6 +8,7 @@
 use std::array;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 use rdkafka::bindings as ffi;
 use rdkafka::client::NativeClient;
@@ -55,31 +56,56 @@ impl Queued {
     }
 }
 
-/// Queues the first of `messages`, which are `parcel`'s: as many as go at once, each where its key says. Delivery reports
-/// carry what `opaque` gives for a message's place among them. Never waits.
-pub(super) fn queue_some(
-    client: &NativeClient,
-    parcel: &Parcel,
-    messages: &[Message],
-    opaque: impl Fn(usize) -> *mut c_void,
-) -> Queued {
-    let Some(first) = messages.first() else { return Queued::all(0) };
-    let topic = Topic::find(client, &first.topic);
-    let is_alike = |message: &&Message| message.headers.is_empty() && message.topic == first.topic;
-    let queued = match (topic, messages.iter().take(MOST_AT_ONCE).take_while(is_alike).count()) {
-        (Ok(topic), 0) => queue_one(client, &topic, Outgoing::of(parcel, first), None, opaque(0)),
-        (Ok(topic), alike) => return queue_plain(&topic, parcel, &messages[..alike], opaque),
-        (Err(error), _) => Err(error),
-    };
-    match queued {
-        Ok(()) => Queued::all(1),
-        Err(error) if is_queue_full(&error) => Queued::all(0),
-        Err(error) => Queued { count: 1, refused: vec![(0, error)] },
+/// Gives messages of parcels to a client, and remembers the topic of the last one.
+pub(super) struct Giver<'c> {
+    client: &'c NativeClient,
+    last: Option<(Arc<str>, Topic)>,
+}
+
+impl<'c> Giver<'c> {
+    /// Knows no topic yet.
+    pub(super) fn new(client: &'c NativeClient) -> Self {
+        Self { client, last: None }
+    }
+
+    /// Queues the first of `messages`, which are `parcel`'s: as many as go at once, each where its key says. Delivery
+    /// reports carry what `opaque` gives for a message's place among them. Never waits.
+    pub(super) fn queue_some(
+        &mut self,
+        parcel: &Parcel,
+        messages: &[Message],
+        opaque: impl Fn(usize) -> *mut c_void,
+    ) -> Queued {
+        let Some(first) = messages.first() else { return Queued::all(0) };
+        let client = self.client;
+        let is_alike = |message: &&Message| message.headers.is_empty() && message.topic == first.topic;
+        let queued = match (self.topic(&first.topic), messages.iter().take(MOST_AT_ONCE).take_while(is_alike).count()) {
+            (Ok(topic), 0) => queue_one(client, topic, Outgoing::of(parcel, first), None, opaque(0)),
+            (Ok(topic), alike) => return queue_plain(topic, parcel, &messages[..alike], opaque),
+            (Err(error), _) => Err(error),
+        };
+        match queued {
+            Ok(()) => Queued::all(1),
+            Err(error) if is_queue_full(&error) => Queued::all(0),
+            Err(error) => Queued { count: 1, refused: vec![(0, error)] },
+        }
+    }
+
+    fn topic(&mut self, name: &Arc<str>) -> Result<&Topic, KafkaError> {
+        let known = self.last.take().filter(|(known, _)| known == name);
+        let found = match known {
+            Some(known) => known,
+            None => (name.clone(), Topic::find(self.client, name)?),
+        };
+        Ok(&self.last.insert(found).1)
     }
 }
 
 /// A topic that a client knows, looked up once for many messages.
 struct Topic(NonNull<RDKafkaTopic>);
+
+// SAFETY: librdkafka's handles may be used and given back on any thread.
+unsafe impl Send for Topic {}
 
 impl Topic {
     fn find(client: &NativeClient, name: &str) -> Result<Self, KafkaError> {

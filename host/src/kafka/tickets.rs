@@ -80,11 +80,11 @@ impl Tickets {
 
     /// Gives out the next `count`: each of them is answered once, from now on or already. Those in `refused`, by their place
     /// ahead, are answered here: their messages are not even queued.
-    pub(super) fn give(&mut self, count: usize, refused: &[(usize, KafkaError)]) {
-        debug_assert!(refused.is_sorted_by_key(|(ahead, _)| *ahead) && refused.iter().all(|(ahead, _)| *ahead < count));
-        for (ahead, error) in refused {
+    pub(super) fn give(&mut self, count: usize, refused: impl Iterator<Item = (usize, Undelivered)>) {
+        for (ahead, undelivered) in refused {
+            debug_assert!(ahead < count, "one that is given out now");
             // SAFETY: it is among those that are given out now, and nobody else answers it.
-            unsafe { refuse(self.ahead(*ahead), error) }
+            unsafe { refuse_because(self.ahead(ahead).cast(), undelivered) }
         }
         self.given += count;
     }
@@ -94,8 +94,7 @@ impl Drop for Tickets {
     /// Whoever was to send the rest stopped halfway.
     fn drop(&mut self) {
         let rest = self.count - self.given;
-        let refused: Vec<_> = (0..rest).map(|ahead| (ahead, KafkaError::Canceled)).collect();
-        self.give(rest, &refused);
+        self.give(rest, (0..rest).map(|ahead| (ahead, undelivered(&KafkaError::Canceled, Batching::Alone))));
     }
 }
 
@@ -115,12 +114,19 @@ pub(super) unsafe fn acknowledge(ticket: *mut c_void) {
 ///
 /// As [`acknowledge`].
 pub(super) unsafe fn refuse(ticket: *mut c_void, error: &KafkaError) {
+    let ticket = ticket.cast::<Ticket>();
     // SAFETY: an unanswered ticket keeps its batch alive.
-    let (ticket, batch) = unsafe { (&*ticket.cast::<Ticket>(), &*(*ticket.cast::<Ticket>()).batch) };
-    let refused = (ticket.message, undelivered(error, batch.batching));
-    batch.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
+    unsafe { refuse_because(ticket, undelivered(error, (*(*ticket).batch).batching)) }
+}
+
+unsafe fn refuse_because(ticket: *const Ticket, undelivered: Undelivered) {
+    // SAFETY: see `refuse`.
+    let (batch, message) = unsafe { ((*ticket).batch, (*ticket).message) };
+    // SAFETY: see `refuse`.
+    let refused = unsafe { &(*batch).refused };
+    refused.lock().unwrap_or_else(PoisonError::into_inner).push((message, undelivered));
     // SAFETY: it is answered only here.
-    unsafe { answer(ticket.batch) }
+    unsafe { answer(batch) }
 }
 
 /// Counts an answer. Nobody looks at the batch afterwards who has no other unanswered ticket of it.
@@ -201,11 +207,13 @@ mod tests {
                 let mut refused = Vec::new();
                 for (ahead, fate) in some.iter().enumerate() {
                     match fate {
-                        Fate::NotQueued => refused.push((ahead, KafkaError::Canceled)),
+                        Fate::NotQueued => {
+                            refused.push((ahead, undelivered(&KafkaError::Canceled, Batching::Alone)));
+                        }
                         fate => ways[ahead % 2].push(OnItsWay(tickets.ahead(ahead), *fate)),
                     }
                 }
-                tickets.give(some.len(), &refused);
+                tickets.give(some.len(), refused.into_iter());
             }
             let threads: Vec<_> = ways
                 .into_iter()

@@ -17,12 +17,13 @@ use rdkafka::util::IntoOpaque as _;
 
 use super::advice::{advised, advised_text};
 use super::bounded::answered_within;
+use super::client_log;
 use super::consumer::offsets_of;
 use super::generation::Generation;
 use super::producer::{Batching, LARGEST_MESSAGE, Undelivered, undelivered};
+use super::sending::Giver;
 use super::settings::ClientSettings;
 use super::topic_compression::{self, Kept};
-use super::{client_log, sending};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::parcel::Parcel;
@@ -123,12 +124,12 @@ impl TransactionalProducer {
     /// Adds the messages of `parcel`, whose refusals come back with their numbers from `first` on. Waits while librdkafka's
     /// queue is full. Ends early when one can't be added, which is told at once.
     pub fn send(&self, parcel: &Parcel, first: usize, refused: &mut Vec<(usize, Undelivered)>) {
-        let client = self.client.client().native_client();
+        let mut giver = Giver::new(self.client.client().native_client());
         let (mut done, mut since) = (0, Instant::now());
         while done < parcel.messages.len() && refused.is_empty() {
             let number = first + done;
             let opaque = |place: usize| (number + place).into_ptr();
-            let mut queued = sending::queue_some(client, parcel, &parcel.messages[done..], opaque);
+            let mut queued = giver.queue_some(parcel, &parcel.messages[done..], opaque);
             if queued.count > 0 {
                 (done, since) = (done + queued.count, Instant::now());
             } else if since.elapsed() > MESSAGE_TIMEOUT {
