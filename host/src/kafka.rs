@@ -21,6 +21,7 @@ pub mod survey;
 mod ticketed_client;
 pub mod tickets;
 pub mod topic_compression;
+mod topic_handle;
 pub mod topic_ids;
 pub mod topic_log;
 pub mod transaction;

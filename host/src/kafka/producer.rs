@@ -28,7 +28,7 @@ use crate::model::parcel::{Message, Parcel};
 pub(super) const LARGEST_MESSAGE: &str = "100000000";
 
 /// Messages that a client has at the most, on their way included.
-const QUEUED_MESSAGES: usize = 200_000;
+pub(super) const QUEUED_MESSAGES: usize = 200_000;
 
 /// The wait while a client's queue is full.
 const QUEUE_AGAIN_AFTER: Duration = Duration::from_millis(1);

@@ -6,18 +6,19 @@
 )]
 
 use std::array;
-use std::ffi::{CString, c_int, c_void};
-use std::ptr::{self, NonNull};
+use std::ffi::{c_int, c_void};
+use std::ptr;
 use std::sync::Arc;
 
 use rdkafka::bindings as ffi;
 use rdkafka::client::NativeClient;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::{RDKafkaHeaders, RDKafkaMessage, RDKafkaRespErr, RDKafkaTopic};
+use rdkafka::types::{RDKafkaHeaders, RDKafkaMessage, RDKafkaRespErr};
 use rdkafka::util::IntoOpaque;
 
 use super::producer::Outgoing;
 use super::record_queue::HeaderRef;
+use super::topic_handle::TopicHandle;
 use crate::model::parcel::{Message, Parcel};
 
 /// librdkafka's `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
@@ -35,8 +36,8 @@ pub(super) fn queue<'a, O: IntoOpaque>(
     opaque: O,
 ) -> Result<(), (KafkaError, O)> {
     let opaque = opaque.into_ptr();
-    let queued =
-        Topic::find(client, message.topic).and_then(|topic| queue_one(client, &topic, message, partition, opaque));
+    let queued = TopicHandle::find(client, message.topic)
+        .and_then(|topic| queue_one(client, &topic, message, partition, opaque));
     // SAFETY: librdkafka refused the message: the opaque came from `into_ptr`, and nobody else has it.
     queued.map_err(|error| (error, unsafe { O::from_ptr(opaque) }))
 }
@@ -59,7 +60,7 @@ impl Queued {
 /// Gives messages of parcels to a client, and remembers the topic of the last one.
 pub(super) struct Giver<'c> {
     client: &'c NativeClient,
-    last: Option<(Arc<str>, Topic)>,
+    last: Option<(Arc<str>, TopicHandle)>,
 }
 
 impl<'c> Giver<'c> {
@@ -91,41 +92,23 @@ impl<'c> Giver<'c> {
         }
     }
 
-    fn topic(&mut self, name: &Arc<str>) -> Result<&Topic, KafkaError> {
+    fn topic(&mut self, name: &Arc<str>) -> Result<&TopicHandle, KafkaError> {
         let known = self.last.take().filter(|(known, _)| known == name);
         let found = match known {
             Some(known) => known,
-            None => (name.clone(), Topic::find(self.client, name)?),
+            None => (name.clone(), TopicHandle::find(self.client, name)?),
         };
         Ok(&self.last.insert(found).1)
     }
 }
 
-/// A topic that a client knows, looked up once for many messages.
-struct Topic(NonNull<RDKafkaTopic>);
-
-// SAFETY: librdkafka's handles may be used and given back on any thread.
-unsafe impl Send for Topic {}
-
-impl Topic {
-    fn find(client: &NativeClient, name: &str) -> Result<Self, KafkaError> {
-        let invalid = || KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTopic);
-        let name = CString::new(name).map_err(|_| invalid())?;
-        // SAFETY: the client lives as long as the borrow; the name ends with a zero byte and is copied.
-        let topic = unsafe { ffi::rd_kafka_topic_new(client.ptr(), name.as_ptr(), ptr::null_mut()) };
-        NonNull::new(topic).map(Self).ok_or_else(invalid)
-    }
-}
-
-impl Drop for Topic {
-    fn drop(&mut self) {
-        // SAFETY: the handle came from `rd_kafka_topic_new`. Messages that were queued keep the topic for themselves.
-        unsafe { ffi::rd_kafka_topic_destroy(self.0.as_ptr()) }
-    }
-}
-
 /// Queues up to [`MOST_AT_ONCE`] messages without headers.
-fn queue_plain(topic: &Topic, parcel: &Parcel, messages: &[Message], opaque: impl Fn(usize) -> *mut c_void) -> Queued {
+fn queue_plain(
+    topic: &TopicHandle,
+    parcel: &Parcel,
+    messages: &[Message],
+    opaque: impl Fn(usize) -> *mut c_void,
+) -> Queued {
     let mut batch: [RDKafkaMessage; MOST_AT_ONCE] = array::from_fn(|place| match messages.get(place) {
         Some(message) => plain(parcel, message, opaque(place)),
         None => no_message(),
@@ -134,7 +117,7 @@ fn queue_plain(topic: &Topic, parcel: &Parcel, messages: &[Message], opaque: imp
     // SAFETY: there are as many messages as is said. Keys and values are copied before it returns.
     let queued = unsafe {
         ffi::rd_kafka_produce_batch(
-            topic.0.as_ptr(),
+            topic.ptr(),
             UNASSIGNED,
             ffi::RD_KAFKA_MSG_F_COPY,
             batch.as_mut_ptr(),
@@ -182,7 +165,7 @@ fn no_message() -> RDKafkaMessage {
 
 fn queue_one<'a>(
     client: &NativeClient,
-    topic: &Topic,
+    topic: &TopicHandle,
     message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
     partition: Option<i32>,
     opaque: *mut c_void,
@@ -197,7 +180,7 @@ fn queue_one<'a>(
         ffi::rd_kafka_producev(
             client.ptr(),
             field::RD_KAFKA_VTYPE_RKT,
-            topic.0.as_ptr(),
+            topic.ptr(),
             field::RD_KAFKA_VTYPE_PARTITION,
             partition.unwrap_or(UNASSIGNED),
             field::RD_KAFKA_VTYPE_MSGFLAGS,

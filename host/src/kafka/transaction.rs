@@ -20,7 +20,7 @@ use super::bounded::answered_within;
 use super::client_log;
 use super::consumer::offsets_of;
 use super::generation::Generation;
-use super::producer::{Batching, LARGEST_MESSAGE, Undelivered, undelivered};
+use super::producer::{Batching, LARGEST_MESSAGE, QUEUED_MESSAGES, Undelivered, undelivered};
 use super::sending::Giver;
 use super::settings::ClientSettings;
 use super::topic_compression::{self, Kept};
@@ -94,7 +94,7 @@ impl TransactionalProducer {
             // told message by message.
             .set("delivery.report.only.error", "true")
             .set("batch.num.messages", batching.most_messages())
-            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.messages", QUEUED_MESSAGES.to_string())
             .set("queue.buffering.max.kbytes", "131072")
             .set("partitioner", "murmur2_random");
         if let Some(bytes) = settings.batch_size(topics.batch_bytes) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::Message;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
 use super::{PARTITION, TopicLogError};
@@ -73,7 +73,7 @@ impl Writer {
         loop {
             match sending::queue(self.producer.client().native_client(), message.clone(), partition, ()) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), ())) => {
+                Err((error, ())) if sending::is_queue_full(&error) => {
                     self.check_time()?;
                     self.producer.poll(SERVE_EVERY);
                 }
