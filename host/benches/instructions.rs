@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use millstream::dispatch::lanes::Lanes;
-use millstream::model::function::{Format, Isolation, Ordering};
+use millstream::model::function::{EventFormat, Isolation, Ordering};
 
 use stages::{CLOUDEVENT, Guest, Headers};
 
@@ -41,8 +41,8 @@ fn run(stage: &str) {
         "lanes-by-key" => lanes(Ordering::Key),
         "lanes-by-partition" => lanes(Ordering::Partition),
         "call-hot" => call(),
-        "encode-raw" => encode("raw", Format::Raw),
-        "encode-binary" => encode("binary", Format::Binary),
+        "encode-raw" => encode("raw", EventFormat::Raw),
+        "encode-binary" => encode("binary", EventFormat::Binary),
         "parse-record" => {
             let chunk = stages::chunk(20);
             counted(|| stages::parse_all(&chunk));
@@ -81,7 +81,7 @@ fn call() {
     counted(|| guest.call());
 }
 
-fn encode(format: &str, expected: Format) {
+fn encode(format: &str, expected: EventFormat) {
     let (encoder, chunk, answer) = (stages::encoder(format, expected), Arc::new(stages::chunk(20)), stages::answer());
     counted(|| stages::encode_all(&encoder, &chunk, &answer));
 }

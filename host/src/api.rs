@@ -52,23 +52,23 @@ use tokio_util::sync::CancellationToken;
 
 pub use server::serve;
 pub use tls::{TlsError, acceptor};
-pub use topics::Topics;
+pub use topics::TopicWriter;
 
-use crate::config::host::Tokens;
+use crate::config::host::AccessTokens;
 use crate::error_code::ErrorCode;
-use crate::kafka::history::History;
-use crate::model::status::Observe;
+use crate::kafka::history::TopicHistory;
+use crate::model::status::FunctionObserver;
 use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::Direct;
-use crate::pipeline::replay::Replays;
-use crate::pipeline::shadow::Shadows;
-use crate::registry::Handle;
-use crate::telemetry::exposition::Metrics;
-use crate::telemetry::usage::Usage;
-use door::Door;
-use guard::Guard;
-use problem::Problem;
-use routes::Routes;
+use crate::pipeline::direct::FunctionInvoker;
+use crate::pipeline::replay::ReplayService;
+use crate::pipeline::shadow::ShadowReports;
+use crate::registry::RegistryHandle;
+use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::usage::UsageRecorder;
+use door::OriginCheck;
+use guard::Authorization;
+use problem::ApiProblem;
+use routes::RouteTable;
 
 /// While uploads arrive they are on disk.
 const ARRIVING_AT_ONCE: usize = 8;
@@ -81,31 +81,31 @@ const FORM_BYTES: u64 = 1 << 20;
 /// What the API stands on.
 pub struct Parts {
     /// What is deployed.
-    pub registry: Handle,
+    pub registry: RegistryHandle,
     /// What functions do.
-    pub observe: Arc<dyn Observe>,
+    pub observe: Arc<dyn FunctionObserver>,
     /// Calls functions.
-    pub direct: Arc<dyn Direct>,
+    pub direct: Arc<dyn FunctionInvoker>,
     /// Writes to topics.
-    pub topics: Topics,
+    pub topics: TopicWriter,
     /// Records that were given up.
     pub letters: DeadLetters,
     /// Runs revisions over the past.
-    pub replays: Replays,
+    pub replays: ReplayService,
     /// Tells of shadows.
-    pub shadows: Shadows,
+    pub shadows: ShadowReports,
     /// Reads the past of topics.
-    pub history: History,
+    pub history: TopicHistory,
     /// The figures.
-    pub metrics: Metrics,
+    pub metrics: HostMetrics,
     /// What functions used.
-    pub usage: Usage,
+    pub usage: UsageRecorder,
     /// How much a request may bring.
     pub limits: Limits,
     /// A folder for uploads while they arrive. It exists.
     pub uploads_folder: PathBuf,
     /// Who may do what.
-    pub tokens: Tokens,
+    pub tokens: AccessTokens,
 }
 
 /// How much a request may bring, in bytes.
@@ -120,16 +120,16 @@ pub struct Limits {
 /// The API. Clones share everything.
 #[derive(Clone)]
 pub struct Api {
-    registry: Handle,
-    observe: Arc<dyn Observe>,
-    direct: Arc<dyn Direct>,
-    topics: Topics,
+    registry: RegistryHandle,
+    observe: Arc<dyn FunctionObserver>,
+    direct: Arc<dyn FunctionInvoker>,
+    topics: TopicWriter,
     letters: DeadLetters,
-    replays: Replays,
-    shadows: Shadows,
-    history: History,
-    metrics: Metrics,
-    usage: Usage,
+    replays: ReplayService,
+    shadows: ShadowReports,
+    history: TopicHistory,
+    metrics: HostMetrics,
+    usage: UsageRecorder,
     limits: Limits,
     shared: Arc<Shared>,
 }
@@ -141,8 +141,8 @@ struct Shared {
     uploads_folder: PathBuf,
     followers: Arc<Semaphore>,
     traces: Arc<Semaphore>,
-    answers: invoke::Answers,
-    tokens: Tokens,
+    answers: invoke::IdempotencyCache,
+    tokens: AccessTokens,
     /// Cancelled when the host stops: what would go on without end, ends.
     stop: CancellationToken,
 }
@@ -158,7 +158,7 @@ impl Api {
             uploads_folder,
             followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
             traces: Arc::new(Semaphore::new(lineage::TRACES_AT_ONCE)),
-            answers: invoke::Answers::default(),
+            answers: invoke::IdempotencyCache::default(),
             tokens,
             stop: CancellationToken::new(),
         };
@@ -170,20 +170,20 @@ impl Api {
     fn router(self, listen: SocketAddr) -> Router {
         let (router, paths, access) = routes(self.limits).into_parts();
         let document: Arc<str> = openapi::document(paths).into();
-        let guard = Guard { tokens: self.shared.tokens.clone(), access: Arc::new(access) };
+        let guard = Authorization { tokens: self.shared.tokens.clone(), access: Arc::new(access) };
         router
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .with_state(self)
-            .layer(axum::Extension(openapi::Document(document)))
+            .layer(axum::Extension(openapi::OpenApiDocument(document)))
             .layer(middleware::from_fn_with_state(guard, guard::check))
-            .layer(middleware::from_fn_with_state(Door(listen), door::check))
+            .layer(middleware::from_fn_with_state(OriginCheck(listen), door::check))
     }
 }
 
 /// Every route.
-fn routes(limits: Limits) -> Routes {
-    Routes::new()
+fn routes(limits: Limits) -> RouteTable {
+    RouteTable::new()
         .add::<functions::__path_list, _>(functions::list)
         .add::<functions::__path_get, _>(functions::get)
         .add_large::<deploy::__path_put, _>(deploy::put, limits.upload.saturating_add(FORM_BYTES))
@@ -218,10 +218,10 @@ fn routes(limits: Limits) -> Routes {
         .add::<openapi::__path_get, _>(openapi::get)
 }
 
-async fn path_not_found(uri: axum::http::Uri) -> Problem {
-    Problem::new(ErrorCode::PathNotFound).with_detail(format!("{} is no path of this API", uri.path()))
+async fn path_not_found(uri: axum::http::Uri) -> ApiProblem {
+    ApiProblem::new(ErrorCode::PathNotFound).with_detail(format!("{} is no path of this API", uri.path()))
 }
 
-async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
-    Problem::new(ErrorCode::MethodNotAllowed).with_detail(format!("{} does not take {method}", uri.path()))
+async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> ApiProblem {
+    ApiProblem::new(ErrorCode::MethodNotAllowed).with_detail(format!("{} does not take {method}", uri.path()))
 }

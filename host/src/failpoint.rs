@@ -8,7 +8,7 @@
 /// A test made this step fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a failpoint was reached")]
-pub struct Injected;
+pub struct InjectedFailure;
 
 /// Reads `FAILPOINTS`. Call it once, early.
 pub fn set_up() {
@@ -17,7 +17,7 @@ pub fn set_up() {
 }
 
 /// The place `name` is reached.
-pub fn at(name: &'static str) -> Result<(), Injected> {
+pub fn at(name: &'static str) -> Result<(), InjectedFailure> {
     #[cfg(feature = "failpoints")]
     fail::fail_point!(name, |action| active::act(action.as_deref().unwrap_or_default()));
     let _ = name;
@@ -39,12 +39,12 @@ mod active {
 
     use super::Injected;
 
-    pub(super) fn act(action: &str) -> Result<(), Injected> {
+    pub(super) fn act(action: &str) -> Result<(), InjectedFailure> {
         let (action, wait) = action.split_once(',').unwrap_or((action, "0"));
         let signal = match action {
             "kill" => Signal::KILL,
             "stop" => Signal::STOP,
-            _ => return Err(Injected),
+            _ => return Err(InjectedFailure),
         };
         // A signal to oneself can't be refused; were it, the test would notice.
         let _ = kill_process(getpid(), signal);

@@ -13,6 +13,6 @@ mod trace;
 mod view;
 mod wiring;
 
-pub use place::{InvalidPlace, Place};
-pub use trace::{Question, TraceError, trace};
-pub use view::{Fault, Kind, Lineage, Node, Scan};
+pub use place::{InvalidPlace, RecordId};
+pub use trace::{TraceError, TraceRequest, trace};
+pub use view::{Lineage, LineageNode, NodeFault, NodeKind, ScanReport};

@@ -35,9 +35,9 @@ mod shadow;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use deploy::Deployed;
+pub use deploy::DeployOutcome;
 pub use error::{ArtifactError, ChangeError};
-pub use handle::{Handle, Parts};
-pub use log::Expectation;
-pub use publication::{Publication, Readiness, View, publication};
+pub use handle::{RegistryHandle, RegistryParts};
+pub use log::LiveExpectation;
+pub use publication::{CatalogueView, CatalogueWriter, RegistryReadiness, publication};
 pub use reset::ResetOrder;

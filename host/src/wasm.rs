@@ -1,7 +1,7 @@
 //! The sandbox: the only room that knows the Wasm engine.
 //!
-//! An [`Engine`] loads a module into a [`Program`]; a program with a revision's limits is a [`Sandbox`]; a sandbox
-//! starts [`Instance`]s, and an instance is called with a flat batch and answers with one verdict per record.
+//! An [`WasmEngine`] loads a module into a [`LoadedProgram`]; a program with a revision's limits is a [`Sandbox`]; a sandbox
+//! starts [`GuestInstance`]s, and an instance is called with a flat batch and answers with one verdict per record.
 //!
 //! Invariants: whatever a guest does is a [`Fault`](crate::model::outcome::Fault), never a panic or an error of the
 //! host. Bytes that a user sent are parsed and compiled, never loaded as code. An instance that faulted is not used
@@ -33,9 +33,9 @@ mod tests;
 mod ticker;
 mod timer;
 
-pub use config::{Compile, EngineOptions};
-pub use engine::{Engine, EngineError};
-pub use instance::Instance;
+pub use config::{CompileLocation, EngineOptions};
+pub use engine::{EngineError, WasmEngine};
+pub use instance::GuestInstance;
 pub use load::LoadError;
-pub use program::Program;
+pub use program::LoadedProgram;
 pub use sandbox::{Sandbox, StartError};

@@ -7,25 +7,25 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use millstream::commit::offset_map;
-use millstream::commit::tracker::Tracker;
+use millstream::commit::tracker::ProgressTracker;
 use millstream::config::manifest;
-use millstream::consume::decode::{Fields, decode};
-use millstream::dispatch::lanes::{Lanes, Settled};
-use millstream::dispatch::pace::Portion;
-use millstream::emit::encoder::Encoder;
-use millstream::invoke::admission::Admission;
-use millstream::invoke::pool::Pool;
+use millstream::consume::decode::{RecordFields, decode};
+use millstream::dispatch::lanes::{BatchEnd, Lanes};
+use millstream::dispatch::pace::BatchBounds;
+use millstream::emit::encoder::EmissionEncoder;
+use millstream::invoke::admission::InstanceAdmission;
+use millstream::invoke::pool::InstancePool;
 use millstream::model::batch_bytes::BatchLimits;
-use millstream::model::function::{Format, Isolation, Manifest, Revision, Shape, SharedRevision};
-use millstream::model::ids::{Digest, RevisionNumber};
-use millstream::model::lease::Lease;
-use millstream::model::offsets::Progress;
+use millstream::model::function::{EventFormat, Isolation, Manifest, ModuleShape, Revision, SharedRevision};
+use millstream::model::ids::{ArtifactDigest, RevisionNumber};
+use millstream::model::lease::PartitionLease;
+use millstream::model::offsets::PartitionProgress;
 use millstream::model::parcel::Parcel;
 use millstream::model::position::TopicPartition;
-use millstream::model::work::{Batch, Chunk, ChunkRecord, LaneId, RecordRef};
+use millstream::model::work::{ChunkRecord, LaneId, RecordChunk, RecordRef, WorkBatch};
 use millstream::telemetry::function_metrics::FunctionMetrics;
 use millstream::wasm::log::TracingLog;
-use millstream::wasm::{Engine, EngineOptions};
+use millstream::wasm::{EngineOptions, WasmEngine};
 use millstream_flat::{Answer, AnswerWriter, EmissionFields, Record, Verdict, begin_batch};
 
 /// Records of a chunk.
@@ -53,25 +53,25 @@ pub fn revision(format: &str) -> SharedRevision {
     let manifest: Manifest = manifest::from_toml(&text).expect("a valid manifest");
     Arc::new(Revision {
         number: RevisionNumber(1),
-        digest: Digest::of(b""),
+        digest: ArtifactDigest::of(b""),
         module_bytes: 0,
-        shape: Shape::MillstreamBatch,
+        shape: ModuleShape::MillstreamBatch,
         manifest,
         deployed_at_ms: 0,
     })
 }
 
-fn fields<'a>(offset: i64, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> Fields<'a> {
+fn fields<'a>(offset: i64, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> RecordFields<'a> {
     let (key, value) = (Some(&b"k000123"[..]), Some(&VALUE[..]));
-    Fields { topic: "in", partition: 0, offset, timestamp_ms: Some(1), key, value, headers }
+    RecordFields { topic: "in", partition: 0, offset, timestamp_ms: Some(1), key, value, headers }
 }
 
-fn lease() -> Arc<Lease> {
-    Arc::new(Lease::new(TopicPartition::new("in", 0), 1, 0))
+fn lease() -> Arc<PartitionLease> {
+    Arc::new(PartitionLease::new(TopicPartition::new("in", 0), 1, 0))
 }
 
 /// A chunk whose records have that many keys.
-pub fn chunk(keys: u64) -> Chunk {
+pub fn chunk(keys: u64) -> RecordChunk {
     let mut arena = Vec::new();
     let records = (0..RECORDS as i64).map(|offset| ChunkRecord {
         from: offset,
@@ -82,7 +82,7 @@ pub fn chunk(keys: u64) -> Chunk {
         undecodable: None,
     });
     let records = records.collect();
-    Chunk { lease: lease(), revision: revision("raw"), arena, records }
+    RecordChunk { lease: lease(), revision: revision("raw"), arena, records }
 }
 
 /// Decodes a chunk's records.
@@ -94,25 +94,25 @@ pub fn decode_all(arena: &mut Vec<u8>, headers: &Headers) {
 }
 
 /// Reads the records of `chunk` back, as the encoder does for their keys and traces.
-pub fn parse_all(chunk: &Chunk) {
+pub fn parse_all(chunk: &RecordChunk) {
     for index in 0..RECORDS as u32 {
         black_box(Record::parse(chunk.flat(index), "").expect("a record"));
     }
 }
 
 /// Sorts a chunk into lanes, takes everything out in batches, and lets the lanes go.
-pub fn through_lanes(mut lanes: Lanes, chunk: Chunk) -> Lanes {
-    let portion = Portion { of_one_lane: RECORDS, in_all: RECORDS };
+pub fn through_lanes(mut lanes: Lanes, chunk: RecordChunk) -> Lanes {
+    let portion = BatchBounds { of_one_lane: RECORDS, in_all: RECORDS };
     lanes.push(chunk);
     while let Some(batch) = lanes.take(portion) {
         for (lane, epoch, spans) in held(&batch) {
-            lanes.settle(lane, epoch, spans, Settled::Finished);
+            lanes.settle(lane, epoch, spans, BatchEnd::Finished);
         }
     }
     lanes
 }
 
-fn held(batch: &Batch) -> Vec<(Option<LaneId>, u64, usize)> {
+fn held(batch: &WorkBatch) -> Vec<(Option<LaneId>, u64, usize)> {
     let mut held: Vec<(Option<LaneId>, u64, usize)> = Vec::with_capacity(batch.parts.len());
     for part in &batch.parts {
         match held.last_mut() {
@@ -126,7 +126,7 @@ fn held(batch: &Batch) -> Vec<(Option<LaneId>, u64, usize)> {
 /// A pool of the example `uppercase`, and a request of that many records.
 pub struct Guest {
     runtime: tokio::runtime::Runtime,
-    pool: Pool,
+    pool: InstancePool,
     request: Vec<u8>,
     records: usize,
 }
@@ -140,13 +140,14 @@ impl Guest {
         let runtime = runtime.expect("a runtime");
         let inside = runtime.enter();
         // Few, so that valgrind can reserve their address space.
-        let engine = Engine::new(EngineOptions { max_instances: 2, ..EngineOptions::default() }).expect("an engine");
-        let program = runtime.block_on(engine.load(module.clone(), Digest::of(&module))).expect("a function");
+        let engine =
+            WasmEngine::new(EngineOptions { max_instances: 2, ..EngineOptions::default() }).expect("an engine");
+        let program = runtime.block_on(engine.load(module.clone(), ArtifactDigest::of(&module))).expect("a function");
         let metrics = Arc::new(FunctionMetrics::default());
         let sandbox = program.sandbox(&revision("raw"), metrics.clone(), Arc::new(TracingLog::new("bench")));
         let mut instances = revision("raw").manifest.instances.clone();
         instances.isolation = Some(isolation);
-        let pool = Pool::new(sandbox, &instances, Arc::new(Admission::new(2)), metrics);
+        let pool = InstancePool::new(sandbox, &instances, Arc::new(InstanceAdmission::new(2)), metrics);
         drop(inside);
         let chunk = chunk(20);
         let mut request = Vec::new();
@@ -163,10 +164,10 @@ impl Guest {
 }
 
 /// An encoder for a function that writes in that format.
-pub fn encoder(format: &str, expected: Format) -> Encoder {
+pub fn encoder(format: &str, expected: EventFormat) -> EmissionEncoder {
     let revision = revision(format);
     assert_eq!(revision.manifest.outputs["default"].format, expected, "the manifest says so");
-    Encoder::new(&revision, &BatchLimits::default())
+    EmissionEncoder::new(&revision, &BatchLimits::default())
 }
 
 /// What a guest answers that emits one event for each record of a chunk.
@@ -181,7 +182,7 @@ pub fn answer() -> Vec<u8> {
 }
 
 /// Makes messages of it.
-pub fn encode_all(encoder: &Encoder, chunk: &Arc<Chunk>, answer: &[u8]) -> Parcel {
+pub fn encode_all(encoder: &EmissionEncoder, chunk: &Arc<RecordChunk>, answer: &[u8]) -> Parcel {
     let mut parcel = Parcel::default();
     let answer = Answer::parse(answer).expect("an answer");
     for (index, verdict) in answer.verdicts().enumerate() {
@@ -195,10 +196,10 @@ pub fn encode_all(encoder: &Encoder, chunk: &Arc<Chunk>, answer: &[u8]) -> Parce
 }
 
 /// Finishes the offsets of a chunk, every second one first, and commits after each.
-pub fn track_all() -> Tracker {
+pub fn track_all() -> ProgressTracker {
     let lease = lease();
     lease.take(RECORDS);
-    let mut tracker = Tracker::new(lease, Progress::new(0));
+    let mut tracker = ProgressTracker::new(lease, PartitionProgress::new(0));
     let one = |offset: i64| -> Range<i64> { offset..offset + 1 };
     let end = RECORDS as i64;
     for offset in (1..end).step_by(2).chain((0..end).step_by(2)) {
@@ -211,14 +212,14 @@ pub fn track_all() -> Tracker {
 }
 
 /// What is finished when every second record of that many is.
-pub fn every_second(records: i64) -> Progress {
-    let mut progress = Progress::new(0);
+pub fn every_second(records: i64) -> PartitionProgress {
+    let mut progress = PartitionProgress::new(0);
     (1..records).step_by(2).for_each(|offset| _ = progress.finish(offset..offset + 1, 1));
     progress
 }
 
 /// Writes a map, and reads it back.
-pub fn map_there_and_back(progress: &Progress) {
+pub fn map_there_and_back(progress: &PartitionProgress) {
     let text = offset_map::encode(progress, None, 1, offset_map::LONGEST).text;
     black_box(offset_map::decode(&text, progress.watermark()).expect("a map"));
 }

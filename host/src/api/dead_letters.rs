@@ -12,14 +12,16 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::invoke::not_called;
-use super::name::Name;
-use super::problem::{Problem, ProblemView, of_admin, of_topic_log};
-use super::query::Query;
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView, of_admin, of_topic_log};
+use super::query::QueryParams;
 use super::{Api, body, functions};
 use crate::error_code::ErrorCode;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::pipeline::dead_letters::{Bounds, Edit, LettersError, Order, Parts, Which};
+use crate::pipeline::dead_letters::{
+    LetterSelection, LettersError, RecordOverride, RedriveRequest, RemainingRanges, UpperBounds,
+};
 pub(super) use view::{
     HeaderView, LetterAlone, LetterList, LetterView, MarkView, RedriveAnswer, RedriveResult, SourceView,
 };
@@ -96,16 +98,16 @@ pub(super) struct HeaderRequest {
     ))]
 pub(super) async fn list(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<LettersQuery>,
-) -> Result<Json<LetterList>, Problem> {
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<LettersQuery>,
+) -> Result<Json<LetterList>, ApiProblem> {
     let live = functions::find(&api, &name)?;
     let limit = match query.limit {
         None => USUAL_LIMIT,
         Some(limit @ 1..=LARGEST_LIMIT) => limit,
         Some(other) => return Err(invalid(format!("limit is {other}, and must be 1 to {LARGEST_LIMIT}"))),
     };
-    let before = query.from.map(|text| text.parse::<Bounds>().map_err(|error| invalid(format!("from: {error}"))));
+    let before = query.from.map(|text| text.parse::<UpperBounds>().map_err(|error| invalid(format!("from: {error}"))));
     let page = api.letters.page(&live, limit, before.transpose()?).await.map_err(problem)?;
     Ok(Json(LetterList::new(name, page)))
 }
@@ -125,7 +127,7 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(api): State<Api>,
     Path((name, partition, offset)): Path<(String, String, String)>,
-) -> Result<Json<LetterAlone>, Problem> {
+) -> Result<Json<LetterAlone>, ApiProblem> {
     let name = FunctionName::new(&name).map_err(|error| invalid(error.to_string()))?;
     let number = |_| invalid("a dead letter's place is two numbers, such as 0/12".to_owned());
     let (partition, offset) = (partition.parse::<i32>().map_err(number)?, offset.parse::<i64>().map_err(number)?);
@@ -133,7 +135,7 @@ pub(super) async fn get(
     let found = api.letters.letter(&live, partition, offset).await.map_err(problem)?;
     let (letter, mark) = found.ok_or_else(|| {
         let topic = &live.manifest.dead_letter_topic;
-        Problem::new(ErrorCode::DeadLetterNotFound)
+        ApiProblem::new(ErrorCode::DeadLetterNotFound)
             .with_detail(format!("{topic}/{partition}/{offset} is no dead letter of \"{name}\", or not any more"))
     })?;
     Ok(Json(LetterAlone::new(&letter, mark)))
@@ -154,10 +156,10 @@ pub(super) async fn get(
     ))]
 pub(super) async fn redrive(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<RedriveAnswer>, Problem> {
+) -> Result<Json<RedriveAnswer>, ApiProblem> {
     let live = functions::find(&api, &name)?;
     let bytes = body::read(&headers, body, api.limits.request).await?;
     let request: RedriveRequest = serde_json::from_slice(&bytes)
@@ -168,16 +170,17 @@ pub(super) async fn redrive(
 }
 
 impl RedriveRequest {
-    fn order(self, api: &Api, live: &SharedRevision) -> Result<Order, Problem> {
+    fn order(self, api: &Api, live: &SharedRevision) -> Result<RedriveRequest, ApiProblem> {
         let edit = self.edit()?;
         let Self { all, left, letters, revision, force, .. } = self;
         let which = match (all, left, letters.as_slice()) {
             (true, left, []) => {
-                let left = left.map(|text| text.parse::<Parts>().map_err(|error| invalid(format!("left: {error}"))));
-                Which::All(left.transpose()?)
+                let left =
+                    left.map(|text| text.parse::<RemainingRanges>().map_err(|error| invalid(format!("left: {error}"))));
+                LetterSelection::All(left.transpose()?)
             }
             (false, None, [_, ..]) if letters.len() <= MOST_PLACES => {
-                Which::These(letters.iter().map(|place| (place.partition, place.offset)).collect())
+                LetterSelection::These(letters.iter().map(|place| (place.partition, place.offset)).collect())
             }
             _ => return Err(invalid(format!("say either \"all\", or up to {MOST_PLACES} \"letters\""))),
         };
@@ -185,10 +188,10 @@ impl RedriveRequest {
             return Err(invalid("another value or other headers are for one letter alone".to_owned()));
         }
         let revision = revision.map(|number| functions::kept(api, &live.manifest.name, RevisionNumber(number)));
-        Ok(Order { which, revision: revision.transpose()?, force, edit })
+        Ok(RedriveRequest { which, revision: revision.transpose()?, force, edit })
     }
 
-    fn edit(&self) -> Result<Option<Edit>, Problem> {
+    fn edit(&self) -> Result<Option<RecordOverride>, ApiProblem> {
         let value = match (&self.value, &self.value_base64) {
             (Some(_), Some(_)) => return Err(invalid("give value or value_base64, not both".to_owned())),
             (Some(text), None) => Some(text.clone().into_bytes()),
@@ -200,24 +203,24 @@ impl RedriveRequest {
         let headers = self.headers.as_ref().map(|headers| {
             headers.iter().map(|header| (header.name.clone(), header.value.clone().map(String::into_bytes))).collect()
         });
-        let edit = Edit { value, headers };
-        Ok((edit != Edit::default()).then_some(edit))
+        let edit = RecordOverride { value, headers };
+        Ok((edit != RecordOverride::default()).then_some(edit))
     }
 }
 
-fn problem(error: LettersError) -> Problem {
+fn problem(error: LettersError) -> ApiProblem {
     match error {
         LettersError::Admin(error) => of_admin(&error),
         LettersError::Log(error) => of_topic_log(&error),
         LettersError::NotCalled(error) => not_called(error),
-        LettersError::Read(error) => Problem::new(ErrorCode::KafkaUnavailable).with_detail(error.to_string()),
+        LettersError::Read(error) => ApiProblem::new(ErrorCode::KafkaUnavailable).with_detail(error.to_string()),
         error @ LettersError::NotStarted(_) => {
-            Problem::new(ErrorCode::FunctionUnavailable).with_detail(error.to_string())
+            ApiProblem::new(ErrorCode::FunctionUnavailable).with_detail(error.to_string())
         }
-        LettersError::Interrupted => Problem::new(ErrorCode::ShuttingDown),
+        LettersError::Interrupted => ApiProblem::new(ErrorCode::ShuttingDown),
     }
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
 }

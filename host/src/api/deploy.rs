@@ -15,16 +15,16 @@ use tokio::sync::SemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 use super::functions::view::DeployedView;
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView};
+use super::query::QueryParams;
 use super::{Api, body, functions, if_match, upload};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
 use crate::model::ids::FunctionName;
-use crate::model::status::State as FunctionState;
-use crate::registry::Deployed;
+use crate::model::status::FunctionState;
+use crate::registry::DeployOutcome;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How long an upload waits until others have arrived.
@@ -40,14 +40,14 @@ pub(super) struct DeployQuery {
 }
 
 impl DeployQuery {
-    pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
+    pub(super) fn wait(&self) -> Result<Option<Duration>, ApiProblem> {
         wait(self.wait.as_deref())
     }
 }
 
 /// How long somebody wants to wait.
-pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, Problem> {
-    let invalid = |error: String| Problem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
+pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, ApiProblem> {
+    let invalid = |error: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
     let wait = text.map(parse_duration).transpose().map_err(invalid)?;
     Ok(wait.map(|wait| wait.min(LONGEST_WAIT)))
 }
@@ -80,21 +80,21 @@ pub(super) struct DeployForm {
     ))]
 pub(super) async fn put(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
-    let Arrived { manifest, module, turn } = arrive(&api, &name, form).await?;
+    let ReceivedUpload { manifest, module, turn } = arrive(&api, &name, form).await?;
     let deployed = api.registry.deploy(manifest, module, expectation).await?;
     drop(turn);
     Ok(answer(&api, deployed, wait).await)
 }
 
 /// A function that has arrived. Only so many are in memory at once.
-pub(super) struct Arrived<'a> {
+pub(super) struct ReceivedUpload<'a> {
     pub(super) manifest: Manifest,
     pub(super) module: Bytes,
     /// Kept until it is deployed.
@@ -106,8 +106,8 @@ pub(super) async fn arrive<'a>(
     api: &'a Api,
     name: &FunctionName,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Arrived<'a>, Problem> {
-    let stopping = |_| Problem::new(ErrorCode::ShuttingDown);
+) -> Result<ReceivedUpload<'a>, ApiProblem> {
+    let stopping = |_| ApiProblem::new(ErrorCode::ShuttingDown);
     // Nobody uploads for minutes to hear that the host could not have taken it.
     if let Err(not_ready) = api.registry.check_ready() {
         upload::pass_over(form).await;
@@ -116,16 +116,16 @@ pub(super) async fn arrive<'a>(
 
     let arriving = tokio::time::timeout(ARRIVES_AFTER, api.shared.arriving.acquire()).await;
     let arriving = arriving.map_err(|_elapsed| too_many_uploads())?.map_err(stopping)?;
-    let room = upload::Room { module_bytes: api.limits.upload, folder: &api.shared.uploads_folder };
+    let room = upload::UploadBounds { module_bytes: api.limits.upload, folder: &api.shared.uploads_folder };
     let upload = upload::read(form, name, room).await?;
     drop(arriving);
     // Only from here on it is in memory.
     let turn = api.shared.uploads.acquire().await.map_err(stopping)?;
-    Ok(Arrived { manifest: upload.manifest, module: upload.module.read().await?, turn })
+    Ok(ReceivedUpload { manifest: upload.manifest, module: upload.module.read().await?, turn })
 }
 
-fn too_many_uploads() -> Problem {
-    Problem::new(ErrorCode::TooManyRequests).with_detail("as many uploads arrive as this host takes at once")
+fn too_many_uploads() -> ApiProblem {
+    ApiProblem::new(ErrorCode::TooManyRequests).with_detail("as many uploads arrive as this host takes at once")
 }
 
 /// Change the manifest
@@ -146,11 +146,11 @@ fn too_many_uploads() -> Problem {
     ))]
 pub(super) async fn put_manifest(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
     api.registry.check_ready()?;
@@ -168,7 +168,7 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// What a change led to, once it has settled or `wait` is over.
-pub(super) async fn answer(api: &Api, deployed: Deployed, wait: Option<Duration>) -> Response {
+pub(super) async fn answer(api: &Api, deployed: DeployOutcome, wait: Option<Duration>) -> Response {
     let revision = deployed.revision;
     let has_started = |state| state != FunctionState::Starting;
     let state = functions::settled_state(api, &revision, wait.unwrap_or_default(), has_started).await;

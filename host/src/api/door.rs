@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::problem::Problem;
+use super::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 
 /// The most of a header that is repeated to whoever sent it.
@@ -21,17 +21,17 @@ const LONGEST_SHOWN: usize = 100;
 
 /// The door of an API that listens on this address.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Door(pub(super) SocketAddr);
+pub(super) struct OriginCheck(pub(super) SocketAddr);
 
 /// Lets a request in, or not.
-pub(super) async fn check(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn check(State(door): State<OriginCheck>, request: Request, next: Next) -> Response {
     match door.refusal(&request) {
-        Some(detail) => Problem::new(ErrorCode::ForeignRequest).with_detail(detail).into_response(),
+        Some(detail) => ApiProblem::new(ErrorCode::ForeignRequest).with_detail(detail).into_response(),
         None => next.run(request).await,
     }
 }
 
-impl Door {
+impl OriginCheck {
     /// Why a request is not let in.
     fn refusal(self, request: &Request) -> Option<String> {
         let mut own = request.uri().authority().cloned();
@@ -107,7 +107,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Door(listen.parse().unwrap()).refusal(&request.body(Body::empty()).unwrap())
+        OriginCheck(listen.parse().unwrap()).refusal(&request.body(Body::empty()).unwrap())
     }
 
     #[test]

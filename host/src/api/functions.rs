@@ -10,13 +10,13 @@ use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView};
 use super::{Api, if_match, manifest_view};
 use crate::error_code::ErrorCode;
 use crate::model::function::{Revision, SharedRevision};
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::status::{Counters, FunctionStatus, State as FunctionState};
+use crate::model::status::{FunctionCounters, FunctionState, FunctionStatus};
 use crate::registry::catalogue::StoredRevision;
 use view::{FunctionAlone, FunctionList, FunctionView};
 
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, Problem> {
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, ApiProblem> {
     api.registry.check_ready()?;
     let revisions = api.registry.list();
     let functions = revisions.iter().map(|revision| view_of(&api, revision)).collect();
@@ -41,7 +41,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, P
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+pub(super) async fn get(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let revision = find(&api, &name)?;
     let body = FunctionAlone { function: view_of(&api, &revision), manifest: manifest_view::json(&revision.manifest) };
     Ok(([(ETAG, if_match::etag(revision.number))], Json(body)).into_response())
@@ -55,7 +55,10 @@ pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Resp
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn status(State(api): State<Api>, Name(name): Name) -> Result<Json<FunctionStatus>, Problem> {
+pub(super) async fn status(
+    State(api): State<Api>,
+    PathName(name): PathName,
+) -> Result<Json<FunctionStatus>, ApiProblem> {
     let revision = find(&api, &name)?;
     Ok(Json(api.observe.status(&name).await.unwrap_or_else(|| unobserved(&revision))))
 }
@@ -72,22 +75,22 @@ pub(super) async fn status(State(api): State<Api>, Name(name): Name) -> Result<J
     ))]
 pub(super) async fn delete(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode, ApiProblem> {
     let expectation = if_match::expectation(&headers)?;
     api.registry.delete(&name, expectation).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The live revision of `name`.
-pub(super) fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, Problem> {
+pub(super) fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, ApiProblem> {
     api.registry.check_ready()?;
     api.registry.get(name).ok_or_else(|| no_such(name))
 }
 
 /// The kept revision of `name` with this number.
-pub(super) fn kept(api: &Api, name: &FunctionName, number: RevisionNumber) -> Result<SharedRevision, Problem> {
+pub(super) fn kept(api: &Api, name: &FunctionName, number: RevisionNumber) -> Result<SharedRevision, ApiProblem> {
     let kept = api.registry.revisions(name).ok_or_else(|| no_such(name))?;
     find_kept(&kept, name, number).map(|stored| stored.revision.clone())
 }
@@ -97,16 +100,16 @@ pub(super) fn find_kept<'a>(
     kept: &'a [StoredRevision],
     name: &FunctionName,
     number: RevisionNumber,
-) -> Result<&'a StoredRevision, Problem> {
+) -> Result<&'a StoredRevision, ApiProblem> {
     kept.iter().find(|stored| stored.revision.number == number).ok_or_else(|| {
         let numbers: Vec<String> = kept.iter().map(|stored| stored.revision.number.to_string()).collect();
         let detail = format!("revision {number} of \"{name}\" is not kept; kept are {}", numbers.join(", "));
-        Problem::new(ErrorCode::RevisionNotFound).with_detail(detail)
+        ApiProblem::new(ErrorCode::RevisionNotFound).with_detail(detail)
     })
 }
 
-pub(super) fn no_such(name: &FunctionName) -> Problem {
-    Problem::new(ErrorCode::FunctionNotFound).with_detail(format!("no function \"{name}\" is deployed"))
+pub(super) fn no_such(name: &FunctionName) -> ApiProblem {
+    ApiProblem::new(ErrorCode::FunctionNotFound).with_detail(format!("no function \"{name}\" is deployed"))
 }
 
 /// The state of `revision`: what an earlier one does says nothing about it.
@@ -149,7 +152,7 @@ fn unobserved(revision: &Revision) -> FunctionStatus {
         state: FunctionState::Starting,
         reason: None,
         partitions: Vec::new(),
-        counters: Counters::default(),
+        counters: FunctionCounters::default(),
         shadow: None,
     }
 }

@@ -12,32 +12,32 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::problem::Problem;
-use super::routes::{Access, Asks};
-use crate::config::host::{Scope, Token, Tokens};
+use super::problem::ApiProblem;
+use super::routes::{AccessTable, RequiredScope};
+use crate::config::host::{AccessToken, AccessTokens, TokenScope};
 use crate::error_code::ErrorCode;
 
 /// Knows the tokens and what each route asks.
 #[derive(Clone)]
-pub(super) struct Guard {
-    pub(super) tokens: Tokens,
-    pub(super) access: Arc<Access>,
+pub(super) struct Authorization {
+    pub(super) tokens: AccessTokens,
+    pub(super) access: Arc<AccessTable>,
 }
 
 /// Who sent a request.
 #[derive(Debug, Clone)]
-pub(super) enum Caller {
+pub(super) enum CallerIdentity {
     /// Anybody, on a host without tokens.
     Anybody,
     /// Whoever has this token.
-    Token(Arc<Token>),
+    Token(Arc<AccessToken>),
     /// Somebody without a valid token.
     Stranger,
 }
 
-impl Caller {
+impl CallerIdentity {
     /// Whether the caller may do what needs `scope`.
-    pub(super) fn may(&self, scope: Scope) -> bool {
+    pub(super) fn may(&self, scope: TokenScope) -> bool {
         match self {
             Self::Anybody => true,
             Self::Token(token) => token.scopes.contains(&scope),
@@ -46,7 +46,7 @@ impl Caller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for CallerIdentity {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 /// Lets a request through to its handler, or not.
-pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+pub(super) async fn check(State(guard): State<Authorization>, mut request: Request, next: Next) -> Response {
     let caller = guard.caller(request.headers());
     if let Err(problem) = guard.admit(&request, &caller) {
         return problem.into_response();
@@ -65,29 +65,31 @@ pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next
     next.run(request).await
 }
 
-impl Guard {
-    fn caller(&self, headers: &HeaderMap) -> Caller {
+impl Authorization {
+    fn caller(&self, headers: &HeaderMap) -> CallerIdentity {
         if self.tokens.is_empty() {
-            return Caller::Anybody;
+            return CallerIdentity::Anybody;
         }
         let token = bearer(headers).and_then(|presented| self.tokens.find(presented));
-        token.map_or(Caller::Stranger, Caller::Token)
+        token.map_or(CallerIdentity::Stranger, CallerIdentity::Token)
     }
 
-    fn admit(&self, request: &Request, caller: &Caller) -> Result<(), Problem> {
+    fn admit(&self, request: &Request, caller: &CallerIdentity) -> Result<(), ApiProblem> {
         // What is no path or no method of one is refused by the router, and tells nothing.
         let Some(path) = request.extensions().get::<MatchedPath>() else { return Ok(()) };
         let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
-        let Some(Asks::Token(scope)) = self.access.get(&(method, path.as_str().to_owned())) else { return Ok(()) };
+        let Some(RequiredScope::Token(scope)) = self.access.get(&(method, path.as_str().to_owned())) else {
+            return Ok(());
+        };
         match caller {
             caller if caller.may(*scope) => Ok(()),
-            Caller::Token(token) => Err(Problem::new(ErrorCode::Forbidden)
+            CallerIdentity::Token(token) => Err(ApiProblem::new(ErrorCode::Forbidden)
                 .with_detail(format!("the token \"{}\" lacks the scope \"{scope}\"", token.name))
                 .with_challenge(challenge(&format!("error=\"insufficient_scope\", scope=\"{scope}\"")))),
-            _ if request.headers().contains_key(AUTHORIZATION) => Err(Problem::new(ErrorCode::Unauthorized)
+            _ if request.headers().contains_key(AUTHORIZATION) => Err(ApiProblem::new(ErrorCode::Unauthorized)
                 .with_detail("Authorization is not \"Bearer\" with a token of this host")
                 .with_challenge(challenge("error=\"invalid_token\""))),
-            _ => Err(Problem::new(ErrorCode::Unauthorized)
+            _ => Err(ApiProblem::new(ErrorCode::Unauthorized)
                 .with_detail(format!("this needs a token with the scope \"{scope}\", and the request has none"))
                 .with_challenge(challenge(&format!("scope=\"{scope}\"")))),
         }

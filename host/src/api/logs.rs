@@ -17,14 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
 use super::functions::view::moment;
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView};
+use super::query::QueryParams;
 use super::{Api, functions};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::clock::unix_ms;
-use crate::telemetry::guest_lines::{GuestLines, Line};
+use crate::telemetry::guest_lines::{GuestLine, GuestLines};
 
 const USUAL_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1000;
@@ -74,7 +74,7 @@ pub(super) struct LineList {
 }
 
 impl LineView {
-    fn new(line: &Line) -> Self {
+    fn new(line: &GuestLine) -> Self {
         let record = line.record.as_deref().map(str::to_owned);
         let (level, revision) = (line.level, line.revision);
         Self { time: moment(line.unix_ms), level, revision, record, line: line.text.to_string() }
@@ -98,12 +98,12 @@ impl LineView {
     ))]
 pub(super) async fn get(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<LogQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<LogQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     functions::find(&api, &name)?;
-    let wanted = Wanted::new(&query)?;
+    let wanted = LineFilter::new(&query)?;
     let limit = match query.limit {
         None => USUAL_LIMIT,
         Some(limit @ 1..=LARGEST_LIMIT) => limit,
@@ -118,9 +118,11 @@ pub(super) async fn get(
         return Ok(Json(LineList { lines }).into_response());
     }
     // The supervisor takes notice of a new function within a moment.
-    let starting = || Problem::new(ErrorCode::FunctionUnavailable).with_detail(format!("\"{name}\" is about to start"));
+    let starting =
+        || ApiProblem::new(ErrorCode::FunctionUnavailable).with_detail(format!("\"{name}\" is about to start"));
     let lines = lines.ok_or_else(starting)?;
-    let full = |_| Problem::new(ErrorCode::TooManyRequests).with_detail("as many logs are followed as the host allows");
+    let full =
+        |_| ApiProblem::new(ErrorCode::TooManyRequests).with_detail("as many logs are followed as the host allows");
     let place = Arc::clone(&api.shared.followers).try_acquire_owned().map_err(full)?;
     let mut newest = lines.newest();
     newest.mark_changed();
@@ -133,7 +135,7 @@ pub(super) async fn get(
         }
     };
     let waiting = first.iter().map(|line| line_event(line)).collect();
-    let follower = Follower { api, name, lines, newest, wanted, after, waiting, _place: place };
+    let follower = LogFollower { api, name, lines, newest, wanted, after, waiting, _place: place };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
@@ -142,13 +144,13 @@ pub(super) async fn get(
 }
 
 /// Which lines are wanted.
-struct Wanted {
+struct LineFilter {
     since_ms: u64,
     level: usize,
 }
 
-impl Wanted {
-    fn new(query: &LogQuery) -> Result<Self, Problem> {
+impl LineFilter {
+    fn new(query: &LogQuery) -> Result<Self, ApiProblem> {
         let since_ms = query.since.as_deref().map(parse_since).transpose()?.unwrap_or(0);
         let level = match query.level.as_deref() {
             None => 0,
@@ -157,7 +159,7 @@ impl Wanted {
         Ok(Self { since_ms, level })
     }
 
-    fn takes(&self, line: &Line) -> bool {
+    fn takes(&self, line: &GuestLine) -> bool {
         line.unix_ms >= self.since_ms && rank(line.level) >= Some(self.level)
     }
 }
@@ -167,7 +169,7 @@ fn rank(level: &str) -> Option<usize> {
 }
 
 /// A moment, or an age: milliseconds since the Unix epoch.
-fn parse_since(text: &str) -> Result<u64, Problem> {
+fn parse_since(text: &str) -> Result<u64, ApiProblem> {
     let moment = match (parse_duration(text), humantime::parse_rfc3339(text)) {
         (Ok(age), _) => SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH),
         (_, Ok(moment)) => moment,
@@ -177,18 +179,18 @@ fn parse_since(text: &str) -> Result<u64, Problem> {
 }
 
 /// Somebody who follows a function's lines.
-struct Follower {
+struct LogFollower {
     api: Api,
     name: crate::model::ids::FunctionName,
     lines: Arc<GuestLines>,
     newest: watch::Receiver<u64>,
-    wanted: Wanted,
+    wanted: LineFilter,
     after: u64,
     waiting: VecDeque<sse::Event>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Follower {
+impl LogFollower {
     /// The next event; nothing when the host stops or the function is gone.
     async fn next(&mut self) -> Option<sse::Event> {
         loop {
@@ -220,12 +222,12 @@ impl Follower {
     }
 }
 
-fn line_event(line: &Line) -> sse::Event {
+fn line_event(line: &GuestLine) -> sse::Event {
     // A struct of texts and a number always becomes JSON.
     let json = serde_json::to_string(&LineView::new(line)).unwrap_or_default();
     sse::Event::default().event("line").id(line.number.to_string()).data(json)
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
 }

@@ -91,15 +91,15 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     topics::EventResult,
     topics::EventResults,
 )))]
-struct Components;
+struct SharedComponents;
 
 /// The description, as it is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Document(pub(super) Arc<str>);
+pub(super) struct OpenApiDocument(pub(super) Arc<str>);
 
 /// The document of these paths, as JSON.
 pub(super) fn document(paths: Paths) -> String {
-    let mut document = Components::openapi();
+    let mut document = SharedComponents::openapi();
     document.info.title = "Millstream".to_owned();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.info.description = Some(ABOUT.to_owned());
@@ -119,6 +119,6 @@ pub(super) fn document(paths: Paths) -> String {
 #[utoipa::path(get, path = "/openapi.json", tag = "host", security(()), responses(
     (status = 200, description = "The description", content_type = "application/json", body = serde_json::Value),
 ))]
-pub(super) async fn get(Extension(Document(document)): Extension<Document>) -> impl IntoResponse {
+pub(super) async fn get(Extension(OpenApiDocument(document)): Extension<OpenApiDocument>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], document.to_string())
 }

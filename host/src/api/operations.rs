@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::guard::Caller;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
-use crate::config::host::Scope;
+use super::guard::CallerIdentity;
+use super::problem::{ApiProblem, ProblemView};
+use super::query::QueryParams;
+use crate::config::host::TokenScope;
 use crate::error_code::ErrorCode;
 use crate::model::function::Revision;
-use crate::model::status::State as FunctionState;
+use crate::model::status::FunctionState;
 use crate::pipeline::watchdog::SILENT_AFTER;
-use crate::registry::Readiness;
+use crate::registry::RegistryReadiness;
 use crate::telemetry::exposition;
 
 /// The host listens.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Health {
+pub(super) struct HealthReport {
     healthy: bool,
 }
 
 /// The host is ready.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Ready {
+pub(super) struct ReadinessReport {
     ready: bool,
     /// The functions that make no progress on this host; only for whoever may read, where the host has tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,8 +45,8 @@ pub(super) struct StalledFunction {
 #[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses(
     (status = 200, description = "It does", body = Health),
 ))]
-pub(super) async fn healthz() -> Json<Health> {
-    Json(Health { healthy: true })
+pub(super) async fn healthz() -> Json<HealthReport> {
+    Json(HealthReport { healthy: true })
 }
 
 /// How `/readyz` is asked.
@@ -70,26 +70,26 @@ pub(super) struct ReadyQuery {
 ))]
 pub(super) async fn readyz(
     State(api): State<Api>,
-    caller: Caller,
-    Query(ReadyQuery { strict }): Query<ReadyQuery>,
-) -> Result<Json<Ready>, Problem> {
-    if let Readiness::Waiting(what) = api.registry.readiness() {
-        return Err(Problem::new(ErrorCode::NotReady).with_detail(what));
+    caller: CallerIdentity,
+    QueryParams(ReadyQuery { strict }): QueryParams<ReadyQuery>,
+) -> Result<Json<ReadinessReport>, ApiProblem> {
+    if let RegistryReadiness::Waiting(what) = api.registry.readiness() {
+        return Err(ApiProblem::new(ErrorCode::NotReady).with_detail(what));
     }
     if let Some(silent_for) = api.observe.kafka_is_silent_for().filter(|silent_for| *silent_for >= SILENT_AFTER) {
-        return Err(Problem::new(ErrorCode::KafkaUnavailable).with_detail(format!(
+        return Err(ApiProblem::new(ErrorCode::KafkaUnavailable).with_detail(format!(
             "kafka has not answered for {} s; functions wait for it, nothing is lost, and they go on by themselves",
             silent_for.as_secs()
         )));
     }
     let stalled: Vec<_> = api.registry.list().iter().filter_map(|live| stalled(&api, live)).collect();
-    let may_read = caller.may(Scope::Read);
+    let may_read = caller.may(TokenScope::Read);
     if strict && let Some(StalledFunction { function, reason }) = stalled.first() {
         let named =
             if may_read { format!("{function} is stalled: {reason}") } else { "a function is stalled".to_owned() };
-        return Err(Problem::new(ErrorCode::NotReady).with_detail(named));
+        return Err(ApiProblem::new(ErrorCode::NotReady).with_detail(named));
     }
-    Ok(Json(Ready { ready: true, stalled: may_read.then_some(stalled) }))
+    Ok(Json(ReadinessReport { ready: true, stalled: may_read.then_some(stalled) }))
 }
 
 fn stalled(api: &Api, live: &Revision) -> Option<StalledFunction> {

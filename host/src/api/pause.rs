@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::deploy::DeployQuery;
 use super::functions::view::DeployedView;
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView};
+use super::query::QueryParams;
 use super::{Api, functions, if_match};
 use crate::model::ids::FunctionName;
-use crate::model::status::State as FunctionState;
+use crate::model::status::FunctionState;
 
 /// Pause a function
 ///
@@ -29,10 +29,10 @@ use crate::model::status::State as FunctionState;
     ))]
 pub(super) async fn pause(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     turn(&api, &name, true, &query, &headers).await
 }
 
@@ -48,10 +48,10 @@ pub(super) async fn pause(
     ))]
 pub(super) async fn resume(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     turn(&api, &name, false, &query, &headers).await
 }
 
@@ -61,7 +61,7 @@ async fn turn(
     paused: bool,
     query: &DeployQuery,
     headers: &HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?.unwrap_or_default();
     let expectation = if_match::expectation(headers)?;
     let revision = api.registry.set_paused(name, paused, expectation).await?;

@@ -19,7 +19,7 @@ const RETRY_AFTER_SECONDS: u16 = 2;
 
 /// An error on its way to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(super) struct ApiProblem {
     code: ErrorCode,
     detail: Option<String>,
     challenge: Option<HeaderValue>,
@@ -44,7 +44,7 @@ pub(super) struct ProblemView {
     detail: Option<String>,
 }
 
-impl Problem {
+impl ApiProblem {
     pub(super) fn new(code: ErrorCode) -> Self {
         Self { code, detail: None, challenge: None }
     }
@@ -86,7 +86,7 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiProblem {
     fn into_response(self) -> Response {
         let status = self.status();
         if status == StatusCode::INTERNAL_SERVER_ERROR {
@@ -106,7 +106,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<ChangeError> for Problem {
+impl From<ChangeError> for ApiProblem {
     fn from(error: ChangeError) -> Self {
         Self::new(code_of(&error)).with_detail(error.to_string())
     }
@@ -141,13 +141,13 @@ fn code_of(error: &ChangeError) -> ErrorCode {
 }
 
 /// The problem of a question to Kafka.
-pub(super) fn of_admin(error: &AdminError) -> Problem {
-    Problem::new(code_of_admin(error)).with_detail(error.to_string())
+pub(super) fn of_admin(error: &AdminError) -> ApiProblem {
+    ApiProblem::new(code_of_admin(error)).with_detail(error.to_string())
 }
 
 /// The problem of a topic that is read as a log.
-pub(super) fn of_topic_log(error: &TopicLogError) -> Problem {
-    Problem::new(code_of_topic_log(error)).with_detail(error.to_string())
+pub(super) fn of_topic_log(error: &TopicLogError) -> ApiProblem {
+    ApiProblem::new(code_of_topic_log(error)).with_detail(error.to_string())
 }
 
 fn code_of_topic_log(error: &TopicLogError) -> ErrorCode {

@@ -9,14 +9,14 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView};
 use super::{Api, body, functions, if_match};
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 use crate::registry::ResetOrder;
-use crate::registry::cluster::{Move, Selection};
+use crate::registry::cluster::{OffsetMove, PartitionSelection};
 
 const BODY_BYTES: u64 = 4096;
 
@@ -70,7 +70,7 @@ pub(super) struct MoveView {
 }
 
 impl MoveView {
-    fn new(Move { to, from }: &Move) -> Self {
+    fn new(OffsetMove { to, from }: &OffsetMove) -> Self {
         // Where nothing was committed it would have begun at the partition's beginning.
         let was = from.unwrap_or(to.beginning);
         Self {
@@ -100,18 +100,18 @@ impl MoveView {
     ))]
 pub(super) async fn reset(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<ResetView>, Problem> {
-    let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+) -> Result<Json<ResetView>, ApiProblem> {
+    let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail);
     let expectation = if_match::expectation(&headers)?;
     functions::find(&api, &name)?;
     let bytes = body::read(&headers, body, BODY_BYTES).await?;
     let request: ResetRequest = serde_json::from_slice(&bytes)
         .map_err(|error| invalid(format!("the body is not such as {{\"to\": \"earliest\"}}: {error}")))?;
     let to = OffsetTarget::parse(&request.to, SystemTime::now()).map_err(|error| invalid(format!("to: {error}")))?;
-    let selection = Selection { topic: request.topic, partition: request.partition };
+    let selection = PartitionSelection { topic: request.topic, partition: request.partition };
     let order = ResetOrder { selection, to };
     let moves = match request.dry_run {
         true => api.registry.plan_reset(&name, &order).await?,

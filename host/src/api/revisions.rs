@@ -11,13 +11,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::deploy::{self, DeployQuery};
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView};
+use super::query::QueryParams;
 use super::{Api, body, functions, if_match, manifest_view};
 use crate::error_code::ErrorCode;
-use crate::model::function::Shape;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::function::ModuleShape;
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::registry::catalogue::StoredRevision;
 
 /// The largest body of a rollback.
@@ -31,10 +31,10 @@ pub(super) struct RevisionView {
     revision: RevisionNumber,
     /// The module's SHA-256.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: Shape,
+    shape: ModuleShape,
     /// The module's size.
     module_bytes: u64,
     /// When it was deployed, by RFC 3339.
@@ -98,7 +98,7 @@ impl RevisionView {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+pub(super) async fn list(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let kept = kept(&api, &name)?;
     let live = live(&kept);
     let revisions = kept.iter().rev().map(|stored| RevisionView::new(stored, live)).collect();
@@ -116,8 +116,8 @@ pub(super) async fn list(State(api): State<Api>, Name(name): Name) -> Result<Res
 pub(super) async fn get(
     State(api): State<Api>,
     Path((name, revision)): Path<(String, String)>,
-) -> Result<Json<RevisionAlone>, Problem> {
-    let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+) -> Result<Json<RevisionAlone>, ApiProblem> {
+    let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail);
     let name = FunctionName::new(&name).map_err(|error| invalid(error.to_string()))?;
     let number = revision.parse().map_err(|_| invalid("a revision is a number, such as 3".to_owned()))?;
     let kept = kept(&api, &name)?;
@@ -141,11 +141,11 @@ pub(super) async fn get(
     ))]
 pub(super) async fn rollback(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
     let bytes = body::read(&headers, body, BODY_BYTES).await?;
@@ -153,7 +153,7 @@ pub(super) async fn rollback(
         b"" => None,
         json => serde_json::from_slice(json).map_err(|error| {
             let detail = format!("the body is not {{\"revision\": NUMBER}}, and not empty: {error}");
-            Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+            ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
         })?,
     };
     let to = request.unwrap_or_default().revision.map(RevisionNumber);
@@ -161,7 +161,7 @@ pub(super) async fn rollback(
     Ok(deploy::answer(&api, deployed, wait).await)
 }
 
-fn kept(api: &Api, name: &FunctionName) -> Result<Vec<StoredRevision>, Problem> {
+fn kept(api: &Api, name: &FunctionName) -> Result<Vec<StoredRevision>, ApiProblem> {
     api.registry.check_ready()?;
     api.registry.revisions(name).ok_or_else(|| functions::no_such(name))
 }

@@ -12,30 +12,30 @@ use axum::{Router, routing};
 use utoipa::openapi::path::{HttpMethod, Operation, Paths};
 
 use super::Api;
-use crate::config::host::Scope;
+use crate::config::host::TokenScope;
 
 /// What a route asks of whoever calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
+pub(super) enum RequiredScope {
     /// Nothing.
     Nothing,
     /// A token with this scope, where the host has tokens.
-    Token(Scope),
+    Token(TokenScope),
 }
 
 /// What the routes ask, by method and path.
-pub(super) type Access = HashMap<(Method, String), Asks>;
+pub(super) type AccessTable = HashMap<(Method, String), RequiredScope>;
 
 /// The routes so far.
-pub(super) struct Routes {
+pub(super) struct RouteTable {
     router: Router<Api>,
     paths: Paths,
-    access: Access,
+    access: AccessTable,
 }
 
-impl Routes {
+impl RouteTable {
     pub(super) fn new() -> Self {
-        Self { router: Router::new(), paths: Paths::new(), access: Access::new() }
+        Self { router: Router::new(), paths: Paths::new(), access: AccessTable::new() }
     }
 
     /// Adds a handler with the document `P` that `#[utoipa::path]` made of it.
@@ -64,20 +64,20 @@ impl Routes {
     }
 
     /// The router, the document's paths, and what each asks.
-    pub(super) fn into_parts(self) -> (Router<Api>, Paths, Access) {
+    pub(super) fn into_parts(self) -> (Router<Api>, Paths, AccessTable) {
         let Self { router, paths, access } = self;
         (router, paths, access)
     }
 }
 
 /// What the document of an operation says that it asks. One that says nothing asks for most.
-fn asks(operation: &Operation) -> Asks {
+fn asks(operation: &Operation) -> RequiredScope {
     let Some(first) = operation.security.as_ref().and_then(|security| security.first()) else {
-        return Asks::Token(Scope::Deploy);
+        return RequiredScope::Token(TokenScope::Deploy);
     };
     let security = serde_json::to_value(first).unwrap_or_default();
     match security["token"][0].as_str() {
-        None => Asks::Nothing,
-        Some(scope) => Asks::Token(Scope::parse(scope).unwrap_or(Scope::Deploy)),
+        None => RequiredScope::Nothing,
+        Some(scope) => RequiredScope::Token(TokenScope::parse(scope).unwrap_or(TokenScope::Deploy)),
     }
 }

@@ -13,14 +13,14 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::deploy::{self, Arrived, DeployForm};
-use super::name::Name;
-use super::problem::{Problem, ProblemView, of_admin};
-use super::query::Query;
+use super::deploy::{self, DeployForm, ReceivedUpload};
+use super::name::PathName;
+use super::problem::{ApiProblem, ProblemView, of_admin};
+use super::query::QueryParams;
 use super::{Api, functions, if_match};
 use crate::error_code::ErrorCode;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::shadow::Shadow;
+use crate::model::shadow::ShadowRevision;
 use view::{ShadowDeployed, ShadowView};
 
 /// The query of a shadow.
@@ -73,13 +73,13 @@ pub(super) struct PromoteQuery {
     ))]
 pub(super) async fn put(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<ShadowQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<ShadowQuery>,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let expectation = if_match::expectation(&headers)?;
-    let Arrived { manifest, module, turn } = deploy::arrive(&api, &name, form).await?;
+    let ReceivedUpload { manifest, module, turn } = deploy::arrive(&api, &name, form).await?;
     let cast = api.registry.deploy_shadow(manifest, module, query.ignore(), expectation).await?;
     drop(turn);
     let status = if cast.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -98,7 +98,7 @@ pub(super) async fn put(
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+pub(super) async fn get(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let (shadow, live) = find(&api, &name)?;
     let report = api.shadows.report(&shadow).await.map_err(|error| of_admin(&error))?;
     Ok(([(ETAG, if_match::etag(live))], Json(ShadowView::new(&shadow, live, &report))).into_response())
@@ -116,9 +116,9 @@ pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Resp
     ))]
 pub(super) async fn delete(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode, ApiProblem> {
     let expectation = if_match::expectation(&headers)?;
     api.registry.stop_shadow(&name, expectation).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -138,10 +138,10 @@ pub(super) async fn delete(
     ))]
 pub(super) async fn promote(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<PromoteQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<PromoteQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait: Option<Duration> = deploy::wait(query.wait.as_deref())?;
     let expectation = if_match::expectation(&headers)?;
     let only = match query.if_same {
@@ -153,11 +153,11 @@ pub(super) async fn promote(
 }
 
 /// The shadow of `name`, unless it makes a difference.
-async fn seen_to_be_the_same(api: &Api, name: &FunctionName) -> Result<RevisionNumber, Problem> {
+async fn seen_to_be_the_same(api: &Api, name: &FunctionName) -> Result<RevisionNumber, ApiProblem> {
     let (shadow, _) = find(api, name)?;
     let number = shadow.revision.number;
     let counts = api.shadows.report(&shadow).await.map_err(|error| of_admin(&error))?.counts;
-    let refused = |detail: String| Err(Problem::new(ErrorCode::ShadowDiffers).with_detail(detail));
+    let refused = |detail: String| Err(ApiProblem::new(ErrorCode::ShadowDiffers).with_detail(detail));
     match (counts.compared(), counts.different()) {
         (0, _) => refused(format!("nothing was compared yet of {name}@{number}")),
         (_, 0) => Ok(number),
@@ -168,8 +168,8 @@ async fn seen_to_be_the_same(api: &Api, name: &FunctionName) -> Result<RevisionN
 }
 
 /// The shadow of `name`, and the number of the live revision.
-fn find(api: &Api, name: &FunctionName) -> Result<(Shadow, RevisionNumber), Problem> {
+fn find(api: &Api, name: &FunctionName) -> Result<(ShadowRevision, RevisionNumber), ApiProblem> {
     let live = functions::find(api, name)?.number;
-    let no_shadow = || Problem::new(ErrorCode::ShadowNotFound).with_detail(format!("\"{name}\" has no shadow"));
+    let no_shadow = || ApiProblem::new(ErrorCode::ShadowNotFound).with_detail(format!("\"{name}\" has no shadow"));
     Ok((api.registry.shadow(name).ok_or_else(no_shadow)?, live))
 }

@@ -12,16 +12,16 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::events::{self, Content};
-use super::invoke::view::Place;
-use super::problem::{Problem, ProblemView, of_admin};
-use super::query::Query;
+use super::events::{self, RequestContent};
+use super::invoke::view::RecordPosition;
+use super::problem::{ApiProblem, ProblemView, of_admin};
+use super::query::QueryParams;
 use super::{Api, body};
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
-use crate::kafka::admin::Admin;
-use crate::kafka::publisher::{self, Message, Publisher, Unwritten, UnwrittenKind};
-use crate::pipeline::direct::Event;
+use crate::kafka::admin::AdminClient;
+use crate::kafka::publisher::{self, HostPublisher, PublishError, PublishedMessage, UnwrittenKind};
+use crate::pipeline::direct::InvokeEvent;
 
 /// How long a topic that was there is taken to be there still. Kafka says it too when it is not.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
@@ -30,15 +30,15 @@ const KAFKAS_OWN: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__s
 
 /// Writes events to topics. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Topics {
-    admin: Admin,
-    publisher: Publisher,
+pub struct TopicWriter {
+    admin: AdminClient,
+    publisher: HostPublisher,
     registry_prefix: Arc<str>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownTopics>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownTopics {
     topics: BTreeMap<String, i32>,
     since: Option<Instant>,
 }
@@ -54,7 +54,7 @@ pub(super) struct PublishQuery {
 
 /// An event that Kafka has.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Written {
+pub(super) struct WrittenEvent {
     topic: String,
     partition: i32,
     offset: i64,
@@ -64,7 +64,7 @@ pub(super) struct Written {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum EventResult {
-    Written(Written),
+    Written(WrittenEvent),
     NotWritten(NotWritten),
 }
 
@@ -84,8 +84,8 @@ pub(super) struct EventResults {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described")]
 #[serde(untagged)]
-pub(super) enum Published {
-    One(Written),
+pub(super) enum PublishOutcome {
+    One(WrittenEvent),
     Batch(EventResults),
 }
 
@@ -110,32 +110,32 @@ pub(super) enum Published {
 pub(super) async fn publish(
     State(api): State<Api>,
     Path(topic): Path<String>,
-    Query(query): Query<PublishQuery>,
+    QueryParams(query): QueryParams<PublishQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     api.topics.check(&topic).await?;
     let body = body::read(&headers, body, api.limits.request).await?;
     match events::read(&headers, &body, query.key.as_deref())? {
-        Content::One(event) | Content::Plain(event) => {
+        RequestContent::One(event) | RequestContent::Plain(event) => {
             let written = api.topics.write(&topic, std::slice::from_ref(&event)).await.into_iter().next();
-            let written = written.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
+            let written = written.ok_or_else(|| ApiProblem::new(ErrorCode::Internal))?;
             let place = written.map_err(|unwritten| not_written(&topic, &unwritten))?;
-            Ok((StatusCode::ACCEPTED, Json(Written::new(&topic, place))).into_response())
+            Ok((StatusCode::ACCEPTED, Json(WrittenEvent::new(&topic, place))).into_response())
         }
-        Content::Batch(events) => {
-            let readable: Vec<Event> = events.iter().flatten().cloned().collect();
+        RequestContent::Batch(events) => {
+            let readable: Vec<InvokeEvent> = events.iter().flatten().cloned().collect();
             let mut written = api.topics.write(&topic, &readable).await.into_iter();
             let results: Vec<EventResult> = events
                 .into_iter()
                 .map(|event| {
-                    let unanswered = || Err(Problem::new(ErrorCode::Internal));
+                    let unanswered = || Err(ApiProblem::new(ErrorCode::Internal));
                     let written = |_| match written.next() {
                         Some(result) => result.map_err(|unwritten| not_written(&topic, &unwritten)),
                         None => unanswered(),
                     };
                     match event.and_then(written) {
-                        Ok(place) => EventResult::Written(Written::new(&topic, place)),
+                        Ok(place) => EventResult::Written(WrittenEvent::new(&topic, place)),
                         Err(problem) => EventResult::NotWritten(NotWritten { error: problem.view() }),
                     }
                 })
@@ -147,20 +147,20 @@ pub(super) async fn publish(
     }
 }
 
-impl Written {
-    fn new(topic: &str, place: Place) -> Self {
+impl WrittenEvent {
+    fn new(topic: &str, place: RecordPosition) -> Self {
         Self { topic: topic.to_owned(), partition: place.partition, offset: place.offset }
     }
 }
 
-impl Topics {
+impl TopicWriter {
     /// Writes with `publisher` to the topics that `admin` lists, but not to the registry's.
-    pub fn new(admin: Admin, publisher: Publisher, registry_prefix: &str) -> Self {
+    pub fn new(admin: AdminClient, publisher: HostPublisher, registry_prefix: &str) -> Self {
         Self { admin, publisher, registry_prefix: registry_prefix.into(), known: Arc::default() }
     }
 
     /// Whether `topic` may be written to: a client that is asked for a topic that is not there may create it.
-    async fn check(&self, topic: &str) -> Result<(), Problem> {
+    async fn check(&self, topic: &str) -> Result<(), ApiProblem> {
         self.check_name(topic)?;
         if self.is_known(topic) {
             return Ok(());
@@ -169,32 +169,33 @@ impl Topics {
         let found = topics.contains_key(topic);
         let meant =
             nearest(topic, topics.keys().map(String::as_str)).map(|meant| format!("; did you mean \"{meant}\"?"));
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { topics, since: Some(Instant::now()) };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+            KnownTopics { topics, since: Some(Instant::now()) };
         if found {
             return Ok(());
         }
         let detail = format!("Kafka has no topic \"{topic}\"{}", meant.unwrap_or_default());
-        Err(Problem::new(ErrorCode::TopicNotFound).with_detail(detail))
+        Err(ApiProblem::new(ErrorCode::TopicNotFound).with_detail(detail))
     }
 
     /// Whether `topic` is a name, and neither the hosts' nor Kafka's own.
-    pub(super) fn check_name(&self, topic: &str) -> Result<(), Problem> {
+    pub(super) fn check_name(&self, topic: &str) -> Result<(), ApiProblem> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name =
             (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
         if !is_name {
             let shown: String = topic.chars().take(80).collect();
             let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
-            return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
+            return Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail));
         }
         let registrys =
             ["functions", "artifacts", "redriven", "schedule"].map(|name| format!("{}{name}", self.registry_prefix));
         if registrys.iter().any(|own| own == topic) {
             let detail = format!("\"{topic}\" is the hosts' own: deploys and redrives write to it");
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
+            return Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(detail));
         }
         if KAFKAS_OWN.contains(&topic) {
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
+            return Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
         }
         Ok(())
     }
@@ -205,28 +206,32 @@ impl Topics {
     }
 
     /// Writes one event to a topic of the hosts' own making.
-    pub(super) async fn publish_one(&self, topic: &str, event: &Event) -> Result<Written, Problem> {
+    pub(super) async fn publish_one(&self, topic: &str, event: &InvokeEvent) -> Result<WrittenEvent, ApiProblem> {
         let written = self.write(topic, std::slice::from_ref(event)).await.into_iter().next();
-        let place = written.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
-        Ok(Written::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
+        let place = written.ok_or_else(|| ApiProblem::new(ErrorCode::Internal))?;
+        Ok(WrittenEvent::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
     }
 
-    async fn write(&self, topic: &str, events: &[Event]) -> Vec<Result<Place, Unwritten>> {
-        let messages: Vec<Message<'_>> = events
+    async fn write(&self, topic: &str, events: &[InvokeEvent]) -> Vec<Result<RecordPosition, PublishError>> {
+        let messages: Vec<PublishedMessage<'_>> = events
             .iter()
-            .map(|Event { key, value, headers }| Message { key: key.as_deref(), value: value.as_deref(), headers })
+            .map(|InvokeEvent { key, value, headers }| PublishedMessage {
+                key: key.as_deref(),
+                value: value.as_deref(),
+                headers,
+            })
             .collect();
-        let place = |publisher::Written { partition, offset }| Place { partition, offset };
+        let place = |publisher::WrittenPosition { partition, offset }| RecordPosition { partition, offset };
         self.publisher.write(topic, &messages).await.into_iter().map(|written| written.map(place)).collect()
     }
 }
 
-fn not_written(topic: &str, unwritten: &Unwritten) -> Problem {
+fn not_written(topic: &str, unwritten: &PublishError) -> ApiProblem {
     let code = match unwritten.kind {
         UnwrittenKind::Refused => ErrorCode::EventRefused,
         UnwrittenKind::Forbidden => ErrorCode::KafkaRefused,
         UnwrittenKind::NoTopic => ErrorCode::TopicNotFound,
         UnwrittenKind::Unknown => ErrorCode::NotAcknowledged,
     };
-    Problem::new(code).with_detail(format!("topic \"{topic}\": {unwritten}"))
+    ApiProblem::new(code).with_detail(format!("topic \"{topic}\": {unwritten}"))
 }

@@ -2,11 +2,11 @@
 
 use std::io::IsTerminal as _;
 
-use crate::kafka::watch::Appeared;
+use crate::kafka::watch::AppearedRecord;
 
 /// What an event that appeared was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum EventRole {
     /// A function emitted it.
     Emitted,
     /// A function gave it up.
@@ -15,11 +15,11 @@ pub(crate) enum Seen {
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Audience {
+pub(crate) struct EventPrinter {
     is_coloured: bool,
 }
 
-impl Audience {
+impl EventPrinter {
     /// One before standard output.
     pub(crate) fn new() -> Self {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -32,7 +32,7 @@ impl Audience {
     }
 
     /// Shows a record that appeared, and tells what it was.
-    pub(crate) fn show(self, record: &Appeared) -> Seen {
+    pub(crate) fn show(self, record: &AppearedRecord) -> EventRole {
         let header = |name: &str| {
             let found = record.headers.iter().find(|(found, _)| found == name);
             text(found.map_or(&[][..], |(_, value)| value))
@@ -43,10 +43,10 @@ impl Audience {
         if !class.is_empty() {
             let reason = format!("{class}: {}   «{value}»", header("millstream-error-message"));
             self.print('✗', "31", &record.topic, &key, &reason);
-            return Seen::Dead;
+            return EventRole::Dead;
         }
         self.print('‹', "32", &record.topic, &key, format!("{} {value}", header("ce_type")).trim_start());
-        Seen::Emitted
+        EventRole::Emitted
     }
 
     fn print(self, mark: char, colour: &str, topic: &str, key: &str, text: &str) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use self::script::SCRIPT;
-use self::stage::{Stage, Tally};
+use self::stage::{DemoBroker, EventTally};
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
 
@@ -48,7 +48,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     logs::start(&level, LineFormat::Text, None)?;
     let stop = shutdown::on_signal()?;
     println!("{OPENING}");
-    let mut stage = Stage::set().await.context("the demo could not be set up")?;
+    let mut stage = DemoBroker::set().await.context("the demo could not be set up")?;
     let played = tokio::select! {
         played = play(&mut stage) => played,
         () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
@@ -71,7 +71,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn play(stage: &mut Stage) -> anyhow::Result<Tally> {
+async fn play(stage: &mut DemoBroker) -> anyhow::Result<EventTally> {
     for event in SCRIPT {
         stage.put_in(event).await?;
         stage.show_what_appears(PAUSE).await?;

@@ -28,13 +28,13 @@ pub enum IdentityError {
 
 /// A host's identity. The data folder is this process's until it is dropped.
 #[derive(Debug)]
-pub struct Identity {
+pub struct HostIdentity {
     /// `host.id`.
     pub id: Arc<str>,
     lock: File,
 }
 
-impl Identity {
+impl HostIdentity {
     /// Takes the data folder, and reads its identity or makes one.
     pub fn take(folder: &Path) -> Result<Self, IdentityError> {
         let failed = |source| IdentityError::Folder { folder: folder.to_owned(), source };
@@ -55,7 +55,7 @@ impl Identity {
     }
 }
 
-impl Drop for Identity {
+impl Drop for HostIdentity {
     /// A child that is being started holds what this process has open for a moment: closing alone would not let go.
     fn drop(&mut self) {
         if let Err(error) = self.lock.unlock() {
@@ -84,17 +84,17 @@ mod tests {
     #[test]
     fn it_is_kept_and_held_by_one_process() {
         let folder = tempfile::tempdir().expect("a folder");
-        let first = Identity::take(folder.path()).expect("a new identity");
+        let first = HostIdentity::take(folder.path()).expect("a new identity");
         let id = first.id.clone();
-        assert!(matches!(Identity::take(folder.path()), Err(IdentityError::InUse(_))));
+        assert!(matches!(HostIdentity::take(folder.path()), Err(IdentityError::InUse(_))));
         drop(first);
-        assert_eq!(Identity::take(folder.path()).expect("the same identity").id, id);
+        assert_eq!(HostIdentity::take(folder.path()).expect("the same identity").id, id);
     }
 
     #[test]
     fn what_is_no_identity_is_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("host.id"), "../../etc").expect("written");
-        assert!(is_identity(&Identity::take(folder.path()).expect("an identity").id));
+        assert!(is_identity(&HostIdentity::take(folder.path()).expect("an identity").id));
     }
 }

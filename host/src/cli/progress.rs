@@ -30,9 +30,9 @@ fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
 
 /// An upload and what the host makes of it: a bar while bytes go, then how long one has waited. Where nobody watches it is
 /// a line. It is gone when this is dropped.
-pub(super) struct Upload(ProgressBar);
+pub(super) struct UploadProgress(ProgressBar);
 
-impl Upload {
+impl UploadProgress {
     /// Of the module at `path`.
     pub(super) fn begin(path: &Path, bytes: u64) -> Self {
         let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
@@ -49,23 +49,23 @@ impl Upload {
     pub(super) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
         // A request that is made again begins again.
         self.0.reset();
-        Sending { module: self.0.wrap_read(module), bar: self.0.clone() }
+        UploadReader { module: self.0.wrap_read(module), bar: self.0.clone() }
     }
 }
 
-impl Drop for Upload {
+impl Drop for UploadProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
         *bar() = None;
     }
 }
 
-struct Sending<R> {
+struct UploadReader<R> {
     module: ProgressBarIter<R>,
     bar: ProgressBar,
 }
 
-impl<R: Read> Read for Sending<R> {
+impl<R: Read> Read for UploadReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.module.read(buffer)?;
         if self.bar.length().is_some_and(|all| self.bar.position() >= all) {
@@ -78,9 +78,9 @@ impl<R: Read> Read for Sending<R> {
 
 /// How far something is of which there is so much, and a word beside it. Where nobody watches nothing is drawn. It is gone
 /// when this is dropped.
-pub(super) struct Bar(ProgressBar);
+pub(super) struct ProgressLine(ProgressBar);
 
-impl Bar {
+impl ProgressLine {
     /// Of something that has not begun.
     pub(super) fn new() -> Self {
         let drawn = match is_watched() {
@@ -108,7 +108,7 @@ impl Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_was_given() {
-        let upload = Upload::begin(Path::new("f.wasm"), 5);
+        let upload = UploadProgress::begin(Path::new("f.wasm"), 5);
         for _ in 0..2 {
             let mut sent = Vec::new();
             upload.read(&b"hello"[..]).read_to_end(&mut sent).unwrap();

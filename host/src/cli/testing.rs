@@ -11,13 +11,13 @@ use super::host_client::{HostArguments, HostClient};
 
 /// What the host answers to one request.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct CannedAnswer {
     status: u16,
     headers: String,
     body: String,
 }
 
-impl Answer {
+impl CannedAnswer {
     pub(super) fn new(status: u16, body: &str) -> Self {
         Self { status, headers: String::new(), body: body.to_owned() }
     }
@@ -29,7 +29,7 @@ impl Answer {
 
 /// What the host was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
+pub(super) struct SeenRequest {
     pub(super) line: String,
     pub(super) authorization: Option<String>,
     pub(super) body: String,
@@ -39,12 +39,12 @@ pub(super) struct Request {
 #[derive(Debug)]
 pub(super) struct FakeHost {
     address: Url,
-    requests: Arc<Mutex<Vec<Request>>>,
+    requests: Arc<Mutex<Vec<SeenRequest>>>,
     thread: JoinHandle<()>,
 }
 
 impl FakeHost {
-    pub(super) fn start(answers: Vec<Answer>) -> Self {
+    pub(super) fn start(answers: Vec<CannedAnswer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -74,13 +74,13 @@ impl FakeHost {
     }
 
     /// What it was asked, when it has given all its answers and is gone.
-    pub(super) fn requests(self) -> Vec<Request> {
+    pub(super) fn requests(self) -> Vec<SeenRequest> {
         self.thread.join().unwrap();
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn serve(stream: TcpStream, answer: &Answer) -> Request {
+fn serve(stream: TcpStream, answer: &CannedAnswer) -> SeenRequest {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -101,10 +101,10 @@ fn serve(stream: TcpStream, answer: &Answer) -> Request {
     }
     let mut body = vec![0; body_bytes];
     reader.read_exact(&mut body).unwrap();
-    let Answer { status, headers, body: answer } = answer;
+    let CannedAnswer { status, headers, body: answer } = answer;
     let length = answer.len();
     let mut stream = stream;
     write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{answer}")
         .unwrap();
-    Request { line: line.trim_end().to_owned(), authorization, body: String::from_utf8_lossy(&body).into_owned() }
+    SeenRequest { line: line.trim_end().to_owned(), authorization, body: String::from_utf8_lossy(&body).into_owned() }
 }

@@ -43,7 +43,7 @@ pub fn headers(record: &Record<'_>) -> HeaderMap {
 
 /// In which way a message carries events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
+pub enum ContentMode {
     /// One event, all of it in a JSON body.
     Structured,
     /// Events in a JSON array.
@@ -62,14 +62,14 @@ pub const STRUCTURED: &str = "application/cloudevents+json";
 pub const BATCH: &str = "application/cloudevents-batch+json";
 
 /// The mode of a message with these headers.
-pub fn mode(headers: &HeaderMap) -> Result<Mode, NotAnEvent> {
+pub fn mode(headers: &HeaderMap) -> Result<ContentMode, NotAnEvent> {
     let media_type = content_type(headers)?.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     Ok(match media_type.to_ascii_lowercase().as_str() {
-        STRUCTURED => Mode::Structured,
-        BATCH => Mode::Batch,
-        other if other.starts_with("application/cloudevents") => Mode::Unsupported(other.to_owned()),
-        _ if headers.keys().any(|name| name.as_str().starts_with(PREFIX)) => Mode::Binary,
-        _ => Mode::Plain,
+        STRUCTURED => ContentMode::Structured,
+        BATCH => ContentMode::Batch,
+        other if other.starts_with("application/cloudevents") => ContentMode::Unsupported(other.to_owned()),
+        _ if headers.keys().any(|name| name.as_str().starts_with(PREFIX)) => ContentMode::Binary,
+        _ => ContentMode::Plain,
     })
 }
 
@@ -102,12 +102,14 @@ pub fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, String)>, NotAnEvent
 /// The events of an answer. An empty one has none.
 pub fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Event<'a>>, NotAnEvent> {
     match mode(headers)? {
-        Mode::Batch => structured::read_batch(body),
-        Mode::Structured => Ok(vec![structured::read(body)?]),
-        Mode::Binary => Ok(vec![binary(headers, body)?]),
-        Mode::Unsupported(format) => Err(NotAnEvent(format!("event format {format:?} is not supported, only JSON is"))),
-        Mode::Plain if body.is_empty() => Ok(Vec::new()),
-        Mode::Plain => Err(NotAnEvent(format!(
+        ContentMode::Batch => structured::read_batch(body),
+        ContentMode::Structured => Ok(vec![structured::read(body)?]),
+        ContentMode::Binary => Ok(vec![binary(headers, body)?]),
+        ContentMode::Unsupported(format) => {
+            Err(NotAnEvent(format!("event format {format:?} is not supported, only JSON is")))
+        }
+        ContentMode::Plain if body.is_empty() => Ok(Vec::new()),
+        ContentMode::Plain => Err(NotAnEvent(format!(
             "{} bytes of {:?} without the header ce-specversion are no event; answer with an event, a batch or an \
              empty body",
             body.len(),

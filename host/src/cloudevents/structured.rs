@@ -11,7 +11,7 @@ use super::{Event, NotAnEvent, check_required};
 /// Reads a structured event.
 pub fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
     let broken = |error: serde_json::Error| NotAnEvent(format!("structured event: {error}"));
-    let members: Members<'_> = serde_json::from_slice(json).map_err(broken)?;
+    let members: ObjectMembers<'_> = serde_json::from_slice(json).map_err(broken)?;
     let mut event = Event::default();
     let mut version = None;
     let mut data: Option<&RawValue> = None;
@@ -96,13 +96,13 @@ fn shorten(json: &str) -> String {
 }
 
 /// The members of an object, in order, each value still as text.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct ObjectMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> serde::Deserialize<'de> for ObjectMembers<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members<'de>;
+        struct MembersVisitor;
+        impl<'de> serde::de::Visitor<'de> for MembersVisitor {
+            type Value = ObjectMembers<'de>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str("a JSON object")
@@ -113,10 +113,10 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
                 while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
                     members.push((Cow::Owned(name), value));
                 }
-                Ok(Members(members))
+                Ok(ObjectMembers(members))
             }
         }
-        deserializer.deserialize_map(Visitor)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 

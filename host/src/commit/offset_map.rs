@@ -15,7 +15,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 
-use crate::model::offsets::Progress;
+use crate::model::offsets::PartitionProgress;
 use crate::model::topic_id::TopicId;
 
 /// The most characters of metadata: below Kafka's default of 4,096, which a commit must not reach.
@@ -26,7 +26,7 @@ const CHECKSUM: usize = 4;
 
 /// An encoded map.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
+pub struct EncodedMap {
     /// The commit's metadata; empty when there is nothing to tell.
     pub text: String,
     /// Ranges that did not fit, the highest ones: they may run again after a crash.
@@ -35,9 +35,9 @@ pub struct Encoded {
 
 /// What a commit's metadata tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct CommittedProgress {
     /// What is finished.
-    pub progress: Progress,
+    pub progress: PartitionProgress,
     /// Which topic of that name it is of, where the one who committed knew.
     pub topic_id: Option<TopicId>,
     /// The transaction's number; 0 outside exactly-once.
@@ -46,7 +46,7 @@ pub struct Told {
 
 /// Why metadata is no map. Its records run again: replayed, never skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum MetadataError {
     /// It is no base64.
     #[error("it is not base64")]
     NotBase64,
@@ -65,14 +65,14 @@ pub enum Unreadable {
 }
 
 /// Whether everything that `progress` has above its watermark can be told, whatever the transaction's number is.
-pub fn fits(progress: &Progress) -> bool {
+pub fn fits(progress: &PartitionProgress) -> bool {
     encode(progress, None, u64::MAX, LONGEST).left_out == 0
 }
 
 /// Encodes what `progress` has above its watermark, in at most `longest` characters.
-pub fn encode(progress: &Progress, topic_id: Option<TopicId>, transaction: u64, longest: usize) -> Encoded {
+pub fn encode(progress: &PartitionProgress, topic_id: Option<TopicId>, transaction: u64, longest: usize) -> EncodedMap {
     if progress.range_count() == 0 && topic_id.is_none() && transaction == 0 {
-        return Encoded { text: String::new(), left_out: 0 };
+        return EncodedMap { text: String::new(), left_out: 0 };
     }
     // Three bytes make four characters; the head is at most a version, an id and two varints.
     let room = (longest / 4 * 3).saturating_sub(1 + 16 + 10 + 10 + CHECKSUM);
@@ -96,25 +96,25 @@ pub fn encode(progress: &Progress, topic_id: Option<TopicId>, transaction: u64, 
     write_varint(&mut bytes, count as u64);
     bytes.append(&mut body);
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-    Encoded { text: BASE64.encode(bytes), left_out: progress.range_count() - count }
+    EncodedMap { text: BASE64.encode(bytes), left_out: progress.range_count() - count }
 }
 
 /// Reads the map that was committed with `watermark`.
-pub fn decode(text: &str, watermark: i64) -> Result<Told, Unreadable> {
-    let mut progress = Progress::new(watermark);
+pub fn decode(text: &str, watermark: i64) -> Result<CommittedProgress, MetadataError> {
+    let mut progress = PartitionProgress::new(watermark);
     if text.is_empty() {
-        return Ok(Told { progress, topic_id: None, transaction: 0 });
+        return Ok(CommittedProgress { progress, topic_id: None, transaction: 0 });
     }
-    let bytes = BASE64.decode(text).map_err(|_| Unreadable::NotBase64)?;
-    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(Unreadable::WrongLength)?;
+    let bytes = BASE64.decode(text).map_err(|_| MetadataError::NotBase64)?;
+    let (content, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(MetadataError::WrongLength)?;
     if crc32fast::hash(content) != u32::from_le_bytes(*checksum) {
-        return Err(Unreadable::WrongChecksum);
+        return Err(MetadataError::WrongChecksum);
     }
-    let (&version, rest) = content.split_first().ok_or(Unreadable::WrongLength)?;
+    let (&version, rest) = content.split_first().ok_or(MetadataError::WrongLength)?;
     if version != VERSION {
-        return Err(Unreadable::OtherVersion(version));
+        return Err(MetadataError::OtherVersion(version));
     }
-    let (topic_id, mut rest) = rest.split_first_chunk::<16>().ok_or(Unreadable::WrongLength)?;
+    let (topic_id, mut rest) = rest.split_first_chunk::<16>().ok_or(MetadataError::WrongLength)?;
     let transaction = read_varint(&mut rest)?;
     let count = read_varint(&mut rest)?;
     let mut end = watermark;
@@ -124,15 +124,15 @@ pub fn decode(text: &str, watermark: i64) -> Result<Told, Unreadable> {
         progress.finish(start..end, 0);
     }
     if !rest.is_empty() {
-        return Err(Unreadable::WrongLength);
+        return Err(MetadataError::WrongLength);
     }
-    Ok(Told { progress, topic_id: TopicId::new(*topic_id), transaction })
+    Ok(CommittedProgress { progress, topic_id: TopicId::new(*topic_id), transaction })
 }
 
-fn advance(offset: i64, by: u64) -> Result<i64, Unreadable> {
+fn advance(offset: i64, by: u64) -> Result<i64, MetadataError> {
     // Ranges are not empty and do not touch: both steps are at least one.
-    let by = i64::try_from(by).ok().filter(|by| *by > 0).ok_or(Unreadable::ImpossibleRange)?;
-    offset.checked_add(by).ok_or(Unreadable::ImpossibleRange)
+    let by = i64::try_from(by).ok().filter(|by| *by > 0).ok_or(MetadataError::ImpossibleRange)?;
+    offset.checked_add(by).ok_or(MetadataError::ImpossibleRange)
 }
 
 fn write_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -143,17 +143,17 @@ fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-fn read_varint(bytes: &mut &[u8]) -> Result<u64, Unreadable> {
+fn read_varint(bytes: &mut &[u8]) -> Result<u64, MetadataError> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first().ok_or(Unreadable::WrongLength)?;
+        let (&byte, rest) = bytes.split_first().ok_or(MetadataError::WrongLength)?;
         *bytes = rest;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(Unreadable::ImpossibleRange)
+    Err(MetadataError::ImpossibleRange)
 }
 
 #[cfg(test)]
@@ -162,8 +162,8 @@ mod tests {
 
     use super::*;
 
-    fn progress(watermark: i64, steps: &[(i64, i64)]) -> Progress {
-        let mut progress = Progress::new(watermark);
+    fn progress(watermark: i64, steps: &[(i64, i64)]) -> PartitionProgress {
+        let mut progress = PartitionProgress::new(watermark);
         let mut end = watermark;
         for (gap, length) in steps {
             progress.finish(end + gap..end + gap + length, 0);
@@ -174,8 +174,14 @@ mod tests {
 
     #[test]
     fn nothing_out_of_order_is_nothing_to_tell() {
-        assert_eq!(encode(&Progress::new(7), None, 0, LONGEST), Encoded { text: String::new(), left_out: 0 });
-        assert_eq!(decode("", 7), Ok(Told { progress: Progress::new(7), topic_id: None, transaction: 0 }));
+        assert_eq!(
+            encode(&PartitionProgress::new(7), None, 0, LONGEST),
+            EncodedMap { text: String::new(), left_out: 0 }
+        );
+        assert_eq!(
+            decode("", 7),
+            Ok(CommittedProgress { progress: PartitionProgress::new(7), topic_id: None, transaction: 0 })
+        );
     }
 
     #[test]
@@ -190,7 +196,7 @@ mod tests {
     fn another_version_is_told() {
         let mut bytes = vec![3, 0, 0];
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        assert_eq!(decode(&BASE64.encode(bytes), 0), Err(Unreadable::OtherVersion(3)));
+        assert_eq!(decode(&BASE64.encode(bytes), 0), Err(MetadataError::OtherVersion(3)));
     }
 
     proptest! {
@@ -205,7 +211,7 @@ mod tests {
             let topic_id = TopicId::new(topic_id);
             let encoded = encode(&progress, topic_id, transaction, LONGEST);
             prop_assert_eq!(encoded.left_out, 0);
-            prop_assert_eq!(decode(&encoded.text, watermark), Ok(Told { progress, topic_id, transaction }));
+            prop_assert_eq!(decode(&encoded.text, watermark), Ok(CommittedProgress { progress, topic_id, transaction }));
         }
 
         #[test]

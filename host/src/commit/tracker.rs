@@ -4,37 +4,37 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::offset_map::{self, LONGEST};
-use crate::model::lease::Lease;
-use crate::model::offsets::Progress;
+use crate::model::lease::PartitionLease;
+use crate::model::offsets::PartitionProgress;
 
 /// The progress of one lease.
 ///
 /// Two lines run behind each other: records whose outcome is known (they free the partition's budget), and records
 /// whose every emission is acknowledged (they may be committed).
 #[derive(Debug)]
-pub struct Tracker {
+pub struct ProgressTracker {
     /// The right to commit.
-    pub lease: Arc<Lease>,
-    known: Progress,
-    acknowledged: Progress,
+    pub lease: Arc<PartitionLease>,
+    known: PartitionProgress,
+    acknowledged: PartitionProgress,
     /// Parcels with records of this lease that Kafka has not acknowledged.
     pub outstanding: usize,
-    committed: Progress,
-    committing: Option<Progress>,
+    committed: PartitionProgress,
+    committing: Option<PartitionProgress>,
 }
 
 /// What a commit says of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct CommitPosition {
     /// The watermark.
     pub offset: i64,
     /// The out-of-order map.
     pub metadata: String,
 }
 
-impl Tracker {
+impl ProgressTracker {
     /// A tracker that goes on where `finished` stands.
-    pub fn new(lease: Arc<Lease>, finished: Progress) -> Self {
+    pub fn new(lease: Arc<PartitionLease>, finished: PartitionProgress) -> Self {
         lease.set_watermark(finished.watermark());
         Self {
             lease,
@@ -63,7 +63,7 @@ impl Tracker {
     }
 
     /// What is finished, whether Kafka knows it or not.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &PartitionProgress {
         &self.acknowledged
     }
 
@@ -73,7 +73,7 @@ impl Tracker {
     }
 
     /// Where `progress` stands, when Kafka does not know it.
-    pub fn place(&self, progress: &Progress, transaction: u64) -> Option<Place> {
+    pub fn place(&self, progress: &PartitionProgress, transaction: u64) -> Option<CommitPosition> {
         if *progress == self.committed {
             return None;
         }
@@ -82,11 +82,11 @@ impl Tracker {
             tracing::debug!(partition = %self.lease.partition, ranges = encoded.left_out,
                 "the out-of-order map is full: after a crash some finished records would run again");
         }
-        Some(Place { offset: progress.watermark(), metadata: encoded.text })
+        Some(CommitPosition { offset: progress.watermark(), metadata: encoded.text })
     }
 
     /// What should be committed, when it is not already. Call [`Self::settle_commit`] with the answer.
-    pub fn begin_commit(&mut self) -> Option<Place> {
+    pub fn begin_commit(&mut self) -> Option<CommitPosition> {
         if !self.lease.is_alive() {
             return None;
         }
@@ -105,7 +105,7 @@ impl Tracker {
     }
 
     /// Notes that Kafka knows `progress`.
-    pub fn committed(&mut self, progress: Progress) {
+    pub fn committed(&mut self, progress: PartitionProgress) {
         self.lease.set_committed(progress.watermark());
         self.committed = progress;
     }
@@ -116,10 +116,10 @@ mod tests {
     use super::*;
     use crate::model::position::TopicPartition;
 
-    fn tracker() -> Tracker {
-        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), 1, 10));
+    fn tracker() -> ProgressTracker {
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new("t", 0), 1, 10));
         lease.take(4);
-        Tracker::new(lease, Progress::new(10))
+        ProgressTracker::new(lease, PartitionProgress::new(10))
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(tracker.lease.in_flight(), 2);
         assert_eq!(tracker.lease.watermark(), 10);
         tracker.acknowledge(10..12);
-        assert_eq!(tracker.begin_commit(), Some(Place { offset: 12, metadata: String::new() }));
+        assert_eq!(tracker.begin_commit(), Some(CommitPosition { offset: 12, metadata: String::new() }));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kafka::producer::Batching;
+use crate::kafka::producer::MessageBatching;
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::transaction::{TopicSettings, TransactionalProducer};
 
@@ -16,12 +16,12 @@ const CLOSELY: Duration = Duration::from_millis(50);
 
 /// See the module.
 #[derive(Debug)]
-pub struct Turns {
+pub struct ProducerPair {
     settings: ClientSettings,
     /// The transactional ids.
     ids: [String; 2],
     topics: TopicSettings,
-    batching: Batching,
+    batching: MessageBatching,
     /// Whether what an earlier process left open is settled.
     is_settled: bool,
     /// A producer costs memory and threads: the second is there only from when it is first needed.
@@ -32,14 +32,14 @@ pub struct Turns {
     committed_at: Option<Instant>,
 }
 
-impl Turns {
+impl ProducerPair {
     /// Producers of the transactional ids `id` and `id-2`. They connect when they are first needed.
     pub fn new(settings: ClientSettings, id: String, topics: TopicSettings) -> Self {
         Self {
             settings,
             ids: [id.clone(), format!("{id}-2")],
             topics,
-            batching: Batching::Together,
+            batching: MessageBatching::Together,
             is_settled: false,
             producers: [None, None],
             turn: 0,
@@ -89,7 +89,7 @@ impl Turns {
     }
 
     /// How messages share batches from now on.
-    pub fn batch(&mut self, batching: Batching) {
+    pub fn batch(&mut self, batching: MessageBatching) {
         self.batching = batching;
         self.producers.iter_mut().filter_map(Option::take).for_each(end);
     }

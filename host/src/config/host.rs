@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use super::defaults;
 use super::node;
-use super::problem::{Problem, write_all};
-use super::section::{Layer, Origin, Report, Section, Setting};
+use super::problem::{ConfigProblem, write_all};
+use super::section::{ConfigLayer, ConfigSection, EffectiveSetting, ReadReport, ValueOrigin};
 
-pub use access::{ApiAccess, Scope, TlsFiles, Token, Tokens};
-pub use otlp::Otlp;
+pub use access::{AccessToken, AccessTokens, ApiAccess, TlsFiles, TokenScope};
+pub use otlp::OtlpConfig;
 
 /// What `millstream serve` runs by.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,15 +41,15 @@ pub struct HostConfig {
     /// Sandboxes of all functions together.
     pub instances: InstanceBudget,
     /// Looks after partitions that make no progress.
-    pub watchdog: Watchdog,
+    pub watchdog: WatchdogConfig,
     /// The Kafka cluster, as events name it.
-    pub cluster: Cluster,
+    pub cluster: ClusterConfig,
     /// What the host writes to stderr.
-    pub log: Log,
+    pub log: LogConfig,
     /// What is sent to an OpenTelemetry collector.
-    pub otlp: Otlp,
+    pub otlp: OtlpConfig,
     /// Each value with its origin, section by section.
-    settings: Vec<Setting>,
+    settings: Vec<EffectiveSetting>,
 }
 
 /// The way to Kafka.
@@ -107,21 +107,21 @@ pub struct InstanceBudget {
 
 /// Looks after partitions that make no progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watchdog {
+pub struct WatchdogConfig {
     /// How long a partition with lag may stand still.
     pub stalled_after: Duration,
 }
 
 /// The Kafka cluster, as events name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
+pub struct ClusterConfig {
     /// Part of `source` of records that are no CloudEvents.
     pub name: String,
 }
 
 /// What the host writes to stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
+pub struct LogConfig {
     /// A level or filter directives.
     pub level: String,
     /// How a line looks.
@@ -157,7 +157,7 @@ pub enum HostConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidHostConfig {
     /// The problems, at least one.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ConfigProblem>,
 }
 
 impl fmt::Display for InvalidHostConfig {
@@ -189,16 +189,16 @@ impl HostConfig {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, InvalidHostConfig> {
         let variables: BTreeMap<String, String> = variables.into_iter().collect();
-        let file =
-            node::from_toml(text).map_err(|error| InvalidHostConfig { problems: vec![Problem::new("", error)] })?;
+        let file = node::from_toml(text)
+            .map_err(|error| InvalidHostConfig { problems: vec![ConfigProblem::new("", error)] })?;
         let environment = environment::read(&variables);
         let layers = vec![
-            Layer { origin: Origin::Environment, table: &environment },
-            Layer { origin: Origin::File, table: &file },
-            Layer { origin: Origin::Default, table: defaults::host() },
+            ConfigLayer { origin: ValueOrigin::Environment, table: &environment },
+            ConfigLayer { origin: ValueOrigin::File, table: &file },
+            ConfigLayer { origin: ValueOrigin::Default, table: defaults::host() },
         ];
-        let report = Report::default();
-        let config = Section::root(&report, layers, defaults::host(), |root| read_root(root, &variables));
+        let report = ReadReport::default();
+        let config = ConfigSection::root(&report, layers, defaults::host(), |root| read_root(root, &variables));
         let (problems, mut settings) = report.into_parts();
         // Keys at the top come before the first table, whatever was read first.
         settings.sort_by_key(|setting| !setting.section.is_empty());
@@ -209,7 +209,7 @@ impl HostConfig {
     }
 }
 
-fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<HostConfig> {
+fn read_root(root: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<HostConfig> {
     let insecure = root.get("insecure", super::value::boolean);
     let api = root.within("api", |api| access::read(api, variables));
     // What is wrong with the tokens is said already.

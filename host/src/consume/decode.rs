@@ -9,7 +9,7 @@ use crate::cloudevents::{NotAnEvent, check_required, structured};
 
 /// A record's parts, however they were read.
 #[derive(Debug, Clone, Copy)]
-pub struct Fields<'a> {
+pub struct RecordFields<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The partition.
@@ -28,7 +28,7 @@ pub struct Fields<'a> {
 
 /// Where a decoded record lies in its arena.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Decoded {
+pub struct DecodedRecord {
     /// In the flat layout.
     pub flat: Range<u32>,
     /// The value as Kafka gave it, where the event's data is another.
@@ -38,14 +38,14 @@ pub struct Decoded {
 }
 
 /// Appends the event of a record to `arena`.
-pub fn decode(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
+pub fn decode(arena: &mut Vec<u8>, record: &RecordFields<'_>) -> DecodedRecord {
     match mode(record.headers) {
-        Mode::Plain => plain(arena, record, None),
-        Mode::Binary => match binary(arena, record) {
-            Ok(flat) => Decoded { flat, original_value: None, undecodable: None },
+        ContentMode::Plain => plain(arena, record, None),
+        ContentMode::Binary => match binary(arena, record) {
+            Ok(flat) => DecodedRecord { flat, original_value: None, undecodable: None },
             Err(error) => plain(arena, record, Some(error)),
         },
-        Mode::Structured => match structured(arena, record) {
+        ContentMode::Structured => match structured(arena, record) {
             Ok(decoded) => decoded,
             Err(error) => plain(arena, record, Some(error)),
         },
@@ -53,24 +53,24 @@ pub fn decode(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
 }
 
 /// Appends a record as it is, although it could not be read as the event it claims to be.
-pub fn plain(arena: &mut Vec<u8>, record: &Fields<'_>, undecodable: Option<NotAnEvent>) -> Decoded {
+pub fn plain(arena: &mut Vec<u8>, record: &RecordFields<'_>, undecodable: Option<NotAnEvent>) -> DecodedRecord {
     let flat = write(arena, record, record.value, None);
-    Decoded { flat, original_value: None, undecodable }
+    DecodedRecord { flat, original_value: None, undecodable }
 }
 
-enum Mode {
+enum ContentMode {
     Plain,
     Binary,
     Structured,
 }
 
-fn mode(headers: &[(&str, Option<&[u8]>)]) -> Mode {
+fn mode(headers: &[(&str, Option<&[u8]>)]) -> ContentMode {
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("content-type") && value.is_some_and(is_structured) {
-            return Mode::Structured;
+            return ContentMode::Structured;
         }
     }
-    if headers.iter().any(|(name, _)| *name == "ce_specversion") { Mode::Binary } else { Mode::Plain }
+    if headers.iter().any(|(name, _)| *name == "ce_specversion") { ContentMode::Binary } else { ContentMode::Plain }
 }
 
 fn is_structured(content_type: &[u8]) -> bool {
@@ -80,7 +80,7 @@ fn is_structured(content_type: &[u8]) -> bool {
         && !content_type[STRUCTURED.len()..].starts_with(b"-batch")
 }
 
-fn binary(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Range<u32>, NotAnEvent> {
+fn binary(arena: &mut Vec<u8>, record: &RecordFields<'_>) -> Result<Range<u32>, NotAnEvent> {
     let mut attributes = Attributes::default();
     let mut version = None;
     let mut extensions: Vec<(&str, &str)> = Vec::new();
@@ -110,7 +110,7 @@ fn binary(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Range<u32>, NotAnE
     Ok(write(arena, record, record.value, Some(attributes)))
 }
 
-fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAnEvent> {
+fn structured(arena: &mut Vec<u8>, record: &RecordFields<'_>) -> Result<DecodedRecord, NotAnEvent> {
     let value = record.value.ok_or_else(|| NotAnEvent("structured event without a value".into()))?;
     if let Some((_, Some(content_type))) =
         record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
@@ -137,12 +137,12 @@ fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAn
     arena.extend_from_slice(value);
     let original_value = Some(start..arena.len() as u32);
     arena.resize(arena.len().next_multiple_of(8), 0);
-    Ok(Decoded { flat, original_value, undecodable: None })
+    Ok(DecodedRecord { flat, original_value, undecodable: None })
 }
 
 fn write(
     arena: &mut Vec<u8>,
-    record: &Fields<'_>,
+    record: &RecordFields<'_>,
     data: Option<&[u8]>,
     attributes: Option<Attributes<'_>>,
 ) -> Range<u32> {
@@ -173,15 +173,15 @@ mod tests {
 
     type Headers<'a> = &'a [(&'a str, Option<&'a [u8]>)];
 
-    fn fields<'a>(value: Option<&'a [u8]>, headers: Headers<'a>) -> Fields<'a> {
-        Fields { topic: "bids", partition: 3, offset: 7, timestamp_ms: Some(5), key: Some(b"k"), value, headers }
+    fn fields<'a>(value: Option<&'a [u8]>, headers: Headers<'a>) -> RecordFields<'a> {
+        RecordFields { topic: "bids", partition: 3, offset: 7, timestamp_ms: Some(5), key: Some(b"k"), value, headers }
     }
 
-    fn decoded(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
+    fn decoded(arena: &mut Vec<u8>, record: &RecordFields<'_>) -> DecodedRecord {
         decode(arena, record)
     }
 
-    fn read<'a>(arena: &'a [u8], decoded: &Decoded) -> Record<'a> {
+    fn read<'a>(arena: &'a [u8], decoded: &DecodedRecord) -> Record<'a> {
         let flat = &arena[decoded.flat.start as usize..decoded.flat.end as usize];
         Record::parse(flat, "test").expect("what was written can be read")
     }

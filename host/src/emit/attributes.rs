@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use millstream_flat::Emission;
 
 use crate::cloudevents::attribute;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::trace_context::{self, SpanContext};
 use crate::model::work::RecordRef;
 
@@ -15,7 +15,7 @@ const DEFAULT_TYPE: &str = "dev.millstream.event";
 
 /// Where an emission comes from.
 #[derive(Debug)]
-pub struct Origin<'a> {
+pub struct EmissionOrigin<'a> {
     /// The function's name.
     pub function: &'a str,
     /// The `source` of events for which the guest gave none.
@@ -32,7 +32,7 @@ pub struct Origin<'a> {
     pub cause: OnceCell<String>,
 }
 
-impl Origin<'_> {
+impl EmissionOrigin<'_> {
     /// `topic/partition/offset` of the record.
     pub fn cause(&self) -> &str {
         let write = || format!("{}/{}", self.record.chunk.lease.partition, self.record.record().offset);
@@ -47,7 +47,7 @@ impl Origin<'_> {
 
 /// The required attributes of an event.
 #[derive(Debug)]
-pub struct Required<'a> {
+pub struct RequiredAttributes<'a> {
     /// `id`.
     pub id: Cow<'a, str>,
     /// `source`.
@@ -57,11 +57,11 @@ pub struct Required<'a> {
 }
 
 /// Refuses what no attribute may hold: a reader that trusts CloudEvents might take a line break for more than it is.
-pub fn check_values(emission: &Emission<'_>) -> Result<(), Fault> {
+pub fn check_values(emission: &Emission<'_>) -> Result<(), GuestFault> {
     for (name, value) in emission.attributes() {
         if let Some(character) = attribute::forbidden(value) {
             let name: String = name.chars().take(40).collect();
-            return Err(Fault::new(
+            return Err(GuestFault::new(
                 FaultClass::InvalidAnswer,
                 format!("attribute {name:?} holds {character}; emit it in the data, or encoded"),
             ));
@@ -71,9 +71,9 @@ pub fn check_values(emission: &Emission<'_>) -> Result<(), Fault> {
 }
 
 /// What the guest gave, filled up.
-pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'a>) -> Required<'a> {
+pub fn required<'a>(emission: &Emission<'a>, origin: &EmissionOrigin<'a>) -> RequiredAttributes<'a> {
     let given = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
-    Required {
+    RequiredAttributes {
         id: given(emission.id()).map_or_else(|| origin.id().into(), Cow::Borrowed),
         source: given(emission.source()).unwrap_or(origin.source),
         type_: given(emission.type_()).unwrap_or(DEFAULT_TYPE),
@@ -81,11 +81,11 @@ pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'a>) -> Required<'a
 }
 
 /// Checks an extension's name, and tells whether it is the guest's to set.
-pub fn check_extension(name: &str) -> Result<bool, Fault> {
+pub fn check_extension(name: &str) -> Result<bool, GuestFault> {
     let is_valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if !is_valid {
         let name: String = name.chars().take(40).collect();
-        return Err(Fault::new(
+        return Err(GuestFault::new(
             FaultClass::InvalidAnswer,
             format!("extension attribute {name:?} is not valid: only a-z and 0-9 are allowed (CloudEvents 1.0)"),
         ));

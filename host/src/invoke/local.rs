@@ -6,12 +6,12 @@ use std::time::{Duration, Instant as Moment, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::{Answer, Emission, RecordFields, Verdict, begin_batch, write_record};
 
-use crate::model::function::{Limits, Shape};
-use crate::model::ids::Digest;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::function::{FunctionLimits, ModuleShape};
+use crate::model::ids::ArtifactDigest;
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::wasm::log::{Level, Log, LogSink};
-use crate::wasm::{Engine, EngineError, EngineOptions, Instance, LoadError, StartError};
+use crate::wasm::log::{GuestLogSink, Level, LogSink};
+use crate::wasm::{EngineError, EngineOptions, GuestInstance, LoadError, StartError, WasmEngine};
 
 /// Why there was no run at all.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +26,9 @@ pub enum LocalError {
 
 /// What a run showed.
 #[derive(Debug)]
-pub struct Report {
+pub struct RunReport {
     /// How the module is called.
-    pub shape: Shape,
+    pub shape: ModuleShape,
     /// What the guest made of the event.
     pub outcome: LocalOutcome,
     /// Time to compile the module.
@@ -61,7 +61,7 @@ pub enum LocalOutcome {
         reason: String,
     },
     /// The guest failed.
-    Fault(Fault),
+    Fault(GuestFault),
 }
 
 /// An event that the guest emitted. What the guest left open, a host fills in.
@@ -83,17 +83,17 @@ pub struct LocalEmission {
 pub async fn run(
     module: Arc<[u8]>,
     event: &RecordFields<'_>,
-    limits: &Limits,
+    limits: &FunctionLimits,
     env: &BTreeMap<String, String>,
-) -> Result<Report, LocalError> {
-    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })?;
+) -> Result<RunReport, LocalError> {
+    let engine = WasmEngine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })?;
     let compiling = Moment::now();
-    let digest = Digest::of(&module);
+    let digest = ArtifactDigest::of(&module);
     let program = engine.load(module, digest).await?;
     let compile = compiling.elapsed();
 
-    let lines = Arc::new(Lines::default());
-    let sink: LogSink = Arc::<Lines>::clone(&lines);
+    let lines = Arc::new(CollectedLines::default());
+    let sink: LogSink = Arc::<CollectedLines>::clone(&lines);
     let sandbox = program.sandbox_with(limits, env, Arc::<FunctionMetrics>::default(), sink);
     let request = request(event, limits.timeout);
     let starting = Moment::now();
@@ -101,10 +101,10 @@ pub async fn run(
         StartError::Fault(fault) => fault,
         // There is one place and nobody else.
         StartError::Exhausted => {
-            Fault::new(FaultClass::Memory, "the module needs more memories or tables than an instance may have")
+            GuestFault::new(FaultClass::Memory, "the module needs more memories or tables than an instance may have")
         }
     });
-    let mut report = Report {
+    let mut report = RunReport {
         shape: program.shape(),
         outcome: LocalOutcome::Emitted(Vec::new()),
         compile,
@@ -130,7 +130,7 @@ pub async fn run(
     Ok(report)
 }
 
-async fn time_again(instance: &mut Instance, request: &[u8], limits: &Limits) -> Option<Duration> {
+async fn time_again(instance: &mut GuestInstance, request: &[u8], limits: &FunctionLimits) -> Option<Duration> {
     if !instance.is_healthy() {
         return None;
     }
@@ -149,7 +149,7 @@ fn request(event: &RecordFields<'_>, timeout: Duration) -> Vec<u8> {
 }
 
 fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
-    let invalid = |reason: String| LocalOutcome::Fault(Fault::new(FaultClass::InvalidAnswer, reason));
+    let invalid = |reason: String| LocalOutcome::Fault(GuestFault::new(FaultClass::InvalidAnswer, reason));
     let answer = match Answer::parse(answer) {
         Ok(answer) => answer,
         Err(error) => return invalid(format!("the guest's answer cannot be read: {error}")),
@@ -182,15 +182,15 @@ impl LocalEmission {
 
 /// Keeps what the guest writes.
 #[derive(Default)]
-struct Lines(Mutex<Vec<(Level, String)>>);
+struct CollectedLines(Mutex<Vec<(Level, String)>>);
 
-impl Lines {
+impl CollectedLines {
     fn take(&self) -> Vec<(Level, String)> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Log for Lines {
+impl GuestLogSink for CollectedLines {
     fn line(&self, level: Level, line: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((level, line.to_owned()));
     }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::wasm::testing::{guest, limits, typed_guest};
 
-    async fn ran(module: Arc<[u8]>, attempt: u32) -> Report {
+    async fn ran(module: Arc<[u8]>, attempt: u32) -> RunReport {
         let event = RecordFields {
             topic: "bids",
             offset: 7,

@@ -18,13 +18,13 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::FromClientConfigAndContext;
 
-pub use bookmarks::Bookmarks;
+pub use bookmarks::GroupBookmarks;
 pub use error::AdminError;
 pub use offsets::StartOffset;
-pub use places::Place;
+pub use places::PartitionBounds;
 pub use topics::NewTopic;
 
-use super::client_log::Logging;
+use super::client_log::LoggingContext;
 use super::settings::ClientSettings;
 
 /// The longest that one request may take.
@@ -44,20 +44,20 @@ pub enum TopicCreation {
 
 /// A client for a cluster's administration. Clones share one connection.
 #[derive(Clone)]
-pub struct Admin(Arc<Inner>);
+pub struct AdminClient(Arc<AdminState>);
 
-struct Inner {
+struct AdminState {
     settings: ClientSettings,
     creation: TopicCreation,
-    client: AdminClient<Logging>,
+    client: AdminClient<LoggingContext>,
 }
 
-impl Admin {
+impl AdminClient {
     /// A client; it connects when it is first asked something.
     pub fn new(settings: ClientSettings, creation: TopicCreation) -> Result<Self, AdminError> {
-        let client =
-            AdminClient::from_config_and_context(&settings.base(), Logging).map_err(AdminError::Configuration)?;
-        Ok(Self(Arc::new(Inner { settings, creation, client })))
+        let client = AdminClient::from_config_and_context(&settings.base(), LoggingContext)
+            .map_err(AdminError::Configuration)?;
+        Ok(Self(Arc::new(AdminState { settings, creation, client })))
     }
 
     /// The partitions of every topic of the cluster, or why Kafka does not answer.
@@ -69,7 +69,7 @@ impl Admin {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, AdminError> + Send + 'static,
+        work: impl FnOnce(&AdminState) -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, AdminError> {
         let inner = Arc::clone(&self.0);
         match tokio::task::spawn_blocking(move || work(&inner)).await {
@@ -83,7 +83,7 @@ impl Admin {
     }
 }
 
-impl fmt::Debug for Admin {
+impl fmt::Debug for AdminClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Admin").field("settings", &self.0.settings).finish_non_exhaustive()
     }

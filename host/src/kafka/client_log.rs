@@ -1,6 +1,6 @@
 //! librdkafka's log lines and global errors as tracing events of the target `millstream::kafka`.
 //!
-//! Every client context of this room calls [`line`] and [`error`]; [`Logging`] is for clients that need nothing else.
+//! Every client context of this room calls [`line`] and [`error`]; [`LoggingContext`] is for clients that need nothing else.
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -10,9 +10,9 @@ use tracing::{debug, error as error_event, info, warn};
 
 /// A client context that only logs.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Logging;
+pub struct LoggingContext;
 
-impl ClientContext for Logging {
+impl ClientContext for LoggingContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         line(level, facility, message);
     }
@@ -22,7 +22,7 @@ impl ClientContext for Logging {
     }
 }
 
-impl ConsumerContext for Logging {}
+impl ConsumerContext for LoggingContext {}
 
 /// Passes a log line on with its level.
 pub fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {

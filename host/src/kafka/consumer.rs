@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 
 use super::advice::advised;
 use super::assignment;
-use super::generation::Generation;
-use super::poller::Waker;
+use super::generation::GroupGeneration;
+use super::poller::PollerUnparker;
 use super::rebalance::{GroupEvent, MemberContext};
-use super::record_queue::{Batch, Heard, RecordQueue};
+use super::record_queue::{ErrorSink, RawRecords, RecordQueue};
 use super::settings::ClientSettings;
 use crate::failpoint;
 use crate::model::position::TopicPartition;
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a consumer needs to join.
 #[derive(Debug, Clone)]
-pub struct Membership {
+pub struct GroupMembership {
     /// The group.
     pub group: String,
     /// The identity of a static member.
@@ -41,7 +41,7 @@ pub struct Membership {
 /// Why a consumer could not do something.
 #[derive(Debug, thiserror::Error)]
 #[error("consumer of group {group} could not {action}: {}", advised(.source))]
-pub struct Error {
+pub struct GroupError {
     group: String,
     action: &'static str,
     source: KafkaError,
@@ -49,7 +49,7 @@ pub struct Error {
 
 /// A committed offset with its metadata, or a place to start at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedOffset {
     /// The partition.
     pub partition: TopicPartition,
     /// The next offset to read; nothing when none was committed.
@@ -60,7 +60,7 @@ pub struct Committed {
 
 /// What a client has to say that is no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ConsumerError {
     /// The stored offset is no longer in the partition's range, or there is none.
     OffsetOutOfRange(String),
     /// Something that librdkafka goes on from by itself.
@@ -73,7 +73,7 @@ pub enum Trouble {
 const LONGEST_LEAVE: Duration = Duration::from_secs(5);
 
 /// A group member; share it by `Arc`.
-pub struct Consumer {
+pub struct GroupConsumer {
     group: String,
     // Dropped before the client.
     records: RecordQueue,
@@ -82,8 +82,8 @@ pub struct Consumer {
     moves_silently: bool,
 }
 
-impl Heard for Consumer {
-    fn heard(&self, error: &KafkaError, words: &str) -> Option<Trouble> {
+impl ErrorSink for GroupConsumer {
+    fn heard(&self, error: &KafkaError, words: &str) -> Option<ConsumerError> {
         if error.rdkafka_error_code().is_some_and(MemberContext::tells_of) {
             self.client.context().error(error.clone(), words);
             return None;
@@ -92,24 +92,24 @@ impl Heard for Consumer {
     }
 }
 
-impl std::fmt::Debug for Consumer {
+impl std::fmt::Debug for GroupConsumer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Consumer").field("group", &self.group).finish_non_exhaustive()
     }
 }
 
-impl Consumer {
+impl GroupConsumer {
     /// Makes a client and subscribes. `waker` is woken when there is something to poll; what happens to the member
     /// arrives on `events`.
     pub fn join(
         settings: &ClientSettings,
-        membership: &Membership,
-        waker: Waker,
+        membership: &GroupMembership,
+        waker: PollerUnparker,
         events: mpsc::UnboundedSender<GroupEvent>,
-    ) -> Result<Arc<Self>, Error> {
+    ) -> Result<Arc<Self>, GroupError> {
         let failed = |action| {
             let group = membership.group.clone();
-            move |source| Error { group, action, source }
+            move |source| GroupError { group, action, source }
         };
         let mut config = settings.base();
         config
@@ -156,7 +156,7 @@ impl Consumer {
     }
 
     /// The generation that `generation` has become meanwhile without a rebalance, where the group's protocol allows that.
-    pub fn renewed(&self, generation: &Generation) -> Option<Arc<Generation>> {
+    pub fn renewed(&self, generation: &GroupGeneration) -> Option<Arc<GroupGeneration>> {
         if !self.moves_silently {
             return None;
         }
@@ -164,7 +164,7 @@ impl Consumer {
     }
 
     /// Serves callbacks, without waiting, and gives what trouble there is. Records are in a queue of their own.
-    pub fn poll(&self) -> Option<Trouble> {
+    pub fn poll(&self) -> Option<ConsumerError> {
         loop {
             // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
             match self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))? {
@@ -190,12 +190,12 @@ impl Consumer {
     }
 
     /// Takes records that are there, without waiting.
-    pub fn take(&self) -> Batch<'_> {
+    pub fn take(&self) -> RawRecords<'_> {
         self.records.take(self)
     }
 
     /// What is committed for `partitions`. Blocks up to ten seconds.
-    pub fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Committed>, Error> {
+    pub fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<CommittedOffset>, GroupError> {
         let mut asked = TopicPartitionList::new();
         for partition in partitions {
             asked.add_partition(&partition.topic, partition.partition);
@@ -204,7 +204,7 @@ impl Consumer {
         let mut committed = Vec::with_capacity(partitions.len());
         for element in answer.elements() {
             element.error().map_err(self.failed("read offsets"))?;
-            committed.push(Committed {
+            committed.push(CommittedOffset {
                 partition: TopicPartition::new(element.topic(), element.partition()),
                 offset: match element.offset() {
                     Offset::Offset(offset) => Some(offset),
@@ -217,14 +217,14 @@ impl Consumer {
     }
 
     /// The first offset that is still there and the end of `partition`. Blocks up to ten seconds.
-    pub fn range(&self, partition: &TopicPartition) -> Result<(i64, i64), Error> {
+    pub fn range(&self, partition: &TopicPartition) -> Result<(i64, i64), GroupError> {
         self.client
             .fetch_watermarks(&partition.topic, partition.partition, ANSWER_TIMEOUT)
             .map_err(self.failed("read the range of a partition"))
     }
 
     /// Takes partitions, each from its offset on.
-    pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), Error> {
+    pub fn assign(&self, places: &[(TopicPartition, i64)]) -> Result<(), GroupError> {
         for (partition, _) in places {
             let gathered = self.records.gather(self.client.client().native_client(), partition);
             gathered.map_err(self.failed("take the records of a partition"))?;
@@ -240,7 +240,7 @@ impl Consumer {
     }
 
     /// Gives partitions back.
-    pub fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), Error> {
+    pub fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), GroupError> {
         let list = list_of(partitions);
         // The client would remember that they were paused, and give nothing of them should they come back.
         if let Err(error) = self.client.resume(&list) {
@@ -252,17 +252,17 @@ impl Consumer {
     }
 
     /// Takes no more records of `partition` until [`Self::resume`]; its local queue is emptied and fetched again.
-    pub fn pause(&self, partition: &TopicPartition) -> Result<(), Error> {
+    pub fn pause(&self, partition: &TopicPartition) -> Result<(), GroupError> {
         self.client.pause(&list_of([partition])).map_err(self.failed("pause a partition"))
     }
 
     /// Takes records of `partition` again.
-    pub fn resume(&self, partition: &TopicPartition) -> Result<(), Error> {
+    pub fn resume(&self, partition: &TopicPartition) -> Result<(), GroupError> {
         self.client.resume(&list_of([partition])).map_err(self.failed("resume a partition"))
     }
 
     /// The next offset to be given of each assigned partition, past control records.
-    pub fn positions(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
+    pub fn positions(&self) -> Result<Vec<(TopicPartition, i64)>, GroupError> {
         let positions = self.client.position().map_err(self.failed("read its positions"))?;
         let known = positions.elements().into_iter().filter_map(|element| match element.offset() {
             Offset::Offset(offset) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
@@ -273,7 +273,10 @@ impl Consumer {
 
     /// Commits offsets with their metadata, and waits for the answer. Blocks: of a commit that does not wait, librdkafka
     /// tells an application that takes events no answer at all.
-    pub fn commit<'a>(&self, offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>) -> Result<(), Error> {
+    pub fn commit<'a>(
+        &self,
+        offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
+    ) -> Result<(), GroupError> {
         let list = offsets_of(offsets).map_err(self.failed("commit"))?;
         self.client.commit(&list, CommitMode::Sync).map_err(self.failed("commit"))
     }
@@ -285,7 +288,7 @@ impl Consumer {
     }
 
     /// Leaves the group, once the others have let go of the consumer; `waker` wakes the one who polls.
-    pub async fn leave(self: Arc<Self>, waker: &Waker) {
+    pub async fn leave(self: Arc<Self>, waker: &PollerUnparker) {
         let give_up = Instant::now() + LONGEST_LEAVE;
         while Arc::strong_count(&self) > 1 && Instant::now() < give_up {
             waker.wake();
@@ -297,20 +300,20 @@ impl Consumer {
         }
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(KafkaError) -> Error + use<> {
+    fn failed(&self, action: &'static str) -> impl FnOnce(KafkaError) -> GroupError + use<> {
         let group = self.group.clone();
-        move |source| Error { group, action, source }
+        move |source| GroupError { group, action, source }
     }
 }
 
-fn trouble(error: &KafkaError, words: String) -> Trouble {
+fn trouble(error: &KafkaError, words: String) -> ConsumerError {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-            Trouble::OffsetOutOfRange(words)
+            ConsumerError::OffsetOutOfRange(words)
         }
-        Some(RDKafkaErrorCode::Fatal) => Trouble::Fatal(advised(error)),
-        _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Trouble::Fatal(advised(error)),
-        _ => Trouble::Passing(advised(error)),
+        Some(RDKafkaErrorCode::Fatal) => ConsumerError::Fatal(advised(error)),
+        _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => ConsumerError::Fatal(advised(error)),
+        _ => ConsumerError::Passing(advised(error)),
     }
 }
 

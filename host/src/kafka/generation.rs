@@ -15,14 +15,14 @@ use rdkafka::client::NativeClient;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata};
 
 /// See the module. Retired for good as soon as the group changes.
-pub struct Generation {
+pub struct GroupGeneration {
     pub(super) metadata: ConsumerGroupMetadata,
     number: i32,
     member: String,
     is_current: Arc<AtomicBool>,
 }
 
-impl Generation {
+impl GroupGeneration {
     /// The generation that `consumer` is in; none while it is in no group.
     pub(super) fn of<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Self> {
         let before = identity(consumer.client().native_client())?;
@@ -54,7 +54,7 @@ impl Generation {
     }
 }
 
-impl std::fmt::Debug for Generation {
+impl std::fmt::Debug for GroupGeneration {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Generation({} of {}, current: {})", self.number, self.member, self.is_current())
     }

@@ -1,6 +1,6 @@
 //! Reads the past of topics, without a group: single records, and what came from a moment on.
 //!
-//! A [`Session`] blocks and is used by one thread; it sees what committed transactions wrote, and changes nothing.
+//! A [`HistoryReader`] blocks and is used by one thread; it sees what committed transactions wrote, and changes nothing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::admin::AdminError;
-use super::client_log::Logging;
+use super::client_log::LoggingContext;
 use super::settings::ClientSettings;
 use super::survey::offsets_at_once;
 use crate::model::position::TopicPartition;
@@ -22,20 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens sessions. Clones are as good.
 #[derive(Debug, Clone)]
-pub struct History(ClientSettings);
+pub struct TopicHistory(ClientSettings);
 
 /// A client that reads the past.
-pub struct Session {
-    client: BaseConsumer<Logging>,
+pub struct HistoryReader {
+    client: BaseConsumer<LoggingContext>,
     partitions: BTreeMap<String, i32>,
 }
 
 /// A record as it lies in Kafka.
-pub struct Past<'a>(BorrowedMessage<'a>);
+pub struct PastRecord<'a>(BorrowedMessage<'a>);
 
 /// The same, for keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct OwnedRecord {
     /// Its partition.
     pub partition: TopicPartition,
     /// Its offset.
@@ -52,9 +52,9 @@ pub struct Kept {
 
 /// What is at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum RecordLookup {
     /// A record.
-    Record(Box<Kept>),
+    Record(Box<OwnedRecord>),
     /// Nothing: it was deleted, or it never was one.
     Nothing,
     /// There is no such partition.
@@ -63,7 +63,7 @@ pub enum Found {
 
 /// Part of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub struct OffsetRange {
     /// The partition.
     pub partition: TopicPartition,
     /// From this offset on.
@@ -74,21 +74,21 @@ pub struct Range {
 
 /// How far a scan may go.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct ScanBounds {
     /// So many records more.
     pub records: usize,
     /// Until then.
     pub deadline: Instant,
 }
 
-impl History {
+impl TopicHistory {
     /// The past of the cluster that `settings` name.
     pub fn new(settings: ClientSettings) -> Self {
         Self(settings)
     }
 
     /// Connects, and asks which topics there are. Blocks.
-    pub fn open(&self) -> Result<Session, AdminError> {
+    pub fn open(&self) -> Result<HistoryReader, AdminError> {
         let mut config = self.0.base();
         config
             // librdkafka wants a name even from a reader that neither joins nor commits.
@@ -99,7 +99,8 @@ impl History {
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "20")
             .set("queued.max.messages.kbytes", "16384");
-        let client = BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)?;
+        let client =
+            BaseConsumer::from_config_and_context(&config, LoggingContext).map_err(AdminError::Configuration)?;
         let metadata =
             client.fetch_metadata(None, PATIENCE).map_err(|error| AdminError::of(error, "list the topics"))?;
         let partitions = metadata
@@ -108,11 +109,11 @@ impl History {
             .filter(|topic| topic.error().is_none())
             .map(|topic| (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
             .collect();
-        Ok(Session { client, partitions })
+        Ok(HistoryReader { client, partitions })
     }
 }
 
-impl Session {
+impl HistoryReader {
     /// The topics that there are, with their numbers of partitions.
     pub fn topics(&self) -> &BTreeMap<String, i32> {
         &self.partitions
@@ -126,21 +127,22 @@ impl Session {
     }
 
     /// The record at `offset` of `partition`.
-    pub fn record(&self, partition: &TopicPartition, offset: i64) -> Result<Found, AdminError> {
+    pub fn record(&self, partition: &TopicPartition, offset: i64) -> Result<RecordLookup, AdminError> {
         let exists =
             self.partitions.get(&*partition.topic).is_some_and(|count| (0..*count).contains(&partition.partition));
         if !exists {
-            return Ok(Found::NoPartition);
+            return Ok(RecordLookup::NoPartition);
         }
         let (beginning, end) = self.edges(partition)?;
         if !(beginning..end).contains(&offset) {
-            return Ok(Found::Nothing);
+            return Ok(RecordLookup::Nothing);
         }
-        let range = Range { partition: partition.clone(), from: offset, until: offset + 1 };
-        let mut found = Found::Nothing;
-        let bounds = &mut Bounds { records: 1, deadline: Instant::now() + PATIENCE };
-        let is_complete = self.scan(&[range], bounds, &mut |past| found = Found::Record(Box::new(past.keep())))?;
-        if !is_complete && found == Found::Nothing {
+        let range = OffsetRange { partition: partition.clone(), from: offset, until: offset + 1 };
+        let mut found = RecordLookup::Nothing;
+        let bounds = &mut ScanBounds { records: 1, deadline: Instant::now() + PATIENCE };
+        let is_complete =
+            self.scan(&[range], bounds, &mut |past| found = RecordLookup::Record(Box::new(past.keep())))?;
+        if !is_complete && found == RecordLookup::Nothing {
             return Err(AdminError::Unreachable(RDKafkaErrorCode::OperationTimedOut));
         }
         Ok(found)
@@ -148,7 +150,7 @@ impl Session {
 
     /// The first offsets of `partitions` whose records are as young as `unix_ms`, and where the partitions end;
     /// `unix_ms` is nothing for the beginning. What Kafka does not tell is missing.
-    pub fn since(&self, partitions: &[TopicPartition], unix_ms: Option<i64>) -> Result<Vec<Range>, AdminError> {
+    pub fn since(&self, partitions: &[TopicPartition], unix_ms: Option<i64>) -> Result<Vec<OffsetRange>, AdminError> {
         let from = match unix_ms {
             Some(unix_ms) => self.offsets(partitions, Offset::Offset(unix_ms.max(0)))?,
             None => self.offsets(partitions, Offset::Beginning)?,
@@ -158,7 +160,7 @@ impl Session {
             let until = *until.get(partition)?;
             // None as young: Kafka tells no offset then.
             let from = from.get(partition).copied().unwrap_or(until);
-            Some(Range { partition: partition.clone(), from, until })
+            Some(OffsetRange { partition: partition.clone(), from, until })
         };
         Ok(partitions.iter().filter_map(range).collect())
     }
@@ -185,13 +187,13 @@ impl Session {
     /// takes what it used off `bounds`.
     pub fn scan(
         &self,
-        ranges: &[Range],
-        bounds: &mut Bounds,
-        visit: &mut dyn FnMut(&Past<'_>),
+        ranges: &[OffsetRange],
+        bounds: &mut ScanBounds,
+        visit: &mut dyn FnMut(&PastRecord<'_>),
     ) -> Result<bool, AdminError> {
-        let mut left = Left::default();
+        let mut left = UnreadRanges::default();
         let mut assignment = TopicPartitionList::new();
-        for Range { partition, from, until } in ranges.iter().filter(|range| range.from < range.until) {
+        for OffsetRange { partition, from, until } in ranges.iter().filter(|range| range.from < range.until) {
             assignment
                 .add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*from))
                 .map_err(unread)?;
@@ -206,7 +208,12 @@ impl Session {
         result.map(|()| left.is_empty())
     }
 
-    fn read(&self, left: &mut Left, bounds: &mut Bounds, visit: &mut dyn FnMut(&Past<'_>)) -> Result<(), AdminError> {
+    fn read(
+        &self,
+        left: &mut UnreadRanges,
+        bounds: &mut ScanBounds,
+        visit: &mut dyn FnMut(&PastRecord<'_>),
+    ) -> Result<(), AdminError> {
         let mut last_heard = Instant::now();
         while !left.is_empty() && bounds.records > 0 {
             let patience = bounds.deadline.saturating_duration_since(Instant::now());
@@ -234,7 +241,7 @@ impl Session {
                     last_heard = Instant::now();
                     if left.wants(message.topic(), message.partition(), message.offset()) {
                         bounds.records -= 1;
-                        visit(&Past(message));
+                        visit(&PastRecord(message));
                     }
                 }
             }
@@ -249,14 +256,14 @@ fn unread(error: KafkaError) -> AdminError {
 
 /// What is still to be read.
 #[derive(Default)]
-struct Left {
+struct UnreadRanges {
     /// Up to before which offset, by topic and partition.
     until: BTreeMap<(String, i32), i64>,
     /// How many topics are read of each partition's number, and how often such a one was at its end.
     ends: BTreeMap<i32, (usize, usize)>,
 }
 
-impl Left {
+impl UnreadRanges {
     fn add(&mut self, partition: &TopicPartition, until: i64) {
         self.until.insert((partition.topic.to_string(), partition.partition), until);
         self.ends.entry(partition.partition).or_default().0 += 1;
@@ -294,7 +301,7 @@ impl Left {
     }
 }
 
-impl Past<'_> {
+impl PastRecord<'_> {
     /// The topic.
     pub fn topic(&self) -> &str {
         self.0.topic()
@@ -311,8 +318,8 @@ impl Past<'_> {
     }
 
     /// A copy.
-    pub fn keep(&self) -> Kept {
-        Kept {
+    pub fn keep(&self) -> OwnedRecord {
+        OwnedRecord {
             partition: TopicPartition::new(self.0.topic(), self.0.partition()),
             offset: self.0.offset(),
             timestamp_ms: self.0.timestamp().to_millis(),

@@ -13,7 +13,7 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 /// What a turn found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turned {
+pub enum PollOutcome {
     /// There was work, and there may be more.
     Busy,
     /// Nothing to do until something wakes the thread.
@@ -23,16 +23,16 @@ pub enum Turned {
 }
 
 /// Something that a poller serves.
-pub trait Turn: Send {
+pub trait PollTask: Send {
     /// Does a bounded piece of work and never waits.
-    fn turn(&mut self) -> Turned;
+    fn turn(&mut self) -> PollOutcome;
 }
 
-/// Wakes the thread that serves one [`Turn`]. Cheap, and harmless when the thread is awake.
+/// Wakes the thread that serves one [`PollTask`]. Cheap, and harmless when the thread is awake.
 #[derive(Debug, Clone)]
-pub struct Waker(Arc<Mutex<Option<Thread>>>);
+pub struct PollerUnparker(Arc<Mutex<Option<Thread>>>);
 
-impl Waker {
+impl PollerUnparker {
     /// A waker that does nothing until a poller takes what it belongs to.
     pub fn new() -> Self {
         Self(Arc::default())
@@ -50,7 +50,7 @@ impl Waker {
     }
 }
 
-impl Default for Waker {
+impl Default for PollerUnparker {
     fn default() -> Self {
         Self::new()
     }
@@ -58,23 +58,23 @@ impl Default for Waker {
 
 /// The poller threads of a host.
 #[derive(Debug)]
-pub struct Pollers {
-    threads: Vec<Poller>,
+pub struct PollerThreads {
+    threads: Vec<PollerThread>,
     next: std::sync::atomic::AtomicUsize,
 }
 
-struct Poller {
+struct PollerThread {
     thread: Thread,
-    newcomers: mpsc::Sender<(Box<dyn Turn>, Waker)>,
+    newcomers: mpsc::Sender<(Box<dyn PollTask>, PollerUnparker)>,
 }
 
-impl std::fmt::Debug for Poller {
+impl std::fmt::Debug for PollerThread {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Poller").field(&self.thread.name()).finish()
     }
 }
 
-impl Pollers {
+impl PollerThreads {
     /// Starts `count` threads. They end when this is dropped and all that they serve is finished.
     pub fn start(count: usize) -> std::io::Result<Self> {
         let threads = (0..count.max(1)).map(start_one).collect::<Result<_, _>>()?;
@@ -82,7 +82,7 @@ impl Pollers {
     }
 
     /// Gives `turn` to one of the threads; `waker` wakes that thread from now on.
-    pub fn add(&self, turn: Box<dyn Turn>, waker: Waker) {
+    pub fn add(&self, turn: Box<dyn PollTask>, waker: PollerUnparker) {
         let next = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let poller = &self.threads[next % self.threads.len()];
         // A poller ends only after its sender is dropped, so this cannot fail.
@@ -91,14 +91,14 @@ impl Pollers {
     }
 }
 
-fn start_one(index: usize) -> std::io::Result<Poller> {
+fn start_one(index: usize) -> std::io::Result<PollerThread> {
     let (newcomers, arrivals) = mpsc::channel();
     let handle = thread::Builder::new().name(format!("poller-{index}")).spawn(move || serve(&arrivals))?;
-    Ok(Poller { thread: handle.thread().clone(), newcomers })
+    Ok(PollerThread { thread: handle.thread().clone(), newcomers })
 }
 
-fn serve(arrivals: &mpsc::Receiver<(Box<dyn Turn>, Waker)>) {
-    let mut turns: Vec<Box<dyn Turn>> = Vec::new();
+fn serve(arrivals: &mpsc::Receiver<(Box<dyn PollTask>, PollerUnparker)>) {
+    let mut turns: Vec<Box<dyn PollTask>> = Vec::new();
     loop {
         loop {
             match arrivals.try_recv() {
@@ -113,12 +113,12 @@ fn serve(arrivals: &mpsc::Receiver<(Box<dyn Turn>, Waker)>) {
         }
         let mut busy = false;
         turns.retain_mut(|turn| match turn.turn() {
-            Turned::Busy => {
+            PollOutcome::Busy => {
                 busy = true;
                 true
             }
-            Turned::Waiting => true,
-            Turned::Finished => false,
+            PollOutcome::Waiting => true,
+            PollOutcome::Finished => false,
         });
         if !busy {
             thread::park_timeout(LONGEST_SLEEP);

@@ -15,14 +15,14 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::advice::advised;
 use super::record_queue::HeaderRef;
-use super::sending::{Giver, Queued};
+use super::sending::{EnqueueResult, MessageEnqueuer};
 use super::settings::ClientSettings;
 use super::ticketed_client::TicketedClient;
-use super::tickets::{Delivered, Tickets};
+use super::tickets::{DeliveryWatcher, TicketBatch};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
-use crate::model::parcel::{Message, Parcel};
+use crate::model::parcel::{Parcel, ParcelMessage};
 
 /// What librdkafka allows at most; a topic's or broker's own `max.message.bytes` refuses what it does not take.
 pub(super) const LARGEST_MESSAGE: &str = "100000000";
@@ -35,14 +35,14 @@ const QUEUE_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 /// How messages share batches. Kafka refuses a batch as a whole when it is larger than its topic takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Batching {
+pub enum MessageBatching {
     /// As many as there are.
     Together,
     /// One message a batch: what is refused then is refused for itself.
     Alone,
 }
 
-impl Batching {
+impl MessageBatching {
     pub(super) fn most_messages(self) -> &'static str {
         match self {
             Self::Together => "10000",
@@ -54,7 +54,7 @@ impl Batching {
 /// Why a message was not delivered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Undelivered {
+pub struct DeliveryError {
     /// Whether the same message will never be accepted: too large, invalid, forbidden by the topic's settings.
     pub for_good: bool,
     /// Whether a whole batch was refused as too large: alone the message may be accepted.
@@ -67,7 +67,7 @@ pub struct Undelivered {
 
 /// A message to be written, borrowed from its parcel.
 #[derive(Debug, Clone)]
-pub struct Outgoing<'a, H> {
+pub struct OutgoingMessage<'a, H> {
     /// The topic.
     pub topic: &'a str,
     /// The key.
@@ -78,10 +78,13 @@ pub struct Outgoing<'a, H> {
     pub headers: H,
 }
 
-impl<'a> Outgoing<'a, ()> {
+impl<'a> OutgoingMessage<'a, ()> {
     /// A message of `parcel`.
-    pub fn of(parcel: &'a Parcel, message: &'a Message) -> Outgoing<'a, impl Iterator<Item = HeaderRef<'a>> + Clone> {
-        Outgoing {
+    pub fn of(
+        parcel: &'a Parcel,
+        message: &'a ParcelMessage,
+    ) -> OutgoingMessage<'a, impl Iterator<Item = HeaderRef<'a>> + Clone> {
+        OutgoingMessage {
             topic: &message.topic,
             key: message.key.as_ref().map(|key| parcel.slice(key)),
             value: message.value.as_ref().map(|value| parcel.slice(value)),
@@ -93,38 +96,38 @@ impl<'a> Outgoing<'a, ()> {
 /// The producers of a host; cheap to clone.
 ///
 /// An idempotent client may give up for good, such as when a broker that comes back disagrees about what it wrote. Then
-/// whoever writes goes on with the clients of the next [`Round`], once the broken one has answered for all that it had:
+/// whoever writes goes on with the clients of the next [`ClientGeneration`], once the broken one has answered for all that it had:
 /// earlier, what comes would overtake what failed.
 #[derive(Clone)]
-pub struct Producers {
+pub struct ProducerSet {
     settings: ClientSettings,
     /// A client that broke stays here, so that nobody gets another one in its place unasked.
-    clients: Arc<Mutex<HashMap<Kind, Arc<TicketedClient>>>>,
+    clients: Arc<Mutex<HashMap<ProducerKind, Arc<TicketedClient>>>>,
 }
 
 /// Counts how often the clients of a writer were replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Round(u32);
+pub struct ClientGeneration(u32);
 
 /// What makes two clients differ.
-type Kind = (Round, Compression, Batching, Option<BatchBytes>);
+type ProducerKind = (ClientGeneration, Compression, MessageBatching, Option<BatchBytes>);
 
-impl std::fmt::Debug for Producers {
+impl std::fmt::Debug for ProducerSet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Producers").finish_non_exhaustive()
     }
 }
 
-impl Producers {
+impl ProducerSet {
     /// Producers for one cluster. Clients are made when they are first needed.
     pub fn new(settings: ClientSettings) -> Self {
         Self { settings, clients: Arc::default() }
     }
 
     /// The round after those of which a client broke for good. Only for a writer of which nothing is on its way.
-    pub fn unbroken(&self, mut round: Round) -> Round {
+    pub fn unbroken(&self, mut round: ClientGeneration) -> ClientGeneration {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_broken = |of: Round| {
+        let is_broken = |of: ClientGeneration| {
             let mut of_round = clients.iter().filter(|((round, ..), _)| *round == of);
             of_round.any(|(_, client)| client.is_broken())
         };
@@ -138,23 +141,23 @@ impl Producers {
     /// The producer of a round that compresses and batches so, for topics that take batches of `bytes`.
     pub fn with(
         &self,
-        round: Round,
+        round: ClientGeneration,
         compression: Option<Compression>,
-        batching: Batching,
+        batching: MessageBatching,
         bytes: Option<BatchBytes>,
-    ) -> Result<Producer, KafkaError> {
-        let bytes = self.settings.batch_size(bytes).filter(|_| batching == Batching::Together);
+    ) -> Result<SharedProducer, KafkaError> {
+        let bytes = self.settings.batch_size(bytes).filter(|_| batching == MessageBatching::Together);
         let kind = (round, compression.unwrap_or(Compression::None), batching, bytes);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&kind) {
-            return Ok(Producer { client: client.clone(), batching });
+            return Ok(SharedProducer { client: client.clone(), batching });
         }
         let client = Arc::new(self.create(kind)?);
         clients.insert(kind, client.clone());
-        Ok(Producer { client, batching })
+        Ok(SharedProducer { client, batching })
     }
 
-    fn create(&self, (_, compression, batching, bytes): Kind) -> Result<TicketedClient, KafkaError> {
+    fn create(&self, (_, compression, batching, bytes): ProducerKind) -> Result<TicketedClient, KafkaError> {
         let mut config = self.settings.base();
         config
             .set("enable.idempotence", "true")
@@ -177,29 +180,29 @@ impl Producers {
 
 /// One of the producers.
 #[derive(Clone)]
-pub struct Producer {
+pub struct SharedProducer {
     client: Arc<TicketedClient>,
-    batching: Batching,
+    batching: MessageBatching,
 }
 
-impl Producer {
+impl SharedProducer {
     /// Queues the messages of `parcel` that have these `numbers`, in order. Waits while the client's queue is full.
     /// `listener` is told about all of them at once, when the last one is answered.
-    pub async fn send(&self, parcel: &Parcel, numbers: Range<usize>, listener: Arc<dyn Delivered>) {
+    pub async fn send(&self, parcel: &Parcel, numbers: Range<usize>, listener: Arc<dyn DeliveryWatcher>) {
         let client = self.client.native();
         if failpoint::at("producer::send").is_err() {
             break_for_good(client);
         }
         let messages = &parcel.messages[numbers.clone()];
-        let mut tickets = Tickets::new(numbers, self.batching, listener);
-        let mut giver = Giver::new(client);
+        let mut tickets = TicketBatch::new(numbers, self.batching, listener);
+        let mut giver = MessageEnqueuer::new(client);
         while tickets.given() < messages.len() {
             let rest = &messages[tickets.given()..];
             match giver.queue_some(parcel, rest, |place| tickets.ahead(place)) {
-                Queued { count: 0, .. } => tokio::time::sleep(QUEUE_AGAIN_AFTER).await,
+                EnqueueResult { count: 0, .. } => tokio::time::sleep(QUEUE_AGAIN_AFTER).await,
                 // What is refused here is refused for itself.
-                Queued { count, refused } => {
-                    let named = |(place, error)| (place, undelivered(&error, Batching::Alone));
+                EnqueueResult { count, refused } => {
+                    let named = |(place, error)| (place, undelivered(&error, MessageBatching::Alone));
                     tickets.give(count, refused.into_iter().map(named));
                 }
             }
@@ -230,7 +233,7 @@ pub(super) fn codec(compression: Compression) -> &'static str {
     }
 }
 
-pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered {
+pub(super) fn undelivered(error: &KafkaError, batching: MessageBatching) -> DeliveryError {
     use RDKafkaErrorCode::{
         InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageBatchTooLarge, MessageSizeTooLarge,
         PolicyViolation,
@@ -238,8 +241,8 @@ pub(super) fn undelivered(error: &KafkaError, batching: Batching) -> Undelivered
     let code = error.rdkafka_error_code();
     let is_large = matches!(code, Some(MessageSizeTooLarge | MessageBatchTooLarge | InvalidMessageSize));
     let is_invalid = matches!(code, Some(InvalidMessage | InvalidRecord | InvalidTimestamp | PolicyViolation));
-    let together = is_large && batching == Batching::Together;
-    Undelivered {
+    let together = is_large && batching == MessageBatching::Together;
+    DeliveryError {
         for_good: is_invalid || (is_large && !together),
         together,
         unanswered: code == Some(RDKafkaErrorCode::MessageTimedOut),

@@ -16,7 +16,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::producer::{LARGEST_MESSAGE, Outgoing, codec};
+use super::producer::{LARGEST_MESSAGE, OutgoingMessage, codec};
 use super::record_queue::HeaderRef;
 use super::sending::is_queue_full;
 use super::settings::ClientSettings;
@@ -31,7 +31,7 @@ const QUEUE_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// A message to be written.
 #[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
+pub struct PublishedMessage<'a> {
     /// The key.
     pub key: Option<&'a [u8]>,
     /// The value.
@@ -42,7 +42,7 @@ pub struct Message<'a> {
 
 /// Where a message was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenPosition {
     /// The partition.
     pub partition: i32,
     /// The offset.
@@ -52,7 +52,7 @@ pub struct Written {
 /// Why a message was not written, as far as one knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Unwritten {
+pub struct PublishError {
     /// The kind.
     pub kind: UnwrittenKind,
     /// What Kafka or its client said.
@@ -74,17 +74,17 @@ pub enum UnwrittenKind {
 
 /// The host's publisher. Clones share its clients.
 #[derive(Clone)]
-pub struct Publisher {
+pub struct HostPublisher {
     settings: ClientSettings,
-    clients: Arc<Mutex<HashMap<Compression, Arc<Client>>>>,
+    clients: Arc<Mutex<HashMap<Compression, Arc<PublisherClient>>>>,
 }
 
-type Client = ThreadedProducer<Acknowledging>;
-type Answer = oneshot::Sender<Result<Written, Unwritten>>;
+type PublisherClient = ThreadedProducer<AckContext>;
+type PublishAnswer = oneshot::Sender<Result<WrittenPosition, PublishError>>;
 
-struct Acknowledging;
+struct AckContext;
 
-impl ClientContext for Acknowledging {
+impl ClientContext for AckContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         client_log::line(level, facility, message);
     }
@@ -94,12 +94,12 @@ impl ClientContext for Acknowledging {
     }
 }
 
-impl ProducerContext for Acknowledging {
-    type DeliveryOpaque = Box<Answer>;
+impl ProducerContext for AckContext {
+    type DeliveryOpaque = Box<PublishAnswer>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, answer: Box<Answer>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, answer: Box<PublishAnswer>) {
         let result = match result {
-            Ok(message) => Ok(Written { partition: message.partition(), offset: message.offset() }),
+            Ok(message) => Ok(WrittenPosition { partition: message.partition(), offset: message.offset() }),
             Err((error, _)) => Err(unwritten(error)),
         };
         // Whoever asked may have gone.
@@ -107,42 +107,46 @@ impl ProducerContext for Acknowledging {
     }
 }
 
-impl std::fmt::Debug for Publisher {
+impl std::fmt::Debug for HostPublisher {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Publisher").finish_non_exhaustive()
     }
 }
 
-impl Publisher {
+impl HostPublisher {
     /// A publisher for one cluster. It connects when it is first needed.
     pub fn new(settings: ClientSettings) -> Self {
         Self { settings, clients: Arc::default() }
     }
 
     /// Writes every message of `parcel`, each for itself, and tells what became of each, in their order.
-    pub async fn publish(&self, parcel: &Parcel) -> Vec<Result<Written, Unwritten>> {
+    pub async fn publish(&self, parcel: &Parcel) -> Vec<Result<WrittenPosition, PublishError>> {
         let mut answers = Vec::with_capacity(parcel.messages.len());
         for message in &parcel.messages {
-            answers.push(self.queue(Outgoing::of(parcel, message), message.compression).await);
+            answers.push(self.queue(OutgoingMessage::of(parcel, message), message.compression).await);
         }
         join_all(answers.into_iter().map(answered)).await
     }
 
     /// Writes messages to `topic`, and tells what became of each, in their order.
-    pub async fn write(&self, topic: &str, messages: &[Message<'_>]) -> Vec<Result<Written, Unwritten>> {
+    pub async fn write(
+        &self,
+        topic: &str,
+        messages: &[PublishedMessage<'_>],
+    ) -> Vec<Result<WrittenPosition, PublishError>> {
         let mut answers = Vec::with_capacity(messages.len());
-        for Message { key, value, headers } in messages {
+        for PublishedMessage { key, value, headers } in messages {
             let headers = headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
-            answers.push(self.queue(Outgoing { topic, key: *key, value: *value, headers }, None).await);
+            answers.push(self.queue(OutgoingMessage { topic, key: *key, value: *value, headers }, None).await);
         }
         join_all(answers.into_iter().map(answered)).await
     }
 
     async fn queue<'a>(
         &self,
-        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
+        message: OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
         compression: Option<Compression>,
-    ) -> Result<oneshot::Receiver<Result<Written, Unwritten>>, Unwritten> {
+    ) -> Result<oneshot::Receiver<Result<WrittenPosition, PublishError>>, PublishError> {
         let client = self.client(compression.unwrap_or(Compression::None)).map_err(|error| unwritten(&error))?;
         let (answer, answered) = oneshot::channel();
         let mut answer = Box::new(answer);
@@ -157,7 +161,7 @@ impl Publisher {
         }
     }
 
-    fn client(&self, compression: Compression) -> Result<Arc<Client>, KafkaError> {
+    fn client(&self, compression: Compression) -> Result<Arc<PublisherClient>, KafkaError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         // One that gave up for good is replaced; who waits for what it had is told by it.
         let unbroken = clients.get(&compression).filter(|client| client.client().fatal_error().is_none());
@@ -177,20 +181,20 @@ impl Publisher {
             .set("queue.buffering.max.kbytes", "65536")
             // As functions write: what is keyed alike lies alike.
             .set("partitioner", "murmur2_random");
-        let client: Arc<Client> = Arc::new(config.create_with_context(Acknowledging)?);
+        let client: Arc<PublisherClient> = Arc::new(config.create_with_context(AckContext)?);
         clients.insert(compression, client.clone());
         Ok(client)
     }
 }
 
 async fn answered(
-    answer: Result<oneshot::Receiver<Result<Written, Unwritten>>, Unwritten>,
-) -> Result<Written, Unwritten> {
-    let gone = |_| Unwritten { kind: UnwrittenKind::Unknown, reason: "the client ended".to_owned() };
+    answer: Result<oneshot::Receiver<Result<WrittenPosition, PublishError>>, PublishError>,
+) -> Result<WrittenPosition, PublishError> {
+    let gone = |_| PublishError { kind: UnwrittenKind::Unknown, reason: "the client ended".to_owned() };
     answer?.await.map_err(gone)?
 }
 
-fn unwritten(error: &KafkaError) -> Unwritten {
+fn unwritten(error: &KafkaError) -> PublishError {
     use RDKafkaErrorCode::{
         InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, InvalidTopic, MessageBatchTooLarge,
         MessageSizeTooLarge, PolicyViolation, TopicAuthorizationFailed, UnknownPartition, UnknownTopic,
@@ -205,5 +209,5 @@ fn unwritten(error: &KafkaError) -> Unwritten {
         Some(UnknownTopic | UnknownTopicOrPartition | UnknownPartition) => UnwrittenKind::NoTopic,
         _ => UnwrittenKind::Unknown,
     };
-    Unwritten { kind, reason: error.to_string() }
+    PublishError { kind, reason: error.to_string() }
 }

@@ -15,10 +15,10 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::client_log::Logging;
+use super::client_log::LoggingContext;
 use super::record_queue::HeaderNameNotText;
 use super::settings::ClientSettings;
-use super::survey::{Offsets, offsets_at_once};
+use super::survey::{PartitionOffsets, offsets_at_once};
 use crate::model::position::TopicPartition;
 
 /// Portions that are read ahead.
@@ -32,10 +32,10 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A part of a partition: offsets from the first to before the second.
-pub type Part = (TopicPartition, Range<i64>);
+pub type PartitionRange = (TopicPartition, Range<i64>);
 
 /// A header's name and value.
-pub type Header = (String, Option<Vec<u8>>);
+pub type HeaderBytes = (String, Option<Vec<u8>>);
 
 /// A record, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct PastRecord {
     /// The value; none for a tombstone.
     pub value: Option<Vec<u8>>,
     /// All headers in order, where their names can be read.
-    pub headers: Result<Vec<Header>, HeaderNameNotText>,
+    pub headers: Result<Vec<HeaderBytes>, HeaderNameNotText>,
 }
 
 /// Why the past could not be read.
@@ -78,32 +78,35 @@ pub enum ReadError {
 
 /// The records of `parts`, at most one of each partition, in portions: topic after topic, within a partition in order. A
 /// portion is never empty, and after an error nothing more comes.
-pub fn read(settings: &ClientSettings, parts: Vec<Part>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
-    Reader::new(settings.clone()).read(parts)
+pub fn read(
+    settings: &ClientSettings,
+    parts: Vec<PartitionRange>,
+) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
+    RangeReader::new(settings.clone()).read(parts)
 }
 
 /// Reads parts again and again with one client, which connects when it is first used.
 #[derive(Clone)]
-pub struct Reader {
+pub struct RangeReader {
     settings: ClientSettings,
-    client: Arc<Mutex<Option<Client>>>,
+    client: Arc<Mutex<Option<RangeClient>>>,
     /// One reading at a time: whoever stops taking what it gives is not waited for by it.
     turn: Arc<Mutex<()>>,
 }
 
-type Client = Arc<BaseConsumer<Logging>>;
-type Portions = mpsc::Sender<Result<Vec<PastRecord>, ReadError>>;
+type RangeClient = Arc<BaseConsumer<LoggingContext>>;
+type ReadPortions = mpsc::Sender<Result<Vec<PastRecord>, ReadError>>;
 
-impl Reader {
+impl RangeReader {
     /// A reader of the cluster that `settings` name.
     pub fn new(settings: ClientSettings) -> Self {
         Self { settings, client: Arc::default(), turn: Arc::default() }
     }
 
     /// The same as [`read`].
-    pub fn read(&self, parts: Vec<Part>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
+    pub fn read(&self, parts: Vec<PartitionRange>) -> mpsc::Receiver<Result<Vec<PastRecord>, ReadError>> {
         let (give, portions) = mpsc::channel(AHEAD);
-        let mut parts: Vec<Part> = parts.into_iter().filter(|(_, offsets)| !offsets.is_empty()).collect();
+        let mut parts: Vec<PartitionRange> = parts.into_iter().filter(|(_, offsets)| !offsets.is_empty()).collect();
         parts.sort_by(|(one, _), (other, _)| one.cmp(other));
         if !parts.is_empty() {
             let this = self.clone();
@@ -123,7 +126,7 @@ impl Reader {
     }
 
     /// Where `partitions` end: what an open transaction wrote is beyond it.
-    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<Offsets, ReadError> {
+    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<PartitionOffsets, ReadError> {
         let this = self.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let failed = |source| ReadError::Kafka { what: "the ends of topics".to_owned(), source };
@@ -133,7 +136,7 @@ impl Reader {
         asked.await.unwrap_or(Err(ReadError::Interrupted))
     }
 
-    fn client(&self) -> Result<Client, KafkaError> {
+    fn client(&self) -> Result<RangeClient, KafkaError> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         match &*client {
             Some(client) => Ok(client.clone()),
@@ -141,7 +144,7 @@ impl Reader {
         }
     }
 
-    fn read_topic(&self, parts: &[Part], give: &Portions) -> Result<(), ReadError> {
+    fn read_topic(&self, parts: &[PartitionRange], give: &ReadPortions) -> Result<(), ReadError> {
         let names: Vec<String> = parts.iter().take(3).map(|(partition, _)| partition.to_string()).collect();
         let more = if parts.len() > names.len() { " and more" } else { "" };
         let what = format!("{}{more}", names.join(", "));
@@ -162,10 +165,15 @@ impl Reader {
     }
 }
 
-fn take(client: &BaseConsumer<Logging>, parts: &[Part], what: &str, give: &Portions) -> Result<(), ReadError> {
+fn take(
+    client: &BaseConsumer<LoggingContext>,
+    parts: &[PartitionRange],
+    what: &str,
+    give: &ReadPortions,
+) -> Result<(), ReadError> {
     let mut left: HashMap<i32, (&TopicPartition, i64)> =
         parts.iter().map(|(partition, offsets)| (partition.partition, (partition, offsets.end))).collect();
-    let mut portion = Portion::default();
+    let mut portion = ReadPortion::default();
     let mut heard = Instant::now();
     while !left.is_empty() && !give.is_closed() {
         match client.poll(PATIENCE) {
@@ -207,7 +215,7 @@ fn take(client: &BaseConsumer<Logging>, parts: &[Part], what: &str, give: &Porti
     Ok(())
 }
 
-fn open(settings: &ClientSettings) -> Result<BaseConsumer<Logging>, KafkaError> {
+fn open(settings: &ClientSettings) -> Result<BaseConsumer<LoggingContext>, KafkaError> {
     let mut config = settings.base();
     config
         // librdkafka wants a name even from a reader that neither joins nor commits.
@@ -220,7 +228,7 @@ fn open(settings: &ClientSettings) -> Result<BaseConsumer<Logging>, KafkaError> 
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "50")
         .set("queued.max.messages.kbytes", "16384");
-    BaseConsumer::from_config_and_context(&config, Logging)
+    BaseConsumer::from_config_and_context(&config, LoggingContext)
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
@@ -239,7 +247,7 @@ fn is_fatal(error: &KafkaError) -> bool {
 }
 
 /// What comes after its part is not to be fetched.
-fn leave(consumer: &BaseConsumer<Logging>, partition: &TopicPartition) {
+fn leave(consumer: &BaseConsumer<LoggingContext>, partition: &TopicPartition) {
     let mut list = TopicPartitionList::new();
     list.add_partition(&partition.topic, partition.partition);
     if let Err(error) = consumer.pause(&list) {
@@ -247,7 +255,7 @@ fn leave(consumer: &BaseConsumer<Logging>, partition: &TopicPartition) {
     }
 }
 
-fn headers(message: &BorrowedMessage<'_>) -> Result<Vec<Header>, HeaderNameNotText> {
+fn headers(message: &BorrowedMessage<'_>) -> Result<Vec<HeaderBytes>, HeaderNameNotText> {
     let Some(headers) = message.headers() else { return Ok(Vec::new()) };
     let each = || headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect();
     // rdkafka unwraps the conversion of a name to text.
@@ -255,7 +263,7 @@ fn headers(message: &BorrowedMessage<'_>) -> Result<Vec<Header>, HeaderNameNotTe
 }
 
 #[derive(Default)]
-struct Portion {
+struct ReadPortion {
     records: Vec<PastRecord>,
     bytes: usize,
 }
@@ -263,12 +271,12 @@ struct Portion {
 /// Nobody takes any more.
 struct NobodyListens;
 
-impl Portion {
+impl ReadPortion {
     fn add(
         &mut self,
         partition: TopicPartition,
         message: &BorrowedMessage<'_>,
-        give: &Portions,
+        give: &ReadPortions,
     ) -> Result<(), NobodyListens> {
         let record = PastRecord {
             partition,
@@ -286,7 +294,7 @@ impl Portion {
         }
     }
 
-    fn flush(&mut self, give: &Portions) -> Result<(), NobodyListens> {
+    fn flush(&mut self, give: &ReadPortions) -> Result<(), NobodyListens> {
         let Self { records, .. } = std::mem::take(self);
         match records.is_empty() {
             true => Ok(()),

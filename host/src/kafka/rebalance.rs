@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 
 use super::advice::advice;
-use super::generation::Generation;
+use super::generation::GroupGeneration;
 use super::{assignment, client_log};
 use crate::model::position::TopicPartition;
 
@@ -23,9 +23,9 @@ use crate::model::position::TopicPartition;
 #[derive(Debug)]
 pub enum GroupEvent {
     /// These partitions are ours once they are assigned with their offsets.
-    Assigned(Vec<TopicPartition>, Option<Arc<Generation>>),
+    Assigned(Vec<TopicPartition>, Option<Arc<GroupGeneration>>),
     /// These partitions go elsewhere once they are unassigned; until then the member of this generation has them.
-    Revoked(Vec<TopicPartition>, Option<Arc<Generation>>),
+    Revoked(Vec<TopicPartition>, Option<Arc<GroupGeneration>>),
     /// These partitions are somebody else's already.
     Lost(Vec<TopicPartition>),
     /// What the client gives of this partition can't be trusted before it is assigned anew.
@@ -38,7 +38,7 @@ pub enum GroupEvent {
 pub struct MemberContext {
     events: mpsc::UnboundedSender<GroupEvent>,
     closing: AtomicBool,
-    generation: Mutex<Option<Arc<Generation>>>,
+    generation: Mutex<Option<Arc<GroupGeneration>>>,
 }
 
 impl MemberContext {
@@ -63,7 +63,7 @@ impl MemberContext {
     }
 
     /// Ends the generation that was, and only then looks at the next one.
-    fn follow(&self, next: impl FnOnce() -> Option<Generation>) -> Option<Arc<Generation>> {
+    fn follow(&self, next: impl FnOnce() -> Option<GroupGeneration>) -> Option<Arc<GroupGeneration>> {
         let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(past) = generation.take() {
             past.retire();
@@ -102,8 +102,8 @@ impl ConsumerContext for MemberContext {
         }
         let named = to_positions(partitions);
         let event = match (is_assignment, consumer.assignment_lost()) {
-            (true, _) => GroupEvent::Assigned(named, self.follow(|| Generation::of(consumer))),
-            (false, false) => GroupEvent::Revoked(named, self.follow(|| Generation::of(consumer))),
+            (true, _) => GroupEvent::Assigned(named, self.follow(|| GroupGeneration::of(consumer))),
+            (false, false) => GroupEvent::Revoked(named, self.follow(|| GroupGeneration::of(consumer))),
             (false, true) => {
                 self.follow(|| None);
                 GroupEvent::Lost(named)

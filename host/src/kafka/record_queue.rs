@@ -21,24 +21,24 @@ use rdkafka::client::NativeClient;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaRespErr};
 
-use super::consumer::Trouble;
-use super::poller::Waker;
+use super::consumer::ConsumerError;
+use super::poller::PollerUnparker;
 use crate::model::position::TopicPartition;
 
 /// Records that are taken at once at the most.
 const MOST_AT_ONCE: usize = 64;
 
 /// What a queue gives.
-pub enum Given<'q> {
+pub enum PolledItem<'q> {
     /// A record.
     Record(RawRecord<'q>),
     /// What came in the place of a record, and what is to be known of it.
-    Failure(RawRecord<'q>, Option<Trouble>),
+    Failure(RawRecord<'q>, Option<ConsumerError>),
 }
 
 /// The partition of a record, to be compared with that of another one while both are assigned: cheaper than names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct PartitionKey {
     /// Where the client has what it knows of the topic.
     topic: usize,
     partition: i32,
@@ -56,11 +56,11 @@ pub struct HeaderNameNotText;
 pub(super) struct RecordQueue {
     queue: NonNull<RDKafkaQueue>,
     /// librdkafka uses it on its own threads, until it is told not to.
-    news: Arc<News>,
+    news: Arc<QueueReadiness>,
 }
 
-struct News {
-    waker: Waker,
+struct QueueReadiness {
+    waker: PollerUnparker,
     /// Whether something came since somebody asked, be it records or not.
     came: AtomicBool,
 }
@@ -72,10 +72,10 @@ unsafe impl Sync for RecordQueue {}
 
 impl RecordQueue {
     /// A queue of `client` that wakes `waker` when it has something.
-    pub(super) fn new(client: &NativeClient, waker: Waker) -> Self {
+    pub(super) fn new(client: &NativeClient, waker: PollerUnparker) -> Self {
         // SAFETY: the client lives as long as the borrow. The function has no failure.
         let queue = unsafe { NonNull::new_unchecked(ffi::rd_kafka_queue_new(client.ptr())) };
-        let news = Arc::new(News { waker, came: AtomicBool::new(false) });
+        let news = Arc::new(QueueReadiness { waker, came: AtomicBool::new(false) });
         let told = Arc::as_ptr(&news).cast_mut().cast();
         // SAFETY: the queue was just made. The news live until `drop` has told librdkafka to forget them.
         unsafe { ffi::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), told) };
@@ -104,13 +104,13 @@ impl RecordQueue {
     }
 
     /// Takes what there is, up to [`MOST_AT_ONCE`], without waiting. What librdkafka has to say besides, `heard` is told.
-    pub(super) fn take<'q>(&'q self, heard: &'q dyn Heard) -> Batch<'q> {
+    pub(super) fn take<'q>(&'q self, heard: &'q dyn ErrorSink) -> RawRecords<'q> {
         let mut messages = [ptr::null_mut(); MOST_AT_ONCE];
         // SAFETY: there is room for as many messages. The queue lives until it is dropped.
         let taken =
             unsafe { ffi::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), MOST_AT_ONCE) };
         // A negative number is a failure, which a queue of a consumer does not have.
-        Batch { messages, next: 0, end: usize::try_from(taken).unwrap_or(0), heard }
+        RawRecords { messages, next: 0, end: usize::try_from(taken).unwrap_or(0), heard }
     }
 }
 
@@ -128,26 +128,26 @@ impl Drop for RecordQueue {
 /// Called by librdkafka when a queue that was empty is not any more.
 unsafe extern "C" fn wake(_: *mut RDKafka, news: *mut c_void) {
     // SAFETY: see `RecordQueue::new`.
-    let news = unsafe { &*news.cast::<News>() };
+    let news = unsafe { &*news.cast::<QueueReadiness>() };
     news.came.store(true, Ordering::Release);
     news.waker.wake();
 }
 
 /// What was taken at once, in order.
-pub struct Batch<'q> {
+pub struct RawRecords<'q> {
     messages: [*mut RDKafkaMessage; MOST_AT_ONCE],
     next: usize,
     end: usize,
-    heard: &'q dyn Heard,
+    heard: &'q dyn ErrorSink,
 }
 
 /// Who is told of an error that came in the place of a record, with librdkafka's words for it.
-pub(super) trait Heard {
+pub(super) trait ErrorSink {
     /// Gives what the one who takes records should know.
-    fn heard(&self, error: &KafkaError, words: &str) -> Option<Trouble>;
+    fn heard(&self, error: &KafkaError, words: &str) -> Option<ConsumerError>;
 }
 
-impl Batch<'_> {
+impl RawRecords<'_> {
     /// Whether nothing is left of it.
     pub fn is_empty(&self) -> bool {
         self.next == self.end
@@ -163,22 +163,22 @@ impl Batch<'_> {
     }
 }
 
-impl<'q> Iterator for Batch<'q> {
-    type Item = Given<'q>;
+impl<'q> Iterator for RawRecords<'q> {
+    type Item = PolledItem<'q>;
 
-    fn next(&mut self) -> Option<Given<'q>> {
+    fn next(&mut self) -> Option<PolledItem<'q>> {
         let message = self.next_message()?;
         Some(match message.error() {
-            None => Given::Record(message),
+            None => PolledItem::Record(message),
             Some(code) => {
                 let trouble = self.heard.heard(&KafkaError::MessageConsumption(code), &message.reason());
-                Given::Failure(message, trouble)
+                PolledItem::Failure(message, trouble)
             }
         })
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for RawRecords<'_> {
     fn drop(&mut self) {
         while self.next_message().is_some() {}
     }
@@ -226,8 +226,8 @@ impl RawRecord<'_> {
     }
 
     /// Its partition.
-    pub fn place(&self) -> Place {
-        Place { topic: self.message().rkt.addr(), partition: self.message().partition }
+    pub fn place(&self) -> PartitionKey {
+        PartitionKey { topic: self.message().rkt.addr(), partition: self.message().partition }
     }
 
     /// The topic's name; empty for a failure of none.

@@ -16,10 +16,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::{RDKafkaHeaders, RDKafkaMessage, RDKafkaRespErr};
 use rdkafka::util::IntoOpaque;
 
-use super::producer::Outgoing;
+use super::producer::OutgoingMessage;
 use super::record_queue::HeaderRef;
 use super::topic_handle::TopicHandle;
-use crate::model::parcel::{Message, Parcel};
+use crate::model::parcel::{Parcel, ParcelMessage};
 
 /// librdkafka's `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const UNASSIGNED: i32 = -1;
@@ -31,7 +31,7 @@ const MOST_AT_ONCE: usize = 64;
 /// comes back when it is refused. Never waits.
 pub(super) fn queue<'a, O: IntoOpaque>(
     client: &NativeClient,
-    message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
+    message: OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>>>,
     partition: Option<i32>,
     opaque: O,
 ) -> Result<(), (KafkaError, O)> {
@@ -44,26 +44,26 @@ pub(super) fn queue<'a, O: IntoOpaque>(
 
 /// What became of messages that were given together.
 #[derive(Debug)]
-pub(super) struct Queued {
+pub(super) struct EnqueueResult {
     /// How many are dealt with, from the first on: none while the client's queue is full.
     pub(super) count: usize,
     /// Those among them that are not queued and need not be given again, by their place.
     pub(super) refused: Vec<(usize, KafkaError)>,
 }
 
-impl Queued {
+impl EnqueueResult {
     fn all(count: usize) -> Self {
         Self { count, refused: Vec::new() }
     }
 }
 
 /// Gives messages of parcels to a client, and remembers the topic of the last one.
-pub(super) struct Giver<'c> {
+pub(super) struct MessageEnqueuer<'c> {
     client: &'c NativeClient,
     last: Option<(Arc<str>, TopicHandle)>,
 }
 
-impl<'c> Giver<'c> {
+impl<'c> MessageEnqueuer<'c> {
     /// Knows no topic yet.
     pub(super) fn new(client: &'c NativeClient) -> Self {
         Self { client, last: None }
@@ -74,21 +74,21 @@ impl<'c> Giver<'c> {
     pub(super) fn queue_some(
         &mut self,
         parcel: &Parcel,
-        messages: &[Message],
+        messages: &[ParcelMessage],
         opaque: impl Fn(usize) -> *mut c_void,
-    ) -> Queued {
-        let Some(first) = messages.first() else { return Queued::all(0) };
+    ) -> EnqueueResult {
+        let Some(first) = messages.first() else { return EnqueueResult::all(0) };
         let client = self.client;
-        let is_alike = |message: &&Message| message.headers.is_empty() && message.topic == first.topic;
+        let is_alike = |message: &&ParcelMessage| message.headers.is_empty() && message.topic == first.topic;
         let queued = match (self.topic(&first.topic), messages.iter().take(MOST_AT_ONCE).take_while(is_alike).count()) {
-            (Ok(topic), 0) => queue_one(client, topic, Outgoing::of(parcel, first), None, opaque(0)),
+            (Ok(topic), 0) => queue_one(client, topic, OutgoingMessage::of(parcel, first), None, opaque(0)),
             (Ok(topic), alike) => return queue_plain(topic, parcel, &messages[..alike], opaque),
             (Err(error), _) => Err(error),
         };
         match queued {
-            Ok(()) => Queued::all(1),
-            Err(error) if is_queue_full(&error) => Queued::all(0),
-            Err(error) => Queued { count: 1, refused: vec![(0, error)] },
+            Ok(()) => EnqueueResult::all(1),
+            Err(error) if is_queue_full(&error) => EnqueueResult::all(0),
+            Err(error) => EnqueueResult { count: 1, refused: vec![(0, error)] },
         }
     }
 
@@ -106,9 +106,9 @@ impl<'c> Giver<'c> {
 fn queue_plain(
     topic: &TopicHandle,
     parcel: &Parcel,
-    messages: &[Message],
+    messages: &[ParcelMessage],
     opaque: impl Fn(usize) -> *mut c_void,
-) -> Queued {
+) -> EnqueueResult {
     let mut batch: [RDKafkaMessage; MOST_AT_ONCE] = array::from_fn(|place| match messages.get(place) {
         Some(message) => plain(parcel, message, opaque(place)),
         None => no_message(),
@@ -124,7 +124,7 @@ fn queue_plain(
             batch.len() as c_int,
         )
     };
-    let mut dealt_with = Queued::all(batch.len());
+    let mut dealt_with = EnqueueResult::all(batch.len());
     if usize::try_from(queued) == Ok(batch.len()) {
         return dealt_with;
     }
@@ -142,8 +142,8 @@ fn queue_plain(
     dealt_with
 }
 
-fn plain(parcel: &Parcel, message: &Message, opaque: *mut c_void) -> RDKafkaMessage {
-    let Outgoing { key, value, .. } = Outgoing::of(parcel, message);
+fn plain(parcel: &Parcel, message: &ParcelMessage, opaque: *mut c_void) -> RDKafkaMessage {
+    let OutgoingMessage { key, value, .. } = OutgoingMessage::of(parcel, message);
     let (key, key_len) = parts(key);
     let (payload, len) = parts(value);
     RDKafkaMessage { payload, len, key, key_len, _private: opaque, ..no_message() }
@@ -166,7 +166,7 @@ fn no_message() -> RDKafkaMessage {
 fn queue_one<'a>(
     client: &NativeClient,
     topic: &TopicHandle,
-    message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>>>,
+    message: OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>>>,
     partition: Option<i32>,
     opaque: *mut c_void,
 ) -> Result<(), KafkaError> {

@@ -12,9 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client_log::Logging;
+use super::client_log::LoggingContext;
 use super::settings::ClientSettings;
-use super::topic_ids::{self, Topics};
+use super::topic_ids::{self, TopicLookups};
 use crate::model::position::TopicPartition;
 
 /// The longest wait for an answer.
@@ -24,70 +24,70 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LEFT_ALONE_FOR: Duration = Duration::from_secs(2);
 
 /// Offsets by partition; what Kafka did not tell is missing.
-pub type Offsets = BTreeMap<TopicPartition, i64>;
+pub type PartitionOffsets = BTreeMap<TopicPartition, i64>;
 
 /// Asks. Clones share one client.
 #[derive(Clone)]
-pub struct Survey(Arc<Inner>);
+pub struct MetadataProbe(Arc<ProbeState>);
 
-struct Inner {
-    client: BaseConsumer<Logging>,
+struct ProbeState {
+    client: BaseConsumer<LoggingContext>,
     /// One question at a time: when Kafka is away, one thread waits for it and no more.
     turn: Arc<tokio::sync::Mutex<()>>,
-    silence: Mutex<Option<Silence>>,
+    silence: Mutex<Option<UnansweredCount>>,
 }
 
 /// Questions that were not answered, one after another.
 #[derive(Debug, Clone, Copy)]
-struct Silence {
+struct UnansweredCount {
     first: Instant,
     last: Instant,
 }
 
-impl std::fmt::Debug for Survey {
+impl std::fmt::Debug for MetadataProbe {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Survey").finish_non_exhaustive()
     }
 }
 
-impl Survey {
+impl MetadataProbe {
     /// A client; it connects when it is first asked something.
     pub fn new(settings: &ClientSettings) -> Result<Self, KafkaError> {
         let mut config = settings.base();
         // The end that functions can reach: what an open transaction wrote is beyond it.
         config.set("isolation.level", "read_committed");
-        let client = BaseConsumer::from_config_and_context(&config, Logging)?;
-        Ok(Self(Arc::new(Inner { client, turn: Arc::default(), silence: Mutex::default() })))
+        let client = BaseConsumer::from_config_and_context(&config, LoggingContext)?;
+        Ok(Self(Arc::new(ProbeState { client, turn: Arc::default(), silence: Mutex::default() })))
     }
 
     /// Where `partitions` end now: one request to each of their leaders.
-    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Offsets {
+    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> PartitionOffsets {
         self.offsets(partitions, Offset::End).await
     }
 
     /// The first offset of `partitions` that is still there.
-    pub async fn beginnings(&self, partitions: Vec<TopicPartition>) -> Offsets {
+    pub async fn beginnings(&self, partitions: Vec<TopicPartition>) -> PartitionOffsets {
         self.offsets(partitions, Offset::Beginning).await
     }
 
     /// What the topics with these names are; nothing where Kafka does not answer.
-    pub async fn topics(&self, names: Vec<String>) -> Option<Topics> {
+    pub async fn topics(&self, names: Vec<String>) -> Option<TopicLookups> {
         if names.is_empty() {
-            return Some(Topics::new());
+            return Some(TopicLookups::new());
         }
         self.ask(move |client| topic_ids::describe(client.client().native_client(), &names, PATIENCE)).await
     }
 
-    async fn offsets(&self, partitions: Vec<TopicPartition>, edge: Offset) -> Offsets {
+    async fn offsets(&self, partitions: Vec<TopicPartition>, edge: Offset) -> PartitionOffsets {
         if partitions.is_empty() {
-            return Offsets::new();
+            return PartitionOffsets::new();
         }
         self.ask(move |client| offsets(client, &partitions, edge)).await.unwrap_or_default()
     }
 
     async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&BaseConsumer<Logging>) -> Option<T> + Send + 'static,
+        question: impl FnOnce(&BaseConsumer<LoggingContext>) -> Option<T> + Send + 'static,
     ) -> Option<T> {
         if self.is_left_alone() {
             return None;
@@ -106,8 +106,8 @@ impl Survey {
         let mut silence = self.silence();
         *silence = match (&answer, *silence) {
             (Some(_), _) => None,
-            (None, Some(Silence { first, .. })) => Some(Silence { first, last: Instant::now() }),
-            (None, None) => Some(Silence { first: asked_at, last: Instant::now() }),
+            (None, Some(UnansweredCount { first, .. })) => Some(UnansweredCount { first, last: Instant::now() }),
+            (None, None) => Some(UnansweredCount { first: asked_at, last: Instant::now() }),
         };
         drop(silence);
         answer
@@ -122,12 +122,16 @@ impl Survey {
         self.silence().is_some_and(|silence| silence.last.elapsed() < LEFT_ALONE_FOR)
     }
 
-    fn silence(&self) -> std::sync::MutexGuard<'_, Option<Silence>> {
+    fn silence(&self) -> std::sync::MutexGuard<'_, Option<UnansweredCount>> {
         self.0.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn offsets(client: &BaseConsumer<Logging>, partitions: &[TopicPartition], edge: Offset) -> Option<Offsets> {
+fn offsets(
+    client: &BaseConsumer<LoggingContext>,
+    partitions: &[TopicPartition],
+    edge: Offset,
+) -> Option<PartitionOffsets> {
     let deadline = Instant::now() + PATIENCE;
     match offsets_at_once(client, partitions, edge, PATIENCE) {
         Ok(offsets) => return Some(offsets),
@@ -139,7 +143,7 @@ fn offsets(client: &BaseConsumer<Logging>, partitions: &[TopicPartition], edge: 
         }
     }
     // One partition in trouble fails a whole question, such as one of a topic that was deleted a moment ago.
-    let mut told = Offsets::new();
+    let mut told = PartitionOffsets::new();
     for of_topic in partitions.chunk_by(|one, next| one.topic == next.topic) {
         let left = deadline.saturating_duration_since(Instant::now());
         if let Ok(offsets) = offsets_at_once(client, of_topic, edge, left) {
@@ -157,11 +161,11 @@ fn is_silence(error: &KafkaError) -> bool {
 
 /// Offsets by time, or of an edge; one request to each leader. What Kafka does not tell is missing.
 pub(super) fn offsets_at_once(
-    client: &BaseConsumer<Logging>,
+    client: &BaseConsumer<LoggingContext>,
     partitions: &[TopicPartition],
     edge: Offset,
     longest: Duration,
-) -> Result<Offsets, KafkaError> {
+) -> Result<PartitionOffsets, KafkaError> {
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
         asked.add_partition_offset(&partition.topic, partition.partition, edge)?;

@@ -20,7 +20,7 @@ use rdkafka::config::{ClientConfig, NativeClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaMessage, RDKafkaRespErr, RDKafkaType};
 
-use super::client_log::{self, Logging};
+use super::client_log::{self, LoggingContext};
 use super::tickets;
 
 /// What librdkafka knows our interceptors by.
@@ -33,7 +33,7 @@ const LAST_REPORTS: Duration = Duration::from_millis(500);
 
 /// See the module. Messages are given to [`Self::native`], each with a ticket.
 pub(super) struct TicketedClient {
-    client: Arc<Client<Logging>>,
+    client: Arc<Client<LoggingContext>>,
     ends: Arc<AtomicBool>,
     polling: Option<JoinHandle<()>>,
 }
@@ -44,7 +44,7 @@ impl TicketedClient {
         config.set("delivery.report.only.error", "true");
         let native = config.create_native_config()?;
         listen(&native)?;
-        let client = Arc::new(Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, Logging)?);
+        let client = Arc::new(Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, LoggingContext)?);
         let ends = Arc::new(AtomicBool::new(false));
         let (polled, over) = (client.clone(), ends.clone());
         let polling = thread::Builder::new()

@@ -13,47 +13,47 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::error::KafkaError;
 
-use super::producer::{Batching, Undelivered, undelivered};
+use super::producer::{DeliveryError, MessageBatching, undelivered};
 
 /// Told what became of messages. Called on threads of librdkafka's: must be quick, and never wait.
-pub trait Delivered: Send + Sync {
+pub trait DeliveryWatcher: Send + Sync {
     /// So many messages are answered: those that are not in `refused`, by their number, were acknowledged.
-    fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, Undelivered)>);
+    fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, DeliveryError)>);
 }
 
 /// The sender's end of the tickets of a batch: gives them out in order.
-pub(super) struct Tickets {
+pub(super) struct TicketBatch {
     /// Alive as long as not all are given out.
-    batch: *const Batch,
+    batch: *const TicketStorage,
     given: usize,
     count: usize,
 }
 
-struct Batch {
-    listener: Arc<dyn Delivered>,
-    batching: Batching,
-    tickets: Vec<Ticket>,
+struct TicketStorage {
+    listener: Arc<dyn DeliveryWatcher>,
+    batching: MessageBatching,
+    tickets: Vec<MessageTicket>,
     unanswered: AtomicUsize,
-    refused: Mutex<Vec<(u32, Undelivered)>>,
+    refused: Mutex<Vec<(u32, DeliveryError)>>,
 }
 
 /// What a message carries.
-struct Ticket {
-    batch: *const Batch,
+struct MessageTicket {
+    batch: *const TicketStorage,
     message: u32,
 }
 
 // SAFETY: of what it points to, only what may be shared is used: an atomic, a mutex, a `Sync` listener, and tickets that
 // nobody changes.
-unsafe impl Send for Tickets {}
+unsafe impl Send for TicketBatch {}
 // SAFETY: see above.
-unsafe impl Sync for Tickets {}
+unsafe impl Sync for TicketBatch {}
 
-impl Tickets {
+impl TicketBatch {
     /// Tickets for `messages`, at least one, that are sent with a client that batches so.
-    pub(super) fn new(messages: Range<usize>, batching: Batching, listener: Arc<dyn Delivered>) -> Self {
+    pub(super) fn new(messages: Range<usize>, batching: MessageBatching, listener: Arc<dyn DeliveryWatcher>) -> Self {
         let count = messages.len();
-        let batch = Box::into_raw(Box::new(Batch {
+        let batch = Box::into_raw(Box::new(TicketStorage {
             listener,
             batching,
             tickets: Vec::new(),
@@ -61,7 +61,9 @@ impl Tickets {
             refused: Mutex::default(),
         }));
         // SAFETY: it was just made, and nobody else knows it yet.
-        unsafe { (*batch).tickets = messages.map(|message| Ticket { batch, message: message as u32 }).collect() };
+        unsafe {
+            (*batch).tickets = messages.map(|message| MessageTicket { batch, message: message as u32 }).collect()
+        };
         Self { batch, given: 0, count }
     }
 
@@ -80,7 +82,7 @@ impl Tickets {
 
     /// Gives out the next `count`: each of them is answered once, from now on or already. Those in `refused`, by their place
     /// ahead, are answered here: their messages are not even queued.
-    pub(super) fn give(&mut self, count: usize, refused: impl Iterator<Item = (usize, Undelivered)>) {
+    pub(super) fn give(&mut self, count: usize, refused: impl Iterator<Item = (usize, DeliveryError)>) {
         for (ahead, undelivered) in refused {
             debug_assert!(ahead < count, "one that is given out now");
             // SAFETY: it is among those that are given out now, and nobody else answers it.
@@ -90,11 +92,11 @@ impl Tickets {
     }
 }
 
-impl Drop for Tickets {
+impl Drop for TicketBatch {
     /// Whoever was to send the rest stopped halfway.
     fn drop(&mut self) {
         let rest = self.count - self.given;
-        self.give(rest, (0..rest).map(|ahead| (ahead, undelivered(&KafkaError::Canceled, Batching::Alone))));
+        self.give(rest, (0..rest).map(|ahead| (ahead, undelivered(&KafkaError::Canceled, MessageBatching::Alone))));
     }
 }
 
@@ -102,10 +104,10 @@ impl Drop for Tickets {
 ///
 /// # Safety
 ///
-/// `ticket` is of [`Tickets::ahead`] and was not answered before.
+/// `ticket` is of [`TicketBatch::ahead`] and was not answered before.
 pub(super) unsafe fn acknowledge(ticket: *mut c_void) {
     // SAFETY: an unanswered ticket keeps its batch alive.
-    unsafe { answer((*ticket.cast::<Ticket>()).batch) }
+    unsafe { answer((*ticket.cast::<MessageTicket>()).batch) }
 }
 
 /// The message of `ticket` is not written, as far as one knows.
@@ -114,12 +116,12 @@ pub(super) unsafe fn acknowledge(ticket: *mut c_void) {
 ///
 /// As [`acknowledge`].
 pub(super) unsafe fn refuse(ticket: *mut c_void, error: &KafkaError) {
-    let ticket = ticket.cast::<Ticket>();
+    let ticket = ticket.cast::<MessageTicket>();
     // SAFETY: an unanswered ticket keeps its batch alive.
     unsafe { refuse_because(ticket, undelivered(error, (*(*ticket).batch).batching)) }
 }
 
-unsafe fn refuse_because(ticket: *const Ticket, undelivered: Undelivered) {
+unsafe fn refuse_because(ticket: *const MessageTicket, undelivered: DeliveryError) {
     // SAFETY: see `refuse`.
     let (batch, message) = unsafe { ((*ticket).batch, (*ticket).message) };
     // SAFETY: see `refuse`.
@@ -130,7 +132,7 @@ unsafe fn refuse_because(ticket: *const Ticket, undelivered: Undelivered) {
 }
 
 /// Counts an answer. Nobody looks at the batch afterwards who has no other unanswered ticket of it.
-unsafe fn answer(batch: *const Batch) {
+unsafe fn answer(batch: *const TicketStorage) {
     // SAFETY: see `acknowledge`.
     let (unanswered, count) = unsafe { (&(*batch).unanswered, (*batch).tickets.len()) };
     if unanswered.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -150,13 +152,13 @@ mod tests {
 
     use super::*;
 
-    type Told = Mutex<Vec<(usize, Vec<(u32, Undelivered)>)>>;
+    type Told = Mutex<Vec<(usize, Vec<(u32, DeliveryError)>)>>;
 
     #[derive(Default)]
     struct Listener(Told);
 
-    impl Delivered for Listener {
-        fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, Undelivered)>) {
+    impl DeliveryWatcher for Listener {
+        fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, DeliveryError)>) {
             self.0.lock().expect("not poisoned").push((messages, refused));
         }
     }
@@ -201,14 +203,14 @@ mod tests {
         ) {
             let listener = Arc::new(Listener::default());
             let sent = sent.index(fates.len() + 1);
-            let mut tickets = Tickets::new(first..first + fates.len(), Batching::Together, listener.clone());
+            let mut tickets = TicketBatch::new(first..first + fates.len(), MessageBatching::Together, listener.clone());
             let mut ways: Vec<Vec<OnItsWay>> = vec![Vec::new(), Vec::new()];
             for some in fates[..sent].chunks(together) {
                 let mut refused = Vec::new();
                 for (ahead, fate) in some.iter().enumerate() {
                     match fate {
                         Fate::NotQueued => {
-                            refused.push((ahead, undelivered(&KafkaError::Canceled, Batching::Alone)));
+                            refused.push((ahead, undelivered(&KafkaError::Canceled, MessageBatching::Alone)));
                         }
                         fate => ways[ahead % 2].push(OnItsWay(tickets.ahead(ahead), *fate)),
                     }

@@ -22,11 +22,11 @@ pub struct TopicCompression {
 }
 
 /// Topics whose settings a client keeps while this lives. Drop it before the client.
-pub(super) struct Kept(#[expect(dead_code, reason = "they are held, not used")] Vec<TopicHandle>);
+pub(super) struct TopicHandles(#[expect(dead_code, reason = "they are held, not used")] Vec<TopicHandle>);
 
 /// Makes `client` compress so. Call it before the first message.
-pub(super) fn apply(client: &NativeClient, compressions: &[TopicCompression]) -> Result<Kept, KafkaError> {
-    compressions.iter().map(|one| open(client, one)).collect::<Result<_, _>>().map(Kept)
+pub(super) fn apply(client: &NativeClient, compressions: &[TopicCompression]) -> Result<TopicHandles, KafkaError> {
+    compressions.iter().map(|one| open(client, one)).collect::<Result<_, _>>().map(TopicHandles)
 }
 
 fn open(client: &NativeClient, one: &TopicCompression) -> Result<TopicHandle, KafkaError> {

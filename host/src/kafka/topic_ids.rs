@@ -14,7 +14,7 @@ use crate::model::topic_id::TopicId;
 
 /// What a cluster says of a topic's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum TopicLookup {
     /// There is such a topic.
     Topic(TopicId),
     /// There is none.
@@ -22,10 +22,10 @@ pub enum Found {
 }
 
 /// Topics by name; what the cluster does not tell is missing.
-pub type Topics = BTreeMap<String, Found>;
+pub type TopicLookups = BTreeMap<String, TopicLookup>;
 
 /// Asks for `names`, without creating any. Nothing when there is no answer within `longest`.
-pub(super) fn describe(client: &NativeClient, names: &[String], longest: Duration) -> Option<Topics> {
+pub(super) fn describe(client: &NativeClient, names: &[String], longest: Duration) -> Option<TopicLookups> {
     // A topic's name has no zero byte; one that had is no topic's.
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
@@ -54,7 +54,7 @@ pub(super) fn describe(client: &NativeClient, names: &[String], longest: Duratio
 /// # Safety
 ///
 /// `event` must be an event that is not destroyed yet.
-unsafe fn read(event: *mut ffi::rd_kafka_event_t) -> Option<Topics> {
+unsafe fn read(event: *mut ffi::rd_kafka_event_t) -> Option<TopicLookups> {
     // SAFETY: all that is read belongs to the event, which the caller keeps; the library gives `count` descriptions.
     unsafe {
         let result = ffi::rd_kafka_event_DescribeTopics_result(event);
@@ -63,20 +63,20 @@ unsafe fn read(event: *mut ffi::rd_kafka_event_t) -> Option<Topics> {
         }
         let mut count = 0;
         let described = ffi::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        let mut topics = Topics::new();
+        let mut topics = TopicLookups::new();
         for index in 0..count {
             let topic = *described.add(index);
             let name = CStr::from_ptr(ffi::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned();
             let id = ffi::rd_kafka_TopicDescription_topic_id(topic);
             match ffi::rd_kafka_error_code(ffi::rd_kafka_TopicDescription_error(topic)) {
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => {
-                    topics.insert(name, Found::Missing);
+                    topics.insert(name, TopicLookup::Missing);
                 }
                 RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR if !id.is_null() => {
                     let halves =
                         [ffi::rd_kafka_Uuid_most_significant_bits(id), ffi::rd_kafka_Uuid_least_significant_bits(id)];
                     if let Some(id) = topic_id(halves) {
-                        topics.insert(name, Found::Topic(id));
+                        topics.insert(name, TopicLookup::Topic(id));
                     }
                 }
                 // Such as a right that is missing: nothing is known.

@@ -7,8 +7,8 @@ mod writer;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-pub use reader::{Next, Reader};
-pub use writer::Writer;
+pub use reader::{LogItem, LogReader};
+pub use writer::LogWriter;
 
 /// Every log has this one partition.
 const PARTITION: i32 = 0;

@@ -19,11 +19,11 @@ use super::advice::{advised, advised_text};
 use super::bounded::answered_within;
 use super::client_log;
 use super::consumer::offsets_of;
-use super::generation::Generation;
-use super::producer::{Batching, LARGEST_MESSAGE, QUEUED_MESSAGES, Undelivered, undelivered};
-use super::sending::Giver;
+use super::generation::GroupGeneration;
+use super::producer::{DeliveryError, LARGEST_MESSAGE, MessageBatching, QUEUED_MESSAGES, undelivered};
+use super::sending::MessageEnqueuer;
 use super::settings::ClientSettings;
-use super::topic_compression::{self, Kept};
+use super::topic_compression::{self, TopicHandles};
 use crate::failpoint;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::parcel::Parcel;
@@ -57,7 +57,7 @@ pub struct TopicSettings {
 
 /// What a failed step means.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum StepFailure {
     /// The transaction must be aborted; the producer goes on.
     #[error("{}", advised(.0))]
     Abort(KafkaError),
@@ -69,8 +69,8 @@ pub enum Failure {
 /// See the module. Its transactions are one after another.
 pub struct TransactionalProducer {
     // Dropped before the client.
-    _topics: Kept,
-    client: Arc<BaseProducer<Reports>>,
+    _topics: TopicHandles,
+    client: Arc<BaseProducer<DeliveryReports>>,
 }
 
 impl TransactionalProducer {
@@ -79,7 +79,7 @@ impl TransactionalProducer {
         settings: &ClientSettings,
         id: &str,
         topics: &TopicSettings,
-        batching: Batching,
+        batching: MessageBatching,
     ) -> Result<Self, String> {
         let mut config = settings.base();
         config
@@ -100,7 +100,7 @@ impl TransactionalProducer {
         if let Some(bytes) = settings.batch_size(topics.batch_bytes) {
             config.set("batch.size", bytes.get().to_string());
         }
-        let reports = Reports { batching, refused: Mutex::default(), failure: Mutex::default() };
+        let reports = DeliveryReports { batching, refused: Mutex::default(), failure: Mutex::default() };
         let client =
             BaseProducer::from_config_and_context(&config, reports).map_err(|error: KafkaError| advised(&error))?;
         let topics = topic_compression::apply(client.client().native_client(), &topics.compressions)
@@ -116,15 +116,15 @@ impl TransactionalProducer {
     }
 
     /// Begins a transaction.
-    pub fn begin(&self) -> Result<(), Failure> {
+    pub fn begin(&self) -> Result<(), StepFailure> {
         *self.client.context().failure() = None;
         self.client.begin_transaction().map_err(triage)
     }
 
     /// Adds the messages of `parcel`, whose refusals come back with their numbers from `first` on. Waits while librdkafka's
     /// queue is full. Ends early when one can't be added, which is told at once.
-    pub fn send(&self, parcel: &Parcel, first: usize, refused: &mut Vec<(usize, Undelivered)>) {
-        let mut giver = Giver::new(self.client.client().native_client());
+    pub fn send(&self, parcel: &Parcel, first: usize, refused: &mut Vec<(usize, DeliveryError)>) {
+        let mut giver = MessageEnqueuer::new(self.client.client().native_client());
         let (mut done, mut since) = (0, Instant::now());
         while done < parcel.messages.len() && refused.is_empty() {
             let number = first + done;
@@ -137,14 +137,14 @@ impl TransactionalProducer {
             } else {
                 self.serve();
             }
-            let named = |(place, error)| (number + place, undelivered(&error, Batching::Alone));
+            let named = |(place, error)| (number + place, undelivered(&error, MessageBatching::Alone));
             refused.extend(queued.refused.into_iter().map(named));
         }
     }
 
     /// Waits until every message is acknowledged, or one is refused: then the rest is not sent, since the transaction can
     /// only be aborted. Gives how many stayed without an answer.
-    pub fn drain(&self, refused: &mut Vec<(usize, Undelivered)>) -> usize {
+    pub fn drain(&self, refused: &mut Vec<(usize, DeliveryError)>) -> usize {
         let deadline = Instant::now() + MESSAGE_TIMEOUT + Duration::from_secs(1);
         while refused.is_empty() && self.client.in_flight_count() > 0 && Instant::now() < deadline {
             self.serve();
@@ -172,25 +172,25 @@ impl TransactionalProducer {
     pub fn send_offsets<'a>(
         &self,
         offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
-        generation: &Arc<Generation>,
-    ) -> Result<(), Failure> {
-        let offsets = offsets_of(offsets).map_err(Failure::Abort)?;
+        generation: &Arc<GroupGeneration>,
+    ) -> Result<(), StepFailure> {
+        let offsets = offsets_of(offsets).map_err(StepFailure::Abort)?;
         let (client, generation) = (self.client.clone(), generation.clone());
         let sent = answered_within(OFFSETS_TIMEOUT, move || {
             // A test makes it wait there.
             let _ = failpoint::at("transaction::sending-offsets");
             repeat(|| client.send_offsets_to_transaction(&offsets, &generation.metadata, STEP_TIMEOUT))
         });
-        sent.unwrap_or(Err(Failure::Replace(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut))))
+        sent.unwrap_or(Err(StepFailure::Replace(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut))))
     }
 
     /// Makes all of it visible at once. After a failure nobody knows whether it happened, unless it says `Abort`.
-    pub fn commit(&self) -> Result<(), Failure> {
+    pub fn commit(&self) -> Result<(), StepFailure> {
         repeat(|| self.client.commit_transaction(STEP_TIMEOUT))
     }
 
     /// Leaves nothing behind.
-    pub fn abort(&self) -> Result<(), Failure> {
+    pub fn abort(&self) -> Result<(), StepFailure> {
         // What is queued need not be sent. What is on its way is waited for: arriving after the abort it would be taken for
         // a message of the next transaction. librdkafka waits too, but for somebody else to poll.
         let deadline = Instant::now() + MESSAGE_TIMEOUT;
@@ -202,11 +202,11 @@ impl TransactionalProducer {
         }
         self.client.context().refused().clear();
         if self.client.in_flight_count() > 0 {
-            return Err(Failure::Replace(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
+            return Err(StepFailure::Replace(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
         }
         // An abort that must be aborted is one that failed.
         repeat(|| self.client.abort_transaction(STEP_TIMEOUT)).map_err(|failure| match failure {
-            Failure::Abort(error) | Failure::Replace(error) => Failure::Replace(error),
+            StepFailure::Abort(error) | StepFailure::Replace(error) => StepFailure::Replace(error),
         })
     }
 }
@@ -219,7 +219,7 @@ impl std::fmt::Debug for TransactionalProducer {
 
 /// Asks again while librdkafka says that the same call may be repeated. A step that stays unanswered is of unknown
 /// outcome.
-fn repeat(step: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
+fn repeat(step: impl Fn() -> Result<(), KafkaError>) -> Result<(), StepFailure> {
     let deadline = Instant::now() + STEP_TIMEOUT;
     loop {
         match step() {
@@ -232,32 +232,32 @@ fn repeat(step: impl Fn() -> Result<(), KafkaError>) -> Result<(), Failure> {
     }
 }
 
-fn triage(error: KafkaError) -> Failure {
+fn triage(error: KafkaError) -> StepFailure {
     match &error {
-        KafkaError::Transaction(inner) if inner.txn_requires_abort() && !inner.is_fatal() => Failure::Abort(error),
-        _ => Failure::Replace(error),
+        KafkaError::Transaction(inner) if inner.txn_requires_abort() && !inner.is_fatal() => StepFailure::Abort(error),
+        _ => StepFailure::Replace(error),
     }
 }
 
 /// Messages that were refused since the last drain, by their index.
-struct Reports {
-    batching: Batching,
-    refused: Mutex<Vec<(usize, Undelivered)>>,
+struct DeliveryReports {
+    batching: MessageBatching,
+    refused: Mutex<Vec<(usize, DeliveryError)>>,
     /// Why the transaction failed. librdkafka says it in its log alone.
     failure: Mutex<Option<String>>,
 }
 
-impl Reports {
+impl DeliveryReports {
     fn failure(&self) -> MutexGuard<'_, Option<String>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refused(&self) -> MutexGuard<'_, Vec<(usize, Undelivered)>> {
+    fn refused(&self) -> MutexGuard<'_, Vec<(usize, DeliveryError)>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Reports {
+impl ClientContext for DeliveryReports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // The one names the topic that may not be written to, the other any other cause.
         if matches!(facility, "ADDPARTS" | "TXNERR") {
@@ -272,7 +272,7 @@ impl ClientContext for Reports {
     }
 }
 
-impl ProducerContext for Reports {
+impl ProducerContext for DeliveryReports {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 
-use super::client_log::Logging;
+use super::client_log::LoggingContext;
 use super::settings::ClientSettings;
 
 /// How long Kafka may take to tell of a topic.
@@ -17,7 +17,7 @@ const ASKS_FOR: Duration = Duration::from_secs(10);
 
 /// A record that appeared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Appeared {
+pub struct AppearedRecord {
     /// The topic.
     pub topic: String,
     /// The key.
@@ -29,9 +29,9 @@ pub struct Appeared {
 }
 
 /// A reader of some topics.
-pub struct Watch(BaseConsumer<Logging>);
+pub struct TopicWatch(BaseConsumer<LoggingContext>);
 
-impl Watch {
+impl TopicWatch {
     /// Starts at the first record of each topic, of which the number of partitions is given too.
     pub fn open(settings: &ClientSettings, topics: &[(&str, i32)]) -> Result<Self, KafkaError> {
         let mut config = settings.base();
@@ -42,7 +42,7 @@ impl Watch {
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "50");
-        let watch = Self(BaseConsumer::from_config_and_context(&config, Logging)?);
+        let watch = Self(BaseConsumer::from_config_and_context(&config, LoggingContext)?);
         for (topic, partitions) in topics {
             watch.begin(topic, *partitions)?;
         }
@@ -65,13 +65,13 @@ impl Watch {
     }
 
     /// The next record, or nothing within `patience`.
-    pub fn next(&self, patience: Duration) -> Result<Option<Appeared>, KafkaError> {
+    pub fn next(&self, patience: Duration) -> Result<Option<AppearedRecord>, KafkaError> {
         let Some(message) = self.0.poll(patience).transpose()? else { return Ok(None) };
         let headers = message.headers().map(|headers| {
             let with_value = headers.iter().filter_map(|header| Some((header.key.to_owned(), header.value?.to_vec())));
             with_value.collect()
         });
-        Ok(Some(Appeared {
+        Ok(Some(AppearedRecord {
             topic: message.topic().to_owned(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),

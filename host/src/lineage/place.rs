@@ -7,7 +7,7 @@ use crate::model::position::TopicPartition;
 
 /// `topic/partition/offset`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct RecordId {
     /// The partition.
     pub partition: TopicPartition,
     /// The offset.
@@ -19,14 +19,14 @@ pub struct Place {
 #[error("\"{0}\" is no place of a record: write TOPIC/PARTITION/OFFSET, such as bids/0/42")]
 pub struct InvalidPlace(String);
 
-impl Place {
+impl RecordId {
     /// The place of the record at `offset` of partition `partition` of `topic`.
     pub fn new(topic: &str, partition: i32, offset: i64) -> Self {
         Self { partition: TopicPartition::new(topic, partition), offset }
     }
 }
 
-impl FromStr for Place {
+impl FromStr for RecordId {
     type Err = InvalidPlace;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlace> {
@@ -41,7 +41,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RecordId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.partition, self.offset)
     }
@@ -53,11 +53,11 @@ mod tests {
 
     #[test]
     fn places_are_texts() {
-        let place: Place = "bids.accepted/3/42".parse().unwrap();
-        assert_eq!(place, Place::new("bids.accepted", 3, 42));
+        let place: RecordId = "bids.accepted/3/42".parse().unwrap();
+        assert_eq!(place, RecordId::new("bids.accepted", 3, 42));
         assert_eq!(place.to_string(), "bids.accepted/3/42");
         for wrong in ["", "bids", "bids/0", "bids/0/", "bids/-1/0", "bids/0/-1", "/0/0", "a/b/0/0", "bids/0/x"] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+            assert!(wrong.parse::<RecordId>().is_err(), "{wrong}");
         }
     }
 }

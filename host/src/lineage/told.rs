@@ -2,31 +2,31 @@
 
 use serde::Deserialize;
 
-use super::place::Place;
-use super::view::{Fault, Kind};
+use super::place::RecordId;
+use super::view::{NodeFault, NodeKind};
 
 /// What a record tells.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) kind: Kind,
+pub(super) struct RecordProvenance {
+    pub(super) kind: NodeKind,
     pub(super) id: Option<String>,
     pub(super) type_: Option<String>,
     pub(super) source: Option<String>,
     pub(super) traceparent: Option<String>,
     /// Which record led to it.
-    pub(super) cause: Option<Place>,
+    pub(super) cause: Option<RecordId>,
     /// `name@revision` of the function that wrote it.
     pub(super) stamp: Option<String>,
     /// The attempt of that function; 1 unless it says otherwise.
     pub(super) attempt: Option<u32>,
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<NodeFault>,
     /// Whether it came of a dead letter that was handled again; that letter is its cause then.
     pub(super) is_redriven: bool,
 }
 
 /// The attributes of a structured event that matter here.
 #[derive(Debug, Default, Deserialize)]
-struct Attributes {
+struct StructuredAttributes {
     id: Option<String>,
     #[serde(rename = "type")]
     type_: Option<String>,
@@ -38,12 +38,15 @@ struct Attributes {
 }
 
 /// Reads a record's headers, and its value where that is a structured event.
-pub(super) fn read<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>, value: Option<&[u8]>) -> Told {
-    let mut told = Told::default();
-    let mut attributes = Attributes::default();
+pub(super) fn read<'a>(
+    headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+    value: Option<&[u8]>,
+) -> RecordProvenance {
+    let mut told = RecordProvenance::default();
+    let mut attributes = StructuredAttributes::default();
     let mut is_structured = false;
     let mut letter = DeadLetter::default();
-    let mut redriven: Option<Place> = None;
+    let mut redriven: Option<RecordId> = None;
     for (name, value) in headers {
         let Some(value) = value else { continue };
         let text = || std::str::from_utf8(value).ok().map(str::to_owned);
@@ -109,14 +112,14 @@ impl DeadLetter {
         }
     }
 
-    fn write(self, told: &mut Told) {
-        told.kind = Kind::DeadLetter;
+    fn write(self, told: &mut RecordProvenance) {
+        told.kind = NodeKind::DeadLetter;
         if let (Some(partition), Some(offset)) = (self.partition, self.offset) {
-            told.cause = Some(Place::new(&self.topic, partition, offset));
+            told.cause = Some(RecordId::new(&self.topic, partition, offset));
         }
         told.stamp = self.stamp;
         told.attempt = self.attempts;
-        told.fault = Some(Fault { class: self.class, message: self.message });
+        told.fault = Some(NodeFault { class: self.class, message: self.message });
     }
 }
 
@@ -124,7 +127,7 @@ impl DeadLetter {
 mod tests {
     use super::*;
 
-    fn told(headers: &[(&str, &str)], value: &str) -> Told {
+    fn told(headers: &[(&str, &str)], value: &str) -> RecordProvenance {
         read(headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))), Some(value.as_bytes()))
     }
 
@@ -141,15 +144,15 @@ mod tests {
             "{}",
         );
         assert_eq!((told.id.as_deref(), told.type_.as_deref()), (Some("7"), Some("bid")));
-        assert_eq!((told.cause, told.stamp.as_deref()), (Some(Place::new("bids", 0, 3)), Some("place-bid@2")));
-        assert_eq!((told.attempt, told.kind), (Some(3), Kind::Event));
+        assert_eq!((told.cause, told.stamp.as_deref()), (Some(RecordId::new("bids", 0, 3)), Some("place-bid@2")));
+        assert_eq!((told.attempt, told.kind), (Some(3), NodeKind::Event));
     }
 
     #[test]
     fn a_structured_event_tells_in_its_body() {
         let body = r#"{"specversion":"1.0","id":"9","type":"t","millstreamcause":"a/1/2","millstreamfunction":"f@1","data":{"id":1}}"#;
         let told = told(&[("Content-Type", "application/cloudevents+json; charset=UTF-8")], body);
-        assert_eq!((told.id.as_deref(), told.cause), (Some("9"), Some(Place::new("a", 1, 2))));
+        assert_eq!((told.id.as_deref(), told.cause), (Some("9"), Some(RecordId::new("a", 1, 2))));
         assert_eq!(told.attempt, Some(1));
     }
 
@@ -169,7 +172,7 @@ mod tests {
             ],
             "x",
         );
-        assert_eq!((told.kind, told.cause), (Kind::DeadLetter, Some(Place::new("bids", 1, 8))));
+        assert_eq!((told.kind, told.cause), (NodeKind::DeadLetter, Some(RecordId::new("bids", 1, 8))));
         assert_eq!((told.attempt, told.stamp.as_deref()), (Some(5), Some("place-bid@1")));
         assert_eq!(told.fault.unwrap().class, "reject");
     }
@@ -177,13 +180,13 @@ mod tests {
     #[test]
     fn what_came_of_a_redriven_letter_is_caused_by_the_letter() {
         let told = told(&[("ce_millstreamcause", "bids/0/1"), ("millstream-redriven", "place-bid.dead/0/4")], "x");
-        assert_eq!((told.cause, told.is_redriven), (Some(Place::new("place-bid.dead", 0, 4)), true));
+        assert_eq!((told.cause, told.is_redriven), (Some(RecordId::new("place-bid.dead", 0, 4)), true));
     }
 
     #[test]
     fn a_record_that_tells_nothing_tells_nothing() {
-        assert_eq!(told(&[("h", "1")], "{"), Told::default());
+        assert_eq!(told(&[("h", "1")], "{"), RecordProvenance::default());
         let broken = told(&[("content-type", "application/cloudevents+json")], "{");
-        assert_eq!(broken, Told::default());
+        assert_eq!(broken, RecordProvenance::default());
     }
 }

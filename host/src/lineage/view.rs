@@ -8,16 +8,16 @@ use utoipa::ToSchema;
 pub struct Lineage {
     /// The first cause that is known. Between it and the record that was asked for, only what lies on the way is shown,
     /// unless the whole was asked for.
-    pub root: Node,
+    pub root: LineageNode,
     /// How the effects were looked for.
-    pub scan: Scan,
+    pub scan: ScanReport,
 }
 
 /// A record in a lineage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Node {
+pub struct LineageNode {
     /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// Its topic.
     pub topic: String,
     /// Its partition.
@@ -59,20 +59,20 @@ pub struct Node {
     pub redriven: bool,
     /// Why the record was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Fault>,
+    pub fault: Option<NodeFault>,
     /// W3C Trace Context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// What it led to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]
-    pub effects: Vec<Node>,
+    pub effects: Vec<LineageNode>,
 }
 
 /// What a record of a lineage is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum NodeKind {
     /// An event.
     #[default]
     Event,
@@ -86,7 +86,7 @@ pub enum Kind {
 
 /// Why a record was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Fault {
+pub struct NodeFault {
     /// The class, such as `trap`.
     pub class: String,
     /// What happened.
@@ -95,7 +95,7 @@ pub struct Fault {
 
 /// How effects were looked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Scan {
+pub struct ScanReport {
     /// The topics that were read.
     pub topics: Vec<String>,
     /// How many records were read.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Digest, FunctionName, RevisionNumber};
-use super::schedule::{Schedule, tick_topic};
+use super::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use super::schedule::{CronSchedule, tick_topic};
 
 /// A valid manifest. `config::manifest` makes one from TOML or JSON.
 ///
@@ -17,7 +17,7 @@ pub struct Manifest {
     /// The function's name.
     pub name: FunctionName,
     /// Which records make it run. Empty when only HTTP calls or a schedule do.
-    pub topics: Topics,
+    pub topics: TopicSelection,
     /// Where a new consumer group starts.
     pub initial_offset: InitialOffset,
     /// Which records must be handled one after another.
@@ -33,23 +33,23 @@ pub struct Manifest {
     /// The environment of the guest: these variables and no others.
     pub env: BTreeMap<String, String>,
     /// The allow-list of outputs by the names that the guest uses.
-    pub outputs: BTreeMap<String, Output>,
+    pub outputs: BTreeMap<String, FunctionOutput>,
     /// All of these must hold for a record to reach the guest.
-    pub filters: Vec<Filter>,
+    pub filters: Vec<EventFilter>,
     /// What one sandbox and one invocation may use.
-    pub limits: Limits,
+    pub limits: FunctionLimits,
     /// What is kept of what guests write.
     #[serde(default)]
-    pub logs: Logs,
+    pub logs: LogLimits,
     /// How sandboxes live.
-    pub instances: Instances,
+    pub instances: InstancePolicy,
     /// What happens after a failed attempt.
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     /// How records are fetched, batched and committed.
-    pub delivery: Delivery,
+    pub delivery: DeliveryPolicy,
     /// When it runs by the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<CronSchedule>,
     /// Settings passed to librdkafka as they are, for this function's consumer.
     pub kafka: BTreeMap<String, String>,
 }
@@ -63,29 +63,29 @@ impl Manifest {
     /// The topics that it reads by name, that of its ticks with them.
     pub fn named_inputs(&self) -> Vec<String> {
         let named = match &self.topics {
-            Topics::Named(topics) => topics.clone(),
-            Topics::Pattern(_) => Vec::new(),
+            TopicSelection::Named(topics) => topics.clone(),
+            TopicSelection::Pattern(_) => Vec::new(),
         };
         named.into_iter().chain(self.ticks()).collect()
     }
 
     /// Whether an output does not say what its events were emitted for.
     pub fn emits_raw(&self) -> bool {
-        self.outputs.values().any(|output| output.format == Format::Raw)
+        self.outputs.values().any(|output| output.format == EventFormat::Raw)
     }
 }
 
 /// The topics of a Kafka trigger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Topics {
+pub enum TopicSelection {
     /// Exactly these.
     Named(Vec<String>),
     /// Every topic whose whole name matches this regular expression.
     Pattern(String),
 }
 
-impl Topics {
+impl TopicSelection {
     /// Whether no topic triggers the function.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Named(topics) if topics.is_empty())
@@ -126,11 +126,11 @@ pub enum ProcessingGuarantee {
 
 /// A topic that the guest may write to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
+pub struct FunctionOutput {
     /// The topic's name.
     pub topic: String,
     /// How events are written.
-    pub format: Format,
+    pub format: EventFormat,
     /// librdkafka's `compression.codec`, when this topic is to have its own.
     pub compression: Option<Compression>,
 }
@@ -138,7 +138,7 @@ pub struct Output {
 /// How an event is written to Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum EventFormat {
     /// CloudEvents binary content mode: attributes in `ce_` headers, data as the value.
     Binary,
     /// CloudEvents structured content mode: one JSON object as the value.
@@ -166,7 +166,7 @@ pub enum Compression {
 /// A filter expression of CloudEvents Subscriptions 1.0: the dialects `exact`, `prefix`, `suffix`, `all`, `any`, `not`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Filter {
+pub enum EventFilter {
     /// Each attribute named exists and has exactly this value.
     Exact(BTreeMap<String, String>),
     /// Each attribute named exists and starts so.
@@ -174,16 +174,16 @@ pub enum Filter {
     /// Each attribute named exists and ends so.
     Suffix(BTreeMap<String, String>),
     /// Every one of these holds.
-    All(Vec<Filter>),
+    All(Vec<EventFilter>),
     /// At least one of these holds.
-    Any(Vec<Filter>),
+    Any(Vec<EventFilter>),
     /// This does not hold.
-    Not(Box<Filter>),
+    Not(Box<EventFilter>),
 }
 
 /// What one sandbox and one invocation may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct FunctionLimits {
     /// Linear memory of an instance, in bytes.
     pub memory: u64,
     /// Wall time of one record's invocation.
@@ -198,14 +198,14 @@ pub struct Limits {
 
 /// What is kept of what guests write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Logs {
+pub struct LogLimits {
     /// Less important lines are not kept.
     pub level: LogLevel,
     /// Lines a second on one host; what is beyond is dropped and counted.
     pub rate: u32,
 }
 
-impl Default for Logs {
+impl Default for LogLimits {
     /// Of functions that were deployed before this could be chosen.
     fn default() -> Self {
         Self { level: LogLevel::Trace, rate: 1000 }
@@ -232,7 +232,7 @@ pub enum LogLevel {
 
 /// How sandboxes live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Instances {
+pub struct InstancePolicy {
     /// How much one sandbox sees, where that is not left to the module's shape.
     pub isolation: Option<Isolation>,
     /// How long an idle instance is kept.
@@ -240,7 +240,7 @@ pub struct Instances {
     /// How many instances are kept ready, idle or not.
     pub min: usize,
     /// Start delays of another platform.
-    pub emulate: Option<Emulation>,
+    pub emulate: Option<StartEmulation>,
 }
 
 /// How much one sandbox sees.
@@ -257,7 +257,7 @@ pub enum Isolation {
 
 /// Start delays of another platform, drawn evenly from each range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Emulation {
+pub struct StartEmulation {
     /// Added to the first call of an instance: shortest and longest.
     pub cold: (Duration, Duration),
     /// Added to every later call: shortest and longest.
@@ -266,7 +266,7 @@ pub struct Emulation {
 
 /// What happens after a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retry {
+pub struct RetryPolicy {
     /// Attempts in all; 1 = no retry.
     pub max_attempts: u32,
     /// Wait before the second attempt; doubled for each after it.
@@ -277,7 +277,7 @@ pub struct Retry {
 
 /// How records are fetched, batched and committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
+pub struct DeliveryPolicy {
     /// Most records in one call of the guest.
     pub batch_size: usize,
     /// How long a call may wait for more records.
@@ -291,13 +291,13 @@ pub struct Delivery {
     /// Bytes of finished outcomes of a shard that await acknowledgement or commit.
     pub pending: u64,
     /// How this function's members join their group.
-    pub membership: Membership,
+    pub membership: GroupMembership,
 }
 
 /// How a member joins its consumer group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Membership {
+pub enum GroupMembership {
     /// Leaves when it stops.
     Dynamic,
     /// Keeps its place over a restart (`group.instance.id`).
@@ -307,7 +307,7 @@ pub enum Membership {
 /// How the host calls a module. Found by looking at the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Shape {
+pub enum ModuleShape {
     /// A component that exports `millstream:function/batch`: the flat layout, many records a call.
     MillstreamBatch,
     /// A component that exports `millstream:function/handler`: typed, one event a call.
@@ -319,7 +319,7 @@ pub enum Shape {
     WasiCommand,
 }
 
-impl Shape {
+impl ModuleShape {
     /// The stable name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -337,11 +337,11 @@ pub struct Revision {
     /// Counts the function's deployments.
     pub number: RevisionNumber,
     /// The artifact's digest.
-    pub digest: Digest,
+    pub digest: ArtifactDigest,
     /// The artifact's size in bytes.
     pub module_bytes: u64,
     /// How the host calls it.
-    pub shape: Shape,
+    pub shape: ModuleShape,
     /// What the user declared.
     pub manifest: Manifest,
     /// When it was accepted: milliseconds since the Unix epoch.
@@ -354,10 +354,10 @@ impl Revision {
     pub fn isolation(&self) -> Isolation {
         match (self.manifest.instances.isolation, self.shape) {
             // A command ends with its event.
-            (_, Shape::WasiCommand) => Isolation::Record,
+            (_, ModuleShape::WasiCommand) => Isolation::Record,
             (Some(isolation), _) => isolation,
-            (None, Shape::WasiHttp) => Isolation::Record,
-            (None, Shape::MillstreamBatch | Shape::MillstreamTyped) => Isolation::Shared,
+            (None, ModuleShape::WasiHttp) => Isolation::Record,
+            (None, ModuleShape::MillstreamBatch | ModuleShape::MillstreamTyped) => Isolation::Shared,
         }
     }
 
@@ -378,16 +378,16 @@ pub mod tests_support {
     /// A revision with the defaults of the manifest, one topic and one output.
     pub fn revision() -> SharedRevision {
         let name = FunctionName::new("test").expect("a valid name");
-        let output = Output { topic: "out".into(), format: Format::Binary, compression: None };
+        let output = FunctionOutput { topic: "out".into(), format: EventFormat::Binary, compression: None };
         Arc::new(Revision {
             number: RevisionNumber(1),
-            digest: Digest::of(b""),
+            digest: ArtifactDigest::of(b""),
             module_bytes: 0,
-            shape: Shape::MillstreamBatch,
+            shape: ModuleShape::MillstreamBatch,
             deployed_at_ms: 0,
             manifest: Manifest {
                 name,
-                topics: Topics::Named(vec!["in".into()]),
+                topics: TopicSelection::Named(vec!["in".into()]),
                 initial_offset: InitialOffset::Earliest,
                 ordering: Ordering::Partition,
                 concurrency: 4,
@@ -397,28 +397,33 @@ pub mod tests_support {
                 env: BTreeMap::new(),
                 outputs: [("default".to_owned(), output)].into(),
                 filters: Vec::new(),
-                limits: Limits {
+                limits: FunctionLimits {
                     memory: 128 << 20,
                     timeout: Duration::from_secs(3),
                     output: 900 << 10,
                     logs: 64 << 10,
                     table_elements: 100_000,
                 },
-                logs: Logs::default(),
-                instances: Instances { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None },
-                retry: Retry {
+                logs: LogLimits::default(),
+                instances: InstancePolicy {
+                    isolation: None,
+                    keep_warm: Duration::from_secs(60),
+                    min: 0,
+                    emulate: None,
+                },
+                retry: RetryPolicy {
                     max_attempts: 5,
                     backoff: Duration::from_millis(100),
                     backoff_max: Duration::from_secs(10),
                 },
-                delivery: Delivery {
+                delivery: DeliveryPolicy {
                     batch_size: 256,
                     batch_window: Duration::ZERO,
                     commit_interval: Duration::from_millis(100),
                     drain_timeout: Duration::from_secs(10),
                     in_flight: 1000,
                     pending: 32 << 20,
-                    membership: Membership::Dynamic,
+                    membership: GroupMembership::Dynamic,
                 },
                 schedule: None,
                 kafka: BTreeMap::new(),

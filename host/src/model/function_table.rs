@@ -5,18 +5,18 @@ use std::time::{Duration, SystemTime};
 
 use super::function::SharedRevision;
 use super::ids::{FunctionName, RevisionNumber};
-use super::shadow::Shadow;
+use super::shadow::ShadowRevision;
 
 /// Every deployed function with what is wanted of it. A new table is made for each change.
 #[derive(Debug, Clone, Default)]
 pub struct FunctionTable {
     /// The functions by name.
-    pub functions: BTreeMap<FunctionName, Wanted>,
+    pub functions: BTreeMap<FunctionName, DesiredState>,
 }
 
 /// What is wanted of a function, on every host.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct DesiredState {
     /// The live revision.
     pub revision: SharedRevision,
     /// Whether it keeps its partitions and takes nothing of them.
@@ -24,10 +24,10 @@ pub struct Wanted {
     /// Until then its group is to have no member, because somebody moves its offsets.
     pub aside_until: Option<SystemTime>,
     /// The revision that runs beside the live one.
-    pub shadow: Option<Shadow>,
+    pub shadow: Option<ShadowRevision>,
 }
 
-impl Wanted {
+impl DesiredState {
     /// Whether `other` asks for the same.
     pub fn is_same(&self, other: &Self) -> bool {
         self.revision.number == other.revision.number

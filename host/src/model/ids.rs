@@ -90,14 +90,14 @@ impl fmt::Display for RevisionNumber {
 /// The SHA-256 digest of a Wasm artifact, written `sha256:<64 hexadecimal digits>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Digest([u8; 32]);
+pub struct ArtifactDigest([u8; 32]);
 
 /// Why a text is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a digest: expected \"sha256:\" and 64 hexadecimal digits")]
 pub struct InvalidDigest(String);
 
-impl Digest {
+impl ArtifactDigest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
@@ -116,7 +116,7 @@ impl Digest {
     }
 }
 
-impl TryFrom<String> for Digest {
+impl TryFrom<String> for ArtifactDigest {
     type Error = InvalidDigest;
 
     fn try_from(text: String) -> Result<Self, InvalidDigest> {
@@ -134,19 +134,19 @@ impl TryFrom<String> for Digest {
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
+impl From<ArtifactDigest> for String {
+    fn from(digest: ArtifactDigest) -> Self {
         digest.to_string()
     }
 }
 
-impl fmt::Display for Digest {
+impl fmt::Display for ArtifactDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "sha256:{}", self.hex())
     }
 }
 
-impl fmt::Debug for Digest {
+impl fmt::Debug for ArtifactDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn digests_survive_their_text() {
-        let digest = Digest::of(b"millstream");
-        assert_eq!(Digest::try_from(digest.to_string()), Ok(digest));
-        assert!(Digest::try_from("sha256:12".to_owned()).is_err());
-        assert!(Digest::try_from(format!("sha256:{}", "é".repeat(32))).is_err());
+        let digest = ArtifactDigest::of(b"millstream");
+        assert_eq!(ArtifactDigest::try_from(digest.to_string()), Ok(digest));
+        assert!(ArtifactDigest::try_from("sha256:12".to_owned()).is_err());
+        assert!(ArtifactDigest::try_from(format!("sha256:{}", "é".repeat(32))).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::position::TopicPartition;
-use super::standing::Standing;
+use super::standing::StallState;
 use super::topic_id::TopicId;
 use super::under_way::UnderWay;
 
@@ -12,7 +12,7 @@ use super::under_way::UnderWay;
 ///
 /// Also holds the partition's figures, so that a status is read without asking any stage.
 #[derive(Debug)]
-pub struct Lease {
+pub struct PartitionLease {
     /// The partition.
     pub partition: TopicPartition,
     /// Counts the assignments of this host: no two leases have the same.
@@ -22,7 +22,7 @@ pub struct Lease {
     /// What was taken and is not finished.
     pub under_way: UnderWay,
     /// Whether it moves.
-    pub standing: Standing,
+    pub standing: StallState,
     alive: AtomicBool,
     in_flight: AtomicUsize,
     known: AtomicI64,
@@ -31,7 +31,7 @@ pub struct Lease {
     end: AtomicI64,
 }
 
-impl Lease {
+impl PartitionLease {
     /// A live lease whose work starts at offset `start`.
     pub fn new(partition: TopicPartition, epoch: u64, start: i64) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Lease {
             epoch,
             topic_id: None,
             under_way: UnderWay::default(),
-            standing: Standing::new(start),
+            standing: StallState::new(start),
             alive: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
             known: AtomicI64::new(start),

@@ -10,18 +10,18 @@ use std::ops::Range;
 ///
 /// Invariants: ranges are not empty, do not touch, and lie above the watermark.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct PartitionProgress {
     watermark: i64,
-    above: BTreeMap<i64, Finished>,
+    above: BTreeMap<i64, FinishedRange>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Finished {
+struct FinishedRange {
     end: i64,
     records: usize,
 }
 
-impl Progress {
+impl PartitionProgress {
     /// Nothing is finished from `watermark` on.
     pub fn new(watermark: i64) -> Self {
         Self { watermark, above: BTreeMap::new() }
@@ -82,7 +82,7 @@ impl Progress {
             self.watermark = end;
             return records;
         }
-        self.above.insert(start, Finished { end, records });
+        self.above.insert(start, FinishedRange { end, records });
         0
     }
 }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn order_does_not_matter_to_the_watermark() {
-        let mut progress = Progress::new(10);
+        let mut progress = PartitionProgress::new(10);
         assert_eq!(progress.finish(12..13, 1), 0);
         assert_eq!(progress.finish(14..15, 1), 0);
         assert_eq!(progress.watermark(), 10);
@@ -111,7 +111,7 @@ mod tests {
         /// Against a set of offsets, in any order of completion.
         #[test]
         fn it_agrees_with_a_set(order in Just((0..40i64).collect::<Vec<_>>()).prop_shuffle(), count in 0..40usize) {
-            let mut progress = Progress::new(0);
+            let mut progress = PartitionProgress::new(0);
             let mut finished = BTreeSet::new();
             let mut passed = 0;
             for &offset in &order[..count] {
@@ -132,7 +132,7 @@ mod tests {
         /// Ranges that overlap what is finished change only what is new.
         #[test]
         fn overlaps_are_harmless(ranges in prop::collection::vec((0..60i64, 1..12i64), 0..30)) {
-            let mut progress = Progress::new(0);
+            let mut progress = PartitionProgress::new(0);
             let mut finished = BTreeSet::new();
             for (start, length) in ranges {
                 progress.finish(start..start + length, 0);

@@ -103,7 +103,7 @@ impl CallTime {
 
 /// A failed attempt: its class and what a person needs to find the cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct GuestFault {
     /// The kind.
     pub class: FaultClass,
     /// What happened: a reason, the tail of the guest's stderr, a symbolised Wasm backtrace.
@@ -112,17 +112,17 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
 }
 
-impl Fault {
+impl GuestFault {
     /// A fault without a wait of its own.
     pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), retry_after: None }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for GuestFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.class, self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for GuestFault {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::batch_bytes::BatchBytes;
 use super::function::Compression;
-use super::lease::Lease;
+use super::lease::PartitionLease;
 use super::work::RecordRef;
 
 /// Messages in one arena, and the offsets that are finished once all of them are acknowledged.
@@ -14,13 +14,13 @@ pub struct Parcel {
     /// What messages and headers point into.
     pub arena: Vec<u8>,
     /// In the order in which they are to be written.
-    pub messages: Vec<Message>,
+    pub messages: Vec<ParcelMessage>,
     /// Headers of all messages.
-    pub headers: Vec<Header>,
+    pub headers: Vec<ParcelHeader>,
     /// The records that messages are of; kept for a dead letter, should Kafka refuse a message.
     pub records: Vec<RecordRef>,
     /// What is finished, in runs.
-    pub runs: Vec<Run>,
+    pub runs: Vec<FinishedRun>,
 }
 
 /// The header of a dead letter that lacks its value.
@@ -28,7 +28,7 @@ pub const VALUE_TRUNCATED: &str = "millstream-value-truncated";
 
 /// A message to be written.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub struct ParcelMessage {
     /// The topic.
     pub topic: Arc<str>,
     /// The topic's compression, when it has its own.
@@ -60,7 +60,7 @@ pub enum MessageKind {
 
 /// A header of a message.
 #[derive(Debug, Clone)]
-pub struct Header {
+pub struct ParcelHeader {
     /// The name.
     pub name: HeaderName,
     /// The value, in the arena.
@@ -78,9 +78,9 @@ pub enum HeaderName {
 
 /// Consecutive offsets that are finished, under one lease.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct FinishedRun {
     /// The right under which they were worked on.
-    pub lease: Arc<Lease>,
+    pub lease: Arc<PartitionLease>,
     /// From the first offset accounted for to after the last record.
     pub offsets: Range<i64>,
     /// Records among them.
@@ -112,8 +112,9 @@ impl Parcel {
 
     /// About how much memory it holds.
     pub fn bytes(&self) -> u64 {
-        (self.arena.len() + self.messages.len() * size_of::<Message>() + self.headers.len() * size_of::<Header>())
-            as u64
+        (self.arena.len()
+            + self.messages.len() * size_of::<ParcelMessage>()
+            + self.headers.len() * size_of::<ParcelHeader>()) as u64
     }
 
     /// Copies bytes into the arena.
@@ -131,18 +132,18 @@ impl Parcel {
     /// Adds a header for the next message.
     pub fn header(&mut self, name: &'static str, value: &[u8]) {
         let value = Some(self.store(value));
-        self.headers.push(Header { name: HeaderName::Fixed(name), value });
+        self.headers.push(ParcelHeader { name: HeaderName::Fixed(name), value });
     }
 
     /// Adds a header with a name of the guest's or the producer's.
     pub fn named_header(&mut self, name: &str, value: Option<&[u8]>) {
         let name = HeaderName::InArena(self.store(name.as_bytes()));
         let value = value.map(|value| self.store(value));
-        self.headers.push(Header { name, value });
+        self.headers.push(ParcelHeader { name, value });
     }
 
     /// The headers of `message`, as text and bytes.
-    pub fn headers_of(&self, message: &Message) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
+    pub fn headers_of(&self, message: &ParcelMessage) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
         self.headers[message.headers.start as usize..message.headers.end as usize].iter().map(|header| {
             let name = match &header.name {
                 HeaderName::Fixed(name) => name,
@@ -165,12 +166,12 @@ impl Parcel {
             last.records += 1;
             return;
         }
-        self.runs.push(Run { lease: lease.clone(), offsets, records: 1 });
+        self.runs.push(FinishedRun { lease: lease.clone(), offsets, records: 1 });
     }
 
     /// Where the parcel stands, to come back to with [`Self::undo`].
-    pub fn mark(&self) -> Mark {
-        Mark {
+    pub fn mark(&self) -> ParcelMark {
+        ParcelMark {
             arena: self.arena.len(),
             messages: self.messages.len(),
             headers: self.headers.len(),
@@ -179,7 +180,7 @@ impl Parcel {
     }
 
     /// Takes back the messages added since `mark`: an invocation's emissions appear all or not at all.
-    pub fn undo(&mut self, mark: Mark) {
+    pub fn undo(&mut self, mark: ParcelMark) {
         self.arena.truncate(mark.arena);
         self.messages.truncate(mark.messages);
         self.headers.truncate(mark.headers);
@@ -187,22 +188,22 @@ impl Parcel {
     }
 
     /// Drops what was done under leases that `stays` does not want: their messages and their runs.
-    pub fn retain(&mut self, stays: impl Fn(&Lease) -> bool) {
+    pub fn retain(&mut self, stays: impl Fn(&PartitionLease) -> bool) {
         if self.runs.iter().all(|run| stays(&run.lease)) && self.records.iter().all(|of| stays(&of.chunk.lease)) {
             return;
         }
         let mut runs = std::mem::take(&mut self.runs);
         runs.retain(|run| stays(&run.lease));
         let mut kept = Self { runs, ..Self::default() };
-        let is_kept = |message: &&Message| stays(&self.records[message.record as usize].chunk.lease);
+        let is_kept = |message: &&ParcelMessage| stays(&self.records[message.record as usize].chunk.lease);
         self.messages.iter().filter(is_kept).for_each(|message| kept.copy_message(self, message));
         *self = kept;
     }
 
     /// Splits off the runs that `goes` wants, asked in order, with the messages of their records.
-    pub fn take_runs(&mut self, goes: impl FnMut(&Run) -> bool) -> Self {
+    pub fn take_runs(&mut self, goes: impl FnMut(&FinishedRun) -> bool) -> Self {
         let mut goes = goes;
-        let runs: Vec<Run> = self.runs.extract_if(.., |run| goes(run)).collect();
+        let runs: Vec<FinishedRun> = self.runs.extract_if(.., |run| goes(run)).collect();
         let mut taken = Self { runs, ..Self::default() };
         if taken.runs.is_empty() {
             return taken;
@@ -225,7 +226,7 @@ impl Parcel {
     }
 
     /// Copies a message of `other` with all that belongs to it.
-    pub fn copy_message(&mut self, other: &Parcel, message: &Message) {
+    pub fn copy_message(&mut self, other: &Parcel, message: &ParcelMessage) {
         let first_header = self.copy_headers(other, message);
         let value = message.value.as_ref().map(|value| self.store(other.slice(value)));
         self.push_copy(other, message, first_header, value, message.kind);
@@ -233,13 +234,13 @@ impl Parcel {
 
     /// Copies a dead letter of `other` that is too large: without its value, and marked so. Why the record was given up
     /// stays.
-    pub fn copy_as_reference(&mut self, other: &Parcel, message: &Message) {
+    pub fn copy_as_reference(&mut self, other: &Parcel, message: &ParcelMessage) {
         let first_header = self.copy_headers(other, message);
         self.header(VALUE_TRUNCATED, b"true");
         self.push_copy(other, message, first_header, None, MessageKind::DeadLetterReference);
     }
 
-    fn copy_headers(&mut self, other: &Parcel, message: &Message) -> u32 {
+    fn copy_headers(&mut self, other: &Parcel, message: &ParcelMessage) -> u32 {
         let first_header = self.headers.len() as u32;
         for (name, value) in other.headers_of(message) {
             self.named_header(name, value);
@@ -250,14 +251,14 @@ impl Parcel {
     fn push_copy(
         &mut self,
         other: &Parcel,
-        message: &Message,
+        message: &ParcelMessage,
         first_header: u32,
         value: Option<Range<u32>>,
         kind: MessageKind,
     ) {
         let key = message.key.as_ref().map(|key| self.store(other.slice(key)));
         self.records.push(other.records[message.record as usize].clone());
-        self.messages.push(Message {
+        self.messages.push(ParcelMessage {
             key,
             value,
             headers: first_header..self.headers.len() as u32,
@@ -270,7 +271,7 @@ impl Parcel {
 
 /// A point in the making of a parcel.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub struct ParcelMark {
     arena: usize,
     messages: usize,
     headers: usize,

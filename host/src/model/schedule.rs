@@ -7,19 +7,19 @@ use super::ids::FunctionName;
 
 /// When a function runs by the clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
+pub struct CronSchedule {
     /// Second, minute, hour, day, month, day of the week; checked.
     pub cron: String,
     /// The IANA time zone that the fields are meant in; checked.
     pub time_zone: String,
     /// What becomes of times at which no host was there.
-    pub missed: Missed,
+    pub missed: MissedPolicy,
 }
 
 /// What becomes of times at which no host was there, or the function was paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Missed {
+pub enum MissedPolicy {
     /// Nothing.
     Skip,
     /// The last of them is made up for.

@@ -5,22 +5,22 @@ use std::time::{Duration, Instant};
 
 /// What the watchdog notes of a lease.
 #[derive(Debug)]
-pub struct Standing {
-    seen: Mutex<Seen>,
+pub struct StallState {
+    seen: Mutex<StallSample>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct StallSample {
     place: i64,
     since: Instant,
     stalled: Option<String>,
     halted: Option<String>,
 }
 
-impl Standing {
+impl StallState {
     /// It has been at `place` since now.
     pub fn new(place: i64) -> Self {
-        Self { seen: Mutex::new(Seen { place, since: Instant::now(), stalled: None, halted: None }) }
+        Self { seen: Mutex::new(StallSample { place, since: Instant::now(), stalled: None, halted: None }) }
     }
 
     /// For how long it has been at `place` although it `has_lag`, as far as anybody looked.
@@ -57,7 +57,7 @@ impl Standing {
         seen.halted.clone().or_else(|| seen.stalled.clone())
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, StallSample> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_step_ends_a_stall_but_not_a_halt() {
-        let standing = Standing::new(3);
+        let standing = StallState::new(3);
         std::thread::sleep(Duration::from_millis(5));
         assert!(standing.observe(3, true) >= Duration::from_millis(5));
         assert!(standing.note(Some("slow".into())) && !standing.note(Some("slower".into())));

@@ -11,7 +11,7 @@ use super::ids::{FunctionName, RevisionNumber};
 /// The state of a function on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum FunctionState {
     /// Joining its group, or compiling.
     Starting,
     /// Its partitions are assigned and records are taken.
@@ -34,14 +34,14 @@ pub struct FunctionStatus {
     /// The live revision.
     pub revision: u64,
     /// What it is doing.
-    pub state: State,
+    pub state: FunctionState,
     /// Why, when it does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The partitions that this host has.
     pub partitions: Vec<PartitionStatus>,
     /// Counted by this host since it started.
-    pub counters: Counters,
+    pub counters: FunctionCounters,
     /// The revision that runs beside the live one, its outputs fenced off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<u64>,
@@ -86,13 +86,13 @@ pub struct BlockedBy {
     pub key_base64: Option<String>,
     /// What it waits for.
     #[serde(flatten)]
-    pub why: Why,
+    pub why: WaitReason,
 }
 
 /// What the lowest unfinished record waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "why", rename_all = "snake_case")]
-pub enum Why {
+pub enum WaitReason {
     /// The guest has it.
     Running,
     /// No worker was free.
@@ -112,7 +112,7 @@ pub enum Why {
 
 /// A function's counters on one host since the host started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Counters {
+pub struct FunctionCounters {
     /// Records taken from Kafka.
     pub received: u64,
     /// Records that a filter kept from the guest.
@@ -132,7 +132,7 @@ pub struct Counters {
 }
 
 /// Something that knows what functions are doing; the supervisor does, the API only asks.
-pub trait Observe: Send + Sync {
+pub trait FunctionObserver: Send + Sync {
     /// The status of `name`, or nothing when this host has no such function. Asks Kafka where its partitions end.
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>>;
 
@@ -140,7 +140,7 @@ pub trait Observe: Send + Sync {
     fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>>;
 
     /// Which revision `name` is at, what it is doing, and why. Asks nobody.
-    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)>;
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)>;
 
     /// For how long Kafka has not answered this host, when it does not. Asks nobody.
     fn kafka_is_silent_for(&self) -> Option<Duration>;

@@ -14,7 +14,7 @@ const SAMPLED: u8 = 1;
 
 /// A valid `traceparent`, as its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traceparent<'a> {
+pub struct TraceParent<'a> {
     /// The trace.
     pub trace: &'a str,
     /// The span that led to it.
@@ -23,7 +23,7 @@ pub struct Traceparent<'a> {
     pub flags: &'a str,
 }
 
-impl<'a> Traceparent<'a> {
+impl<'a> TraceParent<'a> {
     /// Reads one of version 00.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() == LENGTH)?;
@@ -91,7 +91,7 @@ impl SpanContext {
 
 /// The span of an attempt at a record whose trace is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traced {
+pub struct AttemptSpan {
     /// The span.
     pub own: SpanContext,
     /// The span that led to the record; none where the trace begins here.
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_again() {
-        let context = Traceparent::parse(CAUSE).map(|read| read.context()).expect("it is valid");
+        let context = TraceParent::parse(CAUSE).map(|read| read.context()).expect("it is valid");
         assert_eq!((context.trace, context.span), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7));
         assert!(context.is_sampled());
         assert_eq!(context.to_text(), CAUSE);
@@ -144,9 +144,9 @@ mod tests {
             b"01-4b",
         ];
         for text in bad {
-            assert_eq!(Traceparent::parse(text), None, "{}", text.escape_ascii());
+            assert_eq!(TraceParent::parse(text), None, "{}", text.escape_ascii());
         }
         let unsampled = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02";
-        assert!(Traceparent::parse(unsampled).is_some_and(|read| !read.context().is_sampled()));
+        assert!(TraceParent::parse(unsampled).is_some_and(|read| !read.context().is_sampled()));
     }
 }

@@ -6,22 +6,22 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use super::work::{Chunk, RecordRef};
+use super::work::{RecordChunk, RecordRef};
 
 /// The chunks that were taken under a lease and reach beyond its watermark.
 #[derive(Debug, Default)]
-pub struct UnderWay(Mutex<VecDeque<Taken>>);
+pub struct UnderWay(Mutex<VecDeque<InFlightChunk>>);
 
 #[derive(Debug)]
-struct Taken {
+struct InFlightChunk {
     end: i64,
     at: Instant,
-    chunk: Weak<Chunk>,
+    chunk: Weak<RecordChunk>,
 }
 
 /// The oldest record that is not finished.
 #[derive(Debug, Clone)]
-pub struct Oldest {
+pub struct OldestRecord {
     /// Its offset.
     pub offset: i64,
     /// When it was taken from Kafka.
@@ -32,18 +32,18 @@ pub struct Oldest {
 
 impl UnderWay {
     /// Notes a chunk that was taken. What lies below `watermark` is forgotten.
-    pub fn note(&self, chunk: &std::sync::Arc<Chunk>, watermark: i64) {
+    pub fn note(&self, chunk: &std::sync::Arc<RecordChunk>, watermark: i64) {
         let Some(last) = chunk.records.last() else { return };
         let mut chunks = self.chunks();
         while chunks.front().is_some_and(|front| front.end <= watermark) {
             chunks.pop_front();
         }
         let chunk = std::sync::Arc::downgrade(chunk);
-        chunks.push_back(Taken { end: last.offset + 1, at: Instant::now(), chunk });
+        chunks.push_back(InFlightChunk { end: last.offset + 1, at: Instant::now(), chunk });
     }
 
     /// The oldest record at or above `watermark`; nothing when no record above it was taken.
-    pub fn oldest(&self, watermark: i64) -> Option<Oldest> {
+    pub fn oldest(&self, watermark: i64) -> Option<OldestRecord> {
         let chunks = self.chunks();
         let found = chunks.iter().find(|taken| taken.end > watermark)?;
         let record = found.chunk.upgrade().and_then(|chunk| {
@@ -51,7 +51,7 @@ impl UnderWay {
             (index < chunk.records.len()).then(|| RecordRef { index: index as u32, chunk })
         });
         let offset = record.as_ref().map_or(watermark, |record| record.record().offset);
-        Some(Oldest { offset, taken: found.at, record })
+        Some(OldestRecord { offset, taken: found.at, record })
     }
 
     /// The end of what was taken last.
@@ -59,7 +59,7 @@ impl UnderWay {
         self.chunks().back().map(|taken| taken.end)
     }
 
-    fn chunks(&self) -> std::sync::MutexGuard<'_, VecDeque<Taken>> {
+    fn chunks(&self) -> std::sync::MutexGuard<'_, VecDeque<InFlightChunk>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,11 +70,11 @@ mod tests {
 
     use super::*;
     use crate::model::function::tests_support::revision;
-    use crate::model::lease::Lease;
+    use crate::model::lease::PartitionLease;
     use crate::model::position::TopicPartition;
     use crate::model::work::ChunkRecord;
 
-    fn chunk(lease: &Arc<Lease>, offsets: &[i64]) -> Arc<Chunk> {
+    fn chunk(lease: &Arc<PartitionLease>, offsets: &[i64]) -> Arc<RecordChunk> {
         let record = |offset: &i64| ChunkRecord {
             from: *offset,
             offset: *offset,
@@ -84,12 +84,12 @@ mod tests {
             undecodable: None,
         };
         let records = offsets.iter().map(record).collect();
-        Arc::new(Chunk { lease: lease.clone(), revision: revision(), arena: Vec::new(), records })
+        Arc::new(RecordChunk { lease: lease.clone(), revision: revision(), arena: Vec::new(), records })
     }
 
     #[test]
     fn the_oldest_is_the_first_at_or_above_the_watermark() {
-        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), 1, 10));
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new("t", 0), 1, 10));
         let (first, second) = (chunk(&lease, &[10, 12]), chunk(&lease, &[13, 14]));
         let under_way = UnderWay::default();
         assert!(under_way.oldest(10).is_none());

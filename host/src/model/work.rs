@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::function::SharedRevision;
-use super::lease::Lease;
+use super::lease::PartitionLease;
 
 /// Records of one partition, decoded into one arena.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct RecordChunk {
     /// The right under which they were taken.
-    pub lease: Arc<Lease>,
+    pub lease: Arc<PartitionLease>,
     /// The revision that handles them.
     pub revision: SharedRevision,
     /// What the records point into.
@@ -19,7 +19,7 @@ pub struct Chunk {
     pub records: Vec<ChunkRecord>,
 }
 
-impl Chunk {
+impl RecordChunk {
     /// The record at `index` in the flat layout.
     pub fn flat(&self, index: u32) -> &[u8] {
         let record = &self.records[index as usize];
@@ -47,9 +47,9 @@ pub struct ChunkRecord {
 
 /// Some consecutive records of a chunk, on one attempt.
 #[derive(Debug, Clone)]
-pub struct Span {
+pub struct ChunkSlice {
     /// The chunk.
-    pub chunk: Arc<Chunk>,
+    pub chunk: Arc<RecordChunk>,
     /// Indexes of its records.
     pub records: Range<u32>,
     /// 1 for the first attempt.
@@ -58,15 +58,15 @@ pub struct Span {
     pub revision: SharedRevision,
 }
 
-impl Span {
+impl ChunkSlice {
     /// All records of `chunk`, on their first attempt.
-    pub fn whole(chunk: Arc<Chunk>) -> Self {
+    pub fn whole(chunk: Arc<RecordChunk>) -> Self {
         let records = 0..chunk.records.len() as u32;
         Self::part(chunk, records)
     }
 
     /// Some records of `chunk`, on their first attempt.
-    pub fn part(chunk: Arc<Chunk>, records: Range<u32>) -> Self {
+    pub fn part(chunk: Arc<RecordChunk>, records: Range<u32>) -> Self {
         let revision = chunk.revision.clone();
         Self { chunk, records, attempt: 1, revision }
     }
@@ -99,7 +99,7 @@ impl Span {
 #[derive(Debug, Clone)]
 pub struct RecordRef {
     /// The chunk.
-    pub chunk: Arc<Chunk>,
+    pub chunk: Arc<RecordChunk>,
     /// The record's index in it.
     pub index: u32,
 }
@@ -122,12 +122,12 @@ pub struct LaneId {
     /// The lease's epoch: a lane never outlives its partition's assignment.
     pub epoch: u64,
     /// What keeps records together in it.
-    pub scope: Scope,
+    pub scope: LaneScope,
 }
 
 /// What keeps the records of a lane together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
+pub enum LaneScope {
     /// Their partition.
     Partition,
     /// Their key, as a hash: two keys that collide merely wait for each other.
@@ -138,7 +138,7 @@ pub enum Scope {
 
 /// What one worker takes at once.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct WorkBatch {
     /// Spans with the lane that is held for them; within a lane in order. All of one revision.
     pub parts: Vec<BatchPart>,
     /// Records in all parts.
@@ -151,5 +151,5 @@ pub struct BatchPart {
     /// The lane, held until it is settled.
     pub lane: Option<LaneId>,
     /// The records.
-    pub span: Span,
+    pub span: ChunkSlice,
 }

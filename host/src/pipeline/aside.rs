@@ -12,11 +12,11 @@ const NICENESS: i32 = 15;
 
 /// See the module. Clones share the thread; it ends with the last.
 #[derive(Clone)]
-pub struct Aside(Arc<Inner>);
+pub struct BackgroundRuntime(Arc<RuntimeThread>);
 
-struct Inner(Option<Runtime>);
+struct RuntimeThread(Option<Runtime>);
 
-impl Drop for Inner {
+impl Drop for RuntimeThread {
     fn drop(&mut self) {
         // Nobody waits for what was worked on; this may be the thread of another runtime, which must not wait either.
         if let Some(runtime) = self.0.take() {
@@ -25,7 +25,7 @@ impl Drop for Inner {
     }
 }
 
-impl Aside {
+impl BackgroundRuntime {
     /// Starts the thread.
     pub fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
@@ -38,7 +38,7 @@ impl Aside {
                 let _ = rustix::process::nice(NICENESS);
             })
             .build()?;
-        Ok(Self(Arc::new(Inner(Some(runtime)))))
+        Ok(Self(Arc::new(RuntimeThread(Some(runtime)))))
     }
 
     /// Works on something there.

@@ -5,20 +5,20 @@ mod bench;
 mod emitted;
 mod shape;
 
-pub(super) use bench::{Bench, Came, NotStarted, Ran};
-pub(super) use emitted::Emitted;
-pub use shape::{Shape, Side};
+pub(super) use bench::{DryOutcome, DryRun, DryRunner, NotStarted};
+pub(super) use emitted::EmittedIndex;
+pub use shape::{ComparedOutcome, NormalizedEvent};
 
 use std::collections::BTreeSet;
 
-use crate::model::function::{Format, SharedRevision};
+use crate::model::function::{EventFormat, SharedRevision};
 
 /// The topics in which what these revisions emitted, or gave up, can be found. What is written raw does not say its cause.
 pub(super) fn written_by(revisions: &[SharedRevision]) -> BTreeSet<String> {
     let mut topics = BTreeSet::new();
     for manifest in revisions.iter().map(|revision| &revision.manifest) {
         topics.insert(manifest.dead_letter_topic.clone());
-        let outputs = manifest.outputs.values().filter(|output| output.format != Format::Raw);
+        let outputs = manifest.outputs.values().filter(|output| output.format != EventFormat::Raw);
         topics.extend(outputs.map(|output| output.topic.clone()));
     }
     topics

@@ -14,18 +14,18 @@ mod redrive;
 
 use std::sync::Arc;
 
-pub use browse::Page;
-pub use cursor::{Bounds, Parts};
-pub use letter::{Letter, Source};
-pub use marks::Mark;
-pub use redrive::{Edit, Order, Outcome, Redriven, What, Which};
+pub use browse::LetterPage;
+pub use cursor::{RemainingRanges, UpperBounds};
+pub use letter::{DeadLetter, LetterSource};
+pub use marks::RedriveMark;
+pub use redrive::{LetterOutcome, LetterResult, LetterSelection, RecordOverride, RedriveReport, RedriveRequest};
 
 use super::direct::NotCalled;
-use super::supervisor::{Ground, Handle};
+use super::supervisor::{FunctionDirectory, HostServices};
 use crate::kafka::admin::AdminError;
 use crate::kafka::range::ReadError;
 use crate::kafka::topic_log::TopicLogError;
-use marks::Marks;
+use marks::RedriveMarks;
 
 /// Why dead letters could not be looked at or handled again.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +52,12 @@ pub enum LettersError {
 
 /// The dead letters of a host's functions. Clones share everything.
 #[derive(Clone)]
-pub struct DeadLetters(Arc<Inner>);
+pub struct DeadLetters(Arc<RedriveServices>);
 
-struct Inner {
-    ground: Ground,
-    functions: Handle,
-    marks: Marks,
+struct RedriveServices {
+    ground: HostServices,
+    functions: FunctionDirectory,
+    marks: RedriveMarks,
     /// Redrives of one host wait for one another instead of shutting one another out.
     turn: tokio::sync::Mutex<()>,
     /// What transactional ids start with.
@@ -67,11 +67,11 @@ struct Inner {
 impl DeadLetters {
     /// Dead letters of `functions`, which run on `ground`. Marks are in a topic whose name starts with `prefix`, with so
     /// many replicas.
-    pub fn new(ground: Ground, functions: Handle, prefix: &str, replication: i32) -> Self {
+    pub fn new(ground: HostServices, functions: FunctionDirectory, prefix: &str, replication: i32) -> Self {
         let environment = &ground.environment;
-        let marks = Marks::new(environment.kafka.clone(), environment.admin.clone(), prefix, replication);
+        let marks = RedriveMarks::new(environment.kafka.clone(), environment.admin.clone(), prefix, replication);
         let turn = tokio::sync::Mutex::default();
-        Self(Arc::new(Inner { ground, functions, marks, turn, prefix: prefix.to_owned() }))
+        Self(Arc::new(RedriveServices { ground, functions, marks, turn, prefix: prefix.to_owned() }))
     }
 }
 

@@ -13,19 +13,19 @@ use tokio::sync::Semaphore;
 
 use super::guest_log;
 use super::lone;
-use super::revisions::Callable;
-use super::supervisor::Handle;
-use crate::consume::decode::Fields;
+use super::revisions::CallableRevision;
+use super::supervisor::FunctionDirectory;
+use crate::consume::decode::RecordFields;
 use crate::emit::structured;
-use crate::invoke::call::{Attempt, Verdicts};
-use crate::kafka::publisher::{Publisher, Unwritten, Written};
+use crate::invoke::call::{OutcomeSink, RecordAttempt};
+use crate::kafka::publisher::{HostPublisher, PublishError, WrittenPosition};
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
-use crate::model::outcome::{CallTime, Fault, FaultClass};
+use crate::model::outcome::{CallTime, FaultClass, GuestFault};
 use crate::model::parcel::Parcel;
 use crate::model::work::RecordRef;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::telemetry::otlp::{Became, Ended, Trigger};
+use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
 
 /// Stands for the topic in the cause of what is emitted: no topic of Kafka can be called so.
 pub const TOPIC: &str = "@call";
@@ -35,7 +35,7 @@ const FREE_WITHIN: Duration = Duration::from_secs(10);
 
 /// An event for a function, in the form of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Event {
+pub struct InvokeEvent {
     /// The key.
     pub key: Option<Vec<u8>>,
     /// The value.
@@ -46,9 +46,9 @@ pub struct Event {
 
 /// A call.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct InvokeCall {
     /// What the function is called with.
-    pub event: Event,
+    pub event: InvokeEvent,
     /// Tells the call from others: the same number gives the same ids.
     pub number: i64,
     /// Whether what is emitted is written to its topics.
@@ -57,11 +57,11 @@ pub struct Call {
 
 /// What a call led to.
 #[derive(Debug)]
-pub struct Called {
+pub struct InvokeResult {
     /// What was called.
     pub revision: SharedRevision,
     /// What the guest emitted, or why not.
-    pub outcome: Result<Vec<Emitted>, Fault>,
+    pub outcome: Result<Vec<InvokeEmission>, GuestFault>,
     /// Whether an instance was started for it.
     pub is_cold: bool,
     /// How long it took, the start of an instance included.
@@ -72,7 +72,7 @@ pub struct Called {
 
 /// An event that was emitted.
 #[derive(Debug)]
-pub struct Emitted {
+pub struct InvokeEmission {
     /// The output's name.
     pub output: String,
     /// Its topic.
@@ -84,7 +84,7 @@ pub struct Emitted {
     /// The guest's own headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// Where it was written, or why not; nothing when nobody asked for it.
-    pub written: Option<Result<Written, Unwritten>>,
+    pub written: Option<Result<WrittenPosition, PublishError>>,
 }
 
 /// Why there was no call.
@@ -109,9 +109,9 @@ pub enum NotCalled {
 }
 
 /// Calls functions for somebody who waits.
-pub trait Direct: Send + Sync {
+pub trait FunctionInvoker: Send + Sync {
     /// Calls `name`.
-    fn call<'a>(&'a self, name: &'a FunctionName, call: Call) -> BoxFuture<'a, Result<Called, NotCalled>>;
+    fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>>;
 
     /// What the guests of `name` wrote last; nothing when the function is not on this host.
     fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>>;
@@ -119,47 +119,47 @@ pub trait Direct: Send + Sync {
 
 /// Calls the functions of a host.
 #[derive(Clone)]
-pub struct Caller {
-    functions: Handle,
-    publisher: Publisher,
+pub struct PipelineInvoker {
+    functions: FunctionDirectory,
+    publisher: HostPublisher,
 }
 
 /// What can be called of a function, and by how many at once.
 #[derive(Debug, Default)]
-pub(super) struct OnCall(Mutex<Option<Arc<Ready>>>);
+pub(super) struct OnCall(Mutex<Option<Arc<PreparedCall>>>);
 
 #[derive(Debug)]
-struct Ready {
-    callable: Arc<Callable>,
+struct PreparedCall {
+    callable: Arc<CallableRevision>,
     places: Semaphore,
     calls: usize,
 }
 
 impl OnCall {
     /// Makes `callable` what is called from now on.
-    pub(super) fn set(&self, callable: &Arc<Callable>) {
+    pub(super) fn set(&self, callable: &Arc<CallableRevision>) {
         let calls = callable.revision.manifest.concurrency;
-        let ready = Ready { callable: callable.clone(), places: Semaphore::new(calls), calls };
+        let ready = PreparedCall { callable: callable.clone(), places: Semaphore::new(calls), calls };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ready));
     }
 
     /// What is called from now on, for those who take no place.
-    pub(super) fn callable(&self) -> Option<Arc<Callable>> {
+    pub(super) fn callable(&self) -> Option<Arc<CallableRevision>> {
         self.get().map(|ready| ready.callable.clone())
     }
 
-    fn get(&self) -> Option<Arc<Ready>> {
+    fn get(&self) -> Option<Arc<PreparedCall>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Caller {
+impl PipelineInvoker {
     /// Calls the functions that `functions` knows, and writes with `publisher`.
-    pub fn new(functions: Handle, publisher: Publisher) -> Self {
+    pub fn new(functions: FunctionDirectory, publisher: HostPublisher) -> Self {
         Self { functions, publisher }
     }
 
-    async fn make(&self, name: &FunctionName, call: Call) -> Result<Called, NotCalled> {
+    async fn make(&self, name: &FunctionName, call: InvokeCall) -> Result<InvokeResult, NotCalled> {
         let view = self.functions.view(name);
         let ready = view.as_ref().and_then(|view| view.on_call.get()).ok_or_else(|| NotCalled::Unavailable {
             function: name.clone(),
@@ -172,19 +172,24 @@ impl Caller {
         let callable = &ready.callable;
         let record = record(&call, &callable.revision);
         let traced = callable.tracer.begin(&record);
-        let attempt = Attempt { record, number: 1, traced };
-        let mut hearing =
-            Hearing { callable, attempt: &attempt, call: CallTime::none(), parcel: Parcel::default(), outcome: None };
+        let attempt = RecordAttempt { record, number: 1, traced };
+        let mut hearing = SingleOutcome {
+            callable,
+            attempt: &attempt,
+            call: CallTime::none(),
+            parcel: Parcel::default(),
+            outcome: None,
+        };
         let run = callable.invoker.run(std::slice::from_ref(&attempt), &mut hearing);
         let (spent, logs) = guest_log::captured(run).await;
-        let Hearing { parcel, outcome, call: time, .. } = hearing;
+        let SingleOutcome { parcel, outcome, call: time, .. } = hearing;
         // A verdict is heard of each record.
-        let unheard = || Err(Fault::new(FaultClass::InvalidAnswer, "the function gave no verdict"));
+        let unheard = || Err(GuestFault::new(FaultClass::InvalidAnswer, "the function gave no verdict"));
         let mut outcome = outcome.unwrap_or_else(unheard);
-        if let Attempt { record, traced: Some(traced), .. } = &attempt {
-            let became = outcome.as_ref().map_or_else(Became::Answered, |_| Became::Emitted);
-            let (call, trigger) = (time, Trigger::Call);
-            callable.tracer.end(&Ended { record, attempt: 1, traced, call, trigger, became });
+        if let RecordAttempt { record, traced: Some(traced), .. } = &attempt {
+            let became = outcome.as_ref().map_or_else(SpanOutcome::Answered, |_| SpanOutcome::Emitted);
+            let (call, trigger) = (time, SpanTrigger::Call);
+            callable.tracer.end(&FinishedSpan { record, attempt: 1, traced, call, trigger, became });
         }
         if let Ok(emitted) = &mut outcome
             && call.publish
@@ -194,12 +199,12 @@ impl Caller {
             }
         }
         let revision = callable.revision.clone();
-        Ok(Called { revision, outcome, is_cold: spent.cold > 0, elapsed: spent.elapsed, logs })
+        Ok(InvokeResult { revision, outcome, is_cold: spent.cold > 0, elapsed: spent.elapsed, logs })
     }
 }
 
-impl Direct for Caller {
-    fn call<'a>(&'a self, name: &'a FunctionName, call: Call) -> BoxFuture<'a, Result<Called, NotCalled>> {
+impl FunctionInvoker for PipelineInvoker {
+    fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>> {
         Box::pin(self.make(name, call))
     }
 
@@ -209,12 +214,12 @@ impl Direct for Caller {
 }
 
 /// The event as a record that is in no topic.
-fn record(call: &Call, revision: &SharedRevision) -> RecordRef {
-    let Call { event, number, .. } = call;
+fn record(call: &InvokeCall, revision: &SharedRevision) -> RecordRef {
+    let InvokeCall { event, number, .. } = call;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers: Vec<(&str, Option<&[u8]>)> =
         event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
-    let fields = Fields {
+    let fields = RecordFields {
         topic: TOPIC,
         partition: 0,
         offset: *number,
@@ -227,16 +232,16 @@ fn record(call: &Call, revision: &SharedRevision) -> RecordRef {
 }
 
 /// Hears the one verdict.
-struct Hearing<'a> {
-    callable: &'a Callable,
-    attempt: &'a Attempt,
+struct SingleOutcome<'a> {
+    callable: &'a CallableRevision,
+    attempt: &'a RecordAttempt,
     call: CallTime,
     parcel: Parcel,
-    outcome: Option<Result<Vec<Emitted>, Fault>>,
+    outcome: Option<Result<Vec<InvokeEmission>, GuestFault>>,
 }
 
-impl Hearing<'_> {
-    fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<Emitted>, Fault> {
+impl SingleOutcome<'_> {
+    fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<InvokeEmission>, GuestFault> {
         let encoder = &self.callable.encoder;
         let record = &self.attempt.record;
         encoder.emitted(&mut self.parcel, record, 1, self.attempt.span(), emissions)?;
@@ -246,8 +251,8 @@ impl Hearing<'_> {
             origin.index = index;
             let mut json = Vec::new();
             structured::write(&mut json, &emission, &origin, encoder.stamp())?;
-            let unreadable = |error: serde_json::Error| Fault::new(FaultClass::InvalidAnswer, error.to_string());
-            shown.push(Emitted {
+            let unreadable = |error: serde_json::Error| GuestFault::new(FaultClass::InvalidAnswer, error.to_string());
+            shown.push(InvokeEmission {
                 output: emission.output().to_owned(),
                 topic: message.topic.clone(),
                 key: message.key.as_ref().map(|key| self.parcel.slice(key).to_vec()),
@@ -260,7 +265,7 @@ impl Hearing<'_> {
     }
 }
 
-impl Verdicts for Hearing<'_> {
+impl OutcomeSink for SingleOutcome<'_> {
     fn is_held_up(&self, _: usize) -> bool {
         false
     }
@@ -269,7 +274,7 @@ impl Verdicts for Hearing<'_> {
         self.call = call;
     }
 
-    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, Fault>) {
+    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, GuestFault>) {
         self.outcome = Some(verdict.and_then(|emissions| self.emitted(&emissions)));
     }
 }

@@ -8,29 +8,29 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use millstream_flat::{Emissions, Record};
 
-use super::revisions::Callable;
-use crate::consume::decode::{Fields, decode};
-use crate::dispatch::retry::{self, Decision};
-use crate::invoke::call::{Attempt, Verdicts};
+use super::revisions::CallableRevision;
+use crate::consume::decode::{RecordFields, decode};
+use crate::dispatch::retry::{self, RetryDecision};
+use crate::invoke::call::{OutcomeSink, RecordAttempt};
 use crate::model::function::{Ordering, SharedRevision};
-use crate::model::lease::Lease;
-use crate::model::outcome::{CallTime, Fault, FaultClass};
+use crate::model::lease::PartitionLease;
+use crate::model::outcome::{CallTime, FaultClass, GuestFault};
 use crate::model::parcel::Parcel;
 use crate::model::position::TopicPartition;
-use crate::model::work::{Chunk, ChunkRecord, RecordRef};
-use crate::telemetry::otlp::{Became, Ended, Trigger};
+use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
+use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
 
 /// What became of a record.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct RecordOutcome {
     /// What it emitted, or its dead letter: as for a record of a consumer.
     pub(super) parcel: Parcel,
     /// How many events it emitted, or why it was given up.
-    pub(super) outcome: Result<usize, Fault>,
+    pub(super) outcome: Result<usize, GuestFault>,
 }
 
 /// A record that lies, or lay, where `fields` say.
-pub(super) fn record(fields: &Fields<'_>, revision: &SharedRevision) -> RecordRef {
+pub(super) fn record(fields: &RecordFields<'_>, revision: &SharedRevision) -> RecordRef {
     let mut arena = Vec::new();
     let decoded = decode(&mut arena, fields);
     let record = ChunkRecord {
@@ -42,13 +42,19 @@ pub(super) fn record(fields: &Fields<'_>, revision: &SharedRevision) -> RecordRe
         undecodable: decoded.undecodable.map(|reason| reason.0.into()),
     };
     let partition = TopicPartition::new(fields.topic, fields.partition);
-    let lease = Arc::new(Lease::new(partition, 0, fields.offset));
-    RecordRef { chunk: Arc::new(Chunk { lease, revision: revision.clone(), arena, records: vec![record] }), index: 0 }
+    let lease = Arc::new(PartitionLease::new(partition, 0, fields.offset));
+    RecordRef {
+        chunk: Arc::new(RecordChunk { lease, revision: revision.clone(), arena, records: vec![record] }),
+        index: 0,
+    }
 }
 
 /// Handles records, numbered by the caller: those of one lane one after another, as many lanes at once as the function has.
 /// Gives them back in the order of their numbers.
-pub(super) async fn run_in_lanes(callable: &Arc<Callable>, records: Vec<(usize, RecordRef)>) -> Vec<(usize, Ran)> {
+pub(super) async fn run_in_lanes(
+    callable: &Arc<CallableRevision>,
+    records: Vec<(usize, RecordRef)>,
+) -> Vec<(usize, RecordOutcome)> {
     let manifest = &callable.revision.manifest;
     let mut lanes: Vec<Vec<(usize, RecordRef)>> = Vec::new();
     let mut lane_of: HashMap<Vec<u8>, usize> = HashMap::new();
@@ -75,60 +81,60 @@ pub(super) async fn run_in_lanes(callable: &Arc<Callable>, records: Vec<(usize, 
         ran
     };
     let lanes = stream::iter(lanes).map(run_lane).buffer_unordered(manifest.concurrency);
-    let mut ran: Vec<(usize, Ran)> = lanes.collect::<Vec<_>>().await.into_iter().flatten().collect();
+    let mut ran: Vec<(usize, RecordOutcome)> = lanes.collect::<Vec<_>>().await.into_iter().flatten().collect();
     ran.sort_unstable_by_key(|(number, _)| *number);
     ran
 }
 
 /// Handles one record, with the retries that the manifest allows.
-async fn run(callable: &Callable, record: &RecordRef) -> Ran {
+async fn run(callable: &CallableRevision, record: &RecordRef) -> RecordOutcome {
     let manifest = &callable.revision.manifest;
     let mut number = 1;
     loop {
-        let attempt = Attempt { record: record.clone(), number, traced: callable.tracer.begin(record) };
+        let attempt = RecordAttempt { record: record.clone(), number, traced: callable.tracer.begin(record) };
         let mut hearing =
-            Hearing { callable, attempt: &attempt, call: CallTime::none(), parcel: Parcel::default(), outcome: None };
+            LoneSink { callable, attempt: &attempt, call: CallTime::none(), parcel: Parcel::default(), outcome: None };
         callable.invoker.run(std::slice::from_ref(&attempt), &mut hearing).await;
-        let Hearing { mut parcel, outcome, call, .. } = hearing;
-        let ended = |became: Became<'_>| {
+        let LoneSink { mut parcel, outcome, call, .. } = hearing;
+        let ended = |became: SpanOutcome<'_>| {
             if let Some(traced) = &attempt.traced {
-                let trigger = Trigger::Record;
-                callable.tracer.end(&Ended { record, attempt: number, traced, call, trigger, became });
+                let trigger = SpanTrigger::Record;
+                callable.tracer.end(&FinishedSpan { record, attempt: number, traced, call, trigger, became });
             }
         };
         let fault = match outcome {
             Some(Ok(emitted)) => {
-                ended(Became::Emitted);
-                return Ran { parcel, outcome: Ok(emitted) };
+                ended(SpanOutcome::Emitted);
+                return RecordOutcome { parcel, outcome: Ok(emitted) };
             }
             Some(Err(fault)) => fault,
             // A verdict is heard of each record.
-            None => Fault::new(FaultClass::InvalidAnswer, "the function gave no verdict"),
+            None => GuestFault::new(FaultClass::InvalidAnswer, "the function gave no verdict"),
         };
         match retry::decide(&manifest.retry, number, &fault) {
-            Decision::Again(wait) => {
-                ended(Became::Retried(&fault));
+            RetryDecision::Again(wait) => {
+                ended(SpanOutcome::Retried(&fault));
                 tokio::time::sleep(wait).await;
                 number += 1;
             }
-            Decision::GiveUp => {
-                ended(Became::GivenUp(&fault));
+            RetryDecision::GiveUp => {
+                ended(SpanOutcome::GivenUp(&fault));
                 callable.encoder.dead_letter(&mut parcel, record, &fault, number);
-                return Ran { parcel, outcome: Err(fault) };
+                return RecordOutcome { parcel, outcome: Err(fault) };
             }
         }
     }
 }
 
-struct Hearing<'a> {
-    callable: &'a Callable,
-    attempt: &'a Attempt,
+struct LoneSink<'a> {
+    callable: &'a CallableRevision,
+    attempt: &'a RecordAttempt,
     call: CallTime,
     parcel: Parcel,
-    outcome: Option<Result<usize, Fault>>,
+    outcome: Option<Result<usize, GuestFault>>,
 }
 
-impl Verdicts for Hearing<'_> {
+impl OutcomeSink for LoneSink<'_> {
     fn is_held_up(&self, _: usize) -> bool {
         false
     }
@@ -137,9 +143,9 @@ impl Verdicts for Hearing<'_> {
         self.call = call;
     }
 
-    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, Fault>) {
+    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, GuestFault>) {
         let encoder = &self.callable.encoder;
-        let Attempt { record, number, .. } = self.attempt;
+        let RecordAttempt { record, number, .. } = self.attempt;
         self.outcome = Some(verdict.and_then(|emissions| {
             encoder.emitted(&mut self.parcel, record, *number, self.attempt.span(), &emissions)?;
             Ok(emissions.len())

@@ -19,17 +19,17 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::compare::{Bench, Came, NotStarted};
-pub use super::compare::{Shape, Side};
-use super::supervisor::Ground;
+pub use super::compare::{ComparedOutcome, NormalizedEvent};
+use super::compare::{DryOutcome, DryRunner, NotStarted};
+use super::supervisor::HostServices;
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::admin::{AdminError, Place};
-use crate::kafka::publisher::Publisher;
-use crate::kafka::range::{self, Part, PastRecord, ReadError};
+use crate::kafka::admin::{AdminError, PartitionBounds};
+use crate::kafka::publisher::HostPublisher;
+use crate::kafka::range::{self, PartitionRange, PastRecord, ReadError};
 use crate::model::function::SharedRevision;
 use crate::model::position::TopicPartition;
-use expected::Expected;
-use scratch::Scratch;
+use expected::ExpectedOutcome;
+use scratch::ScratchTopic;
 
 /// Replays of a host at once.
 const AT_ONCE: usize = 2;
@@ -40,11 +40,11 @@ const NEWS: usize = 64;
 
 /// What somebody wants to see.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct ReplayRequest {
     /// The revision that is run.
     pub revision: SharedRevision,
     /// With what it is compared.
-    pub against: Against,
+    pub against: ReplayBaseline,
     /// The topic.
     pub topic: String,
     /// Only this partition.
@@ -65,7 +65,7 @@ pub struct Order {
 
 /// With what a replay is compared.
 #[derive(Debug, Clone)]
-pub enum Against {
+pub enum ReplayBaseline {
     /// With what the function emitted then, as its output topics have it; by these revisions.
     Recorded(Vec<SharedRevision>),
     /// With what this revision emits now.
@@ -76,7 +76,7 @@ pub enum Against {
 
 /// What a replay tells.
 #[derive(Debug)]
-pub enum News {
+pub enum ReplayEvent {
     /// These parts are run.
     Began {
         /// By partition.
@@ -85,18 +85,18 @@ pub enum News {
         offsets: u64,
     },
     /// How far it is.
-    Progress(Tally),
+    Progress(ReplayTally),
     /// A record with which it makes a difference.
-    Difference(Box<Difference>),
+    Difference(Box<ReplayDifference>),
     /// It is over.
-    Ended(Tally),
+    Ended(ReplayTally),
     /// It can't go on.
     Failed(ReplayError),
 }
 
 /// What was counted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ReplayTally {
     /// Records that were run.
     pub records: u64,
     /// Of these, such as a filter keeps away.
@@ -117,7 +117,7 @@ pub struct Tally {
 
 /// A record with which it makes a difference.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct ReplayDifference {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
@@ -125,9 +125,9 @@ pub struct Difference {
     /// Its key.
     pub key: Option<Vec<u8>>,
     /// What came of it then, or comes of it by the live revision.
-    pub expected: Side,
+    pub expected: ComparedOutcome,
     /// What comes of it now.
-    pub got: Side,
+    pub got: ComparedOutcome,
 }
 
 /// Why there is no replay, or why it ended early.
@@ -158,23 +158,23 @@ pub enum ReplayError {
 
 /// Replays of a host's functions. Clones share everything.
 #[derive(Clone)]
-pub struct Replays {
-    ground: Ground,
-    publisher: Publisher,
+pub struct ReplayService {
+    ground: HostServices,
+    publisher: HostPublisher,
     places: Arc<Semaphore>,
 }
 
-impl Replays {
+impl ReplayService {
     /// Replays on `ground`; `publisher` writes to scratch topics.
-    pub fn new(ground: Ground, publisher: Publisher) -> Self {
+    pub fn new(ground: HostServices, publisher: HostPublisher) -> Self {
         Self { ground, publisher, places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Begins a replay. It goes on as long as somebody takes its news.
-    pub async fn begin(&self, order: Order) -> Result<mpsc::Receiver<News>, ReplayError> {
+    pub async fn begin(&self, order: ReplayRequest) -> Result<mpsc::Receiver<ReplayEvent>, ReplayError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| ReplayError::Busy)?;
         let places = self.locate(&order).await?;
-        let parts: Vec<Part> =
+        let parts: Vec<PartitionRange> =
             places.iter().map(|(place, end)| (place.partition.clone(), place.offset..*end)).collect();
         let offsets: u64 = parts.iter().map(|(_, part)| (part.end - part.start).max(0) as u64).sum();
         if offsets > order.most_records {
@@ -189,10 +189,10 @@ impl Replays {
         tokio::spawn(async move {
             let result = this.work(order, parts, offsets, &tell, place).await;
             let last = match result {
-                Ok(Some(tally)) => News::Ended(tally),
+                Ok(Some(tally)) => ReplayEvent::Ended(tally),
                 // Nobody listens.
                 Ok(None) => return,
-                Err(error) => News::Failed(error),
+                Err(error) => ReplayEvent::Failed(error),
             };
             let _ = tell.send(last).await;
         });
@@ -200,7 +200,7 @@ impl Replays {
     }
 
     /// Where each partition begins and ends.
-    async fn locate(&self, order: &Order) -> Result<Vec<(Place, i64)>, ReplayError> {
+    async fn locate(&self, order: &ReplayRequest) -> Result<Vec<(PartitionBounds, i64)>, ReplayError> {
         let admin = &self.ground.environment.admin;
         let mut partitions = admin.partitions_of(vec![order.topic.clone()]).await?;
         if let Some(number) = order.partition {
@@ -220,23 +220,23 @@ impl Replays {
     /// Gives the last tally; nothing when nobody listens any more.
     async fn work(
         &self,
-        order: Order,
-        parts: Vec<Part>,
+        order: ReplayRequest,
+        parts: Vec<PartitionRange>,
         offsets: u64,
-        tell: &mpsc::Sender<News>,
+        tell: &mpsc::Sender<ReplayEvent>,
         _place: OwnedSemaphorePermit,
-    ) -> Result<Option<Tally>, ReplayError> {
+    ) -> Result<Option<ReplayTally>, ReplayError> {
         let shown = parts.iter().map(|(partition, part)| (partition.partition, part.clone())).collect();
-        if tell.send(News::Began { parts: shown, offsets }).await.is_err() {
+        if tell.send(ReplayEvent::Began { parts: shown, offsets }).await.is_err() {
             return Ok(None);
         }
-        let bench = Bench::set(&self.ground, &order.revision).await?;
+        let bench = DryRunner::set(&self.ground, &order.revision).await?;
         let expected = tokio::select! {
-            expected = Expected::gather(&self.ground, &order, &parts) => expected?,
+            expected = ExpectedOutcome::gather(&self.ground, &order, &parts) => expected?,
             () = tell.closed() => return Ok(None),
         };
-        let worker = Arc::new(Worker {
-            scratch: Scratch::open(&self.ground, &self.publisher, &order).await?,
+        let worker = Arc::new(ReplayWorker {
+            scratch: ScratchTopic::open(&self.ground, &self.publisher, &order).await?,
             ignore: order.ignore.clone(),
             bench,
             expected,
@@ -261,17 +261,18 @@ impl Replays {
             })
             .buffered(side_by_side);
         let mut done = pin!(done);
-        let (mut tally, mut shown) = (Tally::default(), 0);
+        let (mut tally, mut shown) = (ReplayTally::default(), 0);
         while let Some(seen) = done.next().await {
-            let Seen { tally: more, differences } = seen?;
+            let PortionResult { tally: more, differences } = seen?;
             tally.add(&more);
             for difference in differences {
                 shown += 1;
-                if shown <= order.most_shown && tell.send(News::Difference(Box::new(difference))).await.is_err() {
+                if shown <= order.most_shown && tell.send(ReplayEvent::Difference(Box::new(difference))).await.is_err()
+                {
                     return Ok(None);
                 }
             }
-            if tell.send(News::Progress(tally)).await.is_err() {
+            if tell.send(ReplayEvent::Progress(tally)).await.is_err() {
                 return Ok(None);
             }
         }
@@ -280,34 +281,34 @@ impl Replays {
 }
 
 /// Handles portions.
-struct Worker {
-    bench: Bench,
-    expected: Expected,
-    scratch: Option<Scratch>,
+struct ReplayWorker {
+    bench: DryRunner,
+    expected: ExpectedOutcome,
+    scratch: Option<ScratchTopic>,
     ignore: Vec<String>,
 }
 
 /// What a portion led to.
-struct Seen {
-    tally: Tally,
-    differences: Vec<Difference>,
+struct PortionResult {
+    tally: ReplayTally,
+    differences: Vec<ReplayDifference>,
 }
 
-impl Worker {
-    async fn handle(&self, portion: Vec<PastRecord>) -> Result<Seen, ReplayError> {
+impl ReplayWorker {
+    async fn handle(&self, portion: Vec<PastRecord>) -> Result<PortionResult, ReplayError> {
         let got = self.bench.run(&portion).await;
-        let mut tally = Tally { records: portion.len() as u64, ..Tally::default() };
+        let mut tally = ReplayTally { records: portion.len() as u64, ..ReplayTally::default() };
         for ran in &got {
             match &ran.side {
-                Came::Filtered => tally.filtered += 1,
-                Came::GivenUp(_) => tally.given_up += 1,
-                Came::Emitted => tally.emitted += ran.parcel.messages.len() as u64,
+                DryOutcome::Filtered => tally.filtered += 1,
+                DryOutcome::GivenUp(_) => tally.given_up += 1,
+                DryOutcome::Emitted => tally.emitted += ran.parcel.messages.len() as u64,
             }
         }
         if let Some(scratch) = &self.scratch {
             tally.written = scratch.write(&got).await?;
         }
-        let sides: Vec<Side> = got.iter().map(|ran| ran.side(&self.ignore)).collect();
+        let sides: Vec<ComparedOutcome> = got.iter().map(|ran| ran.side(&self.ignore)).collect();
         let expected = self.expected.of(&portion, &self.ignore).await;
         let mut differences = Vec::new();
         for ((record, got), expected) in portion.into_iter().zip(sides).zip(expected) {
@@ -317,15 +318,15 @@ impl Worker {
                 Some(expected) => {
                     tally.different += 1;
                     let PastRecord { partition: TopicPartition { partition, .. }, offset, key, .. } = record;
-                    differences.push(Difference { partition, offset, key, expected, got });
+                    differences.push(ReplayDifference { partition, offset, key, expected, got });
                 }
             }
         }
-        Ok(Seen { tally, differences })
+        Ok(PortionResult { tally, differences })
     }
 }
 
-impl Tally {
+impl ReplayTally {
     fn add(&mut self, more: &Self) {
         self.records += more.records;
         self.filtered += more.filtered;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::emit::encoder::Encoder;
+use crate::emit::encoder::EmissionEncoder;
 use crate::invoke::call::Invoker;
 use crate::model::batch_bytes::BatchLimits;
 use crate::model::function::SharedRevision;
@@ -11,13 +11,13 @@ use crate::telemetry::otlp::FunctionTracer;
 
 /// A revision with what runs and encodes it.
 #[derive(Debug)]
-pub struct Callable {
+pub struct CallableRevision {
     /// The revision.
     pub revision: SharedRevision,
     /// Calls it.
     pub invoker: Invoker,
     /// Encodes what it emits.
-    pub encoder: Encoder,
+    pub encoder: EmissionEncoder,
     /// Traces its attempts.
     pub tracer: FunctionTracer,
     /// How large a batch its topics take.
@@ -29,16 +29,16 @@ const KEPT: usize = 4;
 
 /// The callable revisions, the live one last. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Revisions(Arc<RwLock<Vec<Arc<Callable>>>>);
+pub struct CallableRevisions(Arc<RwLock<Vec<Arc<CallableRevision>>>>);
 
-impl Revisions {
+impl CallableRevisions {
     /// Only `live`.
-    pub fn new(live: Arc<Callable>) -> Self {
+    pub fn new(live: Arc<CallableRevision>) -> Self {
         Self(Arc::new(RwLock::new(vec![live])))
     }
 
     /// Makes `live` the live one.
-    pub fn switch_to(&self, live: Arc<Callable>) {
+    pub fn switch_to(&self, live: Arc<CallableRevision>) {
         let mut revisions = self.0.write().unwrap_or_else(PoisonError::into_inner);
         revisions.push(live);
         if revisions.len() > KEPT {
@@ -47,13 +47,13 @@ impl Revisions {
     }
 
     /// The live one.
-    pub fn live(&self) -> Arc<Callable> {
+    pub fn live(&self) -> Arc<CallableRevision> {
         let revisions = self.0.read().unwrap_or_else(PoisonError::into_inner);
         revisions.last().expect("there is a live revision from the start").clone()
     }
 
     /// The one with this number, or the live one.
-    pub fn get(&self, number: RevisionNumber) -> Arc<Callable> {
+    pub fn get(&self, number: RevisionNumber) -> Arc<CallableRevision> {
         let revisions = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = revisions.iter().rev().find(|callable| callable.revision.number == number);
         found.or(revisions.last()).expect("there is a live revision from the start").clone()

@@ -20,17 +20,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::build::Environment;
-use crate::config::timetable::Timetable;
+use super::build::KafkaContext;
+use crate::config::timetable::CronTimetable;
 use crate::kafka::admin::{AdminError, NewTopic};
 use crate::kafka::topic_log::TopicLogError;
 use crate::model::clock::now_ms;
 use crate::model::function::Revision;
 use crate::model::function_table::FunctionTable;
 use crate::model::ids::FunctionName;
-use crate::model::schedule::{Missed, tick_topic};
-use book::Book;
-use seat::Seat;
+use crate::model::schedule::{MissedPolicy, tick_topic};
+use book::FireLog;
+use seat::ScheduleLeadership;
 
 /// The clock may be set: nobody sleeps longer without looking at it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Scheduler {
-    environment: Environment,
+    environment: KafkaContext,
     table: watch::Receiver<Arc<FunctionTable>>,
     prefix: String,
     replication: i32,
@@ -46,10 +46,10 @@ pub struct Scheduler {
 
 /// A function that runs by the clock.
 #[derive(Debug, Clone)]
-struct Entry {
+struct ScheduleEntry {
     name: FunctionName,
-    timetable: Timetable,
-    missed: Missed,
+    timetable: CronTimetable,
+    missed: MissedPolicy,
     /// Nothing before is due: milliseconds since the Unix epoch.
     since: i64,
 }
@@ -62,7 +62,7 @@ enum FireError {
     #[error(transparent)]
     Log(#[from] TopicLogError),
     #[error("{0}")]
-    Join(#[from] crate::kafka::consumer::Error),
+    Join(#[from] crate::kafka::consumer::GroupError),
     #[error("a task of the host ended: {0}; please report this")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -70,7 +70,7 @@ enum FireError {
 impl Scheduler {
     /// A scheduler of the functions in `table`; its topic's name starts with `prefix`.
     pub fn new(
-        environment: Environment,
+        environment: KafkaContext,
         table: watch::Receiver<Arc<FunctionTable>>,
         prefix: &str,
         replication: i32,
@@ -86,7 +86,7 @@ impl Scheduler {
     }
 
     /// Waits until there is a schedule: a host without has no part in it.
-    async fn take_seat(&mut self) -> Option<Seat> {
+    async fn take_seat(&mut self) -> Option<ScheduleLeadership> {
         self.table.wait_for(|table| !entries(table).is_empty()).await.ok()?;
         loop {
             match self.join().await {
@@ -97,13 +97,13 @@ impl Scheduler {
         }
     }
 
-    async fn join(&self) -> Result<Seat, FireError> {
+    async fn join(&self) -> Result<ScheduleLeadership, FireError> {
         let config = [("cleanup.policy".to_owned(), "compact".to_owned())].into();
         self.create_topic(self.topic(), config).await?;
-        Ok(Seat::take(&self.environment, &self.topic(), &format!("{}.owner", self.topic()))?)
+        Ok(ScheduleLeadership::take(&self.environment, &self.topic(), &format!("{}.owner", self.topic()))?)
     }
 
-    async fn fire_forever(&mut self, seat: &mut Seat) {
+    async fn fire_forever(&mut self, seat: &mut ScheduleLeadership) {
         let mut book = None;
         // A client that writes to a topic that is not there waits long.
         let mut has_topic = BTreeSet::new();
@@ -125,7 +125,7 @@ impl Scheduler {
                 }
             } else if let Some(book) = book.take() {
                 // A client that closes may wait.
-                tokio::task::spawn_blocking(move || drop::<Book>(book));
+                tokio::task::spawn_blocking(move || drop::<FireLog>(book));
             }
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
@@ -137,16 +137,16 @@ impl Scheduler {
 
     async fn fire(
         &self,
-        book: Option<Book>,
+        book: Option<FireLog>,
         table: Arc<FunctionTable>,
-        entries: &[Entry],
+        entries: &[ScheduleEntry],
         has_topic: &mut BTreeSet<FunctionName>,
-    ) -> Result<Book, FireError> {
+    ) -> Result<FireLog, FireError> {
         let entries = self.with_topics(entries, has_topic).await;
         let (settings, topic) = (self.environment.kafka.clone(), self.topic());
         let id = format!("{}scheduler", self.prefix);
         let work = tokio::task::spawn_blocking(move || {
-            let mut book = book.map_or_else(|| Book::open(&settings, &id, topic), Ok)?;
+            let mut book = book.map_or_else(|| FireLog::open(&settings, &id, topic), Ok)?;
             book.fire(&entries, now(), |name| table.functions.contains_key(name))?;
             Ok(book)
         });
@@ -154,7 +154,11 @@ impl Scheduler {
     }
 
     /// Those of `entries` that have a topic for their ticks; it is made where it is missing.
-    async fn with_topics(&self, entries: &[Entry], has_topic: &mut BTreeSet<FunctionName>) -> Vec<Entry> {
+    async fn with_topics(
+        &self,
+        entries: &[ScheduleEntry],
+        has_topic: &mut BTreeSet<FunctionName>,
+    ) -> Vec<ScheduleEntry> {
         let mut with = Vec::new();
         for entry in entries {
             if !has_topic.contains(&entry.name) {
@@ -180,21 +184,21 @@ impl Scheduler {
 }
 
 /// The functions that run by the clock now. What is paused is not: what it misses is missed.
-fn entries(table: &FunctionTable) -> Vec<Entry> {
+fn entries(table: &FunctionTable) -> Vec<ScheduleEntry> {
     table.functions.values().filter(|wanted| !wanted.paused).filter_map(|wanted| entry(&wanted.revision)).collect()
 }
 
-fn entry(revision: &Revision) -> Option<Entry> {
+fn entry(revision: &Revision) -> Option<ScheduleEntry> {
     let (name, schedule) = (&revision.manifest.name, revision.manifest.schedule.as_ref()?);
-    let timetable = Timetable::parse(&schedule.cron, &schedule.time_zone)
+    let timetable = CronTimetable::parse(&schedule.cron, &schedule.time_zone)
         .inspect_err(|error| tracing::error!(function = %name, %error, "a schedule can't be read"))
         .ok()?;
     let since = i64::try_from(revision.deployed_at_ms).unwrap_or(i64::MAX);
-    Some(Entry { name: name.clone(), timetable, missed: schedule.missed, since })
+    Some(ScheduleEntry { name: name.clone(), timetable, missed: schedule.missed, since })
 }
 
 /// How long until anything is due.
-fn until_next(book: &Book, entries: &[Entry]) -> Duration {
+fn until_next(book: &FireLog, entries: &[ScheduleEntry]) -> Duration {
     let now = now();
     let next = entries.iter().filter_map(|entry| match book.due(entry, now).first() {
         Some(due) => Some(*due),

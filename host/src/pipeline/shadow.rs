@@ -25,39 +25,40 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use report::{Place, Report, Shadows};
-pub use sight::{Difference, Sight};
+pub use report::{ShadowPosition, ShadowReport, ShadowReports};
+pub use sight::{ShadowDifference, ShadowStatus};
 
 use super::function::FunctionView;
-use super::supervisor::Ground;
+use super::supervisor::HostServices;
 use crate::model::ids::RevisionNumber;
-use crate::model::shadow::Shadow;
-use follower::Follower;
+use crate::model::shadow::ShadowRevision;
+use follower::ShadowTask;
 
 /// Keeps the shadow that is wanted running on this host, and no other. Nothing here waits.
 #[derive(Default)]
-pub(super) struct Keeper(Option<Running>);
+pub(super) struct ShadowSlot(Option<RunningShadow>);
 
-struct Running {
-    key: Key,
+struct RunningShadow {
+    key: ShadowKey,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
 
 /// The shadow, and the live revision with which it is compared.
-type Key = (RevisionNumber, Option<RevisionNumber>);
+type ShadowKey = (RevisionNumber, Option<RevisionNumber>);
 
-impl Keeper {
+impl ShadowSlot {
     /// Lets `shadow` run, and ends whichever ran before.
-    pub(super) fn heed(&mut self, ground: &Ground, view: &Arc<FunctionView>, shadow: Option<&Shadow>) {
-        let key: Option<Key> = shadow.map(|shadow| (shadow.revision.number, shadow.live().map(|live| live.number)));
+    pub(super) fn heed(&mut self, ground: &HostServices, view: &Arc<FunctionView>, shadow: Option<&ShadowRevision>) {
+        let key: Option<ShadowKey> =
+            shadow.map(|shadow| (shadow.revision.number, shadow.live().map(|live| live.number)));
         if self.0.as_ref().map(|running| running.key) == key {
             return;
         }
         let before = self.stop();
         view.shadow.cast(shadow.map(|shadow| shadow.revision.number));
         let (Some(shadow), Some(key)) = (shadow, key) else { return };
-        let follower = Follower::new(ground.clone(), view.clone(), shadow.clone());
+        let follower = ShadowTask::new(ground.clone(), view.clone(), shadow.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = ground.aside.spawn(async move {
@@ -67,7 +68,7 @@ impl Keeper {
             }
             follower.run(stopped).await;
         });
-        self.0 = Some(Running { key, stop, task });
+        self.0 = Some(RunningShadow { key, stop, task });
     }
 
     /// Ends it. Whoever must know when it has ended waits for what this gives.
@@ -78,7 +79,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for ShadowSlot {
     fn drop(&mut self) {
         self.stop();
     }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::blocker::Blocker;
+use super::blocker::BlockingRecord;
 use crate::dispatch::board::Board;
-use crate::model::lease::Lease;
+use crate::model::lease::PartitionLease;
 use crate::model::status::PartitionStatus;
 
 /// How long a trouble that passes by itself is shown.
@@ -18,14 +18,14 @@ const BLOCKS_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ShardView {
     board: Arc<Board>,
-    seen: Mutex<Seen>,
+    seen: Mutex<ShardState>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct ShardState {
     has_joined: bool,
     is_paused: bool,
-    leases: Vec<Arc<Lease>>,
+    leases: Vec<Arc<PartitionLease>>,
     passing: Option<(Instant, String)>,
     fatal: Option<String>,
     out_of_range: Option<String>,
@@ -60,12 +60,12 @@ impl ShardView {
     }
 
     /// The record that holds the watermark of `lease`.
-    pub fn blocker(&self, lease: &Lease) -> Option<Blocker> {
-        Blocker::of(lease, &self.board)
+    pub fn blocker(&self, lease: &PartitionLease) -> Option<BlockingRecord> {
+        BlockingRecord::of(lease, &self.board)
     }
 
     /// Shows the partitions that it has.
-    pub fn show(&self, leases: &[Arc<Lease>]) {
+    pub fn show(&self, leases: &[Arc<PartitionLease>]) {
         let mut seen = self.seen();
         seen.has_joined = true;
         seen.leases = leases.to_vec();
@@ -104,7 +104,7 @@ impl ShardView {
     }
 
     /// The leases that it has.
-    pub fn leases(&self) -> Vec<Arc<Lease>> {
+    pub fn leases(&self) -> Vec<Arc<PartitionLease>> {
         self.seen().leases.clone()
     }
 
@@ -113,7 +113,7 @@ impl ShardView {
         self.leases().iter().map(|lease| self.status_of(lease)).collect()
     }
 
-    fn status_of(&self, lease: &Lease) -> PartitionStatus {
+    fn status_of(&self, lease: &PartitionLease) -> PartitionStatus {
         // In this order, so that the lag is never below zero: the watermark only grows.
         let watermark = lease.watermark();
         let end = lease.end().max(watermark);
@@ -132,7 +132,7 @@ impl ShardView {
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, ShardState> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,54 +9,54 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::aside::Aside;
-use super::build::Environment;
+use super::aside::BackgroundRuntime;
+use super::build::KafkaContext;
 use super::direct::NotCalled;
 use super::function::{FunctionTask, FunctionView};
-use super::revisions::Callable;
-use crate::invoke::admission::Admission;
-use crate::kafka::survey::{Offsets, Survey};
+use super::revisions::CallableRevision;
+use crate::invoke::admission::InstanceAdmission;
+use crate::kafka::survey::{MetadataProbe, PartitionOffsets};
 use crate::model::function::SharedRevision;
-use crate::model::function_table::{FunctionTable, Wanted};
+use crate::model::function_table::{DesiredState, FunctionTable};
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::status::{FunctionStatus, Observe, State};
-use crate::telemetry::exposition::Metrics;
+use crate::model::status::{FunctionObserver, FunctionState, FunctionStatus};
+use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::wasm::Engine;
+use crate::wasm::WasmEngine;
 
 /// Where the modules of revisions come from.
-pub trait Artifacts: Send + Sync {
+pub trait ArtifactSource: Send + Sync {
     /// The module of `revision`. The error says what a person should do.
     fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>>;
 }
 
 /// What every function of a host runs on.
 #[derive(Clone)]
-pub struct Ground {
+pub struct HostServices {
     /// Kafka.
-    pub environment: Environment,
+    pub environment: KafkaContext,
     /// Wasm.
-    pub engine: Engine,
+    pub engine: WasmEngine,
     /// The host's budget of instances.
-    pub admission: Arc<Admission>,
+    pub admission: Arc<InstanceAdmission>,
     /// The modules.
-    pub artifacts: Arc<dyn Artifacts>,
+    pub artifacts: Arc<dyn ArtifactSource>,
     /// Where what may wait is worked on.
-    pub aside: Aside,
+    pub aside: BackgroundRuntime,
     /// The figures.
-    pub metrics: Metrics,
+    pub metrics: HostMetrics,
 }
 
 /// Asks the supervisor. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle {
+pub struct FunctionDirectory {
     views: Arc<Mutex<BTreeMap<FunctionName, Arc<FunctionView>>>>,
-    survey: Survey,
+    survey: MetadataProbe,
 }
 
-impl Handle {
+impl FunctionDirectory {
     /// Sees no functions yet; asks `survey` where partitions end.
-    pub fn new(survey: Survey) -> Self {
+    pub fn new(survey: MetadataProbe) -> Self {
         Self { views: Arc::default(), survey }
     }
 
@@ -65,7 +65,7 @@ impl Handle {
     }
 
     /// What can be called of `name`.
-    pub(super) fn callable(&self, name: &FunctionName) -> Result<Arc<Callable>, NotCalled> {
+    pub(super) fn callable(&self, name: &FunctionName) -> Result<Arc<CallableRevision>, NotCalled> {
         let view = self.view(name);
         view.as_ref().and_then(|view| view.on_call.callable()).ok_or_else(|| NotCalled::Unavailable {
             function: name.clone(),
@@ -84,7 +84,7 @@ impl Handle {
     }
 
     /// Asks where the partitions of `views` end. Where Kafka does not tell, what was known stays.
-    pub(super) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> Offsets {
+    pub(super) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> PartitionOffsets {
         let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
         let mut partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         partitions.sort_unstable();
@@ -108,7 +108,7 @@ impl Handle {
     }
 }
 
-impl Observe for Handle {
+impl FunctionObserver for FunctionDirectory {
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
         Box::pin(async move {
             let view = self.view(name)?;
@@ -125,7 +125,7 @@ impl Observe for Handle {
         })
     }
 
-    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)> {
         self.view(name).map(|view| view.state())
     }
 
@@ -134,24 +134,24 @@ impl Observe for Handle {
     }
 }
 
-struct Running {
-    wanted: watch::Sender<Wanted>,
+struct RunningFunction {
+    wanted: watch::Sender<DesiredState>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 /// See the module.
-pub struct Supervisor {
-    ground: Ground,
+pub struct FunctionSupervisor {
+    ground: HostServices,
     table: watch::Receiver<Arc<FunctionTable>>,
-    handle: Handle,
-    running: BTreeMap<FunctionName, Running>,
+    handle: FunctionDirectory,
+    running: BTreeMap<FunctionName, RunningFunction>,
     stopping: Vec<JoinHandle<()>>,
 }
 
-impl Supervisor {
+impl FunctionSupervisor {
     /// A supervisor that follows `table`.
-    pub fn new(ground: Ground, table: watch::Receiver<Arc<FunctionTable>>, handle: Handle) -> Self {
+    pub fn new(ground: HostServices, table: watch::Receiver<Arc<FunctionTable>>, handle: FunctionDirectory) -> Self {
         Self { ground, table, handle, running: BTreeMap::new(), stopping: Vec::new() }
     }
 
@@ -194,7 +194,7 @@ impl Supervisor {
         for (name, wanted) in &table.functions {
             match self.running.get(name) {
                 Some(running) => {
-                    let is_new = |before: &mut Wanted| {
+                    let is_new = |before: &mut DesiredState| {
                         let changed = !before.is_same(wanted);
                         if changed {
                             *before = wanted.clone();
@@ -211,7 +211,7 @@ impl Supervisor {
         }
     }
 
-    fn start(&self, name: &FunctionName, wanted: Wanted) -> Running {
+    fn start(&self, name: &FunctionName, wanted: DesiredState) -> RunningFunction {
         let metrics = self.ground.metrics.function(name);
         let (asks, asked) = mpsc::unbounded_channel();
         let view = Arc::new(FunctionView::new(wanted.revision.clone(), metrics.clone(), asks));
@@ -220,6 +220,6 @@ impl Supervisor {
         let stop = CancellationToken::new();
         let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task, asked);
         let task = tokio::spawn(task.run(stop.clone()));
-        Running { wanted, stop, task }
+        RunningFunction { wanted, stop, task }
     }
 }

@@ -9,14 +9,14 @@ use crate::model::schedule::TICK_TYPE;
 
 /// A tick as a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tick {
+pub struct TickRecord {
     /// A CloudEvent in binary mode.
     pub headers: Vec<(String, Vec<u8>)>,
     /// JSON.
     pub value: Vec<u8>,
 }
 
-impl Tick {
+impl TickRecord {
     /// The tick for a time that is due: milliseconds since the Unix epoch. The same time has the same id.
     pub fn scheduled(name: &FunctionName, at_ms: i64) -> Self {
         let at = moment(at_ms);
@@ -56,10 +56,10 @@ mod tests {
     #[test]
     fn a_tick_says_for_when_it_is() {
         let name = FunctionName::new("mill").unwrap();
-        let tick = Tick::scheduled(&name, 1_500);
+        let tick = TickRecord::scheduled(&name, 1_500);
         assert_eq!(tick.value, br#"{"by":"schedule","due":"1970-01-01T00:00:01.500Z"}"#);
-        let id = |tick: &Tick| tick.headers.iter().find(|(name, _)| name == "ce_id").map(|(_, id)| id.clone());
-        assert_eq!(id(&tick), id(&Tick::scheduled(&name, 1_500)));
-        assert_ne!(id(&Tick::by_hand(&name, 1_500, 1)), id(&Tick::by_hand(&name, 1_500, 2)));
+        let id = |tick: &TickRecord| tick.headers.iter().find(|(name, _)| name == "ce_id").map(|(_, id)| id.clone());
+        assert_eq!(id(&tick), id(&TickRecord::scheduled(&name, 1_500)));
+        assert_ne!(id(&TickRecord::by_hand(&name, 1_500, 1)), id(&TickRecord::by_hand(&name, 1_500, 2)));
     }
 }

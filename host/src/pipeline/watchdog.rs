@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::function::{FunctionView, Request};
+use super::function::{FunctionView, WatchdogRequest};
 use super::shard_view::ShardView;
-use super::supervisor::Handle;
-use crate::kafka::survey::Survey;
+use super::supervisor::FunctionDirectory;
+use crate::kafka::survey::MetadataProbe;
 use crate::model::ids::FunctionName;
-use crate::model::lease::Lease;
+use crate::model::lease::PartitionLease;
 
 /// Between two looks at partitions, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -31,11 +31,11 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// See the module.
-pub struct Watchdog {
-    survey: Survey,
-    handle: Handle,
+pub struct ShardWatchdog {
+    survey: MetadataProbe,
+    handle: FunctionDirectory,
     stalled_after: Duration,
-    rebuilds: BTreeMap<FunctionName, Rebuilds>,
+    rebuilds: BTreeMap<FunctionName, RebuildHistory>,
     /// Asked for where no function has topics, only to see whether Kafka answers.
     pulse: Option<String>,
     has_answered: bool,
@@ -43,16 +43,21 @@ pub struct Watchdog {
 }
 
 /// The shards of a function that were started anew, so that it does not happen all the time.
-struct Rebuilds {
+struct RebuildHistory {
     last: Instant,
     wait: Duration,
 }
 
-impl Watchdog {
+impl ShardWatchdog {
     /// One that calls a partition stalled after that time without progress.
     ///
     /// It also notices that Kafka is away, by asking for the topic `pulse`.
-    pub fn new(survey: Survey, handle: Handle, stalled_after: Duration, pulse: Option<String>) -> Self {
+    pub fn new(
+        survey: MetadataProbe,
+        handle: FunctionDirectory,
+        stalled_after: Duration,
+        pulse: Option<String>,
+    ) -> Self {
         Self { survey, handle, stalled_after, rebuilds: BTreeMap::new(), pulse, has_answered: false, is_silent: false }
     }
 
@@ -101,7 +106,7 @@ impl Watchdog {
                 if let Some(reason) = shard.fatal() {
                     if self.may_rebuild(&view.name()) {
                         tracing::error!(function = %view.name(), %reason, "a shard that can't go on is started anew");
-                        view.ask(Request::Rebuild(shard.clone()));
+                        view.ask(WatchdogRequest::Rebuild(shard.clone()));
                     }
                     continue;
                 }
@@ -112,7 +117,7 @@ impl Watchdog {
                     tracing::error!(function = %view.name(), partition = %lease.partition,
                         watermark = lease.watermark(), end = lease.end(),
                         "a partition has records and its consumer gives none: its shard is started anew");
-                    view.ask(Request::Rebuild(shard.clone()));
+                    view.ask(WatchdogRequest::Rebuild(shard.clone()));
                 }
             }
         }
@@ -120,7 +125,7 @@ impl Watchdog {
     }
 
     /// Notes whether a partition stands still, and why. Tells whether nothing explains it.
-    fn starves(&self, view: &FunctionView, shard: &ShardView, lease: &Lease) -> bool {
+    fn starves(&self, view: &FunctionView, shard: &ShardView, lease: &PartitionLease) -> bool {
         let stands_for = lease.stands_for();
         if stands_for < self.stalled_after.max(view.commit_interval() * 3) {
             if lease.standing.note(None) {
@@ -157,7 +162,7 @@ impl Watchdog {
     }
 
     /// Halts those of `leases` whose next offset is not in the topic. Tells whether Kafka said where the topics begin.
-    async fn halt_what_is_out_of_range(&self, view: &FunctionView, leases: &[Arc<Lease>]) -> bool {
+    async fn halt_what_is_out_of_range(&self, view: &FunctionView, leases: &[Arc<PartitionLease>]) -> bool {
         let asked: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         // In this order: a position that is read after the end may lie beyond it.
         let positions: Vec<i64> = leases.iter().map(|lease| lease.position()).collect();
@@ -187,11 +192,11 @@ impl Watchdog {
         match self.rebuilds.get_mut(name) {
             Some(rebuilds) if now.duration_since(rebuilds.last) < rebuilds.wait => false,
             Some(rebuilds) => {
-                *rebuilds = Rebuilds { last: now, wait: (rebuilds.wait * 2).min(LONGEST_WAIT) };
+                *rebuilds = RebuildHistory { last: now, wait: (rebuilds.wait * 2).min(LONGEST_WAIT) };
                 true
             }
             None => {
-                self.rebuilds.insert(name.clone(), Rebuilds { last: now, wait: self.stalled_after });
+                self.rebuilds.insert(name.clone(), RebuildHistory { last: now, wait: self.stalled_after });
                 true
             }
         }
@@ -230,7 +235,7 @@ impl Watchdog {
         for view in views {
             let own = view.topic_names().into_iter().filter_map(|name| Some((name.clone(), *told.get(&name)?)));
             for topic in view.topics.learn(view.name().as_str(), &own.collect()) {
-                view.ask(Request::Halt(topic));
+                view.ask(WatchdogRequest::Halt(topic));
             }
         }
     }

@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use super::build::Environment;
+use super::build::KafkaContext;
 use super::guest_log::FunctionLog;
-use super::revisions::Callable;
-use super::supervisor::Ground;
-use crate::emit::encoder::Encoder;
-use crate::emit::traceparent::Begun;
+use super::revisions::CallableRevision;
+use super::supervisor::HostServices;
+use crate::emit::encoder::EmissionEncoder;
+use crate::emit::traceparent::NewTraceSampling;
 use crate::invoke::call::Invoker;
-use crate::invoke::pool::Pool;
-use crate::model::function::{Instances, SharedRevision};
+use crate::invoke::pool::InstancePool;
+use crate::model::function::{InstancePolicy, SharedRevision};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::telemetry::guest_lines::GuestLines;
 use crate::wasm::log::LogSink;
 
-impl Ground {
+impl HostServices {
     /// `revision` with instances of its own, whose lines go to the function's. The error says what a person should do.
     pub(super) async fn callable_with_lines(
         &self,
         revision: &SharedRevision,
         metrics: Arc<FunctionMetrics>,
         lines: Arc<GuestLines>,
-    ) -> Result<Callable, String> {
+    ) -> Result<CallableRevision, String> {
         let log = FunctionLog::new(revision, lines, metrics.clone());
         self.callable(revision, metrics, Arc::new(log)).await
     }
@@ -33,20 +33,20 @@ impl Ground {
         revision: &SharedRevision,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
-    ) -> Result<Callable, String> {
+    ) -> Result<CallableRevision, String> {
         let module = self.artifacts.module(revision.clone()).await?;
         let program = self.engine.load(module, revision.digest).await.map_err(|error| error.to_string())?;
         let sandbox = program.sandbox(revision, metrics.clone(), logs);
-        let instances = Instances { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
-        let pool = Pool::new(sandbox, &instances, self.admission.clone(), metrics);
-        let Environment { admin, cluster, tracer, .. } = &self.environment;
+        let instances = InstancePolicy { isolation: Some(revision.isolation()), ..revision.manifest.instances.clone() };
+        let pool = InstancePool::new(sandbox, &instances, self.admission.clone(), metrics);
+        let KafkaContext { admin, cluster, tracer, .. } = &self.environment;
         let outputs = revision.manifest.outputs.values().map(|output| output.topic.as_str());
         let batches = admin.batch_limits(outputs.chain([revision.manifest.dead_letter_topic.as_str()])).await;
-        let begun = if tracer.decides() { Begun::Unsampled } else { Begun::Sampled };
-        Ok(Callable {
+        let begun = if tracer.decides() { NewTraceSampling::Unsampled } else { NewTraceSampling::Sampled };
+        Ok(CallableRevision {
             revision: revision.clone(),
             invoker: Invoker::new(revision.clone(), pool, cluster.clone()),
-            encoder: Encoder::new(revision, &batches).beginning(begun),
+            encoder: EmissionEncoder::new(revision, &batches).beginning(begun),
             tracer: tracer.of(revision),
             batches,
         })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::durable_file;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
 
 /// A folder of artifacts.
 #[derive(Debug, Clone)]
@@ -23,11 +23,11 @@ impl ArtifactCache {
     }
 
     /// The artifact, when it is here and whole.
-    pub(super) async fn get(&self, digest: Digest) -> Option<Bytes> {
+    pub(super) async fn get(&self, digest: ArtifactDigest) -> Option<Bytes> {
         let path = self.path(digest);
         let read = move || {
             let bytes = Bytes::from(std::fs::read(&path).ok()?);
-            if Digest::of(&bytes) == digest {
+            if ArtifactDigest::of(&bytes) == digest {
                 return Some(bytes);
             }
             tracing::warn!(%digest, "the copy of an artifact in the data folder is damaged and will be fetched again");
@@ -38,7 +38,7 @@ impl ArtifactCache {
     }
 
     /// Keeps a copy. Without one the artifact is fetched again, so a full disk is only told.
-    pub(super) async fn put(&self, digest: Digest, module: Bytes) {
+    pub(super) async fn put(&self, digest: ArtifactDigest, module: Bytes) {
         let path = self.path(digest);
         let write = move || if path.exists() { Ok(()) } else { durable_file::write(&path, &module) };
         if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
@@ -47,7 +47,7 @@ impl ArtifactCache {
     }
 
     /// Removes everything but the artifacts in `named`.
-    pub(super) async fn keep_only(&self, named: BTreeSet<Digest>) {
+    pub(super) async fn keep_only(&self, named: BTreeSet<ArtifactDigest>) {
         let folder = self.folder.clone();
         let prune = move || -> io::Result<()> {
             let kept: BTreeSet<_> = named.iter().map(|digest| std::ffi::OsString::from(digest.hex())).collect();
@@ -64,7 +64,7 @@ impl ArtifactCache {
         }
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
+    fn path(&self, digest: ArtifactDigest) -> PathBuf {
         self.folder.join(digest.hex())
     }
 }

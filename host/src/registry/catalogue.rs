@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::record::{FunctionRecord, RecordError};
 use crate::model::function::SharedRevision;
 use crate::model::function_table::FunctionTable;
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::ids::{ArtifactDigest, FunctionName};
 
 pub use super::record::{ArtifactPlace, StoredRevision};
 
 /// The state of the log up to an offset.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Catalogue {
+pub struct FunctionCatalogue {
     functions: BTreeMap<FunctionName, FunctionRecord>,
     /// Records that this host does not understand. It leaves them alone and runs nothing of them.
     unreadable: BTreeMap<FunctionName, RecordError>,
@@ -19,7 +19,7 @@ pub struct Catalogue {
     pub(super) next_offset: i64,
 }
 
-impl Catalogue {
+impl FunctionCatalogue {
     /// Takes in one record of the log, or a tombstone. Keys that are no function's name are not ours.
     pub(super) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
         let Some(name) = std::str::from_utf8(key).ok().and_then(|name| FunctionName::new(name).ok()) else {
@@ -56,12 +56,12 @@ impl Catalogue {
     }
 
     /// Where the artifact `digest` lies, when a kept revision names it.
-    pub fn artifact(&self, digest: Digest) -> Option<ArtifactPlace> {
+    pub fn artifact(&self, digest: ArtifactDigest) -> Option<ArtifactPlace> {
         self.artifacts().find(|(known, _)| *known == digest).map(|(_, place)| place)
     }
 
     /// The artifacts that kept revisions name, some perhaps more than once.
-    pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
+    pub fn artifacts(&self) -> impl Iterator<Item = (ArtifactDigest, ArtifactPlace)> {
         self.functions.values().flat_map(FunctionRecord::artifacts)
     }
 
@@ -70,7 +70,7 @@ impl Catalogue {
         &self,
         name: &FunctionName,
         next: Option<&FunctionRecord>,
-    ) -> BTreeMap<Digest, ArtifactPlace> {
+    ) -> BTreeMap<ArtifactDigest, ArtifactPlace> {
         let mut forgotten: BTreeMap<_, _> =
             self.functions.get(name).into_iter().flat_map(FunctionRecord::artifacts).collect();
         let others = self.functions.iter().filter(|(other, _)| *other != name).map(|(_, record)| record);

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use super::deploy::{check_expectation, live_record, start_over_when_superseded};
 use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::{Change, Expectation, Session};
-use super::record::{Course, FunctionRecord};
+use super::handle::RegistryState;
+use super::log::{FunctionChange, LiveExpectation, LogSession};
+use super::record::{DesiredCourse, FunctionRecord};
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
 
 /// Pauses a function, or lets it go on. Gives its live revision.
 pub(super) async fn set_paused(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     name: FunctionName,
     paused: bool,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<SharedRevision, ChangeError> {
     let _queue = inner.writing.lock().await;
     let revision = start_over_when_superseded(|| turn(&inner, &name, paused, expectation)).await?;
@@ -27,10 +27,10 @@ pub(super) async fn set_paused(
 }
 
 async fn turn(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     paused: bool,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<SharedRevision, ChangeError> {
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
@@ -41,13 +41,17 @@ async fn turn(
         return Ok(revision);
     }
     check_expectation(name, Some(record), expectation)?;
-    let next = record.on_course(Course { paused, ..course });
+    let next = record.on_course(DesiredCourse { paused, ..course });
     commit(session, name, next).await?;
     Ok(revision)
 }
 
 /// Writes a record that names the same artifacts as before.
-pub(super) async fn commit(session: Box<dyn Session>, name: &FunctionName, record: Vec<u8>) -> Result<(), ChangeError> {
-    session.commit(Change { name: name.clone(), record: Some(record), forgotten: BTreeMap::new() }).await?;
+pub(super) async fn commit(
+    session: Box<dyn LogSession>,
+    name: &FunctionName,
+    record: Vec<u8>,
+) -> Result<(), ChangeError> {
+    session.commit(FunctionChange { name: name.clone(), record: Some(record), forgotten: BTreeMap::new() }).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::inspect::ModuleRefused;
 use super::log::LogError;
 use super::record::RecordError;
 use crate::kafka::admin::AdminError;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 
 /// Why a deploy or a delete was refused.
 #[derive(Debug, thiserror::Error)]
@@ -113,15 +113,15 @@ impl ChangeError {
 pub enum ArtifactError {
     /// No kept revision names it.
     #[error("artifact {0} is not in the registry; deploy its module again")]
-    Unknown(Digest),
+    Unknown(ArtifactDigest),
     /// What came back is something else.
     #[error("artifact {0} is damaged in the registry; deploy its module again")]
-    Damaged(Digest),
+    Damaged(ArtifactDigest),
     /// It could not be read.
     #[error("cannot read artifact {digest}: {source}")]
     Log {
         /// The artifact.
-        digest: Digest,
+        digest: ArtifactDigest,
         /// Why.
         source: LogError,
     },

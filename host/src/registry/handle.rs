@@ -9,61 +9,61 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use super::artifact_cache::ArtifactCache;
-use super::catalogue::Catalogue;
-use super::cluster::{Cluster, Move};
+use super::catalogue::FunctionCatalogue;
+use super::cluster::{ClusterAdmin, OffsetMove};
 use super::course;
 use super::delete;
-use super::deploy::{self, Deployed};
+use super::deploy::{self, DeployOutcome};
 use super::error::{ArtifactError, ChangeError};
-use super::inspect::Inspect;
-use super::log::{Expectation, Log};
-use super::publication::{Readiness, View};
+use super::inspect::ModuleInspector;
+use super::log::{LiveExpectation, RegistryLog};
+use super::publication::{CatalogueView, RegistryReadiness};
 use super::record::{ArtifactPlace, StoredRevision};
 use super::reset::{self, ResetOrder};
 use super::revise;
 use super::shadow;
 use crate::model::function::{Manifest, Revision, SharedRevision};
 use crate::model::function_table::FunctionTable;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
-use crate::model::shadow::Shadow;
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::model::shadow::ShadowRevision;
 
 /// How long a change waits until this host has read it back.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a registry stands on.
-pub struct Parts {
+pub struct RegistryParts {
     /// Where records and artifacts are kept.
-    pub log: Arc<dyn Log>,
+    pub log: Arc<dyn RegistryLog>,
     /// What the log publishes.
-    pub view: View,
+    pub view: CatalogueView,
     /// Topics and groups.
-    pub cluster: Arc<dyn Cluster>,
+    pub cluster: Arc<dyn ClusterAdmin>,
     /// The sandbox.
-    pub inspect: Arc<dyn Inspect>,
+    pub inspect: Arc<dyn ModuleInspector>,
     /// A folder for copies of artifacts.
     pub cache_folder: PathBuf,
 }
 
 /// The registry. Clones share everything.
 #[derive(Clone)]
-pub struct Handle(Arc<Inner>);
+pub struct RegistryHandle(Arc<RegistryState>);
 
-pub(super) struct Inner {
-    pub(super) log: Arc<dyn Log>,
-    pub(super) cluster: Arc<dyn Cluster>,
-    pub(super) inspect: Arc<dyn Inspect>,
+pub(super) struct RegistryState {
+    pub(super) log: Arc<dyn RegistryLog>,
+    pub(super) cluster: Arc<dyn ClusterAdmin>,
+    pub(super) inspect: Arc<dyn ModuleInspector>,
     pub(super) cache: ArtifactCache,
     /// Changes of one host queue here instead of fencing one another.
     pub(super) writing: Mutex<()>,
-    view: View,
+    view: CatalogueView,
 }
 
-impl Handle {
+impl RegistryHandle {
     /// A handle. Must be called within a tokio runtime; fails when the folder cannot be made.
-    pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { log, view, cluster, inspect, cache_folder } = parts;
+    pub fn new(parts: RegistryParts) -> std::io::Result<Self> {
+        let RegistryParts { log, view, cluster, inspect, cache_folder } = parts;
         let cache = ArtifactCache::open(cache_folder)?;
-        let handle = Self(Arc::new(Inner { log, cluster, inspect, cache, writing: Mutex::default(), view }));
+        let handle = Self(Arc::new(RegistryState { log, cluster, inspect, cache, writing: Mutex::default(), view }));
         handle.prune_when_ready();
         Ok(handle)
     }
@@ -76,8 +76,8 @@ impl Handle {
         &self,
         manifest: Manifest,
         module: Bytes,
-        expectation: Option<Expectation>,
-    ) -> Result<Deployed, ChangeError> {
+        expectation: Option<LiveExpectation>,
+    ) -> Result<DeployOutcome, ChangeError> {
         self.check_ready()?;
         detached(deploy::deploy(Arc::clone(&self.0), manifest, module, expectation)).await
     }
@@ -86,8 +86,8 @@ impl Handle {
     pub async fn change_manifest(
         &self,
         manifest: Manifest,
-        expectation: Option<Expectation>,
-    ) -> Result<Deployed, ChangeError> {
+        expectation: Option<LiveExpectation>,
+    ) -> Result<DeployOutcome, ChangeError> {
         self.check_ready()?;
         detached(revise::change_manifest(Arc::clone(&self.0), manifest, expectation)).await
     }
@@ -99,8 +99,8 @@ impl Handle {
         &self,
         name: &FunctionName,
         to: Option<RevisionNumber>,
-        expectation: Option<Expectation>,
-    ) -> Result<Deployed, ChangeError> {
+        expectation: Option<LiveExpectation>,
+    ) -> Result<DeployOutcome, ChangeError> {
         self.check_ready()?;
         detached(revise::rollback(Arc::clone(&self.0), name.clone(), to, expectation)).await
     }
@@ -113,14 +113,18 @@ impl Handle {
         manifest: Manifest,
         module: Bytes,
         ignore: Vec<String>,
-        expectation: Option<Expectation>,
-    ) -> Result<Deployed, ChangeError> {
+        expectation: Option<LiveExpectation>,
+    ) -> Result<DeployOutcome, ChangeError> {
         self.check_ready()?;
         detached(shadow::deploy(Arc::clone(&self.0), manifest, module, ignore, expectation)).await
     }
 
     /// Takes the shadow of `name` away.
-    pub async fn stop_shadow(&self, name: &FunctionName, expectation: Option<Expectation>) -> Result<(), ChangeError> {
+    pub async fn stop_shadow(
+        &self,
+        name: &FunctionName,
+        expectation: Option<LiveExpectation>,
+    ) -> Result<(), ChangeError> {
         self.check_ready()?;
         detached(shadow::stop(Arc::clone(&self.0), name.clone(), expectation)).await
     }
@@ -130,8 +134,8 @@ impl Handle {
         &self,
         name: &FunctionName,
         only: Option<RevisionNumber>,
-        expectation: Option<Expectation>,
-    ) -> Result<Deployed, ChangeError> {
+        expectation: Option<LiveExpectation>,
+    ) -> Result<DeployOutcome, ChangeError> {
         self.check_ready()?;
         detached(shadow::promote(Arc::clone(&self.0), name.clone(), only, expectation)).await
     }
@@ -141,14 +145,14 @@ impl Handle {
         &self,
         name: &FunctionName,
         paused: bool,
-        expectation: Option<Expectation>,
+        expectation: Option<LiveExpectation>,
     ) -> Result<SharedRevision, ChangeError> {
         self.check_ready()?;
         detached(course::set_paused(Arc::clone(&self.0), name.clone(), paused, expectation)).await
     }
 
     /// What [`Self::reset`] would do now.
-    pub async fn plan_reset(&self, name: &FunctionName, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+    pub async fn plan_reset(&self, name: &FunctionName, order: &ResetOrder) -> Result<Vec<OffsetMove>, ChangeError> {
         self.check_ready()?;
         let revision = self.get(name).ok_or_else(|| ChangeError::NotFound(name.clone()))?;
         reset::plan(&self.0, &revision.manifest, order).await
@@ -159,14 +163,14 @@ impl Handle {
         &self,
         name: &FunctionName,
         order: ResetOrder,
-        expectation: Option<Expectation>,
-    ) -> Result<Vec<Move>, ChangeError> {
+        expectation: Option<LiveExpectation>,
+    ) -> Result<Vec<OffsetMove>, ChangeError> {
         self.check_ready()?;
         detached(reset::reset(Arc::clone(&self.0), name.clone(), order, expectation)).await
     }
 
     /// Deletes `name`. Its group is deleted too, once its members have left, which may be after the answer.
-    pub async fn delete(&self, name: &FunctionName, expectation: Option<Expectation>) -> Result<(), ChangeError> {
+    pub async fn delete(&self, name: &FunctionName, expectation: Option<LiveExpectation>) -> Result<(), ChangeError> {
         self.check_ready()?;
         detached(delete::delete(Arc::clone(&self.0), name.clone(), expectation)).await
     }
@@ -182,7 +186,7 @@ impl Handle {
     }
 
     /// The shadow of `name`.
-    pub fn shadow(&self, name: &FunctionName) -> Option<Shadow> {
+    pub fn shadow(&self, name: &FunctionName) -> Option<ShadowRevision> {
         self.0.view.catalogue.borrow().get(name).and_then(|record| record.wanted().shadow)
     }
 
@@ -207,20 +211,20 @@ impl Handle {
     }
 
     /// Whether the registry has been read, and if not, what is missing.
-    pub fn readiness(&self) -> Readiness {
+    pub fn readiness(&self) -> RegistryReadiness {
         self.0.view.readiness.borrow().clone()
     }
 
     /// Whether the registry has been read.
     pub fn is_ready(&self) -> bool {
-        *self.0.view.readiness.borrow() == Readiness::Ready
+        *self.0.view.readiness.borrow() == RegistryReadiness::Ready
     }
 
     /// Fails while the registry is not read.
     pub fn check_ready(&self) -> Result<(), ChangeError> {
         match self.readiness() {
-            Readiness::Ready => Ok(()),
-            Readiness::Waiting(what) => Err(ChangeError::NotReady(what)),
+            RegistryReadiness::Ready => Ok(()),
+            RegistryReadiness::Waiting(what) => Err(ChangeError::NotReady(what)),
         }
     }
 
@@ -229,7 +233,7 @@ impl Handle {
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             let mut readiness = inner.view.readiness.clone();
-            if readiness.wait_for(|readiness| *readiness == Readiness::Ready).await.is_ok() {
+            if readiness.wait_for(|readiness| *readiness == RegistryReadiness::Ready).await.is_ok() {
                 let _no_deploy_is_running = inner.writing.lock().await;
                 let named: BTreeSet<_> = inner.view.catalogue.borrow().artifacts().map(|(digest, _)| digest).collect();
                 inner.cache.keep_only(named).await;
@@ -238,18 +242,18 @@ impl Handle {
     }
 }
 
-impl Inner {
+impl RegistryState {
     /// The module that lies at `place`, from this host's disk or else from the log.
-    pub(super) async fn artifact(&self, digest: Digest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
+    pub(super) async fn artifact(&self, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
         match self.cache.get(digest).await {
             Some(module) => Ok(module),
             None => self.load(digest, place).await,
         }
     }
 
-    async fn load(&self, digest: Digest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
+    async fn load(&self, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
         let module = self.log.load(digest, place).await.map_err(|source| ArtifactError::Log { digest, source })?;
-        if Digest::of(&module) != digest {
+        if ArtifactDigest::of(&module) != digest {
             return Err(ArtifactError::Damaged(digest));
         }
         self.cache.put(digest, module.clone()).await;
@@ -264,7 +268,7 @@ impl Inner {
 
     /// Waits until this host has read what it wrote, so that its next answers agree with it. When that takes too long
     /// the change is made all the same.
-    pub(super) async fn read_back(&self, has_arrived: impl Fn(&Catalogue) -> bool) {
+    pub(super) async fn read_back(&self, has_arrived: impl Fn(&FunctionCatalogue) -> bool) {
         let mut catalogue = self.view.catalogue.clone();
         let arrival = catalogue.wait_for(|catalogue| has_arrived(catalogue));
         if tokio::time::timeout(READ_BACK_WITHIN, arrival).await.is_err() {

@@ -17,15 +17,15 @@ use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 
 use super::catalogue::ArtifactPlace;
-use super::log::{Log, LogError, Session};
-use super::publication::{Publication, Readiness};
-use crate::kafka::admin::{Admin, AdminError, NewTopic};
+use super::log::{LogError, LogSession, RegistryLog};
+use super::publication::{CatalogueWriter, RegistryReadiness};
+use crate::kafka::admin::{AdminClient, AdminError, NewTopic};
 use crate::kafka::settings::ClientSettings;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
 
 /// What the log needs to know.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct KafkaLogOptions {
     /// The way to Kafka.
     pub settings: ClientSettings,
     /// What the names of the topics and the transactional id start with.
@@ -34,7 +34,7 @@ pub struct Options {
     pub replication: i32,
 }
 
-impl Options {
+impl KafkaLogOptions {
     /// The topic of the function records.
     pub fn functions_topic(&self) -> String {
         format!("{}functions", self.prefix)
@@ -43,14 +43,14 @@ impl Options {
 
 /// A log on Kafka. It is read for as long as this lives.
 pub struct KafkaLog {
-    shared: Arc<Shared>,
+    shared: Arc<KafkaLogState>,
     follower: AbortHandle,
 }
 
-struct Shared {
+struct KafkaLogState {
     settings: ClientSettings,
-    admin: Admin,
-    publication: Publication,
+    admin: AdminClient,
+    publication: CatalogueWriter,
     functions: String,
     artifacts: String,
     transactional_id: String,
@@ -59,11 +59,11 @@ struct Shared {
 
 impl KafkaLog {
     /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
-    pub fn start(options: Options, admin: Admin, publication: Publication) -> Self {
+    pub fn start(options: KafkaLogOptions, admin: AdminClient, publication: CatalogueWriter) -> Self {
         let functions = options.functions_topic();
-        let Options { settings, prefix, replication } = options;
+        let KafkaLogOptions { settings, prefix, replication } = options;
         publication.start_waiting(format!("kafka at {} has not answered yet", settings.bootstrap_servers));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(KafkaLogState {
             settings,
             admin,
             publication,
@@ -83,7 +83,7 @@ impl Drop for KafkaLog {
     }
 }
 
-impl Shared {
+impl KafkaLogState {
     /// Makes both topics unless they are there.
     async fn make_topics(&self) -> Result<(), AdminError> {
         for name in [&self.functions, &self.artifacts] {
@@ -98,18 +98,18 @@ impl Shared {
     }
 }
 
-impl Log for KafkaLog {
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>> {
+impl RegistryLog for KafkaLog {
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn LogSession>, LogError>> {
         Box::pin(async {
-            if let Readiness::Waiting(what) = self.shared.publication.readiness() {
+            if let RegistryReadiness::Waiting(what) = self.shared.publication.readiness() {
                 return Err(LogError::NotReady(what));
             }
             let session = session::KafkaSession::begin(Arc::clone(&self.shared)).await?;
-            Ok(Box::new(session) as Box<dyn Session>)
+            Ok(Box::new(session) as Box<dyn LogSession>)
         })
     }
 
-    fn load(&self, digest: Digest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
+    fn load(&self, digest: ArtifactDigest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(blocking(move || artifacts::load(&shared, digest, place)))
     }

@@ -5,45 +5,45 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::catalogue::{ArtifactPlace, Catalogue};
+use super::catalogue::{ArtifactPlace, FunctionCatalogue};
 use crate::kafka::topic_log::TopicLogError;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 
 /// Keeps function records and artifacts, and publishes what it keeps.
-pub trait Log: Send + Sync {
+pub trait RegistryLog: Send + Sync {
     /// Shuts every other writer out and reads to the end.
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>>;
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn LogSession>, LogError>>;
 
     /// Reads an artifact. The caller checks its digest.
-    fn load(&self, digest: Digest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>>;
+    fn load(&self, digest: ArtifactDigest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>>;
 }
 
 /// The only writer of a log, until another one begins. Dropped without a commit it leaves nothing behind.
-pub trait Session: Send {
+pub trait LogSession: Send {
     /// The newest state, in which nobody else can change anything.
-    fn catalogue(&self) -> &Catalogue;
+    fn catalogue(&self) -> &FunctionCatalogue;
 
     /// Stores an artifact that no kept revision names.
-    fn store(&mut self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>>;
+    fn store(&mut self, digest: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>>;
 
     /// Makes the change, and what was stored, visible at once.
-    fn commit(self: Box<Self>, change: Change) -> BoxFuture<'static, Result<(), LogError>>;
+    fn commit(self: Box<Self>, change: FunctionChange) -> BoxFuture<'static, Result<(), LogError>>;
 }
 
 /// A change of one function.
 #[derive(Debug)]
-pub struct Change {
+pub struct FunctionChange {
     /// The function.
     pub name: FunctionName,
     /// Its record's JSON; nothing deletes it.
     pub record: Option<Vec<u8>>,
     /// Artifacts that nobody names after this change.
-    pub forgotten: BTreeMap<Digest, ArtifactPlace>,
+    pub forgotten: BTreeMap<ArtifactDigest, ArtifactPlace>,
 }
 
 /// What the caller of a change believes to be live (`If-Match`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expectation {
+pub enum LiveExpectation {
     /// Any revision, but one.
     Exists,
     /// This revision.
@@ -52,7 +52,7 @@ pub enum Expectation {
     Absent,
 }
 
-impl Expectation {
+impl LiveExpectation {
     /// Whether `live` is what was expected.
     pub fn is_met_by(self, live: Option<RevisionNumber>) -> bool {
         match self {
@@ -79,7 +79,7 @@ pub enum LogError {
     #[error("artifact {digest} is not complete in topic \"{topic}\"; deploy its module again")]
     MissingChunks {
         /// The artifact.
-        digest: Digest,
+        digest: ArtifactDigest,
         /// The artifact topic.
         topic: String,
     },

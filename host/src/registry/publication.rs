@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::catalogue::Catalogue;
+use super::catalogue::FunctionCatalogue;
 use crate::model::function_table::FunctionTable;
 
 /// Whether the registry has been read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
+pub enum RegistryReadiness {
     /// Not yet; this is what is missing.
     Waiting(String),
     /// Read to its end at least once.
@@ -18,60 +18,61 @@ pub enum Readiness {
 
 /// The writing end: the log's reader has it.
 #[derive(Debug)]
-pub struct Publication {
-    catalogue: watch::Sender<Arc<Catalogue>>,
+pub struct CatalogueWriter {
+    catalogue: watch::Sender<Arc<FunctionCatalogue>>,
     table: watch::Sender<Arc<FunctionTable>>,
-    readiness: watch::Sender<Readiness>,
+    readiness: watch::Sender<RegistryReadiness>,
 }
 
 /// The reading end.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct CatalogueView {
     /// What the log says.
-    pub(super) catalogue: watch::Receiver<Arc<Catalogue>>,
+    pub(super) catalogue: watch::Receiver<Arc<FunctionCatalogue>>,
     /// What should run.
     pub(super) table: watch::Receiver<Arc<FunctionTable>>,
     /// Whether anything has been read.
-    pub(super) readiness: watch::Receiver<Readiness>,
+    pub(super) readiness: watch::Receiver<RegistryReadiness>,
 }
 
 /// Both ends, with an empty catalogue that nobody has read.
-pub fn publication() -> (Publication, View) {
+pub fn publication() -> (CatalogueWriter, CatalogueView) {
     let (catalogue_sender, catalogue) = watch::channel(Arc::default());
     let (table_sender, table) = watch::channel(Arc::default());
-    let (readiness_sender, readiness) = watch::channel(Readiness::Waiting("the registry is not read yet".to_owned()));
-    let publication = Publication { catalogue: catalogue_sender, table: table_sender, readiness: readiness_sender };
-    (publication, View { catalogue, table, readiness })
+    let (readiness_sender, readiness) =
+        watch::channel(RegistryReadiness::Waiting("the registry is not read yet".to_owned()));
+    let publication = CatalogueWriter { catalogue: catalogue_sender, table: table_sender, readiness: readiness_sender };
+    (publication, CatalogueView { catalogue, table, readiness })
 }
 
-impl Publication {
+impl CatalogueWriter {
     /// Publishes a catalogue that has been read to the log's end.
-    pub(super) fn publish(&self, catalogue: Catalogue) {
+    pub(super) fn publish(&self, catalogue: FunctionCatalogue) {
         self.table.send_replace(Arc::new(catalogue.table()));
         self.catalogue.send_replace(Arc::new(catalogue));
         self.readiness.send_if_modified(|readiness| {
-            let was_waiting = *readiness != Readiness::Ready;
-            *readiness = Readiness::Ready;
+            let was_waiting = *readiness != RegistryReadiness::Ready;
+            *readiness = RegistryReadiness::Ready;
             was_waiting
         });
     }
 
     /// Says what is asked for first; nothing is wrong yet.
     pub(super) fn start_waiting(&self, what: String) {
-        self.readiness.send_replace(Readiness::Waiting(what));
+        self.readiness.send_replace(RegistryReadiness::Waiting(what));
     }
 
     /// Says what is missing. What was published before stays.
     pub(super) fn wait_for(&self, what: String) {
         tracing::warn!("the registry waits: {what}");
-        self.readiness.send_replace(Readiness::Waiting(what));
+        self.readiness.send_replace(RegistryReadiness::Waiting(what));
     }
 
-    pub(super) fn catalogue(&self) -> Arc<Catalogue> {
+    pub(super) fn catalogue(&self) -> Arc<FunctionCatalogue> {
         Arc::clone(&self.catalogue.borrow())
     }
 
-    pub(super) fn readiness(&self) -> Readiness {
+    pub(super) fn readiness(&self) -> RegistryReadiness {
         self.readiness.borrow().clone()
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::model::function::Revision;
-use crate::model::function_table::Wanted;
-use crate::model::ids::{Digest, RevisionNumber};
-use crate::model::shadow::Shadow;
+use crate::model::function_table::DesiredState;
+use crate::model::ids::{ArtifactDigest, RevisionNumber};
+use crate::model::shadow::ShadowRevision;
 
 /// How many revisions a record keeps at most.
 pub const KEPT_REVISIONS: usize = 10;
@@ -26,7 +26,7 @@ const WITHOUT_COURSE: u32 = 1;
 pub struct FunctionRecord {
     /// Oldest first; the last one is live.
     revisions: Vec<StoredRevision>,
-    course: Course,
+    course: DesiredCourse,
     shadow: Option<StoredShadow>,
     /// The highest number that a revision of the function was ever given: that of a shadow that is gone, perhaps.
     given: RevisionNumber,
@@ -43,18 +43,18 @@ pub struct StoredShadow {
 
 /// What is wanted of a function beside its revision. A new revision leaves it as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Course {
+pub struct DesiredCourse {
     /// Whether it takes nothing of its partitions.
     #[serde(default)]
     pub paused: bool,
     /// A reset that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reset: Option<Reset>,
+    pub reset: Option<PendingReset>,
 }
 
 /// A reset that is under way: the function's group is to be empty meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reset {
+pub struct PendingReset {
     /// Tells it from every other.
     pub id: u64,
     /// When the hosts go on, even if it never ends: milliseconds since the Unix epoch.
@@ -124,25 +124,25 @@ impl FunctionRecord {
     }
 
     /// What is wanted beside the live revision.
-    pub fn course(&self) -> Course {
+    pub fn course(&self) -> DesiredCourse {
         self.course
     }
 
     /// The JSON of this record on another course.
-    pub(super) fn on_course(&self, course: Course) -> Vec<u8> {
+    pub(super) fn on_course(&self, course: DesiredCourse) -> Vec<u8> {
         Self { course, ..self.clone() }.encode()
     }
 
     /// What hosts should do.
-    pub(super) fn wanted(&self) -> Wanted {
-        let Course { paused, reset } = self.course;
+    pub(super) fn wanted(&self) -> DesiredState {
+        let DesiredCourse { paused, reset } = self.course;
         let aside_until = reset.map(|reset| UNIX_EPOCH + Duration::from_millis(reset.until_ms));
-        let shadow = self.shadow.as_ref().map(|shadow| Shadow {
+        let shadow = self.shadow.as_ref().map(|shadow| ShadowRevision {
             revision: Arc::clone(&shadow.stored.revision),
             ignore: shadow.ignore.clone().into(),
             beside: self.revisions.iter().map(|stored| Arc::clone(&stored.revision)).collect(),
         });
-        Wanted { revision: Arc::clone(&self.live().revision), paused, aside_until, shadow }
+        DesiredState { revision: Arc::clone(&self.live().revision), paused, aside_until, shadow }
     }
 
     /// The revision that runs beside the live one.
@@ -160,7 +160,7 @@ impl FunctionRecord {
     pub fn with(previous: Option<&Self>, next: StoredRevision) -> Result<(Self, Vec<u8>), RecordError> {
         let (mut revisions, course, shadow, given) = match previous.cloned() {
             Some(Self { revisions, course, shadow, given }) => (revisions, course, shadow, given),
-            None => (Vec::new(), Course::default(), None, next.revision.number),
+            None => (Vec::new(), DesiredCourse::default(), None, next.revision.number),
         };
         let given = given.max(next.revision.number);
         revisions.push(next);
@@ -189,7 +189,7 @@ impl FunctionRecord {
     }
 
     /// The kept artifacts, some perhaps twice.
-    pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
+    pub fn artifacts(&self) -> impl Iterator<Item = (ArtifactDigest, ArtifactPlace)> {
         let shadow = self.shadow.iter().map(|shadow| &shadow.stored);
         self.revisions.iter().chain(shadow).map(|stored| (stored.revision.digest, stored.artifact))
     }
@@ -197,7 +197,7 @@ impl FunctionRecord {
     /// Reads a record's JSON.
     pub fn decode(json: &[u8]) -> Result<Self, RecordError> {
         let invalid = |error: serde_json::Error| RecordError::Invalid(error.to_string());
-        let Versioned { version } = serde_json::from_slice(json).map_err(invalid)?;
+        let VersionedRecord { version } = serde_json::from_slice(json).map_err(invalid)?;
         if !(WITHOUT_COURSE..=VERSION).contains(&version) {
             return Err(RecordError::Version(version));
         }
@@ -224,7 +224,7 @@ impl FunctionRecord {
         };
         let revisions: Vec<_> = self.revisions.iter().map(entry).collect();
         let mut record = serde_json::json!({ "version": WITHOUT_COURSE, "revisions": revisions });
-        if self.course != Course::default() {
+        if self.course != DesiredCourse::default() {
             record["version"] = WITHOUT_SHADOW.into();
             record["course"] = serde_json::json!(self.course);
         }
@@ -243,7 +243,7 @@ impl FunctionRecord {
 }
 
 #[derive(Deserialize)]
-struct Versioned {
+struct VersionedRecord {
     version: u32,
 }
 
@@ -251,7 +251,7 @@ struct Versioned {
 struct OnWire {
     revisions: Vec<EntryOnWire>,
     #[serde(default)]
-    course: Course,
+    course: DesiredCourse,
     #[serde(default)]
     shadow: Option<ShadowOnWire>,
     #[serde(default)]
@@ -314,17 +314,17 @@ mod tests {
     #[test]
     fn a_course_survives_its_json_and_every_new_revision() {
         let (first, plain) = FunctionRecord::with(None, stored(1)).unwrap();
-        let reset = Some(Reset { id: 7, until_ms: 1000 });
-        let json = first.on_course(Course { paused: true, reset });
+        let reset = Some(PendingReset { id: 7, until_ms: 1000 });
+        let json = first.on_course(DesiredCourse { paused: true, reset });
         let paused = FunctionRecord::decode(&json).unwrap();
         let (second, json) = FunctionRecord::with(Some(&paused), stored(2)).unwrap();
-        assert_eq!(second.course(), Course { paused: true, reset });
+        assert_eq!(second.course(), DesiredCourse { paused: true, reset });
         assert_eq!(FunctionRecord::decode(&json), Ok(second.clone()));
         assert!(second.wanted().paused && second.wanted().aside_for().is_none(), "it is over since 1970");
 
         let version = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["version"].clone();
         assert_eq!((version(&plain), version(&json)), (1.into(), 2.into()), "hosts that know no course keep away");
-        assert_eq!(version(&second.on_course(Course::default())), 1);
+        assert_eq!(version(&second.on_course(DesiredCourse::default())), 1);
     }
 
     #[test]

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cluster::{ClusterError, Move, Selection};
+use super::cluster::{ClusterError, OffsetMove, PartitionSelection};
 use super::course::commit;
 use super::deploy::{check_expectation, live_record, start_over_when_superseded};
 use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::Expectation;
-use super::record::{Course, Reset};
+use super::handle::RegistryState;
+use super::log::LiveExpectation;
+use super::record::{DesiredCourse, PendingReset};
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::AdminError;
 use crate::model::clock::now_ms;
@@ -30,24 +30,28 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct ResetOrder {
     /// Which partitions.
-    pub selection: Selection,
+    pub selection: PartitionSelection,
     /// Where to.
     pub to: OffsetTarget,
 }
 
 /// What a reset would do now.
-pub(super) async fn plan(inner: &Inner, manifest: &Manifest, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+pub(super) async fn plan(
+    inner: &RegistryState,
+    manifest: &Manifest,
+    order: &ResetOrder,
+) -> Result<Vec<OffsetMove>, ChangeError> {
     Ok(inner.cluster.plan_moves(manifest, order).await?)
 }
 
 /// Moves the function, and tells from where to where.
 pub(super) async fn reset(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     name: FunctionName,
     order: ResetOrder,
-    expectation: Option<Expectation>,
-) -> Result<Vec<Move>, ChangeError> {
-    let reset = Reset { id: fastrand::u64(1..1 << 53), until_ms: now_ms() + ASIDE_FOR.as_millis() as u64 };
+    expectation: Option<LiveExpectation>,
+) -> Result<Vec<OffsetMove>, ChangeError> {
+    let reset = PendingReset { id: fastrand::u64(1..1 << 53), until_ms: now_ms() + ASIDE_FOR.as_millis() as u64 };
     let revision = send_aside(&inner, &name, &order, reset, expectation).await?;
     let moved = move_when_empty(&inner, &revision.manifest, &order).await;
     if moved.is_ok() {
@@ -64,11 +68,11 @@ pub(super) async fn reset(
 }
 
 async fn send_aside(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     order: &ResetOrder,
-    reset: Reset,
-    expectation: Option<Expectation>,
+    reset: PendingReset,
+    expectation: Option<LiveExpectation>,
 ) -> Result<SharedRevision, ChangeError> {
     let attempt = || async {
         let session = inner.log.begin().await?;
@@ -85,7 +89,7 @@ async fn send_aside(
         }
         // What can't be done disturbs nobody.
         plan(inner, &revision.manifest, order).await?;
-        let next = record.on_course(Course { reset: Some(reset), ..course });
+        let next = record.on_course(DesiredCourse { reset: Some(reset), ..course });
         commit(session, name, next).await?;
         Ok(revision)
     };
@@ -94,7 +98,11 @@ async fn send_aside(
 }
 
 /// The broker alone decides whether the group is empty, in the step in which it takes the offsets.
-async fn move_when_empty(inner: &Inner, manifest: &Manifest, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+async fn move_when_empty(
+    inner: &RegistryState,
+    manifest: &Manifest,
+    order: &ResetOrder,
+) -> Result<Vec<OffsetMove>, ChangeError> {
     let name = &manifest.name;
     let give_up = Instant::now() + GROUP_EMPTIES_WITHIN;
     loop {
@@ -123,14 +131,14 @@ async fn move_when_empty(inner: &Inner, manifest: &Manifest, order: &ResetOrder)
 }
 
 /// What a shadow is compared on must have been handled by the live revision; what was skipped was not.
-async fn begin_shadow_anew(inner: &Inner, live: &Manifest) {
+async fn begin_shadow_anew(inner: &RegistryState, live: &Manifest) {
     let Some(shadow) = inner.shadow_number(&live.name) else { return };
     if let Err(error) = inner.cluster.begin_shadow(live, shadow).await {
         tracing::warn!(function = %live.name, %error, "what the reset skips will show as differences of the shadow");
     }
 }
 
-async fn call_back(inner: &Inner, name: &FunctionName, reset: Reset) -> Result<(), ChangeError> {
+async fn call_back(inner: &RegistryState, name: &FunctionName, reset: PendingReset) -> Result<(), ChangeError> {
     let attempt = || async {
         let session = inner.log.begin().await?;
         let Some(record) = live_record(session.catalogue(), name)? else { return Ok(()) };
@@ -138,7 +146,7 @@ async fn call_back(inner: &Inner, name: &FunctionName, reset: Reset) -> Result<(
         if course.reset != Some(reset) {
             return Ok(());
         }
-        let next = record.on_course(Course { reset: None, ..course });
+        let next = record.on_course(DesiredCourse { reset: None, ..course });
         commit(session, name, next).await
     };
     {

@@ -2,20 +2,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::deploy::{Deployed, Next, check_expectation, commit, live_record, start_over_when_superseded, told};
+use super::deploy::{
+    DeployOutcome, NextRevision, check_expectation, commit, live_record, start_over_when_superseded, told,
+};
 use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::Expectation;
+use super::handle::RegistryState;
+use super::log::LiveExpectation;
 use super::record::{FunctionRecord, StoredRevision};
 use crate::model::function::Manifest;
 use crate::model::ids::{FunctionName, RevisionNumber};
 
 /// Gives the live module another manifest.
 pub(super) async fn change_manifest(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     manifest: Manifest,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let _queue = inner.writing.lock().await;
     let deployed = start_over_when_superseded(|| replace_manifest(&inner, &manifest, expectation)).await?;
     told(&inner, &deployed).await;
@@ -23,10 +25,10 @@ pub(super) async fn change_manifest(
 }
 
 async fn replace_manifest(
-    inner: &Inner,
+    inner: &RegistryState,
     manifest: &Manifest,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let session = inner.log.begin().await?;
     let name = &manifest.name;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
@@ -34,10 +36,10 @@ async fn replace_manifest(
     if live.revision.manifest == *manifest {
         // Also what is found when the answer of an earlier attempt was lost. Topics may have been deleted since.
         inner.cluster.make_topics(manifest).await?;
-        return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
     check_expectation(name, Some(record), expectation)?;
-    let next = Next { manifest: manifest.clone(), restores: None, ..again(live) };
+    let next = NextRevision { manifest: manifest.clone(), restores: None, ..again(live) };
     let (previous, number) = (record.clone(), FunctionRecord::next_number(Some(record)));
     inner.cluster.make_topics(manifest).await?;
     commit(session, Some(previous), next.numbered(number)).await
@@ -45,11 +47,11 @@ async fn replace_manifest(
 
 /// Makes an earlier revision live again, as a new one: `to`, or the one before the live one.
 pub(super) async fn rollback(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     name: FunctionName,
     to: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let _queue = inner.writing.lock().await;
     let first_try = Mutex::new(None);
     let deployed = start_over_when_superseded(|| restore(&inner, &name, to, expectation, &first_try)).await?;
@@ -62,12 +64,12 @@ pub(super) async fn rollback(
 type FirstTry = Mutex<Option<(RevisionNumber, RevisionNumber)>>;
 
 async fn restore(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     to: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
     first_try: &FirstTry,
-) -> Result<Deployed, ChangeError> {
+) -> Result<DeployOutcome, ChangeError> {
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
     let live = record.live();
@@ -76,7 +78,7 @@ async fn restore(
         && live.restores == Some(target)
         && live.revision.number > before
     {
-        return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
     check_expectation(name, Some(record), expectation)?;
     let target = match tried.map(|(_, target)| target).or(to) {
@@ -86,16 +88,16 @@ async fn restore(
     let target = target.ok_or_else(|| missing(name, to, record))?;
     *first_try.lock().unwrap_or_else(PoisonError::into_inner) = Some((live.revision.number, target.revision.number));
     if target.revision.digest == live.revision.digest && target.revision.manifest == live.revision.manifest {
-        return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
-    let next = Next { restores: Some(target.revision.number), ..again(target) };
+    let next = NextRevision { restores: Some(target.revision.number), ..again(target) };
     let (previous, number) = (record.clone(), FunctionRecord::next_number(Some(record)));
     make_ready(inner, &next).await?;
     commit(session, Some(previous), next.numbered(number)).await
 }
 
 /// Looks whether this host can run it: another host, or this one in an earlier version, accepted it.
-pub(super) async fn make_ready(inner: &Inner, next: &Next) -> Result<(), ChangeError> {
+pub(super) async fn make_ready(inner: &RegistryState, next: &NextRevision) -> Result<(), ChangeError> {
     let module = inner.artifact(next.digest, next.artifact).await?;
     inner.inspect.check(next.digest, module).await?;
     inner.cluster.make_topics(&next.manifest).await?;
@@ -103,9 +105,9 @@ pub(super) async fn make_ready(inner: &Inner, next: &Next) -> Result<(), ChangeE
 }
 
 /// What a revision is made of that has the manifest and module of this one.
-pub(super) fn again(stored: &StoredRevision) -> Next {
+pub(super) fn again(stored: &StoredRevision) -> NextRevision {
     let revision = &stored.revision;
-    Next {
+    NextRevision {
         manifest: revision.manifest.clone(),
         digest: revision.digest,
         module_bytes: revision.module_bytes,

@@ -9,11 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::deploy::{
-    Deployed, Upload, check_expectation, commit, live_record, replace, start_over_when_superseded, told,
+    DeployOutcome, InspectedUpload, check_expectation, commit, live_record, replace, start_over_when_superseded, told,
 };
 use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::Expectation;
+use super::handle::RegistryState;
+use super::log::LiveExpectation;
 use super::record::{FunctionRecord, StoredShadow};
 use super::revise::{again, make_ready};
 use crate::model::function::{Manifest, SharedRevision};
@@ -24,14 +24,14 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
 /// Deploys a shadow. Gives its revision, and whether it is another one than before.
 pub(super) async fn deploy(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     manifest: Manifest,
     module: Bytes,
     ignore: Vec<String>,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let name = manifest.name.clone();
-    let upload = Upload::inspect(&inner, manifest, module).await?;
+    let upload = InspectedUpload::inspect(&inner, manifest, module).await?;
     let _queue = inner.writing.lock().await;
     upload.keep(&inner).await;
     let attempt = || cast(&inner, &upload, &ignore, expectation);
@@ -46,11 +46,11 @@ pub(super) async fn deploy(
 
 /// One attempt. Gives the shadow, and the number of the one that it replaced.
 async fn cast(
-    inner: &Inner,
-    upload: &Upload,
+    inner: &RegistryState,
+    upload: &InspectedUpload,
     ignore: &[String],
-    expectation: Option<Expectation>,
-) -> Result<(Deployed, Option<RevisionNumber>), ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<(DeployOutcome, Option<RevisionNumber>), ChangeError> {
     let name = &upload.manifest.name;
     let mut session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?.clone();
@@ -59,7 +59,7 @@ async fn cast(
         && ignored == ignore
     {
         // Also what is found when the answer of an earlier attempt was lost.
-        return Ok((Deployed { revision: Arc::clone(&stored.revision), created: false }, None));
+        return Ok((DeployOutcome { revision: Arc::clone(&stored.revision), created: false }, None));
     }
     check_expectation(name, Some(&record), expectation)?;
     let live = &record.live().revision.manifest;
@@ -71,14 +71,14 @@ async fn cast(
     let stored = upload.store(&mut session).await?.numbered(number);
     let revision = Arc::clone(&stored.revision);
     replace(session, name, record.shadowed_by(Some(StoredShadow { stored, ignore: ignore.to_vec() }))).await?;
-    Ok((Deployed { revision, created: true }, shadow_number(&record)))
+    Ok((DeployOutcome { revision, created: true }, shadow_number(&record)))
 }
 
 /// Takes a function's shadow away.
 pub(super) async fn stop(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     name: FunctionName,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<(), ChangeError> {
     let _queue = inner.writing.lock().await;
     let first_try = Mutex::new(None);
@@ -104,11 +104,11 @@ pub(super) async fn stop(
 
 /// Makes a function's shadow its live revision. It keeps its number, unless others went live since.
 pub(super) async fn promote(
-    inner: Arc<Inner>,
+    inner: Arc<RegistryState>,
     name: FunctionName,
     only: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let _queue = inner.writing.lock().await;
     let first_try = Mutex::new(None);
     let deployed = start_over_when_superseded(|| make_live(&inner, &name, only, expectation, &first_try)).await?;
@@ -118,12 +118,12 @@ pub(super) async fn promote(
 }
 
 async fn make_live(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     only: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
     first_try: &Mutex<Option<SharedRevision>>,
-) -> Result<Deployed, ChangeError> {
+) -> Result<DeployOutcome, ChangeError> {
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
     let live = &record.live().revision;
@@ -132,7 +132,7 @@ async fn make_live(
         return match remembered(first_try) {
             // Only the answer of an earlier attempt was lost.
             Some(shadow) if live.digest == shadow.digest && live.manifest == shadow.manifest => {
-                Ok(Deployed { revision: Arc::clone(live), created: false })
+                Ok(DeployOutcome { revision: Arc::clone(live), created: false })
             }
             _ => Err(ChangeError::NoShadow(name.clone())),
         };
@@ -164,7 +164,7 @@ fn remembered<T: Clone>(first_try: &Mutex<Option<T>>) -> Option<T> {
 }
 
 /// Forgets how far a shadow was that is gone, a moment later. What is left behind, Kafka forgets by itself some day.
-pub(super) fn forget(inner: &Arc<Inner>, name: &FunctionName, number: Option<RevisionNumber>) {
+pub(super) fn forget(inner: &Arc<RegistryState>, name: &FunctionName, number: Option<RevisionNumber>) {
     let Some(number) = number else { return };
     let (inner, name) = (Arc::clone(inner), name.clone());
     tokio::spawn(async move {

@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::usage::UsageCounters;
 use crate::model::outcome::FaultClass;
-use crate::model::status::Counters;
+use crate::model::status::FunctionCounters;
 
 /// The label of a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, prometheus_client::encoding::EncodeLabelSet)]
@@ -107,8 +107,8 @@ impl FunctionMetrics {
     }
 
     /// The counters that the status shows.
-    pub fn counters(&self) -> Counters {
-        Counters {
+    pub fn counters(&self) -> FunctionCounters {
+        FunctionCounters {
             received: self.received.get(),
             filtered: self.filtered.get(),
             succeeded: self.succeeded.get(),

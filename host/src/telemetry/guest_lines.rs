@@ -12,7 +12,7 @@ const BYTES: usize = 256 * 1024;
 
 /// A line that a guest wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct GuestLine {
     /// Later lines have greater numbers, also after the host has started anew.
     pub number: u64,
     /// When: milliseconds since the Unix epoch.
@@ -27,7 +27,7 @@ pub struct Line {
     pub text: Box<str>,
 }
 
-impl Line {
+impl GuestLine {
     fn bytes(&self) -> usize {
         self.text.len() + self.record.as_ref().map_or(0, |record| record.len())
     }
@@ -36,13 +36,13 @@ impl Line {
 /// The ring of one function.
 #[derive(Debug)]
 pub struct GuestLines {
-    kept: Mutex<Kept>,
+    kept: Mutex<LineRing>,
     newest: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    lines: VecDeque<Arc<Line>>,
+struct LineRing {
+    lines: VecDeque<Arc<GuestLine>>,
     bytes: usize,
     /// What was given to the first line of all.
     first: u64,
@@ -54,7 +54,7 @@ impl Default for GuestLines {
         // No host writes a million lines a second for long, so a later ring starts above what this one ever numbers.
         let next = now_ms().saturating_mul(1000);
         Self {
-            kept: Mutex::new(Kept { lines: VecDeque::new(), bytes: 0, first: next, next }),
+            kept: Mutex::new(LineRing { lines: VecDeque::new(), bytes: 0, first: next, next }),
             newest: watch::Sender::new(next.saturating_sub(1)),
         }
     }
@@ -67,7 +67,7 @@ impl GuestLines {
         let number = kept.next;
         kept.next += 1;
         let line =
-            Line { number, unix_ms: now_ms(), level, revision, record: record.map(Into::into), text: text.into() };
+            GuestLine { number, unix_ms: now_ms(), level, revision, record: record.map(Into::into), text: text.into() };
         kept.bytes += line.bytes();
         kept.lines.push_back(Arc::new(line));
         while kept.lines.len() > LINES || kept.bytes > BYTES {
@@ -79,7 +79,7 @@ impl GuestLines {
     }
 
     /// The lines that `wants` takes, oldest first: the last `limit` of them.
-    pub fn last(&self, limit: usize, wants: impl Fn(&Line) -> bool) -> Vec<Arc<Line>> {
+    pub fn last(&self, limit: usize, wants: impl Fn(&GuestLine) -> bool) -> Vec<Arc<GuestLine>> {
         let mut lines: Vec<_> =
             self.kept().lines.iter().rev().filter(|line| wants(line)).take(limit).cloned().collect();
         lines.reverse();
@@ -87,7 +87,7 @@ impl GuestLines {
     }
 
     /// The lines after the one with this number, oldest first, and how many between are kept no more.
-    pub fn after(&self, number: u64) -> (Vec<Arc<Line>>, u64) {
+    pub fn after(&self, number: u64) -> (Vec<Arc<GuestLine>>, u64) {
         let kept = self.kept();
         let start = kept.lines.partition_point(|line| line.number <= number);
         let lines: Vec<_> = kept.lines.range(start..).cloned().collect();
@@ -102,7 +102,7 @@ impl GuestLines {
         self.newest.subscribe()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, LineRing> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,7 +111,7 @@ impl GuestLines {
 mod tests {
     use super::*;
 
-    fn texts(lines: &[Arc<Line>]) -> Vec<&str> {
+    fn texts(lines: &[Arc<GuestLine>]) -> Vec<&str> {
         lines.iter().map(|line| &*line.text).collect()
     }
 

@@ -28,17 +28,17 @@ use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::basket::Basket;
-use self::courier::Courier;
-use self::figures::Starts;
-use self::post::Post;
+use self::basket::ExportQueue;
+use self::courier::SignalExporter;
+use self::figures::SeriesStarts;
+use self::post::OtlpClient;
 use self::wire::{LogRecord, Metric, OfResource, OfScope, Request, Resource, Scope, Span, attribute};
-use crate::config::host::Otlp as Settings;
+use crate::config::host::OtlpConfig as Settings;
 
-pub use basket::Counts;
+pub use basket::ExportCounters;
 pub use log_layer::LogLayer;
-pub use span::{Became, Ended, Trigger};
-pub use tracer::{FunctionTracer, Tracer};
+pub use span::{FinishedSpan, SpanOutcome, SpanTrigger};
+pub use tracer::{FunctionTracer, SpanTracer};
 
 /// How long a span or a line waits for others.
 const GATHERING: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The kinds of telemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub enum OtlpSignal {
     /// Spans.
     Traces,
     /// Figures.
@@ -58,7 +58,7 @@ pub enum Signal {
     Logs,
 }
 
-impl Signal {
+impl OtlpSignal {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,37 +70,37 @@ impl Signal {
 }
 
 /// Gives the figures in Prometheus' text format.
-pub type Figures = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+pub type MetricsSource = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// What a host sends. Cheap to clone; the default one sends nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Otlp(Option<Arc<Parts>>);
+pub struct OtlpHandle(Option<Arc<OtlpParts>>);
 
 #[derive(Debug)]
-struct Parts {
+struct OtlpParts {
     settings: Settings,
     client: Client,
     started: SystemTime,
-    traces: Counts,
-    metrics: Counts,
-    logs: Counts,
-    spans: Arc<Basket<Span>>,
-    lines: Arc<Basket<LogRecord>>,
+    traces: ExportCounters,
+    metrics: ExportCounters,
+    logs: ExportCounters,
+    spans: Arc<ExportQueue<Span>>,
+    lines: Arc<ExportQueue<LogRecord>>,
 }
 
-impl Otlp {
+impl OtlpHandle {
     /// What `settings` say; nothing without an endpoint. What is told before [`Self::start`] is kept.
     pub fn new(settings: &Settings) -> reqwest::Result<Self> {
         if settings.endpoint.is_none() {
             return Ok(Self::default());
         }
-        let (traces, metrics, logs) = (Counts::default(), Counts::default(), Counts::default());
-        Ok(Self(Some(Arc::new(Parts {
+        let (traces, metrics, logs) = (ExportCounters::default(), ExportCounters::default(), ExportCounters::default());
+        Ok(Self(Some(Arc::new(OtlpParts {
             client: post::client(settings)?,
             settings: settings.clone(),
             started: SystemTime::now(),
-            spans: Arc::new(Basket::new(traces.clone())),
-            lines: Arc::new(Basket::new(logs.clone())),
+            spans: Arc::new(ExportQueue::new(traces.clone())),
+            lines: Arc::new(ExportQueue::new(logs.clone())),
             traces,
             metrics,
             logs,
@@ -108,9 +108,9 @@ impl Otlp {
     }
 
     /// Traces what functions do.
-    pub fn tracer(&self) -> Tracer {
+    pub fn tracer(&self) -> SpanTracer {
         let parts = self.0.as_ref().filter(|parts| parts.settings.traces);
-        parts.map(|parts| Tracer::new(parts.spans.clone(), parts.settings.trace_ratio)).unwrap_or_default()
+        parts.map(|parts| SpanTracer::new(parts.spans.clone(), parts.settings.trace_ratio)).unwrap_or_default()
     }
 
     /// Hears the host's log.
@@ -120,31 +120,31 @@ impl Otlp {
     }
 
     /// What became of what was told, for each signal that is sent.
-    pub fn counts(&self) -> Vec<(Signal, Counts)> {
+    pub fn counts(&self) -> Vec<(OtlpSignal, ExportCounters)> {
         let Some(parts) = &self.0 else { return Vec::new() };
         let all = [
-            (parts.settings.traces, Signal::Traces, &parts.traces),
-            (parts.settings.metrics, Signal::Metrics, &parts.metrics),
-            (parts.settings.logs, Signal::Logs, &parts.logs),
+            (parts.settings.traces, OtlpSignal::Traces, &parts.traces),
+            (parts.settings.metrics, OtlpSignal::Metrics, &parts.metrics),
+            (parts.settings.logs, OtlpSignal::Logs, &parts.logs),
         ];
         all.into_iter().filter(|(is_sent, ..)| *is_sent).map(|(_, signal, counts)| (signal, counts.clone())).collect()
     }
 
     /// Begins to send, as the host `host_id`.
-    pub fn start(&self, host_id: &str, figures: Figures) -> Sending {
+    pub fn start(&self, host_id: &str, figures: MetricsSource) -> ExporterTasks {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         if let Some(parts) = &self.0
             && let Some(endpoint) = &parts.settings.endpoint
         {
-            let sender = Sender { origin: Origin::new(host_id), stop: stop.clone() };
+            let sender = SignalSender { origin: ResourceOrigin::new(host_id), stop: stop.clone() };
             for (signal, counts) in self.counts() {
-                let post = Post::new(&parts.client, endpoint, signal);
-                let courier = Courier::new(signal, post, counts, stop.clone());
+                let post = OtlpClient::new(&parts.client, endpoint, signal);
+                let courier = SignalExporter::new(signal, post, counts, stop.clone());
                 match signal {
-                    Signal::Traces => drop(tasks.spawn(sender.clone().items(parts.spans.clone(), courier))),
-                    Signal::Logs => drop(tasks.spawn(sender.clone().items(parts.lines.clone(), courier))),
-                    Signal::Metrics => {
+                    OtlpSignal::Traces => drop(tasks.spawn(sender.clone().items(parts.spans.clone(), courier))),
+                    OtlpSignal::Logs => drop(tasks.spawn(sender.clone().items(parts.lines.clone(), courier))),
+                    OtlpSignal::Metrics => {
                         let (figures, every) = (figures.clone(), parts.settings.metrics_interval);
                         let started = span::nanos(parts.started);
                         drop(tasks.spawn(sender.clone().figures(figures, every, started, courier)));
@@ -152,18 +152,18 @@ impl Otlp {
                 }
             }
         }
-        Sending { stop, tasks }
+        ExporterTasks { stop, tasks }
     }
 }
 
 /// The tasks that send.
 #[derive(Debug)]
-pub struct Sending {
+pub struct ExporterTasks {
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
-impl Sending {
+impl ExporterTasks {
     /// Sends what is left, as far as there is time for it.
     pub async fn finish(mut self) {
         self.stop.cancel();
@@ -176,12 +176,12 @@ impl Sending {
 
 /// Where all telemetry of a host comes from.
 #[derive(Debug, Clone)]
-struct Origin {
+struct ResourceOrigin {
     resource: Resource,
     scope: Scope,
 }
 
-impl Origin {
+impl ResourceOrigin {
     fn new(host_id: &str) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let attributes = vec![
@@ -202,14 +202,14 @@ impl Origin {
 }
 
 #[derive(Debug, Clone)]
-struct Sender {
-    origin: Origin,
+struct SignalSender {
+    origin: ResourceOrigin,
     stop: CancellationToken,
 }
 
-impl Sender {
+impl SignalSender {
     /// Sends what gathers in `basket`, and at the end what is left.
-    async fn items<T: Message + Default + Debug>(self, basket: Arc<Basket<T>>, mut courier: Courier) {
+    async fn items<T: Message + Default + Debug>(self, basket: Arc<ExportQueue<T>>, mut courier: SignalExporter) {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -229,8 +229,8 @@ impl Sender {
     }
 
     /// Sends the figures at every interval, and at the end. Old ones are not tried again: new ones say more.
-    async fn figures(self, figures: Figures, every: Duration, started: u64, mut courier: Courier) {
-        let mut starts = Starts::new(started);
+    async fn figures(self, figures: MetricsSource, every: Duration, started: u64, mut courier: SignalExporter) {
+        let mut starts = SeriesStarts::new(started);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {}

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use recorder::Usage;
+pub use recorder::UsageRecorder;
 
 /// A page of linear memory.
 const PAGE: u64 = 64 * 1024;
@@ -21,13 +21,13 @@ const NANOS: f64 = 1e9;
 /// What a function used, counted by those who call it.
 #[derive(Debug, Default)]
 pub struct UsageCounters {
-    since_start: Counts,
+    since_start: UsageCounts,
     /// What of that was taken.
-    taken: Counts,
+    taken: UsageCounts,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct UsageCounts {
     invocations: AtomicU64,
     calls: AtomicU64,
     wall_ns: AtomicU64,
@@ -39,7 +39,7 @@ struct Counts {
 
 /// An amount of everything that is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amounts {
+pub struct UsageAmounts {
     /// Records that were handed to the guest, each attempt for itself.
     pub invocations: u64,
     /// Calls of the guest, which may hold many records.
@@ -72,21 +72,21 @@ impl UsageCounters {
     }
 
     /// Everything since the start.
-    pub fn amounts(&self) -> Amounts {
+    pub fn amounts(&self) -> UsageAmounts {
         self.since_start.read()
     }
 
     /// What came since the last time. One at a time may ask.
-    pub(super) fn take(&self) -> Amounts {
+    pub(super) fn take(&self) -> UsageAmounts {
         let (all, taken) = (self.since_start.read(), self.taken.read());
         self.taken.set(&all);
         all.less(&taken)
     }
 }
 
-impl Counts {
-    fn read(&self) -> Amounts {
-        Amounts {
+impl UsageCounts {
+    fn read(&self) -> UsageAmounts {
+        UsageAmounts {
             invocations: self.invocations.load(Relaxed),
             calls: self.calls.load(Relaxed),
             wall_ns: self.wall_ns.load(Relaxed),
@@ -97,8 +97,8 @@ impl Counts {
         }
     }
 
-    fn set(&self, amounts: &Amounts) {
-        let Amounts { invocations, calls, wall_ns, cpu_ns, page_us, bytes_in, bytes_out } = *amounts;
+    fn set(&self, amounts: &UsageAmounts) {
+        let UsageAmounts { invocations, calls, wall_ns, cpu_ns, page_us, bytes_in, bytes_out } = *amounts;
         self.invocations.store(invocations, Relaxed);
         self.calls.store(calls, Relaxed);
         self.wall_ns.store(wall_ns, Relaxed);
@@ -109,7 +109,7 @@ impl Counts {
     }
 }
 
-impl Amounts {
+impl UsageAmounts {
     /// Whether nothing was used.
     pub fn is_zero(&self) -> bool {
         *self == Self::default()

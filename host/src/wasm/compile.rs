@@ -19,10 +19,10 @@ use tokio::process::{Child, Command};
 use wasmtime::Module;
 use wasmtime::component::Component;
 
-use super::shape::Form;
+use super::shape::BinaryForm;
 pub use child::{WORD, child_main};
 pub(super) use componentize::FINGERPRINT;
-use standing::Standing;
+use standing::ProcessPriority;
 
 const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
 const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
@@ -103,7 +103,7 @@ pub enum CompileError {
 }
 
 /// Code that is ready to be linked.
-pub(super) enum Compiled {
+pub(super) enum CompiledCode {
     /// Of a component.
     Component(Component),
     /// Of a core module.
@@ -111,14 +111,20 @@ pub(super) enum Compiled {
 }
 
 /// Compiles `module`, which looks like `form`, in this process.
-pub(super) fn compile(engine: &wasmtime::Engine, module: &[u8], form: Form) -> Result<Compiled, CompileError> {
+pub(super) fn compile(
+    engine: &wasmtime::Engine,
+    module: &[u8],
+    form: BinaryForm,
+) -> Result<CompiledCode, CompileError> {
     let refused = |error: wasmtime::Error| CompileError::Refused(format!("{error:#}"));
     match form {
-        Form::Component(_) => Component::from_binary(engine, module).map(Compiled::Component).map_err(refused),
-        Form::Command => Module::from_binary(engine, module).map(Compiled::Module).map_err(refused),
-        Form::Embedded => {
+        BinaryForm::Component(_) => {
+            Component::from_binary(engine, module).map(CompiledCode::Component).map_err(refused)
+        }
+        BinaryForm::Command => Module::from_binary(engine, module).map(CompiledCode::Module).map_err(refused),
+        BinaryForm::Embedded => {
             let component = componentize::componentize(module).map_err(CompileError::Refused)?;
-            Component::from_binary(engine, &component).map(Compiled::Component).map_err(refused)
+            Component::from_binary(engine, &component).map(CompiledCode::Component).map_err(refused)
         }
     }
 }
@@ -132,10 +138,10 @@ pub(super) async fn run(
 ) -> Result<(), CompileError> {
     let wall = Duration::from_secs_f64(module.len() as f64 / 1_048_576.0 * LEFTOVERS_FOR_EACH_MIB).min(limits.wall);
     let leftovers = CompileLimits { wall, ..*limits };
-    match attempt(command, &leftovers, Standing::Idle, module, output).await {
+    match attempt(command, &leftovers, ProcessPriority::Idle, module, output).await {
         Err(CompileError::WallTime(wall)) => {
             tracing::debug!(?wall, "the cores have too little left over for a compilation; it gets its share now");
-            attempt(command, limits, Standing::Low, module, output).await
+            attempt(command, limits, ProcessPriority::Low, module, output).await
         }
         finished => finished,
     }
@@ -144,7 +150,7 @@ pub(super) async fn run(
 async fn attempt(
     command: &CompilerCommand,
     limits: &CompileLimits,
-    standing: Standing,
+    standing: ProcessPriority,
     module: &[u8],
     output: &Path,
 ) -> Result<(), CompileError> {
@@ -204,9 +210,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::ids::Digest;
+    use crate::model::ids::ArtifactDigest;
     use crate::wasm::testing::{ECHO, bench, guest, load};
-    use crate::wasm::{Compile, Engine, EngineOptions, LoadError};
+    use crate::wasm::{CompileLocation, EngineOptions, LoadError, WasmEngine};
 
     fn shell(script: &str) -> CompilerCommand {
         CompilerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
@@ -257,9 +263,9 @@ mod tests {
         CompilerCommand { program: "/proc/self/exe".into(), arguments: arguments.map(OsString::from).to_vec() }
     }
 
-    fn engine(command: CompilerCommand, limits: CompileLimits, cache: &Path) -> Engine {
-        let compile = Compile::Child { command, limits, cache: cache.to_owned() };
-        Engine::new(EngineOptions { max_instances: 2, compile, ..EngineOptions::default() }).expect("an engine")
+    fn engine(command: CompilerCommand, limits: CompileLimits, cache: &Path) -> WasmEngine {
+        let compile = CompileLocation::Child { command, limits, cache: cache.to_owned() };
+        WasmEngine::new(EngineOptions { max_instances: 2, compile, ..EngineOptions::default() }).expect("an engine")
     }
 
     /// A module that takes seconds and hundreds of megabytes to compile.
@@ -290,7 +296,7 @@ mod tests {
         let mut module = guest("", ECHO).to_vec();
         let body = module.windows(4).rposition(|bytes| bytes == [0x20, 0, 0x20, 1]).expect("the body of the entry");
         module[body + 1] = 99;
-        let error = engine.load(module.as_slice().into(), Digest::of(&module)).await.expect_err("refused");
+        let error = engine.load(module.as_slice().into(), ArtifactDigest::of(&module)).await.expect_err("refused");
         assert!(error.is_about_the_module());
         assert!(error.to_string().contains("unknown local 99"), "{error}");
     }
@@ -298,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn compile_bombs_end_at_their_limits() {
         let module = large_module();
-        let digest = Digest::of(&module);
+        let digest = ArtifactDigest::of(&module);
         let limited = async |limits| {
             let folder = tempfile::tempdir().expect("a folder");
             let engine = engine(this_test_program(), limits, folder.path());

@@ -38,14 +38,14 @@ pub struct EngineOptions {
     /// Instances of all functions together.
     pub max_instances: u32,
     /// Where modules are compiled.
-    pub compile: Compile,
+    pub compile: CompileLocation,
     /// Whether the system's profiler `perf` is told where the guests' functions are.
     pub perf_map: bool,
 }
 
 /// Where modules are compiled.
 #[derive(Debug, Clone)]
-pub enum Compile {
+pub enum CompileLocation {
     /// In this process and without a cache: for tests and for a user's own file.
     InProcess,
     /// In a child process under limits, with what it makes kept on disk.
@@ -61,7 +61,7 @@ pub enum Compile {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { max_instances: 1000, compile: Compile::InProcess, perf_map: false }
+        Self { max_instances: 1000, compile: CompileLocation::InProcess, perf_map: false }
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use wasmtime::component::Linker;
 
 use super::compile::CompileError;
-use super::config::{self, Compile, EngineOptions};
-use super::load::Loader;
+use super::config::{self, CompileLocation, EngineOptions};
+use super::load::ModuleLoader;
 use super::state::GuestState;
-use super::ticker::{self, Busy};
-use super::timer::Timer;
+use super::ticker::{self, BusyGuard};
+use super::timer::TimerHandle;
 use super::{cache, link};
 use crate::error_code::ErrorCode;
 
@@ -54,21 +54,21 @@ impl EngineError {
 
 /// Loads modules and runs guests. Clones share everything.
 #[derive(Clone)]
-pub struct Engine {
-    pub(super) shared: Arc<Shared>,
+pub struct WasmEngine {
+    pub(super) shared: Arc<EngineState>,
 }
 
 /// What all clones of an engine and all its guests share.
-pub(super) struct Shared {
+pub(super) struct EngineState {
     pub(super) wasm: wasmtime::Engine,
     pub(super) linker: Linker<GuestState>,
     pub(super) core_linker: wasmtime::Linker<GuestState>,
-    pub(super) timer: Arc<Timer>,
-    pub(super) busy: Busy,
-    pub(super) loader: Loader,
+    pub(super) timer: Arc<TimerHandle>,
+    pub(super) busy: BusyGuard,
+    pub(super) loader: ModuleLoader,
 }
 
-impl Engine {
+impl WasmEngine {
     /// Sets up the engine and starts its two threads, which end with the last clone.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
         let EngineOptions { max_instances, compile, perf_map } = options;
@@ -81,17 +81,19 @@ impl Engine {
         let linker = link::linker(&wasm).map_err(EngineError::Link)?;
         let core_linker = link::core_linker(&wasm).map_err(EngineError::Link)?;
         let loader = match compile {
-            Compile::InProcess => Loader::in_process(),
-            Compile::Child { command, limits, cache } => Loader::in_child(command, limits, &cache, &wasm)?,
+            CompileLocation::InProcess => ModuleLoader::in_process(),
+            CompileLocation::Child { command, limits, cache } => {
+                ModuleLoader::in_child(command, limits, &cache, &wasm)?
+            }
         };
-        let busy = Busy::default();
+        let busy = BusyGuard::default();
         ticker::start(wasm.weak(), busy.clone()).map_err(EngineError::Thread)?;
-        let timer = Arc::new(Timer::start().map_err(EngineError::Thread)?);
-        Ok(Self { shared: Arc::new(Shared { wasm, linker, core_linker, timer, busy, loader }) })
+        let timer = Arc::new(TimerHandle::start().map_err(EngineError::Thread)?);
+        Ok(Self { shared: Arc::new(EngineState { wasm, linker, core_linker, timer, busy, loader }) })
     }
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for WasmEngine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Engine")
     }

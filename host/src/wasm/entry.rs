@@ -14,9 +14,9 @@ use wasmtime::format_err;
 use self::command::{BoundCommand, CommandEntry};
 use self::http::{BoundHttp, HttpEntry};
 use self::typed::{BoundTyped, TypedEntry};
-use super::shape::Called;
+use super::shape::CallInterface;
 use super::state::GuestState;
-use crate::model::function::Shape;
+use crate::model::function::ModuleShape;
 
 /// Takes a flat batch, gives a flat answer.
 type BatchArguments<'a> = (&'a [u8],);
@@ -28,7 +28,7 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 const RECORD_BYTES: usize = 128 << 10;
 
 /// Where the function is in every instance of a component.
-pub(super) enum Entry {
+pub(super) enum EntryPoint {
     /// The one that takes whole batches.
     Batch(ComponentExportIndex),
     /// The one that takes one event.
@@ -39,15 +39,15 @@ pub(super) enum Entry {
     Command(CommandEntry),
 }
 
-impl Entry {
+impl EntryPoint {
     /// Finds the function that `called` promises, and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>, called: &Called) -> wasmtime::Result<Self> {
+    pub(super) fn find(instance: &InstancePre<GuestState>, called: &CallInterface) -> wasmtime::Result<Self> {
         let name = &called.export;
         let found = match called.shape {
-            Shape::MillstreamBatch => find_batch(instance, name).map(Self::Batch),
-            Shape::MillstreamTyped => TypedEntry::find(instance).map(Self::Typed),
-            Shape::WasiHttp => HttpEntry::find(instance).map(Self::Http),
-            Shape::WasiCommand => CommandEntry::find(instance).map(Self::Command),
+            ModuleShape::MillstreamBatch => find_batch(instance, name).map(Self::Batch),
+            ModuleShape::MillstreamTyped => TypedEntry::find(instance).map(Self::Typed),
+            ModuleShape::WasiHttp => HttpEntry::find(instance).map(Self::Http),
+            ModuleShape::WasiCommand => CommandEntry::find(instance).map(Self::Command),
         };
         found.map_err(|error| {
             error.context(format!("the function of {name} is missing or of another type than the host's"))

@@ -13,7 +13,7 @@ const TAIL_MAX: usize = 1024;
 
 /// A stream of bytes that becomes lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(super) enum LogStream {
     /// Lines of level info.
     Stdout,
     /// Lines of level warn; its tail is kept.
@@ -24,11 +24,11 @@ pub(super) enum Stream {
 pub(super) struct GuestLog {
     sink: LogSink,
     limit: u64,
-    lines: Mutex<Lines>,
+    lines: Mutex<LineSplitter>,
 }
 
 #[derive(Default)]
-struct Lines {
+struct LineSplitter {
     used: u64,
     dropped: u64,
     stdout: Vec<u8>,
@@ -42,21 +42,21 @@ impl GuestLog {
         Self { sink, limit, lines: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lines> {
+    fn lock(&self) -> MutexGuard<'_, LineSplitter> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what the guest wrote to a stream.
-    pub(super) fn write(&self, stream: Stream, bytes: &[u8]) {
+    pub(super) fn write(&self, stream: LogStream, bytes: &[u8]) {
         let mut lines = self.lock();
-        if stream == Stream::Stderr {
+        if stream == LogStream::Stderr {
             keep_tail(&mut lines.tail, bytes);
         }
         let allowed = lines.allow(self.limit, bytes.len());
         for piece in bytes[..allowed].split_inclusive(|byte| *byte == b'\n') {
             let (level, line) = match stream {
-                Stream::Stdout => (Level::Info, &mut lines.stdout),
-                Stream::Stderr => (Level::Warn, &mut lines.stderr),
+                LogStream::Stdout => (Level::Info, &mut lines.stdout),
+                LogStream::Stderr => (Level::Warn, &mut lines.stderr),
             };
             line.extend_from_slice(piece);
             if line.ends_with(b"\n") || line.len() >= LINE_MAX {
@@ -106,7 +106,7 @@ impl GuestLog {
     }
 }
 
-impl Lines {
+impl LineSplitter {
     fn allow(&mut self, limit: u64, wanted: usize) -> usize {
         let left = usize::try_from(limit.saturating_sub(self.used)).unwrap_or(usize::MAX);
         let allowed = wanted.min(left);
@@ -127,13 +127,13 @@ fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::log::Log;
+    use super::super::log::GuestLogSink;
     use super::*;
 
     #[derive(Default)]
     struct Kept(Mutex<Vec<(Level, String)>>);
 
-    impl Log for Kept {
+    impl GuestLogSink for Kept {
         fn line(&self, level: Level, line: &str) {
             self.0.lock().expect("no panic").push((level, line.to_owned()));
         }
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn bytes_become_lines() {
         let (kept, log) = kept(1000);
-        log.write(Stream::Stdout, b"one\ntw");
-        log.write(Stream::Stderr, b"bad\r\n");
-        log.write(Stream::Stdout, b"o\nrest");
+        log.write(LogStream::Stdout, b"one\ntw");
+        log.write(LogStream::Stderr, b"bad\r\n");
+        log.write(LogStream::Stdout, b"o\nrest");
         log.message(Level::Debug, "told");
         assert_eq!(log.end(), 0);
         let lines = kept.0.lock().expect("no panic");
@@ -168,7 +168,7 @@ mod tests {
         let (kept, log) = kept(4);
         for _ in 0..2 {
             log.begin();
-            log.write(Stream::Stdout, b"123456");
+            log.write(LogStream::Stdout, b"123456");
             assert_eq!(log.end(), 2);
         }
         log.begin();
@@ -182,8 +182,8 @@ mod tests {
     #[test]
     fn the_tail_of_stderr_is_kept_even_beyond_the_bound() {
         let (_kept, log) = kept(1);
-        log.write(Stream::Stderr, &[b'x'; 5000]);
-        log.write(Stream::Stderr, b"the end\n");
+        log.write(LogStream::Stderr, &[b'x'; 5000]);
+        log.write(LogStream::Stderr, b"the end\n");
         let tail = log.stderr_tail();
         assert!(tail.ends_with("xthe end"), "{tail}");
         assert!(tail.len() < TAIL_MAX);

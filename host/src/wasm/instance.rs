@@ -9,7 +9,7 @@ use super::entry::BoundEntry;
 use super::fault;
 use super::sandbox;
 use super::state::GuestState;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{FaultClass, GuestFault};
 
 /// What an answer may have beside the emissions: reasons, and a frame for each record.
 const ANSWER_SLACK: u64 = 64 * 1024;
@@ -18,15 +18,15 @@ const ANSWER_SLACK_PER_RECORD: u64 = 4 * 1024;
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A started instance. It is used by one call at a time; dropping it frees all it has.
-pub struct Instance {
+pub struct GuestInstance {
     store: Store<GuestState>,
     entry: BoundEntry,
-    sandbox: Arc<sandbox::Shared>,
+    sandbox: Arc<sandbox::SandboxState>,
     healthy: bool,
 }
 
-impl Instance {
-    pub(super) fn new(store: Store<GuestState>, entry: BoundEntry, sandbox: Arc<sandbox::Shared>) -> Self {
+impl GuestInstance {
+    pub(super) fn new(store: Store<GuestState>, entry: BoundEntry, sandbox: Arc<sandbox::SandboxState>) -> Self {
         let mut instance = Self { store, entry, sandbox, healthy: true };
         instance.account();
         instance
@@ -45,9 +45,9 @@ impl Instance {
     /// Calls the guest with a flat batch of `records` records, for at most `limit`, and gives its flat answer.
     ///
     /// A future that is dropped before its end leaves the instance unhealthy.
-    pub async fn call(&mut self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, Fault> {
+    pub async fn call(&mut self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, GuestFault> {
         if !self.healthy {
-            return Err(Fault::new(FaultClass::Trap, "the instance failed in an earlier call"));
+            return Err(GuestFault::new(FaultClass::Trap, "the instance failed in an earlier call"));
         }
         self.healthy = false;
         let answer_max = self.answer_max(records);
@@ -105,7 +105,7 @@ pub(super) fn after(limit: Duration) -> Moment {
     now.checked_add(limit).unwrap_or(now + FOR_EVER)
 }
 
-impl std::fmt::Debug for Instance {
+impl std::fmt::Debug for GuestInstance {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Instance").field("healthy", &self.healthy).finish_non_exhaustive()
     }

@@ -9,18 +9,18 @@ use crate::model::work::RecordRef;
 pub use crate::model::function::LogLevel as Level;
 
 /// Takes a guest's lines. It is called inside the guest's call, so it must be quick and must not block.
-pub trait Log: Send + Sync {
+pub trait GuestLogSink: Send + Sync {
     /// Takes one line without its end. Control characters are those of the guest: escape them where they matter.
     fn line(&self, level: Level, line: &str);
 }
 
 tokio::task_local! {
-    static HANDLED: Handled;
+    static HANDLED: CallRecords;
 }
 
 /// The records that a call is for.
 #[derive(Debug, Clone)]
-pub struct Handled {
+pub struct CallRecords {
     /// The first.
     pub first: RecordRef,
     /// How many there are.
@@ -29,7 +29,7 @@ pub struct Handled {
     pub span: Option<SpanContext>,
 }
 
-impl fmt::Display for Handled {
+impl fmt::Display for CallRecords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RecordRef { chunk, .. } = &self.first;
         write!(formatter, "{}/{}", chunk.lease.partition, self.first.record().offset)?;
@@ -41,13 +41,13 @@ impl fmt::Display for Handled {
 }
 
 /// Makes a call for `handled`: what its guest writes meanwhile is of those records.
-pub async fn handling<T>(handled: Handled, call: impl Future<Output = T>) -> T {
+pub async fn handling<T>(handled: CallRecords, call: impl Future<Output = T>) -> T {
     HANDLED.scope(handled, call).await
 }
 
 /// The records that the running call is for, as a text: a place, and how many more.
 pub fn handled() -> Option<String> {
-    HANDLED.try_with(Handled::to_string).ok()
+    HANDLED.try_with(CallRecords::to_string).ok()
 }
 
 /// The span of the running call, as its trace and itself in hexadecimal digits.
@@ -57,7 +57,7 @@ fn span() -> Option<(String, String)> {
 }
 
 /// A shared sink of guest lines.
-pub type LogSink = Arc<dyn Log>;
+pub type LogSink = Arc<dyn GuestLogSink>;
 
 /// Writes each line as a `tracing` event under the target `millstream::guest`.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ impl fmt::Debug for TracingLog {
     }
 }
 
-impl Log for TracingLog {
+impl GuestLogSink for TracingLog {
     fn line(&self, level: Level, line: &str) {
         let function = &*self.function;
         let record = handled().map(tracing::field::display);

@@ -6,39 +6,39 @@ use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Module, Store};
 
-use super::compile::Compiled;
-use super::engine::{self, Engine};
-use super::entry::{BoundEntry, Entry};
+use super::compile::CompiledCode;
+use super::engine::{self, WasmEngine};
+use super::entry::{BoundEntry, EntryPoint};
 use super::load::LoadError;
 use super::log::LogSink;
 use super::sandbox::Sandbox;
 use super::shape::{self, ShapeError};
 use super::state::GuestState;
-use crate::model::function::{Limits, Revision, Shape};
+use crate::model::function::{FunctionLimits, ModuleShape, Revision};
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// A loaded module. Clones share it.
 #[derive(Clone)]
-pub struct Program {
-    shared: Arc<Shared>,
+pub struct LoadedProgram {
+    shared: Arc<ProgramState>,
 }
 
 /// What all instances of a program share.
-pub(super) struct Shared {
-    pub(super) engine: Arc<engine::Shared>,
-    pub(super) code: Code,
-    pub(super) shape: Shape,
+pub(super) struct ProgramState {
+    pub(super) engine: Arc<engine::EngineState>,
+    pub(super) code: ProgramCode,
+    pub(super) shape: ModuleShape,
 }
 
 /// What instances are made of.
-pub(super) enum Code {
+pub(super) enum ProgramCode {
     /// A component, and the function of it that is called.
-    Component(InstancePre<GuestState>, Entry),
+    Component(InstancePre<GuestState>, EntryPoint),
     /// A core module that is a command.
     Command(wasmtime::InstancePre<GuestState>),
 }
 
-impl Code {
+impl ProgramCode {
     /// Makes an instance, whose start functions run.
     pub(super) async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
         match self {
@@ -62,33 +62,33 @@ impl Code {
     }
 }
 
-impl Program {
+impl LoadedProgram {
     /// Links `compiled` and finds its entry.
-    pub(super) fn new(engine: &Engine, compiled: &Compiled) -> Result<Self, LoadError> {
+    pub(super) fn new(engine: &WasmEngine, compiled: &CompiledCode) -> Result<Self, LoadError> {
         let (code, shape) = match compiled {
-            Compiled::Component(component) => link_component(engine, component)?,
-            Compiled::Module(module) => (link_command(engine, module)?, Shape::WasiCommand),
+            CompiledCode::Component(component) => link_component(engine, component)?,
+            CompiledCode::Module(module) => (link_command(engine, module)?, ModuleShape::WasiCommand),
         };
         let engine = Arc::clone(&engine.shared);
-        Ok(Self { shared: Arc::new(Shared { engine, code, shape }) })
+        Ok(Self { shared: Arc::new(ProgramState { engine, code, shape }) })
     }
 
-    pub(super) fn from_shared(shared: Arc<Shared>) -> Self {
+    pub(super) fn from_shared(shared: Arc<ProgramState>) -> Self {
         Self { shared }
     }
 
-    pub(super) fn downgrade(&self) -> Weak<Shared> {
+    pub(super) fn downgrade(&self) -> Weak<ProgramState> {
         Arc::downgrade(&self.shared)
     }
 
     /// How the module is called.
-    pub fn shape(&self) -> Shape {
+    pub fn shape(&self) -> ModuleShape {
         self.shared.shape
     }
 
     /// Whether many records in one call cost the guest one call. If not, it is called once per record all the same.
     pub fn takes_batches(&self) -> bool {
-        self.shared.shape == Shape::MillstreamBatch
+        self.shared.shape == ModuleShape::MillstreamBatch
     }
 
     /// The program under the limits and with the environment of `revision`. What the guest writes goes to `logs`.
@@ -100,7 +100,7 @@ impl Program {
     /// The program under these limits and with this environment, without a revision.
     pub fn sandbox_with(
         &self,
-        limits: &Limits,
+        limits: &FunctionLimits,
         env: &BTreeMap<String, String>,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
@@ -113,20 +113,20 @@ fn unfit(error: wasmtime::Error) -> LoadError {
     LoadError::Fit(format!("{error:#}"))
 }
 
-fn link_component(engine: &Engine, component: &Component) -> Result<(Code, Shape), LoadError> {
+fn link_component(engine: &WasmEngine, component: &Component) -> Result<(ProgramCode, ModuleShape), LoadError> {
     let interface = component.component_type();
     let exports: Vec<&str> = interface.exports(&engine.shared.wasm).map(|(name, _)| name).collect();
     let imports: Vec<&str> = interface.imports(&engine.shared.wasm).map(|(name, _)| name).collect();
     // Seen before for what was uploaded as a component, but not for what was made one.
     let called = shape::called(&exports, &imports)?;
     let instance = engine.shared.linker.instantiate_pre(component).map_err(unfit)?;
-    let entry = Entry::find(&instance, &called).map_err(unfit)?;
+    let entry = EntryPoint::find(&instance, &called).map_err(unfit)?;
     // Here rather than at the first start, and once for all instances.
     component.initialize_copy_on_write_image().map_err(unfit)?;
-    Ok((Code::Component(instance, entry), called.shape))
+    Ok((ProgramCode::Component(instance, entry), called.shape))
 }
 
-fn link_command(engine: &Engine, module: &Module) -> Result<Code, LoadError> {
+fn link_command(engine: &WasmEngine, module: &Module) -> Result<ProgramCode, LoadError> {
     let is_run = |function: &wasmtime::FuncType| function.params().len() == 0 && function.results().len() == 0;
     if !module.get_export(shape::START).is_some_and(|export| export.func().is_some_and(is_run)) {
         let found = module.exports().map(|export| export.name().to_owned()).collect::<Vec<_>>().join(", ");
@@ -134,10 +134,10 @@ fn link_command(engine: &Engine, module: &Module) -> Result<Code, LoadError> {
     }
     let instance = engine.shared.core_linker.instantiate_pre(module).map_err(unfit)?;
     module.initialize_copy_on_write_image().map_err(unfit)?;
-    Ok(Code::Command(instance))
+    Ok(ProgramCode::Command(instance))
 }
 
-impl std::fmt::Debug for Program {
+impl std::fmt::Debug for LoadedProgram {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Program({:?})", self.shared.shape)
     }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant as Moment};
 
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 
-use super::capability::environment::Environment;
+use super::capability::environment::GuestEnvironment;
 use super::config::{MEMORY_MAX, TABLE_ELEMENTS_MAX};
 use super::fault;
 use super::guest_log::GuestLog;
-use super::instance::Instance;
-use super::limiter::Limiter;
+use super::instance::GuestInstance;
+use super::limiter::InstanceLimiter;
 use super::log::LogSink;
 use super::program;
 use super::state::GuestState;
-use crate::model::function::{Limits, Shape};
-use crate::model::outcome::Fault;
+use crate::model::function::{FunctionLimits, ModuleShape};
+use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// Bytes that a host call may take from a guest that starts.
@@ -27,7 +27,7 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 pub enum StartError {
     /// The guest failed while it started.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] GuestFault),
     /// All places of the engine are taken: no fault of the guest, to be tried again when an instance has gone.
     #[error("all places for instances are taken")]
     Exhausted,
@@ -36,28 +36,28 @@ pub enum StartError {
 /// Starts instances of one revision. Clones share everything.
 #[derive(Clone)]
 pub struct Sandbox {
-    shared: Arc<Shared>,
+    shared: Arc<SandboxState>,
 }
 
 /// What all instances of a revision share.
-pub(super) struct Shared {
-    pub(super) limits: Limits,
+pub(super) struct SandboxState {
+    pub(super) limits: FunctionLimits,
     pub(super) metrics: Arc<FunctionMetrics>,
-    program: Arc<program::Shared>,
-    environment: Environment,
+    program: Arc<program::ProgramState>,
+    environment: GuestEnvironment,
     logs: LogSink,
 }
 
 impl Sandbox {
     pub(super) fn new(
-        program: Arc<program::Shared>,
-        limits: Limits,
+        program: Arc<program::ProgramState>,
+        limits: FunctionLimits,
         env: &BTreeMap<String, String>,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
     ) -> Self {
-        let environment = Environment::new(env);
-        Self { shared: Arc::new(Shared { limits, metrics, program, environment, logs }) }
+        let environment = GuestEnvironment::new(env);
+        Self { shared: Arc::new(SandboxState { limits, metrics, program, environment, logs }) }
     }
 
     /// The wall time of one invocation, which the start of an instance has too.
@@ -66,8 +66,8 @@ impl Sandbox {
     }
 
     /// Starts an instance: its memory is laid out and its start functions run, under all limits.
-    pub async fn start(&self) -> Result<Instance, StartError> {
-        let Shared { limits, program, .. } = &*self.shared;
+    pub async fn start(&self) -> Result<GuestInstance, StartError> {
+        let SandboxState { limits, program, .. } = &*self.shared;
         let mut store = self.store();
         let starting = program.code.start(&mut store);
         let started = match tokio::time::timeout(limits.timeout, starting).await {
@@ -78,7 +78,7 @@ impl Sandbox {
             }
         };
         match started {
-            Ok(entry) => Ok(Instance::new(store, entry, Arc::clone(&self.shared))),
+            Ok(entry) => Ok(GuestInstance::new(store, entry, Arc::clone(&self.shared))),
             Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(StartError::Exhausted),
             Err(error) => {
                 self.shared.metrics.log_bytes_dropped.inc_by(store.data().log.end());
@@ -102,18 +102,19 @@ impl Sandbox {
     }
 
     #[cfg(test)]
-    pub(super) fn program(&self) -> &program::Shared {
+    pub(super) fn program(&self) -> &program::ProgramState {
         &self.shared.program
     }
 
     /// A store for one instance, with its state and limits.
     pub(super) fn store(&self) -> Store<GuestState> {
-        let Shared { limits, program, environment, logs, .. } = &*self.shared;
+        let SandboxState { limits, program, environment, logs, .. } = &*self.shared;
         let engine = &program.engine;
-        let limiter = Limiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
+        let limiter =
+            InstanceLimiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
         let log = GuestLog::new(Arc::clone(logs), limits.logs);
         let timer = Arc::clone(&engine.timer);
-        let is_command = program.shape == Shape::WasiCommand;
+        let is_command = program.shape == ModuleShape::WasiCommand;
         let (environment, busy) = (environment.clone(), engine.busy.clone());
         let state = GuestState::new(environment, timer, busy, limiter, log, limits.timeout, is_command);
         let mut store = Store::new(&engine.wasm, state);

@@ -8,15 +8,15 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::capability::clock::ClockView;
-use super::capability::environment::Environment;
+use super::capability::environment::GuestEnvironment;
 use super::capability::http::DeniedHttp;
-use super::capability::pipes::Pipes;
+use super::capability::pipes::CommandPipes;
 use super::capability::stdio::GuestStream;
-use super::guest_log::{GuestLog, Stream};
+use super::guest_log::{GuestLog, LogStream};
 use super::instance::after;
-use super::limiter::Limiter;
-use super::ticker::Busy;
-use super::timer::Timer;
+use super::limiter::InstanceLimiter;
+use super::ticker::BusyGuard;
+use super::timer::TimerHandle;
 
 /// Handles that a guest may hold at once.
 const RESOURCES_MAX: usize = 4096;
@@ -29,18 +29,18 @@ pub(super) struct GuestState {
     pub(super) wasi: WasiP1Ctx,
     http: WasiHttpCtx,
     denied_http: DeniedHttp,
-    timer: Arc<Timer>,
+    timer: Arc<TimerHandle>,
     born: Instant,
-    pub(super) environment: Environment,
-    pub(super) busy: Busy,
-    pub(super) limiter: Limiter,
+    pub(super) environment: GuestEnvironment,
+    pub(super) busy: BusyGuard,
+    pub(super) limiter: InstanceLimiter,
     pub(super) log: Arc<GuestLog>,
     /// When the running call, or the start, has used up its time.
     pub(super) deadline: Instant,
     /// Whether the guest was interrupted for that.
     pub(super) timed_out: bool,
     /// What a command reads and writes; other guests have none.
-    pub(super) pipes: Option<Pipes>,
+    pub(super) pipes: Option<CommandPipes>,
     /// Whether the guest gave more than it may.
     pub(super) overflowed: bool,
     /// Whether the instance may not be called again, although nothing went wrong.
@@ -50,24 +50,24 @@ pub(super) struct GuestState {
 impl GuestState {
     /// The state of a guest that has no files, no network, no arguments and, unless it is a command, an input at its end.
     pub(super) fn new(
-        environment: Environment,
-        timer: Arc<Timer>,
-        busy: Busy,
-        limiter: Limiter,
+        environment: GuestEnvironment,
+        timer: Arc<TimerHandle>,
+        busy: BusyGuard,
+        limiter: InstanceLimiter,
         log: GuestLog,
         time: Duration,
         is_command: bool,
     ) -> Self {
         let log = Arc::new(log);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestStream::new(Stream::Stdout, &log))
-            .stderr(GuestStream::new(Stream::Stderr, &log))
+        wasi.stdout(GuestStream::new(LogStream::Stdout, &log))
+            .stderr(GuestStream::new(LogStream::Stderr, &log))
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .max_random_size(RANDOM_MAX);
         let pipes = is_command.then(|| {
-            let pipes = Pipes::default();
+            let pipes = CommandPipes::default();
             wasi.stdin(pipes.stdin.clone()).stdout(pipes.stdout.clone());
             // Programs take the first argument for their own name.
             wasi.arg("function").envs(environment.variables());

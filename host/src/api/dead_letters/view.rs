@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::api::functions::view::moment;
 use crate::api::invoke::view::bytes;
 use crate::model::ids::FunctionName;
-use crate::pipeline::dead_letters::{Letter, Mark, Outcome, Page, Redriven, What};
+use crate::pipeline::dead_letters::{DeadLetter, LetterOutcome, LetterPage, LetterResult, RedriveMark, RedriveReport};
 
 /// The longest text of an error in a list, in characters.
 const LONGEST_IN_LIST: usize = 300;
@@ -147,7 +147,7 @@ pub(in crate::api) struct RedriveResult {
 }
 
 impl LetterList {
-    pub(in crate::api) fn new(name: FunctionName, page: Page) -> Self {
+    pub(in crate::api) fn new(name: FunctionName, page: LetterPage) -> Self {
         let letters = page.letters.into_iter().map(|(letter, mark)| {
             let mut view = LetterView::new(&letter, mark);
             view.message = view.message.chars().take(LONGEST_IN_LIST).collect();
@@ -163,7 +163,7 @@ impl LetterList {
 }
 
 impl LetterView {
-    fn new(letter: &Letter, mark: Option<Mark>) -> Self {
+    fn new(letter: &DeadLetter, mark: Option<RedriveMark>) -> Self {
         let (key, key_base64) = bytes(letter.key.as_deref());
         let source = &letter.source;
         Self {
@@ -196,7 +196,7 @@ impl LetterView {
 }
 
 impl LetterAlone {
-    pub(in crate::api) fn new(letter: &Letter, mark: Option<Mark>) -> Self {
+    pub(in crate::api) fn new(letter: &DeadLetter, mark: Option<RedriveMark>) -> Self {
         let (value, value_base64) = bytes(letter.value.as_deref());
         let headers = letter.headers.iter().map(|(name, value)| HeaderView::new(name, value.as_deref()));
         Self { letter: LetterView::new(letter, mark), value, value_base64, headers: headers.collect() }
@@ -211,11 +211,11 @@ impl HeaderView {
 }
 
 impl RedriveAnswer {
-    pub(in crate::api) fn new(name: FunctionName, redriven: Redriven) -> Self {
-        let Redriven { by, outcomes, left } = redriven;
-        let count = |is_it: fn(&What) -> bool| outcomes.iter().filter(|outcome| is_it(&outcome.what)).count();
-        let emitted = count(|what| matches!(what, What::Emitted(_)));
-        let failed = count(|what| matches!(what, What::GivenUp(_)));
+    pub(in crate::api) fn new(name: FunctionName, redriven: RedriveReport) -> Self {
+        let RedriveReport { by, outcomes, left } = redriven;
+        let count = |is_it: fn(&LetterResult) -> bool| outcomes.iter().filter(|outcome| is_it(&outcome.what)).count();
+        let emitted = count(|what| matches!(what, LetterResult::Emitted(_)));
+        let failed = count(|what| matches!(what, LetterResult::GivenUp(_)));
         Self {
             name,
             revision: by.number.0,
@@ -229,16 +229,16 @@ impl RedriveAnswer {
 }
 
 impl RedriveResult {
-    fn new(outcome: Outcome) -> Self {
-        let Outcome { partition, offset, what } = outcome;
+    fn new(outcome: LetterOutcome) -> Self {
+        let LetterOutcome { partition, offset, what } = outcome;
         let (outcome, emitted, message) = match what {
-            What::Emitted(emitted) => ("emitted".to_owned(), emitted, None),
-            What::GivenUp(fault) => (fault.class.as_str().to_owned(), 0, Some(fault.message)),
-            What::Before(mark) => {
+            LetterResult::Emitted(emitted) => ("emitted".to_owned(), emitted, None),
+            LetterResult::GivenUp(fault) => (fault.class.as_str().to_owned(), 0, Some(fault.message)),
+            LetterResult::Before(mark) => {
                 let what = format!("handled again by {} at {}: {}", mark.by, moment(mark.at_ms), mark.outcome);
                 ("redriven".to_owned(), 0, Some(what))
             }
-            What::Not(reason) => ("not-done".to_owned(), 0, Some(reason)),
+            LetterResult::Not(reason) => ("not-done".to_owned(), 0, Some(reason)),
         };
         Self { partition, offset, outcome, emitted, message }
     }

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::model::function::{Revision, Shape, Topics};
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
-use crate::model::status::State;
+use crate::model::function::{ModuleShape, Revision, TopicSelection};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::model::status::FunctionState;
 use crate::registry::catalogue::StoredRevision;
 
 /// The answer of a deploy.
@@ -21,15 +21,15 @@ pub(in crate::api) struct DeployedView {
     revision: RevisionNumber,
     /// The module's SHA-256.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: Shape,
-    state: State,
+    shape: ModuleShape,
+    state: FunctionState,
 }
 
 impl DeployedView {
-    pub(in crate::api) fn new(revision: &Revision, state: State) -> Self {
+    pub(in crate::api) fn new(revision: &Revision, state: FunctionState) -> Self {
         let Revision { number, digest, shape, manifest, .. } = revision;
         Self { name: manifest.name.clone(), revision: *number, digest: *digest, shape: *shape, state }
     }
@@ -78,13 +78,13 @@ pub(in crate::api) struct FunctionAlone {
 impl FunctionView {
     pub(in crate::api) fn new(
         revision: &Revision,
-        state: State,
+        state: FunctionState,
         kept: &[StoredRevision],
         shadow: Option<RevisionNumber>,
     ) -> Self {
         let (topics, topics_pattern) = match &revision.manifest.topics {
-            Topics::Named(topics) => (topics.clone(), None),
-            Topics::Pattern(pattern) => (Vec::new(), Some(pattern.clone())),
+            TopicSelection::Named(topics) => (topics.clone(), None),
+            TopicSelection::Pattern(pattern) => (Vec::new(), Some(pattern.clone())),
         };
         Self {
             deployed: DeployedView::new(revision, state),

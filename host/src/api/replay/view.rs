@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::api::dead_letters::HeaderView;
 use crate::api::invoke::view::bytes;
 use crate::api::problem::ProblemView;
-use crate::pipeline::replay::{News, ReplayError, Shape, Side, Tally};
+use crate::pipeline::replay::{ComparedOutcome, NormalizedEvent, ReplayError, ReplayEvent, ReplayTally};
 
 /// A line of a replay.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,9 +108,9 @@ pub(in crate::api) struct EventView {
 }
 
 impl ReplayLine {
-    pub(in crate::api) fn of(news: News, problem: impl FnOnce(ReplayError) -> ProblemView) -> Self {
+    pub(in crate::api) fn of(news: ReplayEvent, problem: impl FnOnce(ReplayError) -> ProblemView) -> Self {
         match news {
-            News::Began { parts, offsets } => {
+            ReplayEvent::Began { parts, offsets } => {
                 let part = |(partition, part): (i32, std::ops::Range<i64>)| PartView {
                     partition,
                     from: part.start,
@@ -118,7 +118,7 @@ impl ReplayLine {
                 };
                 Self::Began { partitions: parts.into_iter().map(part).collect(), offsets }
             }
-            News::Difference(difference) => {
+            ReplayEvent::Difference(difference) => {
                 let (key, key_base64) = bytes(difference.key.as_deref());
                 Self::Difference {
                     partition: difference.partition,
@@ -129,9 +129,9 @@ impl ReplayLine {
                     got: SideView::new(&difference.got),
                 }
             }
-            News::Progress(tally) => Self::Progress(TallyView::new(tally)),
-            News::Ended(tally) => Self::Ended(TallyView::new(tally)),
-            News::Failed(error) => Self::Failed { problem: problem(error) },
+            ReplayEvent::Progress(tally) => Self::Progress(TallyView::new(tally)),
+            ReplayEvent::Ended(tally) => Self::Ended(TallyView::new(tally)),
+            ReplayEvent::Failed(error) => Self::Failed { problem: problem(error) },
         }
     }
 
@@ -144,25 +144,25 @@ impl ReplayLine {
 }
 
 impl TallyView {
-    fn new(tally: Tally) -> Self {
-        let Tally { records, filtered, given_up, emitted, same, different, not_handled, written } = tally;
+    fn new(tally: ReplayTally) -> Self {
+        let ReplayTally { records, filtered, given_up, emitted, same, different, not_handled, written } = tally;
         Self { records, filtered, given_up, emitted, same, different, not_handled, written }
     }
 }
 
 impl SideView {
-    pub(in crate::api) fn new(side: &Side) -> Self {
+    pub(in crate::api) fn new(side: &ComparedOutcome) -> Self {
         let (outcome, message, events) = match side {
-            Side::Emitted(events) => ("emitted", None, events.as_slice()),
-            Side::Filtered => ("filtered", None, [].as_slice()),
-            Side::GivenUp { class, message } => (class.as_str(), Some(message.clone()), [].as_slice()),
+            ComparedOutcome::Emitted(events) => ("emitted", None, events.as_slice()),
+            ComparedOutcome::Filtered => ("filtered", None, [].as_slice()),
+            ComparedOutcome::GivenUp { class, message } => (class.as_str(), Some(message.clone()), [].as_slice()),
         };
         Self { outcome: outcome.to_owned(), message, events: events.iter().map(EventView::new).collect() }
     }
 }
 
 impl EventView {
-    fn new(shape: &Shape) -> Self {
+    fn new(shape: &NormalizedEvent) -> Self {
         let (key, key_base64) = bytes(shape.key.as_deref());
         let (value, value_base64) = bytes(shape.value.as_deref());
         let headers = shape.headers.iter().map(|(name, value)| HeaderView::new(name, value.as_deref())).collect();

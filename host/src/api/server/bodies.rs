@@ -5,35 +5,35 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::places::Place;
+use super::places::ConnectionSlot;
 
 /// The body of a request or of its answer.
 #[derive(Debug)]
-pub(super) struct Noting<B> {
+pub(super) struct TrackedBody<B> {
     body: B,
-    place: Place,
+    place: ConnectionSlot,
     is_request: bool,
 }
 
-impl<B> Noting<B> {
+impl<B> TrackedBody<B> {
     /// A request's: while more of it is wanted, the host waits for the client. Whoever has read it goes on without the client.
-    pub(super) fn request(body: B, place: Place) -> Self {
+    pub(super) fn request(body: B, place: ConnectionSlot) -> Self {
         Self { body, place, is_request: true }
     }
 
     /// An answer's: when it is at its end, the host waits for the next request.
-    pub(super) fn answer(body: B, place: Place) -> Self {
+    pub(super) fn answer(body: B, place: ConnectionSlot) -> Self {
         Self { body, place, is_request: false }
     }
 }
 
-impl<B> Drop for Noting<B> {
+impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         self.place.note(!self.is_request);
     }
 }
 
-impl<B: Body + Unpin> Body for Noting<B> {
+impl<B: Body + Unpin> Body for TrackedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 

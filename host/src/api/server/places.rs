@@ -13,36 +13,36 @@ use tokio_util::sync::CancellationToken;
 
 /// All places. Clones share them.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Shared>);
+pub(super) struct ConnectionLimiter(Arc<LimiterState>);
 
 #[derive(Debug)]
-struct Shared {
+struct LimiterState {
     most: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<OpenConnections>,
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct OpenConnections {
     next: u64,
-    holders: HashMap<u64, Holder>,
+    holders: HashMap<u64, ConnectionHolder>,
 }
 
 #[derive(Debug)]
-struct Holder {
+struct ConnectionHolder {
     /// Since when the host waits for this client; nothing while the client waits for the host.
     waiting_since: Option<Instant>,
     lost: CancellationToken,
 }
 
-impl Places {
+impl ConnectionLimiter {
     /// `most` places.
     pub(super) fn new(most: usize) -> Self {
-        Self(Arc::new(Shared { most, taken: Mutex::default(), freed: Notify::new() }))
+        Self(Arc::new(LimiterState { most, taken: Mutex::default(), freed: Notify::new() }))
     }
 
     /// Takes a place, if need be that of the client that is waited for longest.
-    pub(super) async fn take(&self) -> Place {
+    pub(super) async fn take(&self) -> ConnectionSlot {
         loop {
             let freed = self.0.freed.notified();
             if let Some(place) = self.try_take() {
@@ -52,7 +52,7 @@ impl Places {
         }
     }
 
-    fn try_take(&self) -> Option<Place> {
+    fn try_take(&self) -> Option<ConnectionSlot> {
         let mut taken = self.0.taken();
         if taken.holders.len() >= self.0.most {
             let waited_for = taken.holders.values().filter(|holder| !holder.lost.is_cancelled());
@@ -65,29 +65,29 @@ impl Places {
         let id = taken.next;
         taken.next += 1;
         let lost = CancellationToken::new();
-        taken.holders.insert(id, Holder { waiting_since: Some(Instant::now()), lost: lost.clone() });
-        Some(Place(Arc::new(Held { shared: Arc::clone(&self.0), id, lost })))
+        taken.holders.insert(id, ConnectionHolder { waiting_since: Some(Instant::now()), lost: lost.clone() });
+        Some(ConnectionSlot(Arc::new(SlotGuard { shared: Arc::clone(&self.0), id, lost })))
     }
 }
 
-impl Shared {
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+impl LimiterState {
+    fn taken(&self) -> MutexGuard<'_, OpenConnections> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A connection's place, free again when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub(super) struct Place(Arc<Held>);
+pub(super) struct ConnectionSlot(Arc<SlotGuard>);
 
 #[derive(Debug)]
-struct Held {
-    shared: Arc<Shared>,
+struct SlotGuard {
+    shared: Arc<LimiterState>,
     id: u64,
     lost: CancellationToken,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Ends when the place is another client's.
     pub(super) async fn lost(&self) {
         self.0.lost.cancelled().await;
@@ -103,7 +103,7 @@ impl Place {
     }
 }
 
-impl Drop for Held {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
         self.shared.taken().holders.remove(&self.id);
         self.shared.freed.notify_one();
@@ -116,13 +116,13 @@ mod tests {
 
     use super::*;
 
-    async fn is_lost(place: &Place) -> bool {
+    async fn is_lost(place: &ConnectionSlot) -> bool {
         tokio::time::timeout(Duration::from_millis(1), place.lost()).await.is_ok()
     }
 
     #[tokio::test]
     async fn who_is_waited_for_longest_loses_and_who_is_served_does_not() {
-        let places = Places::new(3);
+        let places = ConnectionLimiter::new(3);
         let (served, slowest, slow) = (places.take().await, places.take().await, places.take().await);
         served.note(false);
         let next = tokio::spawn({
@@ -144,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_that_is_held_twice_is_free_when_both_let_go() {
-        let places = Places::new(1);
+        let places = ConnectionLimiter::new(1);
         let place = places.take().await;
         place.note(false);
         let second = place.clone();

@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 use crate::api::functions::view::moment;
 use crate::api::invoke::view::bytes;
 use crate::api::replay::SideView;
-use crate::model::function::{Revision, Shape};
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
-use crate::model::shadow::{Shadow, Verdict};
-use crate::pipeline::shadow::{Difference, Place, Report};
+use crate::model::function::{ModuleShape, Revision};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::model::shadow::{ShadowRevision, ShadowVerdict};
+use crate::pipeline::shadow::{ShadowDifference, ShadowPosition, ShadowReport};
 
 /// The answer of a shadow's deploy.
 #[derive(Debug, Serialize, ToSchema)]
@@ -21,10 +21,10 @@ pub(in crate::api) struct ShadowDeployed {
     revision: RevisionNumber,
     /// Its module's SHA-256.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: Shape,
+    shape: ModuleShape,
     /// The revision that is live.
     #[schema(value_type = u64)]
     live: RevisionNumber,
@@ -92,7 +92,7 @@ pub(in crate::api) struct ShadowDifference {
     key_base64: Option<String>,
     /// `differs`, `live_only`, `shadow_only` or `shadow_failed`.
     #[schema(value_type = String)]
-    kind: Verdict,
+    kind: ShadowVerdict,
     /// What came of it.
     live: SideView,
     /// What the shadow makes of it.
@@ -114,8 +114,8 @@ impl ShadowDeployed {
 }
 
 impl ShadowView {
-    pub(in crate::api) fn new(shadow: &Shadow, live: RevisionNumber, report: &Report) -> Self {
-        let Report { counts, places, trouble, differences } = report;
+    pub(in crate::api) fn new(shadow: &ShadowRevision, live: RevisionNumber, report: &ShadowReport) -> Self {
+        let ShadowReport { counts, places, trouble, differences } = report;
         let is_run_again = shadow.live().is_some_and(|live| live.manifest.emits_raw());
         Self {
             deployed: ShadowDeployed::new(&shadow.revision, live),
@@ -138,14 +138,14 @@ impl ShadowView {
 }
 
 impl ShadowPartition {
-    fn new(Place { partition, offset, lag }: &Place) -> Self {
+    fn new(ShadowPosition { partition, offset, lag }: &ShadowPosition) -> Self {
         Self { topic: partition.topic.to_string(), partition: partition.partition, offset: *offset, lag: *lag }
     }
 }
 
 impl ShadowDifference {
-    fn new(difference: &Difference) -> Self {
-        let Difference { partition, offset, key, verdict, live, shadow } = difference;
+    fn new(difference: &ShadowDifference) -> Self {
+        let ShadowDifference { partition, offset, key, verdict, live, shadow } = difference;
         let (key, key_base64) = bytes(key.as_deref());
         Self {
             topic: partition.topic.to_string(),

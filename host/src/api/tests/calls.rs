@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::function::tests_support::revision;
-use crate::model::outcome::{Fault, FaultClass};
-use crate::pipeline::direct::Emitted;
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::pipeline::direct::InvokeEmission;
 
 /// What the guest makes of a call: it emits the value, or fails as the value says.
-pub(super) fn called(name: &FunctionName, call: &Call) -> Result<Called, NotCalled> {
+pub(super) fn called(name: &FunctionName, call: &InvokeCall) -> Result<InvokeResult, NotCalled> {
     let value = String::from_utf8(call.event.value.clone().unwrap_or_default()).unwrap();
-    let fault =
-        |class, message: &str| Err(Fault { retry_after: Some(Duration::from_millis(7)), ..Fault::new(class, message) });
+    let fault = |class, message: &str| {
+        Err(GuestFault { retry_after: Some(Duration::from_millis(7)), ..GuestFault::new(class, message) })
+    };
     let outcome = match value.as_str() {
         "busy" => return Err(NotCalled::Busy { function: name.clone(), calls: 4 }),
         "away" => return Err(NotCalled::Unavailable { function: name.clone(), reason: None }),
         "retry" => fault(FaultClass::Retry, "not yet"),
-        _ => Ok(vec![Emitted {
+        _ => Ok(vec![InvokeEmission {
             output: "default".to_owned(),
             topic: "out".into(),
             key: call.event.key.clone(),
@@ -27,7 +28,7 @@ pub(super) fn called(name: &FunctionName, call: &Call) -> Result<Called, NotCall
         }]),
     };
     let logs = vec![("warn", "a\u{1b}line".to_owned())];
-    Ok(Called { revision: revision(), outcome, is_cold: true, elapsed: Duration::from_micros(1500), logs })
+    Ok(InvokeResult { revision: revision(), outcome, is_cold: true, elapsed: Duration::from_micros(1500), logs })
 }
 
 impl Host {

@@ -7,7 +7,7 @@ use millstream_flat::begin_batch;
 
 use super::{CLUSTER, LocalFunction, LocalRecord};
 use crate::model::function::Isolation;
-use crate::model::outcome::Fault;
+use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::LogSink;
 use crate::wasm::{Sandbox, StartError};
@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// What was measured.
 #[derive(Debug, Default)]
-pub struct Starts {
+pub struct StartTimings {
     /// Store, WASI context, limits, instance, entry: all that a host does for a new sandbox.
     pub cold: Vec<Duration>,
     /// The engine's own part of it: the instance in a store that is there.
@@ -34,7 +34,7 @@ pub struct Starts {
     /// Whether no sandbox is called again.
     pub is_used_once: bool,
     /// Why the last call failed, when it did.
-    pub fault: Option<Fault>,
+    pub fault: Option<GuestFault>,
 }
 
 impl LocalFunction {
@@ -44,17 +44,17 @@ impl LocalFunction {
         record: &LocalRecord,
         rounds: usize,
         logs: LogSink,
-    ) -> Result<Starts, StartError> {
+    ) -> Result<StartTimings, StartError> {
         let manifest = self.manifest();
         let metrics = Arc::new(FunctionMetrics::default());
         let sandbox = self.program.sandbox_with(&manifest.limits, &manifest.env, metrics, logs);
         let request = self.request(record);
         let is_for_one = self.revision.isolation() == Isolation::Record;
-        let mut ignored = Starts::default();
+        let mut ignored = StartTimings::default();
         for _ in 0..WARM_UP.min(rounds) {
             round(&sandbox, &request, is_for_one, &mut ignored).await?;
         }
-        let mut starts = Starts::default();
+        let mut starts = StartTimings::default();
         let began = Instant::now();
         while starts.cold.len() < rounds && (starts.cold.len() < LEAST || began.elapsed() < LONGEST) {
             round(&sandbox, &request, is_for_one, &mut starts).await?;
@@ -63,7 +63,7 @@ impl LocalFunction {
     }
 
     fn request(&self, record: &LocalRecord) -> Vec<u8> {
-        let unheard: LogSink = Arc::new(Unheard);
+        let unheard: LogSink = Arc::new(DiscardedLog);
         // Filters are left aside: what is measured is the guest.
         let chunk = self.session(&Default::default(), unheard).unfiltered(std::slice::from_ref(record));
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(3600);
@@ -74,7 +74,12 @@ impl LocalFunction {
     }
 }
 
-async fn round(sandbox: &Sandbox, request: &[u8], is_for_one: bool, starts: &mut Starts) -> Result<(), StartError> {
+async fn round(
+    sandbox: &Sandbox,
+    request: &[u8],
+    is_for_one: bool,
+    starts: &mut StartTimings,
+) -> Result<(), StartError> {
     let limit = sandbox.timeout();
     starts.bare.push(sandbox.bare_start().await?);
 
@@ -99,8 +104,8 @@ async fn round(sandbox: &Sandbox, request: &[u8], is_for_one: bool, starts: &mut
 }
 
 /// What is written while nobody listens.
-struct Unheard;
+struct DiscardedLog;
 
-impl crate::wasm::log::Log for Unheard {
+impl crate::wasm::log::GuestLogSink for DiscardedLog {
     fn line(&self, _level: crate::wasm::log::Level, _line: &str) {}
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use reqwest::blocking::RequestBuilder;
 
 use crate::app::local::LocalRecord;
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
 use crate::cloudevents::structured;
 use crate::error_code::ErrorCode;
 
@@ -39,7 +39,7 @@ pub(in crate::cli) struct OptionalInput {
 
 impl OptionalInput {
     /// Makes the record, if one was given.
-    pub(in crate::cli) fn record(&self) -> Result<Option<LocalRecord>, Failure> {
+    pub(in crate::cli) fn record(&self) -> Result<Option<LocalRecord>, VerbFailure> {
         if self.data.is_none() && self.event.is_none() {
             return Ok(None);
         }
@@ -68,7 +68,7 @@ impl InputArguments {
     }
 
     /// Makes the record, reading files and stdin as asked.
-    pub(in crate::cli) fn record(&self) -> Result<InputRecord, Failure> {
+    pub(in crate::cli) fn record(&self) -> Result<InputRecord, VerbFailure> {
         let key = self.key.clone().map(String::into_bytes);
         match (&self.event, &self.data) {
             (Some(place), _) => event(read(place)?, key),
@@ -77,7 +77,7 @@ impl InputArguments {
                 Ok(InputRecord { key, value, headers: Vec::new() })
             }
             // The command line asks for one or the other.
-            (None, None) => Err(Failure::new(ErrorCode::InvalidEvent, "neither --data nor --event was given")),
+            (None, None) => Err(VerbFailure::new(ErrorCode::InvalidEvent, "neither --data nor --event was given")),
         }
     }
 }
@@ -90,21 +90,22 @@ pub(in crate::cli) fn body(request: RequestBuilder, record: &InputRecord) -> Req
 }
 
 /// A record that holds a CloudEvent in its JSON format. The bytes stay as they are; only what they say is checked.
-fn event(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, Failure> {
-    let event = structured::read(&value).map_err(|error| Failure::new(ErrorCode::InvalidEvent, error.to_string()))?;
+fn event(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, VerbFailure> {
+    let event =
+        structured::read(&value).map_err(|error| VerbFailure::new(ErrorCode::InvalidEvent, error.to_string()))?;
     let partition_key = event.extensions.into_iter().find(|(name, _)| name == "partitionkey");
     let key = key.or_else(|| partition_key.map(|(_, key)| key.into_bytes()));
     Ok(InputRecord { key, value, headers: vec![("content-type", "application/cloudevents+json")] })
 }
 
 /// Reads the file `place`, or stdin when it is `-`.
-fn read(place: &str) -> Result<Vec<u8>, Failure> {
+fn read(place: &str) -> Result<Vec<u8>, VerbFailure> {
     let mut bytes = Vec::new();
     let result = match place {
         "-" => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
         path => std::fs::read(path),
     };
-    result.map_err(|error| Failure::new(ErrorCode::InvalidEvent, format!("cannot read {place}: {error}")))
+    result.map_err(|error| VerbFailure::new(ErrorCode::InvalidEvent, format!("cannot read {place}: {error}")))
 }
 
 #[cfg(test)]

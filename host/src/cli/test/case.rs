@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::compare::{self, Problem};
-use super::fixture::Case;
-use crate::app::local::{LocalFunction, Outcome};
-use crate::wasm::log::{Level, Log};
+use super::compare::{self, CaseMismatch};
+use super::fixture::FixtureCase;
+use crate::app::local::{LocalFunction, LocalOutcome};
+use crate::wasm::log::{GuestLogSink, Level};
 
 /// What became of a case.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub(super) struct CaseResult {
 #[derive(Debug)]
 pub(super) struct StepResult {
     /// What came out.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: LocalOutcome,
     /// What is not as expected.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<CaseMismatch>,
 }
 
 impl CaseResult {
@@ -38,16 +38,16 @@ impl CaseResult {
 }
 
 /// Runs the events of `case` one after another in sandboxes of its own.
-pub(super) async fn run(case: &Case, function: &LocalFunction) -> CaseResult {
+pub(super) async fn run(case: &FixtureCase, function: &LocalFunction) -> CaseResult {
     let began = Instant::now();
-    let lines = Arc::new(Lines::default());
-    let mut session = function.session(&case.env, Arc::<Lines>::clone(&lines));
+    let lines = Arc::new(CollectedLines::default());
+    let mut session = function.session(&case.env, Arc::<CollectedLines>::clone(&lines));
     let mut steps = Vec::with_capacity(case.steps.len());
     for step in &case.steps {
         let outcome = session.handle(&step.record, step.attempt).await;
         let problems = match &step.expectation {
             Some(expectation) => compare::compare(expectation, &outcome),
-            None => vec![Problem {
+            None => vec![CaseMismatch {
                 at: "nothing is expected yet: write `expect`, or let --update do it".to_owned(),
                 expected: None,
                 actual: Some(super::emitted::expectation_of(&outcome).to_string()),
@@ -61,9 +61,9 @@ pub(super) async fn run(case: &Case, function: &LocalFunction) -> CaseResult {
 
 /// Keeps what the guest writes.
 #[derive(Debug, Default)]
-struct Lines(Mutex<Vec<(Level, String)>>);
+struct CollectedLines(Mutex<Vec<(Level, String)>>);
 
-impl Log for Lines {
+impl GuestLogSink for CollectedLines {
     fn line(&self, level: Level, line: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((level, line.to_owned()));
     }

@@ -11,9 +11,9 @@ use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 
 use super::secret;
-use crate::config::node::{Node, Table};
-use crate::config::section::Section;
-use crate::config::value::{self, Read};
+use crate::config::node::{ConfigNode, NodeTable};
+use crate::config::section::ConfigSection;
+use crate::config::value::{self, ReadResult};
 
 /// A shorter one could be guessed.
 const SHORTEST: usize = 16;
@@ -21,7 +21,7 @@ const LONGEST: usize = 1024;
 
 /// Something that a token may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
+pub enum TokenScope {
     /// To look.
     Read,
     /// To call functions and publish events.
@@ -30,7 +30,7 @@ pub enum Scope {
     Deploy,
 }
 
-impl Scope {
+impl TokenScope {
     const NAMES: [(&'static str, Self); 3] = [("read", Self::Read), ("invoke", Self::Invoke), ("deploy", Self::Deploy)];
 
     /// The scope that is called so.
@@ -39,7 +39,7 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for TokenScope {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Self::NAMES.iter().find(|(_, scope)| scope == self).map_or("", |(name, _)| name);
         formatter.write_str(name)
@@ -48,15 +48,15 @@ impl fmt::Display for Scope {
 
 /// One token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct AccessToken {
     /// What it is called in the configuration.
     pub name: String,
     /// What it allows.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: BTreeSet<TokenScope>,
     digest: [u8; 32],
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Token").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
     }
@@ -64,14 +64,14 @@ impl fmt::Debug for Token {
 
 /// The tokens of a host. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tokens(Arc<[Arc<Token>]>);
+pub struct AccessTokens(Arc<[Arc<AccessToken>]>);
 
-impl Tokens {
+impl AccessTokens {
     /// These tokens, for a test.
     #[cfg(test)]
-    pub fn of(tokens: &[(&str, &str, &[Scope])]) -> Self {
-        let token = |(name, text, scopes): &(&str, &str, &[Scope])| {
-            Arc::new(Token {
+    pub fn of(tokens: &[(&str, &str, &[TokenScope])]) -> Self {
+        let token = |(name, text, scopes): &(&str, &str, &[TokenScope])| {
+            Arc::new(AccessToken {
                 name: (*name).into(),
                 scopes: scopes.iter().copied().collect(),
                 digest: digest(text.as_bytes()),
@@ -86,7 +86,7 @@ impl Tokens {
     }
 
     /// The token that reads `presented`. It takes the same time whichever it is, and whether it is one.
-    pub fn find(&self, presented: &[u8]) -> Option<Arc<Token>> {
+    pub fn find(&self, presented: &[u8]) -> Option<Arc<AccessToken>> {
         let presented = digest(presented);
         let mut found = None;
         for token in self.0.iter() {
@@ -106,7 +106,7 @@ fn digest(token: &[u8]) -> [u8; 32] {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiAccess {
     /// Without any, everybody may do everything.
-    pub tokens: Tokens,
+    pub tokens: AccessTokens,
     /// For TLS.
     pub tls: Option<TlsFiles>,
 }
@@ -121,14 +121,14 @@ pub struct TlsFiles {
 }
 
 /// Reads `[api]`.
-pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
+pub(super) fn read(api: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
     let whole = api.optional("token", |node| token(node, variables));
     let certificate = api.optional("tls_certificate", value::non_empty_text);
     let private_key = api.optional("tls_key", value::non_empty_text);
     let named = read_named(api, variables);
-    let all = [Scope::Read, Scope::Invoke, Scope::Deploy].into();
-    let whole = whole?.map(|digest| Token { name: "api.token".to_owned(), scopes: all, digest });
-    let mut tokens: Vec<Token> = Vec::new();
+    let all = [TokenScope::Read, TokenScope::Invoke, TokenScope::Deploy].into();
+    let whole = whole?.map(|digest| AccessToken { name: "api.token".to_owned(), scopes: all, digest });
+    let mut tokens: Vec<AccessToken> = Vec::new();
     for token in whole.into_iter().chain(named?) {
         if let Some(twin) = tokens.iter().find(|other| other.digest == token.digest) {
             api.refuse(
@@ -153,10 +153,10 @@ pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> O
             return None;
         }
     };
-    Some(ApiAccess { tokens: Tokens(tokens.into_iter().map(Arc::new).collect()), tls })
+    Some(ApiAccess { tokens: AccessTokens(tokens.into_iter().map(Arc::new).collect()), tls })
 }
 
-fn read_named(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<Vec<Token>> {
+fn read_named(api: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<Vec<AccessToken>> {
     api.within("tokens", |tokens| {
         let defaults = tokens.default_table("*");
         let names = tokens.other_entries().into_keys();
@@ -166,20 +166,20 @@ fn read_named(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
 }
 
 fn read_one<'a>(
-    tokens: &Section<'a>,
+    tokens: &ConfigSection<'a>,
     name: &str,
-    defaults: Option<&'a Table>,
+    defaults: Option<&'a NodeTable>,
     variables: &BTreeMap<String, String>,
-) -> Option<Token> {
+) -> Option<AccessToken> {
     tokens.within_named(name, defaults, |entry| {
         let digest = entry.get("token", |node| token(node, variables));
         let scopes = entry.get("scopes", scopes);
-        Some(Token { name: name.to_owned(), scopes: scopes?, digest: digest? })
+        Some(AccessToken { name: name.to_owned(), scopes: scopes?, digest: digest? })
     })
 }
 
-fn scopes(node: &Node) -> Read<BTreeSet<Scope>> {
-    let scopes = value::list(value::one_of(&Scope::NAMES))(node)?;
+fn scopes(node: &ConfigNode) -> ReadResult<BTreeSet<TokenScope>> {
+    let scopes = value::list(value::one_of(&TokenScope::NAMES))(node)?;
     if scopes.is_empty() {
         return Err("is empty: name at least one of \"read\", \"invoke\", \"deploy\"".to_owned());
     }
@@ -187,7 +187,7 @@ fn scopes(node: &Node) -> Read<BTreeSet<Scope>> {
 }
 
 /// The digest of the token that a reference leads to.
-fn token(node: &Node, variables: &BTreeMap<String, String>) -> Read<[u8; 32]> {
+fn token(node: &ConfigNode, variables: &BTreeMap<String, String>) -> ReadResult<[u8; 32]> {
     let found = secret::read(node, variables, "the token itself")?;
     let (place, token) = (found.place, found.text.trim());
     if !(SHORTEST..=LONGEST).contains(&token.len()) {

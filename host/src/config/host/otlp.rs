@@ -7,14 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::secret;
-use crate::config::node::Node;
+use crate::config::node::ConfigNode;
 use crate::config::quantity::cut;
-use crate::config::section::Section;
-use crate::config::value::{self, Read};
+use crate::config::section::ConfigSection;
+use crate::config::value::{self, ReadResult};
 
 /// What is sent to an OpenTelemetry collector.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Otlp {
+pub struct OtlpConfig {
     /// Where it listens; without it nothing is sent.
     pub endpoint: Option<Url>,
     /// Headers of every request. Their values are marked as secret.
@@ -34,7 +34,7 @@ pub struct Otlp {
 }
 
 /// Reads `[otlp]`.
-pub(super) fn read(otlp: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<Otlp> {
+pub(super) fn read(otlp: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<OtlpConfig> {
     let endpoint = otlp.optional("endpoint", endpoint);
     let headers = otlp.optional("headers", |node| headers(node, variables));
     let traces = otlp.get("traces", value::boolean);
@@ -44,7 +44,7 @@ pub(super) fn read(otlp: &Section<'_>, variables: &BTreeMap<String, String>) -> 
     let metrics_interval = otlp.get("metrics_interval", value::duration(second..=hour));
     let logs = otlp.get("logs", value::boolean);
     let timeout = otlp.get("timeout", value::duration(Duration::from_millis(100)..=Duration::from_secs(60)));
-    Some(Otlp {
+    Some(OtlpConfig {
         endpoint: endpoint?,
         headers: headers?.unwrap_or_default(),
         traces: traces?,
@@ -56,7 +56,7 @@ pub(super) fn read(otlp: &Section<'_>, variables: &BTreeMap<String, String>) -> 
     })
 }
 
-fn endpoint(node: &Node) -> Read<Url> {
+fn endpoint(node: &ConfigNode) -> ReadResult<Url> {
     let text = value::non_empty_text(node)?;
     let advice = "write where the collector listens for OTLP over HTTP, such as \"http://127.0.0.1:4318\"";
     // The text may hold a password: it is not repeated.
@@ -74,7 +74,7 @@ fn endpoint(node: &Node) -> Read<Url> {
 }
 
 /// `name=value` pairs, separated by commas or line ends.
-fn headers(node: &Node, variables: &BTreeMap<String, String>) -> Read<HeaderMap> {
+fn headers(node: &ConfigNode, variables: &BTreeMap<String, String>) -> ReadResult<HeaderMap> {
     let found = secret::read(node, variables, "the headers themselves")?;
     let mut headers = HeaderMap::new();
     for pair in found.text.split([',', '\n']).map(str::trim).filter(|pair| !pair.is_empty()) {

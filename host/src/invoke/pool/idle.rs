@@ -6,25 +6,25 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
-use super::Warm;
+use super::PooledInstance;
 
 #[derive(Default)]
-pub(super) struct Idle {
+pub(super) struct IdleStack {
     /// Oldest first.
-    instances: Mutex<VecDeque<(Moment, Warm)>>,
+    instances: Mutex<VecDeque<(Moment, PooledInstance)>>,
 }
 
-impl Idle {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Moment, Warm)>> {
+impl IdleStack {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Moment, PooledInstance)>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn put(&self, warm: Warm) {
+    pub(super) fn put(&self, warm: PooledInstance) {
         self.lock().push_back((Moment::now(), warm));
     }
 
     /// The one whose memory is most likely still in the processor's caches.
-    pub(super) fn take_youngest(&self) -> Option<Warm> {
+    pub(super) fn take_youngest(&self) -> Option<PooledInstance> {
         self.lock().pop_back().map(|(_, warm)| warm)
     }
 

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Admin, AdminError, REQUEST_TIMEOUT, options};
+use super::{AdminClient, AdminError, REQUEST_TIMEOUT, options};
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-impl Admin {
+impl AdminClient {
     /// Deletes `group` and its offsets, waiting up to `patience` for its members to leave. No group is no error.
     ///
     /// The broker alone decides whether the group is empty, in the same step in which it deletes it. The embedded
@@ -30,7 +30,7 @@ impl Admin {
         }
     }
 
-    /// Whether `group` has members. Only [`Admin::delete_group`] decides: groups of the newer protocol are not seen here.
+    /// Whether `group` has members. Only [`AdminClient::delete_group`] decides: groups of the newer protocol are not seen here.
     pub async fn group_has_members(&self, group: &str) -> Result<bool, AdminError> {
         if self.is_embedded() {
             return Ok(false);

@@ -10,9 +10,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Admin, AdminError, Inner, Logging, REQUEST_TIMEOUT, topics};
+use super::{AdminClient, AdminError, AdminState, LoggingContext, REQUEST_TIMEOUT, topics};
 use crate::kafka::consumer::offsets_of;
-use crate::kafka::topic_ids::{self, Found};
+use crate::kafka::topic_ids::{self, TopicLookup};
 use crate::model::function::InitialOffset;
 use crate::model::position::TopicPartition;
 use crate::model::topic_id::TopicId;
@@ -30,7 +30,7 @@ pub struct StartOffset {
     pub topic_id: Option<TopicId>,
 }
 
-impl Admin {
+impl AdminClient {
     /// Forgets what `group` once committed and makes it start in each partition of `topics` at `initial`.
     ///
     /// The group must be empty; `patience` is how long its last members may take to leave. `metadata` is stored beside each.
@@ -66,7 +66,7 @@ impl Admin {
     }
 }
 
-fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Vec<StartOffset>, AdminError> {
+fn resolve(inner: &AdminState, names: &[String], initial: InitialOffset) -> Result<Vec<StartOffset>, AdminError> {
     let existing = topics::list(&inner.client)?;
     let missing: Vec<String> = names.iter().filter(|name| !existing.contains_key(*name)).cloned().collect();
     if !missing.is_empty() {
@@ -76,7 +76,7 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
     let mut starts = Vec::new();
     for topic in names {
         let topic_id = match told.get(topic) {
-            Some(Found::Topic(id)) => Some(*id),
+            Some(TopicLookup::Topic(id)) => Some(*id),
             _ => None,
         };
         for partition in 0..existing[topic] {
@@ -96,11 +96,11 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
 }
 
 /// An offset of a partition, with the metadata that is stored beside it.
-pub(super) type Stored = (TopicPartition, i64, String);
+pub(super) type StoredOffset = (TopicPartition, i64, String);
 
 /// Commits as a stranger to the group, which a broker allows while the group has no members, and reads it back. `what` says
 /// in errors what was to be done to the group.
-pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str) -> Result<(), AdminError> {
+pub(super) fn write(inner: &AdminState, group: &str, places: Vec<StoredOffset>, what: &str) -> Result<(), AdminError> {
     if places.is_empty() {
         return Ok(());
     }
@@ -109,9 +109,9 @@ pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str)
 
 /// The same by one of its strangers.
 pub(super) fn store(
-    consumer: &BaseConsumer<Logging>,
+    consumer: &BaseConsumer<LoggingContext>,
     group: &str,
-    places: Vec<Stored>,
+    places: Vec<StoredOffset>,
     what: &str,
 ) -> Result<(), AdminError> {
     let action = || format!("{what} consumer group \"{group}\"");
@@ -144,7 +144,7 @@ pub(super) fn store(
 }
 
 fn read(
-    consumer: &BaseConsumer<Logging>,
+    consumer: &BaseConsumer<LoggingContext>,
     group: &str,
     partitions: &[(String, i32)],
 ) -> Result<Vec<Option<i64>>, AdminError> {
@@ -163,8 +163,8 @@ fn read(
 }
 
 /// A consumer that knows the group's name but never joins it.
-pub(super) fn stranger(inner: &Inner, group: &str) -> Result<BaseConsumer<Logging>, AdminError> {
+pub(super) fn stranger(inner: &AdminState, group: &str) -> Result<BaseConsumer<LoggingContext>, AdminError> {
     let mut config = inner.settings.base();
     config.set("group.id", group).set("enable.auto.commit", "false");
-    BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)
+    BaseConsumer::from_config_and_context(&config, LoggingContext).map_err(AdminError::Configuration)
 }

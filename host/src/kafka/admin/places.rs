@@ -6,13 +6,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::offsets::{stranger, write};
-use super::{Admin, AdminError, Inner, Logging, REQUEST_TIMEOUT, topics};
+use super::{AdminClient, AdminError, AdminState, LoggingContext, REQUEST_TIMEOUT, topics};
 use crate::config::offset_target::OffsetTarget;
 use crate::model::position::TopicPartition;
 
 /// A place in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct PartitionBounds {
     /// The partition.
     pub partition: TopicPartition,
     /// The first offset that is still there.
@@ -23,7 +23,7 @@ pub struct Place {
     pub offset: i64,
 }
 
-impl Admin {
+impl AdminClient {
     /// Every partition of `names`.
     pub async fn partitions_of(&self, names: Vec<String>) -> Result<Vec<TopicPartition>, AdminError> {
         self.blocking(move |inner| {
@@ -46,7 +46,7 @@ impl Admin {
         &self,
         partitions: Vec<TopicPartition>,
         target: OffsetTarget,
-    ) -> Result<Vec<Place>, AdminError> {
+    ) -> Result<Vec<PartitionBounds>, AdminError> {
         self.blocking(move |inner| locate(inner, &partitions, target)).await
     }
 
@@ -61,7 +61,11 @@ impl Admin {
     }
 }
 
-fn locate(inner: &Inner, partitions: &[TopicPartition], target: OffsetTarget) -> Result<Vec<Place>, AdminError> {
+fn locate(
+    inner: &AdminState,
+    partitions: &[TopicPartition],
+    target: OffsetTarget,
+) -> Result<Vec<PartitionBounds>, AdminError> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
@@ -82,14 +86,14 @@ fn locate(inner: &Inner, partitions: &[TopicPartition], target: OffsetTarget) ->
             let beginning = beginning.unwrap_or_default();
             let end = end.unwrap_or_default().max(beginning);
             let offset = wanted.unwrap_or(end).clamp(beginning, end);
-            Place { partition: partition.clone(), beginning, end, offset }
+            PartitionBounds { partition: partition.clone(), beginning, end, offset }
         })
         .collect())
 }
 
 /// Offsets by time, or of an edge; one request to each leader.
 fn ask(
-    reader: &BaseConsumer<Logging>,
+    reader: &BaseConsumer<LoggingContext>,
     partitions: &[TopicPartition],
     what: Offset,
 ) -> Result<Vec<Option<i64>>, AdminError> {

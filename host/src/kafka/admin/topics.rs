@@ -9,7 +9,7 @@ use rdkafka::admin::{
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{Admin, AdminError, Logging, REQUEST_TIMEOUT, TopicCreation, options};
+use super::{AdminClient, AdminError, LoggingContext, REQUEST_TIMEOUT, TopicCreation, options};
 use crate::model::batch_bytes::BatchLimits;
 
 /// Metadata of a new topic reaches every broker within a moment.
@@ -31,7 +31,7 @@ pub struct NewTopic {
     pub config: BTreeMap<String, String>,
 }
 
-impl Admin {
+impl AdminClient {
     /// Makes `topic` unless it exists, and waits until it can be used. Answers whether it was made.
     pub async fn create_topic(&self, topic: NewTopic) -> Result<bool, AdminError> {
         if self.topics().await?.contains_key(&topic.name) {
@@ -138,7 +138,7 @@ fn largest_message(resource: &ConfigResource) -> Option<u64> {
 }
 
 /// Topics of which every partition has a leader, with their numbers of partitions.
-pub(super) fn list(client: &AdminClient<Logging>) -> Result<BTreeMap<String, i32>, AdminError> {
+pub(super) fn list(client: &AdminClient<LoggingContext>) -> Result<BTreeMap<String, i32>, AdminError> {
     let metadata = client
         .inner()
         .fetch_metadata(None, REQUEST_TIMEOUT)

@@ -14,12 +14,12 @@ use crate::model::parcel::MessageKind;
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Answer = (usize, Vec<(u32, Undelivered)>);
+type Answer = (usize, Vec<(u32, DeliveryError)>);
 
 struct Listener(mpsc::Sender<Answer>);
 
-impl Delivered for Listener {
-    fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, Undelivered)>) {
+impl DeliveryWatcher for Listener {
+    fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, DeliveryError)>) {
         // A test that failed listens no more.
         let _ = self.0.send((messages, refused));
     }
@@ -30,12 +30,12 @@ fn listener() -> (Arc<Listener>, mpsc::Receiver<Answer>) {
     (Arc::new(Listener(tell)), told)
 }
 
-fn producers(bootstrap_servers: String) -> Producers {
-    Producers::new(ClientSettings { bootstrap_servers, options: BTreeMap::new() })
+fn producers(bootstrap_servers: String) -> ProducerSet {
+    ProducerSet::new(ClientSettings { bootstrap_servers, options: BTreeMap::new() })
 }
 
-fn producer(producers: &Producers) -> Producer {
-    producers.with(Round::default(), None, Batching::Together, None).expect("a client")
+fn producer(producers: &ProducerSet) -> SharedProducer {
+    producers.with(ClientGeneration::default(), None, MessageBatching::Together, None).expect("a client")
 }
 
 /// Messages for topics in turn, every third with a header.
@@ -47,7 +47,7 @@ fn parcel(topics: &[&str], count: usize) -> Parcel {
             parcel.header("number", index.to_string().as_bytes());
         }
         let key = parcel.store(&(index as u32).to_be_bytes());
-        parcel.messages.push(Message {
+        parcel.messages.push(ParcelMessage {
             topic: topics[index / 100 % topics.len()].into(),
             compression: None,
             batch_bytes: None,
@@ -61,7 +61,7 @@ fn parcel(topics: &[&str], count: usize) -> Parcel {
     parcel
 }
 
-fn send(producer: &Producer, parcel: &Parcel, listener: Arc<Listener>, longest: Duration) -> bool {
+fn send(producer: &SharedProducer, parcel: &Parcel, listener: Arc<Listener>, longest: Duration) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let sent = producer.send(parcel, 0..parcel.messages.len(), listener);
     runtime.block_on(async { tokio::time::timeout(longest, sent).await }).is_ok()
@@ -90,7 +90,7 @@ fn what_is_taken_is_told_at_once() {
 fn what_is_refused_is_told_by_its_number() {
     let cluster = cluster();
     let producers = producers(cluster.bootstrap_servers());
-    let alone = producers.with(Round::default(), None, Batching::Alone, None).expect("a client");
+    let alone = producers.with(ClientGeneration::default(), None, MessageBatching::Alone, None).expect("a client");
     // Of messages that travel alone, Kafka refuses the first; and a topic's name can't be one.
     cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
     let (listener, told) = listener();

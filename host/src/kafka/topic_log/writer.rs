@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
 use super::{PARTITION, TopicLogError};
-use crate::kafka::producer::{LARGEST_MESSAGE, Outgoing};
+use crate::kafka::producer::{LARGEST_MESSAGE, OutgoingMessage};
 use crate::kafka::record_queue::HeaderRef;
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::{client_log, sending};
@@ -24,14 +24,14 @@ const SERVE_EVERY: Duration = Duration::from_millis(10);
 const ACTION: &str = "write to";
 
 /// The only writer of an id, with one transaction at a time.
-pub struct Writer {
-    producer: BaseProducer<Deliveries>,
+pub struct LogWriter {
+    producer: BaseProducer<LogDeliveries>,
     topic: String,
     deadline: Instant,
     has_begun: bool,
 }
 
-impl Writer {
+impl LogWriter {
     /// Fences every other writer of `transactional_id`. `topic` is for messages.
     pub fn open(settings: &ClientSettings, transactional_id: &str, topic: &str) -> Result<Self, TopicLogError> {
         let mut config = settings.base();
@@ -45,7 +45,7 @@ impl Writer {
             .set("linger.ms", "2")
             .set("retry.backoff.ms", "5");
         let of = |error| TopicLogError::of(error, ACTION, topic);
-        let producer = BaseProducer::from_config_and_context(&config, Deliveries::default()).map_err(of)?;
+        let producer = BaseProducer::from_config_and_context(&config, LogDeliveries::default()).map_err(of)?;
         producer.init_transactions(REQUEST_TIMEOUT).map_err(of)?;
         Ok(Self { producer, topic: topic.to_owned(), deadline: Instant::now(), has_begun: false })
     }
@@ -53,20 +53,20 @@ impl Writer {
     /// Queues a record, or a tombstone; the first one begins the transaction. Waits while librdkafka's queue is full.
     pub fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
         let headers = std::iter::empty();
-        self.queue(&Outgoing { topic, key: Some(key), value, headers }, Some(PARTITION))
+        self.queue(&OutgoingMessage { topic, key: Some(key), value, headers }, Some(PARTITION))
     }
 
     /// The same for a message to another topic, which goes where its key says.
     pub fn publish<'a>(
         &mut self,
-        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
+        message: OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
     ) -> Result<(), TopicLogError> {
         self.queue(&message, None)
     }
 
     fn queue<'a>(
         &mut self,
-        message: &Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
+        message: &OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
         partition: Option<i32>,
     ) -> Result<(), TopicLogError> {
         self.begin()?;
@@ -145,21 +145,21 @@ impl Writer {
 }
 
 #[derive(Default)]
-struct Delivered {
+struct LogDelivery {
     first_offset: Option<i64>,
     failure: Option<KafkaError>,
 }
 
 #[derive(Default)]
-struct Deliveries(Mutex<Delivered>);
+struct LogDeliveries(Mutex<LogDelivery>);
 
-impl Deliveries {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Delivered> {
+impl LogDeliveries {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LogDelivery> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for LogDeliveries {
     /// Being fenced is how two hosts take turns, yet librdkafka calls it fatal. What matters comes back as an error.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         client_log::line(RDKafkaLogLevel::Debug, facility, message);
@@ -170,7 +170,7 @@ impl ClientContext for Deliveries {
     }
 }
 
-impl ProducerContext for Deliveries {
+impl ProducerContext for LogDeliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {

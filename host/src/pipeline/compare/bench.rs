@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use millstream_flat::{Emissions, Record};
 
-use super::shape::{Shape, Side};
+use super::shape::{ComparedOutcome, NormalizedEvent};
 use crate::cloudevents::NotAnEvent;
-use crate::consume::decode::{self, Fields};
+use crate::consume::decode::{self, RecordFields};
 use crate::consume::filter;
-use crate::dispatch::pace::Pace;
-use crate::dispatch::retry::{self, Decision};
-use crate::invoke::call::{Attempt, Verdicts};
+use crate::dispatch::pace::RecordPace;
+use crate::dispatch::retry::{self, RetryDecision};
+use crate::invoke::call::{OutcomeSink, RecordAttempt};
 use crate::kafka::range::PastRecord;
 use crate::model::function::{Revision, SharedRevision};
-use crate::model::lease::Lease;
-use crate::model::outcome::Fault;
+use crate::model::lease::PartitionLease;
+use crate::model::outcome::GuestFault;
 use crate::model::parcel::Parcel;
-use crate::model::work::{Chunk, ChunkRecord, RecordRef};
-use crate::pipeline::revisions::Callable;
-use crate::pipeline::supervisor::Ground;
-use crate::wasm::log::{Level, Log};
+use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
+use crate::pipeline::revisions::CallableRevision;
+use crate::pipeline::supervisor::HostServices;
+use crate::wasm::log::{GuestLogSink, Level};
 
 /// See the module.
-pub(in crate::pipeline) struct Bench {
-    callable: Callable,
+pub(in crate::pipeline) struct DryRunner {
+    callable: CallableRevision,
     cluster: Arc<str>,
-    pace: Pace,
+    pace: RecordPace,
 }
 
 /// A revision can't be called.
@@ -34,67 +34,67 @@ pub(in crate::pipeline) struct Bench {
 pub struct NotStarted(u64, String);
 
 /// What came of a record.
-pub(in crate::pipeline) struct Ran {
-    pub(in crate::pipeline) side: Came,
+pub(in crate::pipeline) struct DryRun {
+    pub(in crate::pipeline) side: DryOutcome,
     /// What it emitted, as a host would write it.
     pub(in crate::pipeline) parcel: Parcel,
 }
 
 /// What came of a record.
-pub(in crate::pipeline) enum Came {
+pub(in crate::pipeline) enum DryOutcome {
     Filtered,
     Emitted,
-    GivenUp(Fault),
+    GivenUp(GuestFault),
 }
 
-impl Ran {
-    pub(in crate::pipeline) fn side(&self, ignore: &[String]) -> Side {
+impl DryRun {
+    pub(in crate::pipeline) fn side(&self, ignore: &[String]) -> ComparedOutcome {
         match &self.side {
-            Came::Filtered => Side::Filtered,
-            Came::GivenUp(fault) => {
-                Side::GivenUp { class: fault.class.as_str().to_owned(), message: fault.message.clone() }
+            DryOutcome::Filtered => ComparedOutcome::Filtered,
+            DryOutcome::GivenUp(fault) => {
+                ComparedOutcome::GivenUp { class: fault.class.as_str().to_owned(), message: fault.message.clone() }
             }
-            Came::Emitted => {
+            DryOutcome::Emitted => {
                 let parcel = &self.parcel;
-                let shape = |message: &crate::model::parcel::Message| {
+                let shape = |message: &crate::model::parcel::ParcelMessage| {
                     let key = message.key.as_ref().map(|key| parcel.slice(key));
                     let value = message.value.as_ref().map(|value| parcel.slice(value));
-                    Shape::of(&message.topic, key, value, parcel.headers_of(message), ignore)
+                    NormalizedEvent::of(&message.topic, key, value, parcel.headers_of(message), ignore)
                 };
-                Side::emitted(parcel.messages.iter().map(shape).collect())
+                ComparedOutcome::emitted(parcel.messages.iter().map(shape).collect())
             }
         }
     }
 }
 
 /// What guests write here nobody should take for what the function writes.
-struct Silent;
+struct DiscardedLog;
 
-impl Log for Silent {
+impl GuestLogSink for DiscardedLog {
     fn line(&self, _: Level, _: &str) {}
 }
 
-impl Bench {
-    pub(in crate::pipeline) async fn set(ground: &Ground, revision: &SharedRevision) -> Result<Self, NotStarted> {
+impl DryRunner {
+    pub(in crate::pipeline) async fn set(ground: &HostServices, revision: &SharedRevision) -> Result<Self, NotStarted> {
         // What is live has its instances ready; what is compared starts them when it needs them.
         let mut own = Revision::clone(revision);
         own.manifest.instances.min = 0;
-        let callable = ground.callable(&Arc::new(own), Arc::default(), Arc::new(Silent)).await;
+        let callable = ground.callable(&Arc::new(own), Arc::default(), Arc::new(DiscardedLog)).await;
         let callable = callable.map_err(|reason| NotStarted(revision.number.0, reason))?;
-        Ok(Self { callable, cluster: ground.environment.cluster.clone(), pace: Pace::default() })
+        Ok(Self { callable, cluster: ground.environment.cluster.clone(), pace: RecordPace::default() })
     }
 
     /// Runs records, in their order, and gives what came of each.
-    pub(in crate::pipeline) async fn run(&self, portion: &[PastRecord]) -> Vec<Ran> {
-        let mut ran: Vec<Ran> =
-            (0..portion.len()).map(|_| Ran { side: Came::Filtered, parcel: Parcel::default() }).collect();
+    pub(in crate::pipeline) async fn run(&self, portion: &[PastRecord]) -> Vec<DryRun> {
+        let mut ran: Vec<DryRun> =
+            (0..portion.len()).map(|_| DryRun { side: DryOutcome::Filtered, parcel: Parcel::default() }).collect();
         let mut attempts = Vec::with_capacity(portion.len());
         let mut places = Vec::with_capacity(portion.len());
         let mut start = 0;
         for of_partition in portion.chunk_by(|one, next| one.partition == next.partition) {
             let (chunk, indexes) = self.chunk(of_partition);
             for (index, place) in indexes.into_iter().enumerate() {
-                attempts.push(Attempt::new(RecordRef { chunk: chunk.clone(), index: index as u32 }, 1));
+                attempts.push(RecordAttempt::new(RecordRef { chunk: chunk.clone(), index: index as u32 }, 1));
                 places.push(start + place);
             }
             start += of_partition.len();
@@ -104,7 +104,7 @@ impl Bench {
         while done < attempts.len() {
             let next = self.pace.portion(most).of_one_lane.min(attempts.len() - done);
             let range = done..done + next;
-            let mut hearing = Hearing {
+            let mut hearing = DryRunSink {
                 bench: self,
                 attempts: &attempts[range.clone()],
                 places: &places[range],
@@ -123,28 +123,28 @@ impl Bench {
     }
 
     /// The attempts that are left, without the waits between them: nobody waits for what comes of it.
-    async fn try_again(&self, first: &Attempt, place: usize, mut fault: Fault, ran: &mut [Ran]) {
+    async fn try_again(&self, first: &RecordAttempt, place: usize, mut fault: GuestFault, ran: &mut [DryRun]) {
         let mut number = 1;
-        while matches!(retry::decide(&self.callable.revision.manifest.retry, number, &fault), Decision::Again(_)) {
+        while matches!(retry::decide(&self.callable.revision.manifest.retry, number, &fault), RetryDecision::Again(_)) {
             number += 1;
-            let attempts = [Attempt::new(first.record.clone(), number)];
-            let mut hearing = Hearing { bench: self, attempts: &attempts, places: &[place], ran, again: Vec::new() };
+            let attempts = [RecordAttempt::new(first.record.clone(), number)];
+            let mut hearing = DryRunSink { bench: self, attempts: &attempts, places: &[place], ran, again: Vec::new() };
             self.callable.invoker.run(&attempts, &mut hearing).await;
             match hearing.again.pop() {
                 Some((_, next)) => fault = next,
                 None => return,
             }
         }
-        ran[place].side = Came::GivenUp(fault);
+        ran[place].side = DryOutcome::GivenUp(fault);
     }
 
     /// Records as a consumer would hand them over, and which of `records` they are: those that no filter keeps away.
-    fn chunk(&self, records: &[PastRecord]) -> (Arc<Chunk>, Vec<usize>) {
+    fn chunk(&self, records: &[PastRecord]) -> (Arc<RecordChunk>, Vec<usize>) {
         let revision = &self.callable.revision;
         // There is one at least.
         let first = &records[0];
-        let lease = Arc::new(Lease::new(first.partition.clone(), 0, first.offset));
-        let mut chunk = Chunk { lease, revision: revision.clone(), arena: Vec::new(), records: Vec::new() };
+        let lease = Arc::new(PartitionLease::new(first.partition.clone(), 0, first.offset));
+        let mut chunk = RecordChunk { lease, revision: revision.clone(), arena: Vec::new(), records: Vec::new() };
         let mut indexes = Vec::with_capacity(records.len());
         for (index, record) in records.iter().enumerate() {
             let (headers, unreadable) = match &record.headers {
@@ -153,7 +153,7 @@ impl Bench {
             };
             let headers: Vec<(&str, Option<&[u8]>)> =
                 headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-            let fields = Fields {
+            let fields = RecordFields {
                 topic: &record.partition.topic,
                 partition: record.partition.partition,
                 offset: record.offset,
@@ -192,28 +192,28 @@ impl Bench {
 }
 
 /// Hears verdicts and encodes them as a host would.
-struct Hearing<'a> {
-    bench: &'a Bench,
-    attempts: &'a [Attempt],
+struct DryRunSink<'a> {
+    bench: &'a DryRunner,
+    attempts: &'a [RecordAttempt],
     /// Where each belongs in `ran`.
     places: &'a [usize],
-    ran: &'a mut [Ran],
+    ran: &'a mut [DryRun],
     /// Those that failed, by their index among the attempts.
-    again: Vec<(usize, Fault)>,
+    again: Vec<(usize, GuestFault)>,
 }
 
-impl Verdicts for Hearing<'_> {
+impl OutcomeSink for DryRunSink<'_> {
     fn is_held_up(&self, _: usize) -> bool {
         false
     }
 
-    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>) {
         let mut parcel = Parcel::default();
         let encoder = &self.bench.callable.encoder;
-        let Attempt { record, number, .. } = &self.attempts[index];
+        let RecordAttempt { record, number, .. } = &self.attempts[index];
         let encoded = verdict.and_then(|emissions| encoder.emitted(&mut parcel, record, *number, None, &emissions));
         match encoded {
-            Ok(()) => self.ran[self.places[index]] = Ran { side: Came::Emitted, parcel },
+            Ok(()) => self.ran[self.places[index]] = DryRun { side: DryOutcome::Emitted, parcel },
             Err(fault) => self.again.push((index, fault)),
         }
     }

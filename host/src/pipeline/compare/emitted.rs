@@ -4,25 +4,25 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::shape::{Shape, Side};
-use crate::kafka::range::{Header, PastRecord};
+use super::shape::{ComparedOutcome, NormalizedEvent};
+use crate::kafka::range::{HeaderBytes, PastRecord};
 use crate::model::dead_letter;
 use crate::model::ids::FunctionName;
 use crate::model::position::TopicPartition;
 
 /// See the module. What is found is kept until it is asked for.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Emitted {
+pub(in crate::pipeline) struct EmittedIndex {
     function: FunctionName,
     ignore: Vec<String>,
-    found: HashMap<(TopicPartition, i64), Found>,
+    found: HashMap<(TopicPartition, i64), FoundEvents>,
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct FoundEvents {
     /// Events with their ids: a repetition has the same.
-    events: Vec<(Option<String>, Shape)>,
+    events: Vec<(Option<String>, NormalizedEvent)>,
     given_up: Option<(String, String)>,
     bytes: usize,
     /// The timestamp of the earliest.
@@ -30,7 +30,7 @@ struct Found {
 }
 
 /// Where an event, or a dead letter, comes from.
-struct Origin<'a> {
+struct EventOrigin<'a> {
     topic: &'a str,
     partition: i32,
     offset: i64,
@@ -38,13 +38,13 @@ struct Origin<'a> {
 
 /// What a structured event says of itself.
 #[derive(Deserialize)]
-struct Attributes {
+struct StructuredAttributes {
     id: Option<String>,
     millstreamcause: Option<String>,
     millstreamfunction: Option<String>,
 }
 
-impl Emitted {
+impl EmittedIndex {
     /// Nothing yet of `function`. Attributes and headers named `ignore` are left out of what is found.
     pub(in crate::pipeline) fn new(function: FunctionName, ignore: Vec<String>) -> Self {
         Self { function, ignore, found: HashMap::new(), bytes: 0 }
@@ -66,7 +66,7 @@ impl Emitted {
         let header = |name: &str| text_of(headers, name);
         if let Some(class) = header(dead_letter::ERROR_CLASS) {
             let is_ours = header(dead_letter::FUNCTION).is_some_and(|stamp| self.is_function(stamp));
-            let Some(origin) = Origin::of_letter(headers).filter(|origin| is_ours && origin.is(&is_wanted)) else {
+            let Some(origin) = EventOrigin::of_letter(headers).filter(|origin| is_ours && origin.is(&is_wanted)) else {
                 return;
             };
             let message = header(dead_letter::ERROR_MESSAGE).unwrap_or_default();
@@ -74,15 +74,17 @@ impl Emitted {
             found.given_up = Some((class.to_owned(), message.to_owned()));
             return;
         }
-        let Some(Attributes { id, millstreamcause, millstreamfunction }) = attributes(record, headers) else { return };
+        let Some(StructuredAttributes { id, millstreamcause, millstreamfunction }) = attributes(record, headers) else {
+            return;
+        };
         if !millstreamfunction.is_some_and(|stamp| self.is_function(&stamp)) {
             return;
         }
-        let origin = millstreamcause.as_deref().and_then(Origin::parse);
+        let origin = millstreamcause.as_deref().and_then(EventOrigin::parse);
         let Some(origin) = origin.filter(|origin| origin.is(&is_wanted)) else { return };
         let topic = &record.partition.topic;
         let borrowed = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-        let shape = Shape::of(topic, record.key.as_deref(), record.value.as_deref(), borrowed, &self.ignore);
+        let shape = NormalizedEvent::of(topic, record.key.as_deref(), record.value.as_deref(), borrowed, &self.ignore);
         let events = &mut self.at(&origin, record.timestamp_ms, shape.bytes()).events;
         match events.iter_mut().find(|(known, event)| known.is_some() && *known == id && event.topic == *topic) {
             // It was emitted again, after a crash or a reset: what came last counts.
@@ -92,13 +94,15 @@ impl Emitted {
     }
 
     /// What came of the record at a place, if everything that did was taken. It is forgotten.
-    pub(in crate::pipeline) fn remove(&mut self, partition: &TopicPartition, offset: i64) -> Side {
-        let Some(found) = self.found.remove(&(partition.clone(), offset)) else { return Side::Emitted(Vec::new()) };
+    pub(in crate::pipeline) fn remove(&mut self, partition: &TopicPartition, offset: i64) -> ComparedOutcome {
+        let Some(found) = self.found.remove(&(partition.clone(), offset)) else {
+            return ComparedOutcome::Emitted(Vec::new());
+        };
         self.bytes = self.bytes.saturating_sub(found.bytes);
         match found.given_up {
             // What was given up and emitted something all the same was handled again since.
-            Some((class, message)) if found.events.is_empty() => Side::GivenUp { class, message },
-            _ => Side::emitted(found.events.into_iter().map(|(_, shape)| shape).collect()),
+            Some((class, message)) if found.events.is_empty() => ComparedOutcome::GivenUp { class, message },
+            _ => ComparedOutcome::emitted(found.events.into_iter().map(|(_, shape)| shape).collect()),
         }
     }
 
@@ -108,7 +112,7 @@ impl Emitted {
         self.bytes = 0;
     }
 
-    fn at(&mut self, origin: &Origin<'_>, timestamp_ms: Option<i64>, more_bytes: usize) -> &mut Found {
+    fn at(&mut self, origin: &EventOrigin<'_>, timestamp_ms: Option<i64>, more_bytes: usize) -> &mut FoundEvents {
         let place = (TopicPartition::new(origin.topic, origin.partition), origin.offset);
         let found = self.found.entry(place).or_default();
         found.bytes += more_bytes;
@@ -125,7 +129,7 @@ impl Emitted {
     }
 }
 
-impl<'a> Origin<'a> {
+impl<'a> EventOrigin<'a> {
     /// The place in a cause: a topic's name has no slash.
     fn parse(cause: &'a str) -> Option<Self> {
         let mut parts = cause.split('/');
@@ -135,7 +139,7 @@ impl<'a> Origin<'a> {
     }
 
     /// The place of the record that a dead letter holds.
-    fn of_letter(headers: &'a [Header]) -> Option<Self> {
+    fn of_letter(headers: &'a [HeaderBytes]) -> Option<Self> {
         Some(Self {
             topic: text_of(headers, dead_letter::TOPIC)?,
             partition: text_of(headers, dead_letter::PARTITION)?.parse().ok()?,
@@ -148,13 +152,13 @@ impl<'a> Origin<'a> {
     }
 }
 
-fn attributes(record: &PastRecord, headers: &[Header]) -> Option<Attributes> {
+fn attributes(record: &PastRecord, headers: &[HeaderBytes]) -> Option<StructuredAttributes> {
     let content_type = text_of(headers, "content-type").unwrap_or_default();
     match record.value.as_deref() {
         Some(value) if content_type.starts_with("application/cloudevents+json") => serde_json::from_slice(value).ok(),
         _ => {
             let owned = |name: &str| text_of(headers, name).map(str::to_owned);
-            Some(Attributes {
+            Some(StructuredAttributes {
                 id: owned("ce_id"),
                 millstreamcause: owned("ce_millstreamcause"),
                 millstreamfunction: owned("ce_millstreamfunction"),
@@ -164,7 +168,7 @@ fn attributes(record: &PastRecord, headers: &[Header]) -> Option<Attributes> {
 }
 
 /// The last header of that name, as text.
-fn text_of<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+fn text_of<'a>(headers: &'a [HeaderBytes], name: &str) -> Option<&'a str> {
     let (_, value) = headers.iter().rev().find(|(found, _)| found == name)?;
     std::str::from_utf8(value.as_deref()?).ok()
 }
@@ -187,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_emitted_is_found_by_its_cause() {
-        let mut emitted = Emitted::new(FunctionName::new("mill").unwrap(), Vec::new());
+        let mut emitted = EmittedIndex::new(FunctionName::new("mill").unwrap(), Vec::new());
         let is_wanted =
             |topic: &str, partition, offset: i64| topic == "bids" && partition == 2 && (5..10).contains(&offset);
         let binary = |id: &'static str, cause: &'static str, stamp: &'static str| {
@@ -222,15 +226,15 @@ mod tests {
         assert_eq!(emitted.earliest_ms(), Some(1), "the letter's");
 
         let partition = TopicPartition::new("bids", 2);
-        let values = |side: Side| match side {
-            Side::Emitted(events) => {
+        let values = |side: ComparedOutcome| match side {
+            ComparedOutcome::Emitted(events) => {
                 events.iter().map(|event| String::from_utf8(event.value.clone().unwrap()).unwrap()).collect::<Vec<_>>()
             }
             other => panic!("{other:?}"),
         };
         assert_eq!(values(emitted.remove(&partition, 7)), ["again", "second"]);
         assert_eq!(values(emitted.remove(&partition, 8)).len(), 1);
-        assert!(matches!(emitted.remove(&partition, 9), Side::GivenUp { class, .. } if class == "trap"));
+        assert!(matches!(emitted.remove(&partition, 9), ComparedOutcome::GivenUp { class, .. } if class == "trap"));
         assert_eq!(values(emitted.remove(&partition, 5)), Vec::<String>::new(), "it emitted nothing");
         assert_eq!((emitted.bytes(), emitted.earliest_ms()), (0, None), "what was asked for is forgotten");
     }

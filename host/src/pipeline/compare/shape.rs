@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// An event as it lies in its topic, without what differs from run to run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shape {
+pub struct NormalizedEvent {
     /// Its topic.
     pub topic: Arc<str>,
     /// Its key.
@@ -19,9 +19,9 @@ pub struct Shape {
 
 /// What came of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Side {
+pub enum ComparedOutcome {
     /// These events, in no order; none as well.
-    Emitted(Vec<Shape>),
+    Emitted(Vec<NormalizedEvent>),
     /// It was given up.
     GivenUp {
         /// The class of the fault.
@@ -46,7 +46,7 @@ const OF_A_RUN: [&str; 6] = [
 /// How a value starts its content type in structured mode.
 const STRUCTURED: &[u8] = b"application/cloudevents+json";
 
-impl Shape {
+impl NormalizedEvent {
     /// The shape of a message, without the attributes and headers named `ignore`.
     pub fn of<'a>(
         topic: &Arc<str>,
@@ -96,9 +96,9 @@ fn without(json: &[u8], ignore: &[String]) -> Vec<u8> {
     Value::Object(event).to_string().into_bytes()
 }
 
-impl Side {
+impl ComparedOutcome {
     /// Events, in whatever order they were found.
-    pub fn emitted(mut events: Vec<Shape>) -> Self {
+    pub fn emitted(mut events: Vec<NormalizedEvent>) -> Self {
         events.sort_unstable();
         Self::Emitted(events)
     }
@@ -111,7 +111,7 @@ impl Side {
     /// About how much memory it holds.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Emitted(events) => events.iter().map(Shape::bytes).sum(),
+            Self::Emitted(events) => events.iter().map(NormalizedEvent::bytes).sum(),
             Self::GivenUp { class, message } => class.len() + message.len(),
             Self::Filtered => 0,
         }
@@ -139,10 +139,10 @@ impl Side {
 mod tests {
     use super::*;
 
-    fn shape(value: &str, headers: &[(&str, &str)], ignore: &[&str]) -> Shape {
+    fn shape(value: &str, headers: &[(&str, &str)], ignore: &[&str]) -> NormalizedEvent {
         let headers = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
         let ignore: Vec<String> = ignore.iter().map(|name| (*name).to_owned()).collect();
-        Shape::of(&"out".into(), Some(b"k"), Some(value.as_bytes()), headers, &ignore)
+        NormalizedEvent::of(&"out".into(), Some(b"k"), Some(value.as_bytes()), headers, &ignore)
     }
 
     #[test]
@@ -167,13 +167,18 @@ mod tests {
 
     #[test]
     fn sides_are_the_same_when_readers_see_no_difference() {
-        let nothing = Side::emitted(Vec::new());
-        let one = Side::emitted(vec![shape("b", &[], &[]), shape("a", &[], &[])]);
-        let other = Side::emitted(vec![shape("a", &[], &[]), shape("b", &[], &[])]);
-        let given_up = |class: &str, message: &str| Side::GivenUp { class: class.into(), message: message.into() };
-        assert!(one.is_same(&other) && Side::Filtered.is_same(&nothing) && nothing.is_same(&Side::Filtered));
+        let nothing = ComparedOutcome::emitted(Vec::new());
+        let one = ComparedOutcome::emitted(vec![shape("b", &[], &[]), shape("a", &[], &[])]);
+        let other = ComparedOutcome::emitted(vec![shape("a", &[], &[]), shape("b", &[], &[])]);
+        let given_up =
+            |class: &str, message: &str| ComparedOutcome::GivenUp { class: class.into(), message: message.into() };
+        assert!(
+            one.is_same(&other)
+                && ComparedOutcome::Filtered.is_same(&nothing)
+                && nothing.is_same(&ComparedOutcome::Filtered)
+        );
         assert!(given_up("trap", "a").is_same(&given_up("trap", "b")));
         assert!(!given_up("trap", "a").is_same(&given_up("reject", "a")) && !given_up("trap", "a").is_same(&nothing));
-        assert!(!one.is_same(&nothing) && !one.is_same(&Side::Filtered));
+        assert!(!one.is_same(&nothing) && !one.is_same(&ComparedOutcome::Filtered));
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::cursor::Bounds;
-use super::letter::Letter;
-use super::marks::Mark;
+use super::cursor::UpperBounds;
+use super::letter::DeadLetter;
+use super::marks::RedriveMark;
 use super::{DeadLetters, LettersError};
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::admin::{AdminError, Place};
-use crate::kafka::range::{self, Part};
+use crate::kafka::admin::{AdminError, PartitionBounds};
+use crate::kafka::range::{self, PartitionRange};
 use crate::model::function::Revision;
 use crate::model::ids::FunctionName;
 use crate::model::position::TopicPartition;
@@ -21,26 +21,32 @@ const MOST_RECORDS: i64 = 20_000;
 
 /// Some of a function's dead letters.
 #[derive(Debug)]
-pub struct Page {
+pub struct LetterPage {
     /// Their topic.
     pub topic: Arc<str>,
     /// The newest first, each with what became of it.
-    pub letters: Vec<(Letter, Option<Mark>)>,
+    pub letters: Vec<(DeadLetter, Option<RedriveMark>)>,
     /// Where older ones are, when there may be some.
-    pub older: Option<Bounds>,
+    pub older: Option<UpperBounds>,
 }
 
 impl DeadLetters {
     /// The newest dead letters of a function, at most `limit` of them; of those below `before`.
-    pub async fn page(&self, live: &Revision, limit: usize, before: Option<Bounds>) -> Result<Page, LettersError> {
+    pub async fn page(
+        &self,
+        live: &Revision,
+        limit: usize,
+        before: Option<UpperBounds>,
+    ) -> Result<LetterPage, LettersError> {
         let topic: Arc<str> = live.manifest.dead_letter_topic.as_str().into();
         let places = self.places(&topic).await?;
-        let mut stacks: Vec<Stack> = places.iter().map(|place| Stack::new(place, before.as_ref())).collect();
+        let mut stacks: Vec<LetterStack> =
+            places.iter().map(|place| LetterStack::new(place, before.as_ref())).collect();
         let mut letters = Vec::new();
         let mut window = (limit as i64).max(SMALLEST_WINDOW);
         let mut looked_at = 0;
         while letters.len() < limit {
-            let parts: Vec<Part> =
+            let parts: Vec<PartitionRange> =
                 stacks.iter().filter(|stack| stack.starves()).map(|stack| stack.next(window)).collect();
             if !parts.is_empty() {
                 if looked_at >= MOST_RECORDS {
@@ -57,10 +63,10 @@ impl DeadLetters {
                 None => break,
             }
         }
-        let older: BTreeMap<i32, i64> = stacks.iter().filter_map(Stack::left).collect();
+        let older: BTreeMap<i32, i64> = stacks.iter().filter_map(LetterStack::left).collect();
         let marks = self.0.marks.of(&letters).await?;
-        let older = (!older.is_empty()).then_some(Bounds(older));
-        Ok(Page { topic, letters: letters.into_iter().zip(marks).collect(), older })
+        let older = (!older.is_empty()).then_some(UpperBounds(older));
+        Ok(LetterPage { topic, letters: letters.into_iter().zip(marks).collect(), older })
     }
 
     /// The dead letter at a place, with what became of it; nothing when there is none of the function.
@@ -69,7 +75,7 @@ impl DeadLetters {
         live: &Revision,
         partition: i32,
         offset: i64,
-    ) -> Result<Option<(Letter, Option<Mark>)>, LettersError> {
+    ) -> Result<Option<(DeadLetter, Option<RedriveMark>)>, LettersError> {
         let letter = self.read_at(live, &[(partition, offset)]).await?.pop();
         let Some(letter) = letter else { return Ok(None) };
         let mark = self.0.marks.of(std::slice::from_ref(&letter)).await?.pop().flatten();
@@ -77,9 +83,13 @@ impl DeadLetters {
     }
 
     /// The letters at these places, those that there are, in the order of their places.
-    pub(super) async fn read_at(&self, live: &Revision, wanted: &[(i32, i64)]) -> Result<Vec<Letter>, LettersError> {
+    pub(super) async fn read_at(
+        &self,
+        live: &Revision,
+        wanted: &[(i32, i64)],
+    ) -> Result<Vec<DeadLetter>, LettersError> {
         let topic: Arc<str> = live.manifest.dead_letter_topic.as_str().into();
-        let is_there = |place: &Place, offset: i64| (place.beginning..place.end).contains(&offset);
+        let is_there = |place: &PartitionBounds, offset: i64| (place.beginning..place.end).contains(&offset);
         let mut letters = Vec::new();
         for place in self.places(&topic).await? {
             let number = place.partition.partition;
@@ -101,7 +111,7 @@ impl DeadLetters {
     }
 
     /// The partitions of a dead letter topic, with their beginnings and ends. None when it was never made.
-    pub(super) async fn places(&self, topic: &str) -> Result<Vec<Place>, LettersError> {
+    pub(super) async fn places(&self, topic: &str) -> Result<Vec<PartitionBounds>, LettersError> {
         let admin = &self.0.ground.environment.admin;
         match admin.partitions_of(vec![topic.to_owned()]).await {
             Ok(partitions) => Ok(admin.locate(partitions, OffsetTarget::Earliest).await?),
@@ -111,16 +121,25 @@ impl DeadLetters {
     }
 
     /// The letters of `function` in these parts of one topic.
-    pub(super) async fn read(&self, parts: Vec<Part>, function: &FunctionName) -> Result<Vec<Letter>, LettersError> {
+    pub(super) async fn read(
+        &self,
+        parts: Vec<PartitionRange>,
+        function: &FunctionName,
+    ) -> Result<Vec<DeadLetter>, LettersError> {
         let mut portions = range::read(&self.0.ground.environment.kafka, parts);
         let mut letters = Vec::new();
         while let Some(portion) = portions.recv().await {
-            letters.extend(portion?.into_iter().filter_map(|record| Letter::read(record, function)));
+            letters.extend(portion?.into_iter().filter_map(|record| DeadLetter::read(record, function)));
         }
         Ok(letters)
     }
 
-    async fn fill(&self, stacks: &mut [Stack], parts: Vec<Part>, function: &FunctionName) -> Result<(), LettersError> {
+    async fn fill(
+        &self,
+        stacks: &mut [LetterStack],
+        parts: Vec<PartitionRange>,
+        function: &FunctionName,
+    ) -> Result<(), LettersError> {
         for (partition, offsets) in &parts {
             if let Some(stack) = stacks.iter_mut().find(|stack| stack.partition == *partition) {
                 stack.looked_at = offsets.start;
@@ -136,20 +155,20 @@ impl DeadLetters {
 }
 
 /// The letters of a partition that are not on the page yet, the newest on top.
-struct Stack {
+struct LetterStack {
     partition: TopicPartition,
     beginning: i64,
     /// From here on it was looked at.
     looked_at: i64,
-    letters: Vec<Letter>,
+    letters: Vec<DeadLetter>,
 }
 
-impl Stack {
-    fn new(place: &Place, before: Option<&Bounds>) -> Self {
-        let Place { partition, beginning, end, .. } = place;
+impl LetterStack {
+    fn new(place: &PartitionBounds, before: Option<&UpperBounds>) -> Self {
+        let PartitionBounds { partition, beginning, end, .. } = place;
         let bound = match before {
             // A partition that the text does not name has nothing older.
-            Some(Bounds(bounds)) => bounds.get(&partition.partition).copied().unwrap_or(*beginning),
+            Some(UpperBounds(bounds)) => bounds.get(&partition.partition).copied().unwrap_or(*beginning),
             None => *end,
         };
         let looked_at = bound.clamp(*beginning, *end);
@@ -161,7 +180,7 @@ impl Stack {
         self.letters.is_empty() && self.looked_at > self.beginning
     }
 
-    fn next(&self, window: i64) -> Part {
+    fn next(&self, window: i64) -> PartitionRange {
         (self.partition.clone(), (self.looked_at - window).max(self.beginning)..self.looked_at)
     }
 

@@ -7,25 +7,25 @@ use std::str::FromStr;
 
 /// Offsets by partition below which one goes on: `0:12,1:40`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bounds(pub BTreeMap<i32, i64>);
+pub struct UpperBounds(pub BTreeMap<i32, i64>);
 
 /// Parts of partitions that are left: `0:12-40,1:0-9`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts(pub BTreeMap<i32, Range<i64>>);
+pub struct RemainingRanges(pub BTreeMap<i32, Range<i64>>);
 
 /// A text that no answer of ours had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is none that an answer had")]
 pub struct NotOurs;
 
-impl fmt::Display for Bounds {
+impl fmt::Display for UpperBounds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> = self.0.iter().map(|(partition, offset)| format!("{partition}:{offset}")).collect();
         formatter.write_str(&parts.join(","))
     }
 }
 
-impl FromStr for Bounds {
+impl FromStr for UpperBounds {
     type Err = NotOurs;
 
     fn from_str(text: &str) -> Result<Self, NotOurs> {
@@ -37,7 +37,7 @@ impl FromStr for Bounds {
     }
 }
 
-impl fmt::Display for Parts {
+impl fmt::Display for RemainingRanges {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let part = |(partition, offsets): (&i32, &Range<i64>)| format!("{partition}:{}-{}", offsets.start, offsets.end);
         let parts: Vec<String> = self.0.iter().map(part).collect();
@@ -45,7 +45,7 @@ impl fmt::Display for Parts {
     }
 }
 
-impl FromStr for Parts {
+impl FromStr for RemainingRanges {
     type Err = NotOurs;
 
     fn from_str(text: &str) -> Result<Self, NotOurs> {
@@ -68,13 +68,13 @@ mod tests {
 
     #[test]
     fn cursors_survive_their_text() {
-        let bounds = Bounds([(0, 12), (3, 40)].into());
+        let bounds = UpperBounds([(0, 12), (3, 40)].into());
         assert_eq!((bounds.to_string().as_str(), bounds.to_string().parse()), ("0:12,3:40", Ok(bounds)));
-        let parts = Parts([(0, 12..40), (1, 0..9)].into());
+        let parts = RemainingRanges([(0, 12..40), (1, 0..9)].into());
         assert_eq!((parts.to_string().as_str(), parts.to_string().parse()), ("0:12-40,1:0-9", Ok(parts)));
         for wrong in ["", "0", "0:x", "-1:3", "0:1,", "0:-3"] {
-            assert_eq!(wrong.parse::<Bounds>(), Err(NotOurs), "{wrong}");
-            assert_eq!(wrong.parse::<Parts>(), Err(NotOurs), "{wrong}");
+            assert_eq!(wrong.parse::<UpperBounds>(), Err(NotOurs), "{wrong}");
+            assert_eq!(wrong.parse::<RemainingRanges>(), Err(NotOurs), "{wrong}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::position::TopicPartition;
 
 /// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub struct DeadLetter {
     /// Where it lies.
     pub partition: TopicPartition,
     /// Where it lies.
@@ -26,7 +26,7 @@ pub struct Letter {
     /// The record's headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// Where the record lay.
-    pub source: Source,
+    pub source: LetterSource,
     /// The class of the fault.
     pub class: String,
     /// What happened.
@@ -41,7 +41,7 @@ pub struct Letter {
 
 /// Where the record of a dead letter lay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct LetterSource {
     /// The partition.
     pub partition: TopicPartition,
     /// The offset.
@@ -50,7 +50,7 @@ pub struct Source {
     pub timestamp_ms: Option<i64>,
 }
 
-impl Letter {
+impl DeadLetter {
     /// Reads a record of a dead letter topic. Nothing when it is none of `function`, which may share the topic with others.
     pub fn read(record: PastRecord, function: &FunctionName) -> Option<Self> {
         let PastRecord { partition, offset, timestamp_ms, key, value, headers } = record;
@@ -60,7 +60,7 @@ impl Letter {
             |name: &str| headers.iter().rev().find(|(found, _)| found == name).and_then(|(_, value)| text(value));
         let stamp =
             ours(FUNCTION).filter(|stamp| stamp.split_once('@').is_some_and(|(name, _)| name == function.as_str()))?;
-        let source = Source {
+        let source = LetterSource {
             partition: TopicPartition::new(ours(TOPIC)?, ours(PARTITION)?.parse().ok()?),
             offset: ours(OFFSET)?.parse().ok()?,
             timestamp_ms: ours(TIMESTAMP).and_then(|millis| millis.parse().ok()),
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_letter_is_its_record_and_why() {
         let mill = FunctionName::new("mill").unwrap();
-        let letter = Letter::read(record(HEADERS), &mill).unwrap();
+        let letter = DeadLetter::read(record(HEADERS), &mill).unwrap();
         let names: Vec<_> = letter.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["color", "color"], "the record's own");
         assert_eq!(
@@ -137,7 +137,7 @@ mod tests {
 
         let cut =
             [HEADERS, &[("millstream-value-truncated", "true"), ("millstream-redriven", "mill.dead/0/1")]].concat();
-        let letter = Letter::read(record(&cut), &mill).unwrap();
+        let letter = DeadLetter::read(record(&cut), &mill).unwrap();
         assert!(letter.is_truncated);
         assert_eq!(letter.redriven.as_deref(), Some("mill.dead/0/1"));
     }
@@ -145,11 +145,11 @@ mod tests {
     #[test]
     fn what_is_no_letter_of_the_function_is_passed_over() {
         let read =
-            |headers: &[(&str, &str)], name: &str| Letter::read(record(headers), &FunctionName::new(name).unwrap());
+            |headers: &[(&str, &str)], name: &str| DeadLetter::read(record(headers), &FunctionName::new(name).unwrap());
         assert!(read(HEADERS, "mil").is_none() && read(HEADERS, "other").is_none());
         assert!(read(&HEADERS[..7], "mill").is_none(), "it does not say where its record lay");
         assert!(read(&[], "mill").is_none());
         let foreign = PastRecord { headers: Err(crate::kafka::record_queue::HeaderNameNotText), ..record(HEADERS) };
-        assert!(Letter::read(foreign, &FunctionName::new("mill").unwrap()).is_none());
+        assert!(DeadLetter::read(foreign, &FunctionName::new("mill").unwrap()).is_none());
     }
 }

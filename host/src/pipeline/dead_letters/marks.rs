@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::letter::Letter;
+use super::letter::DeadLetter;
 use super::{LettersError, blocking};
-use crate::kafka::admin::{Admin, NewTopic};
+use crate::kafka::admin::{AdminClient, NewTopic};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::topic_log::Reader;
+use crate::kafka::topic_log::LogReader;
 
 const READ_WITHIN: Duration = Duration::from_secs(30);
 /// Whoever waits for this reader wants it at once.
@@ -18,7 +18,7 @@ const FETCH_LATENCY: Duration = Duration::from_millis(5);
 
 /// What became of a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub struct RedriveMark {
     /// When: milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// `name@revision` of what handled it.
@@ -31,31 +31,31 @@ pub struct Mark {
     written_ms: Option<i64>,
 }
 
-impl Mark {
+impl RedriveMark {
     /// A mark of `letter`.
-    pub(super) fn new(letter: &Letter, by: &str, outcome: &str, emitted: usize, at_ms: u64) -> Self {
+    pub(super) fn new(letter: &DeadLetter, by: &str, outcome: &str, emitted: usize, at_ms: u64) -> Self {
         let (by, outcome) = (by.to_owned(), outcome.to_owned());
         Self { at_ms, by, outcome, emitted: emitted as u64, written_ms: letter.written_ms }
     }
 }
 
 /// The marks, as far as they were read.
-pub(super) struct Marks {
+pub(super) struct RedriveMarks {
     settings: ClientSettings,
-    admin: Admin,
+    admin: AdminClient,
     topic: String,
     replication: i32,
-    read: Mutex<Read>,
+    read: Mutex<MarkReader>,
 }
 
 #[derive(Debug, Default)]
-struct Read {
+struct MarkReader {
     next_offset: i64,
-    marks: HashMap<Vec<u8>, Mark>,
+    marks: HashMap<Vec<u8>, RedriveMark>,
 }
 
-impl Marks {
-    pub(super) fn new(settings: ClientSettings, admin: Admin, prefix: &str, replication: i32) -> Self {
+impl RedriveMarks {
+    pub(super) fn new(settings: ClientSettings, admin: AdminClient, prefix: &str, replication: i32) -> Self {
         Self { settings, admin, topic: format!("{prefix}redriven"), replication, read: Mutex::default() }
     }
 
@@ -75,7 +75,7 @@ impl Marks {
     }
 
     /// The newest mark of each of `letters`, in their order.
-    pub(super) async fn of(&self, letters: &[Letter]) -> Result<Vec<Option<Mark>>, LettersError> {
+    pub(super) async fn of(&self, letters: &[DeadLetter]) -> Result<Vec<Option<RedriveMark>>, LettersError> {
         let mut read = self.read.lock().await;
         if letters.is_empty() || !self.admin.topics().await?.contains_key(&self.topic) {
             return Ok(vec![None; letters.len()]);
@@ -88,16 +88,16 @@ impl Marks {
         .await?;
         *read = so_far;
         result?;
-        let mark_of = |letter: &Letter| {
+        let mark_of = |letter: &DeadLetter| {
             read.marks.get(key(letter).as_bytes()).filter(|mark| mark.written_ms == letter.written_ms).cloned()
         };
         Ok(letters.iter().map(mark_of).collect())
     }
 }
 
-fn read_on(settings: &ClientSettings, topic: &str, read: &mut Read) -> Result<(), LettersError> {
+fn read_on(settings: &ClientSettings, topic: &str, read: &mut MarkReader) -> Result<(), LettersError> {
     let deadline = Instant::now() + READ_WITHIN;
-    let reader = Reader::open(settings, topic, read.next_offset, FETCH_LATENCY)?;
+    let reader = LogReader::open(settings, topic, read.next_offset, FETCH_LATENCY)?;
     while let Some(record) = reader.next_before(deadline)? {
         read.next_offset = record.offset + 1;
         match record.value.as_deref().map(serde_json::from_slice) {
@@ -114,7 +114,7 @@ fn read_on(settings: &ClientSettings, topic: &str, read: &mut Read) -> Result<()
 }
 
 /// The key of a letter's mark: its place, and whose letter it is.
-pub(super) fn key(letter: &Letter) -> String {
+pub(super) fn key(letter: &DeadLetter) -> String {
     let function = letter.function.split('@').next().unwrap_or_default();
     format!("{function}/{}", letter.place())
 }

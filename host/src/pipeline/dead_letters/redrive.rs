@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cursor::Parts;
-use super::letter::Letter;
-use super::marks::{self, Mark};
+use super::cursor::RemainingRanges;
+use super::letter::DeadLetter;
+use super::marks::{self, RedriveMark};
 use super::{DeadLetters, LettersError, blocking};
-use crate::kafka::producer::Outgoing;
+use crate::kafka::producer::OutgoingMessage;
 use crate::kafka::range;
-use crate::kafka::topic_log::{TopicLogError, Writer};
+use crate::kafka::topic_log::{LogWriter, TopicLogError};
 use crate::model::clock::now_ms;
 use crate::model::dead_letter::REDRIVEN;
-use crate::model::function::{Format, SharedRevision};
+use crate::model::function::{EventFormat, SharedRevision};
 use crate::model::ids::FunctionName;
-use crate::model::outcome::Fault;
-use crate::pipeline::lone::{self, Ran};
-use crate::pipeline::revisions::Callable;
+use crate::model::outcome::GuestFault;
+use crate::pipeline::lone::{self, RecordOutcome};
+use crate::pipeline::revisions::CallableRevision;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// Letters of one transaction.
@@ -28,29 +28,29 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// What somebody wants to have handled again.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct RedriveRequest {
     /// Which letters.
-    pub which: Which,
+    pub which: LetterSelection,
     /// By which revision; the live one when it is none.
     pub revision: Option<SharedRevision>,
     /// Whether also those that were handled again before.
     pub force: bool,
     /// What is put in place of what the record was. For one letter alone.
-    pub edit: Option<Edit>,
+    pub edit: Option<RecordOverride>,
 }
 
 /// Some letters.
 #[derive(Debug, Clone)]
-pub enum Which {
+pub enum LetterSelection {
     /// All that there are now, or those that an earlier answer left.
-    All(Option<Parts>),
+    All(Option<RemainingRanges>),
     /// Those at these places: partition and offset.
     These(Vec<(i32, i64)>),
 }
 
 /// What is put in place of what a record was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Edit {
+pub struct RecordOverride {
     /// Another value.
     pub value: Option<Vec<u8>>,
     /// Other headers.
@@ -59,42 +59,42 @@ pub struct Edit {
 
 /// What came of an order.
 #[derive(Debug)]
-pub struct Redriven {
+pub struct RedriveReport {
     /// Which revision handled them.
     pub by: SharedRevision,
     /// What became of each letter, in their order.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<LetterOutcome>,
     /// What is left of all of them.
-    pub left: Option<Parts>,
+    pub left: Option<RemainingRanges>,
 }
 
 /// What became of one letter.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct LetterOutcome {
     /// Its partition.
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
     /// What became of it.
-    pub what: What,
+    pub what: LetterResult,
 }
 
 /// What became of a letter.
 #[derive(Debug)]
-pub enum What {
+pub enum LetterResult {
     /// So many events were emitted.
     Emitted(usize),
     /// It is a dead letter again, a new one.
-    GivenUp(Fault),
+    GivenUp(GuestFault),
     /// It was handled again before, and nobody insisted.
-    Before(Mark),
+    Before(RedriveMark),
     /// Nothing: it stays as it is.
     Not(String),
 }
 
 impl DeadLetters {
     /// Handles letters again. Goes on when the caller does not wait for the end: half a transaction helps nobody.
-    pub async fn redrive(&self, live: SharedRevision, order: Order) -> Result<Redriven, LettersError> {
+    pub async fn redrive(&self, live: SharedRevision, order: RedriveRequest) -> Result<RedriveReport, LettersError> {
         let this = self.clone();
         let work = tokio::spawn(async move {
             let _turn = this.0.turn.lock().await;
@@ -103,29 +103,29 @@ impl DeadLetters {
         work.await.unwrap_or(Err(LettersError::Interrupted))
     }
 
-    async fn work(&self, live: &SharedRevision, order: Order) -> Result<Redriven, LettersError> {
-        let Order { which, revision, force, edit } = order;
+    async fn work(&self, live: &SharedRevision, order: RedriveRequest) -> Result<RedriveReport, LettersError> {
+        let RedriveRequest { which, revision, force, edit } = order;
         let callable = self.callable(live, revision).await?;
         let (mut letters, mut missing, mut left) = match which {
-            Which::All(parts) => {
+            LetterSelection::All(parts) => {
                 let (letters, left) = self.first_of(live, parts).await?;
                 (letters, Vec::new(), left)
             }
-            Which::These(places) => {
+            LetterSelection::These(places) => {
                 let letters = self.read_at(live, &places).await?;
                 let is_there = |place: &(i32, i64)| {
                     letters.iter().any(|letter| (letter.partition.partition, letter.offset) == *place)
                 };
                 let missing: Vec<_> = places.iter().filter(|place| !is_there(place)).copied().collect();
-                (letters, missing, Parts::default())
+                (letters, missing, RemainingRanges::default())
             }
         };
         if let (Some(edit), [letter]) = (edit, letters.as_mut_slice()) {
             edit.apply(letter);
         }
-        let nothing = || What::Not("there is no such dead letter of the function".to_owned());
-        let mut outcomes: Vec<Outcome> =
-            missing.drain(..).map(|(partition, offset)| Outcome { partition, offset, what: nothing() }).collect();
+        let nothing = || LetterResult::Not("there is no such dead letter of the function".to_owned());
+        let mut outcomes: Vec<LetterOutcome> =
+            missing.drain(..).map(|(partition, offset)| LetterOutcome { partition, offset, what: nothing() }).collect();
         if !letters.is_empty() {
             self.0.marks.make_topic().await?;
         }
@@ -145,14 +145,14 @@ impl DeadLetters {
             part.start = part.start.min(letter.offset);
         }
         let left = (!left.0.is_empty()).then_some(left);
-        Ok(Redriven { by: callable.revision.clone(), outcomes, left })
+        Ok(RedriveReport { by: callable.revision.clone(), outcomes, left })
     }
 
     async fn callable(
         &self,
         live: &SharedRevision,
         wanted: Option<SharedRevision>,
-    ) -> Result<Arc<Callable>, LettersError> {
+    ) -> Result<Arc<CallableRevision>, LettersError> {
         match wanted.filter(|wanted| wanted.number != live.number) {
             None => Ok(self.0.functions.callable(&live.manifest.name)?),
             Some(wanted) => {
@@ -168,17 +168,17 @@ impl DeadLetters {
     async fn first_of(
         &self,
         live: &SharedRevision,
-        parts: Option<Parts>,
-    ) -> Result<(Vec<Letter>, Parts), LettersError> {
+        parts: Option<RemainingRanges>,
+    ) -> Result<(Vec<DeadLetter>, RemainingRanges), LettersError> {
         let topic = &live.manifest.dead_letter_topic;
-        let mut left = Parts::default();
+        let mut left = RemainingRanges::default();
         let mut wanted = Vec::new();
         for place in self.places(topic).await? {
             let number = place.partition.partition;
             let there = place.beginning..place.end;
             let part = match &parts {
                 None => there,
-                Some(Parts(parts)) => match parts.get(&number) {
+                Some(RemainingRanges(parts)) => match parts.get(&number) {
                     Some(part) => part.start.max(there.start)..part.end.min(there.end),
                     None => continue,
                 },
@@ -187,7 +187,7 @@ impl DeadLetters {
                 wanted.push((place.partition, part));
             }
         }
-        let mut letters: Vec<Letter> = Vec::new();
+        let mut letters: Vec<DeadLetter> = Vec::new();
         for (partition, part) in wanted {
             if letters.len() >= MOST_LETTERS {
                 left.0.insert(partition.partition, part);
@@ -196,7 +196,7 @@ impl DeadLetters {
             let mut portions = range::read(&self.0.ground.environment.kafka, vec![(partition.clone(), part.clone())]);
             'partition: while let Some(portion) = portions.recv().await {
                 for record in portion? {
-                    let Some(letter) = Letter::read(record, &live.manifest.name) else { continue };
+                    let Some(letter) = DeadLetter::read(record, &live.manifest.name) else { continue };
                     if letters.len() >= MOST_LETTERS {
                         left.0.insert(partition.partition, letter.offset..part.end);
                         break 'partition;
@@ -211,16 +211,16 @@ impl DeadLetters {
     /// Handles some letters, which are as one to whoever reads what comes of it.
     async fn together(
         &self,
-        callable: &Arc<Callable>,
-        letters: &[Letter],
+        callable: &Arc<CallableRevision>,
+        letters: &[DeadLetter],
         force: bool,
-    ) -> Result<Vec<Outcome>, LettersError> {
+    ) -> Result<Vec<LetterOutcome>, LettersError> {
         let name = &callable.revision.manifest.name;
         // From here on no other redrive of the function can write, so that the marks that are read now are all.
         let writer = self.open(name).await?;
         let marks = self.0.marks.of(letters).await?;
-        let mut whats: Vec<Option<What>> =
-            marks.into_iter().map(|mark| mark.filter(|_| !force).map(What::Before)).collect();
+        let mut whats: Vec<Option<LetterResult>> =
+            marks.into_iter().map(|mark| mark.filter(|_| !force).map(LetterResult::Before)).collect();
         let mut due = Vec::new();
         for (index, letter) in letters.iter().enumerate() {
             if whats[index].is_some() {
@@ -228,23 +228,23 @@ impl DeadLetters {
             }
             match self.whole(letter).await? {
                 Ok(letter) => due.push((index, letter)),
-                Err(reason) => whats[index] = Some(What::Not(reason)),
+                Err(reason) => whats[index] = Some(LetterResult::Not(reason)),
             }
         }
         let ran = run_all(callable, due).await;
         for (index, what) in self.write(callable, writer, letters, ran).await? {
             whats[index] = Some(what);
         }
-        let outcome = |(letter, what): (&Letter, Option<What>)| Outcome {
+        let outcome = |(letter, what): (&DeadLetter, Option<LetterResult>)| LetterOutcome {
             partition: letter.partition.partition,
             offset: letter.offset,
-            what: what.unwrap_or_else(|| What::Not("it was passed over".to_owned())),
+            what: what.unwrap_or_else(|| LetterResult::Not("it was passed over".to_owned())),
         };
         Ok(letters.iter().zip(whats).map(outcome).collect())
     }
 
     /// The letter with its value, or why that can't be had.
-    async fn whole(&self, letter: &Letter) -> Result<Result<Letter, String>, LettersError> {
+    async fn whole(&self, letter: &DeadLetter) -> Result<Result<DeadLetter, String>, LettersError> {
         if !letter.is_truncated {
             return Ok(Ok(letter.clone()));
         }
@@ -260,30 +260,30 @@ impl DeadLetters {
         while let Some(portion) = portions.recv().await {
             let found = portion?.into_iter().find(|record| record.offset == source.offset);
             if let Some(record) = found.filter(|record| record.timestamp_ms == source.timestamp_ms) {
-                return Ok(Ok(Letter { value: record.value, is_truncated: false, ..letter.clone() }));
+                return Ok(Ok(DeadLetter { value: record.value, is_truncated: false, ..letter.clone() }));
             }
         }
         Ok(Err(gone()))
     }
 
-    async fn open(&self, name: &FunctionName) -> Result<Writer, LettersError> {
+    async fn open(&self, name: &FunctionName) -> Result<LogWriter, LettersError> {
         let (settings, id) = (self.0.ground.environment.kafka.clone(), format!("{}redrive.{name}", self.0.prefix));
         let topic = self.0.marks.topic().to_owned();
-        blocking(move || Ok(Writer::open(&settings, &id, &topic)?)).await
+        blocking(move || Ok(LogWriter::open(&settings, &id, &topic)?)).await
     }
 
     /// Writes what came of letters in one transaction; where Kafka refuses a message, in one for each.
     async fn write(
         &self,
-        callable: &Arc<Callable>,
-        writer: Writer,
-        letters: &[Letter],
-        ran: Vec<(usize, Ran)>,
-    ) -> Result<Vec<(usize, What)>, LettersError> {
+        callable: &Arc<CallableRevision>,
+        writer: LogWriter,
+        letters: &[DeadLetter],
+        ran: Vec<(usize, RecordOutcome)>,
+    ) -> Result<Vec<(usize, LetterResult)>, LettersError> {
         if ran.is_empty() {
             return Ok(Vec::new());
         }
-        let work = Arc::new(Work::new(callable, self.0.marks.topic(), letters, ran));
+        let work = Arc::new(RedriveBatch::new(callable, self.0.marks.topic(), letters, ran));
         let all = work.clone();
         let written = blocking(move || {
             let indexes: Vec<usize> = (0..all.items.len()).collect();
@@ -305,11 +305,11 @@ impl DeadLetters {
             }
             Err(error) => return Err(error.into()),
         }
-        let what = |(item, refusal): (&Item, Option<String>)| {
+        let what = |(item, refusal): (&RedriveItem, Option<String>)| {
             let what = match (refusal, &item.ran.outcome) {
-                (Some(reason), _) => What::Not(format!("Kafka does not take what came of it: {reason}")),
-                (None, Ok(emitted)) => What::Emitted(*emitted),
-                (None, Err(fault)) => What::GivenUp(fault.clone()),
+                (Some(reason), _) => LetterResult::Not(format!("Kafka does not take what came of it: {reason}")),
+                (None, Ok(emitted)) => LetterResult::Emitted(*emitted),
+                (None, Err(fault)) => LetterResult::GivenUp(fault.clone()),
             };
             (item.index, what)
         };
@@ -317,8 +317,8 @@ impl DeadLetters {
     }
 }
 
-impl Edit {
-    fn apply(self, letter: &mut Letter) {
+impl RecordOverride {
+    fn apply(self, letter: &mut DeadLetter) {
         if let Some(value) = self.value {
             letter.value = Some(value);
             letter.is_truncated = false;
@@ -330,12 +330,12 @@ impl Edit {
 }
 
 /// Runs letters, those of one lane one after another.
-async fn run_all(callable: &Arc<Callable>, due: Vec<(usize, Letter)>) -> Vec<(usize, Ran)> {
+async fn run_all(callable: &Arc<CallableRevision>, due: Vec<(usize, DeadLetter)>) -> Vec<(usize, RecordOutcome)> {
     let records = due.into_iter().map(|(index, letter)| {
         let source = &letter.source;
         let headers: Vec<(&str, Option<&[u8]>)> =
             letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-        let fields = crate::consume::decode::Fields {
+        let fields = crate::consume::decode::RecordFields {
             topic: &source.partition.topic,
             partition: source.partition.partition,
             offset: source.offset,
@@ -350,29 +350,36 @@ async fn run_all(callable: &Arc<Callable>, due: Vec<(usize, Letter)>) -> Vec<(us
 }
 
 /// What is to be written.
-struct Work {
+struct RedriveBatch {
     marks_topic: String,
     by: String,
     /// Topics of outputs that carry the guest's own headers alone.
     raw: Vec<String>,
-    items: Vec<Item>,
+    items: Vec<RedriveItem>,
 }
 
-struct Item {
+struct RedriveItem {
     index: usize,
-    letter: Letter,
-    ran: Ran,
+    letter: DeadLetter,
+    ran: RecordOutcome,
 }
 
-impl Work {
-    fn new(callable: &Callable, marks_topic: &str, letters: &[Letter], ran: Vec<(usize, Ran)>) -> Self {
+impl RedriveBatch {
+    fn new(
+        callable: &CallableRevision,
+        marks_topic: &str,
+        letters: &[DeadLetter],
+        ran: Vec<(usize, RecordOutcome)>,
+    ) -> Self {
         let outputs = callable.revision.manifest.outputs.values();
-        let raw = outputs.filter(|output| output.format == Format::Raw).map(|output| output.topic.clone()).collect();
-        let items = ran.into_iter().map(|(index, ran)| Item { index, letter: letters[index].clone(), ran }).collect();
+        let raw =
+            outputs.filter(|output| output.format == EventFormat::Raw).map(|output| output.topic.clone()).collect();
+        let items =
+            ran.into_iter().map(|(index, ran)| RedriveItem { index, letter: letters[index].clone(), ran }).collect();
         Self { marks_topic: marks_topic.to_owned(), by: callable.revision.stamp(), raw, items }
     }
 
-    fn write(&self, mut writer: Writer, indexes: &[usize]) -> Result<(), TopicLogError> {
+    fn write(&self, mut writer: LogWriter, indexes: &[usize]) -> Result<(), TopicLogError> {
         match indexes.iter().try_for_each(|index| self.send(&mut writer, &self.items[*index])) {
             Ok(()) => writer.commit(),
             Err(error) => {
@@ -385,20 +392,20 @@ impl Work {
         }
     }
 
-    fn send(&self, writer: &mut Writer, item: &Item) -> Result<(), TopicLogError> {
-        let Ran { parcel, outcome, .. } = &item.ran;
+    fn send(&self, writer: &mut LogWriter, item: &RedriveItem) -> Result<(), TopicLogError> {
+        let RecordOutcome { parcel, outcome, .. } = &item.ran;
         let place = item.letter.place();
         for message in &parcel.messages {
             let is_raw = outcome.is_ok() && self.raw.iter().any(|topic| **topic == *message.topic);
             let own = (!is_raw).then_some((REDRIVEN, Some(place.as_bytes())));
-            let Outgoing { topic, key, value, headers } = Outgoing::of(parcel, message);
-            writer.publish(Outgoing { topic, key, value, headers: headers.chain(own) })?;
+            let OutgoingMessage { topic, key, value, headers } = OutgoingMessage::of(parcel, message);
+            writer.publish(OutgoingMessage { topic, key, value, headers: headers.chain(own) })?;
         }
         let (what, emitted) = match outcome {
             Ok(emitted) => ("emitted", *emitted),
             Err(fault) => (fault.class.as_str(), 0),
         };
-        let mark = Mark::new(&item.letter, &self.by, what, emitted, now_ms());
+        let mark = RedriveMark::new(&item.letter, &self.by, what, emitted, now_ms());
         // A struct of texts and numbers always becomes JSON.
         let mark = serde_json::to_vec(&mark).unwrap_or_default();
         writer.send(&self.marks_topic, marks::key(&item.letter).as_bytes(), Some(&mark))

@@ -1,24 +1,30 @@
 //! With what a replay is compared.
 
-use super::recorded::Recorded;
-use super::{Against, Order, ReplayError, Side};
-use crate::kafka::range::{Part, PastRecord};
-use crate::pipeline::compare::Bench;
-use crate::pipeline::supervisor::Ground;
+use super::recorded::RecordedOutputs;
+use super::{ComparedOutcome, ReplayBaseline, ReplayError, ReplayRequest};
+use crate::kafka::range::{PartitionRange, PastRecord};
+use crate::pipeline::compare::DryRunner;
+use crate::pipeline::supervisor::HostServices;
 
 /// See the module.
-pub(super) enum Expected {
-    Recorded(Recorded),
-    Live(Box<Bench>),
+pub(super) enum ExpectedOutcome {
+    Recorded(RecordedOutputs),
+    Live(Box<DryRunner>),
     Nothing,
 }
 
-impl Expected {
-    pub(super) async fn gather(ground: &Ground, order: &Order, parts: &[Part]) -> Result<Self, ReplayError> {
+impl ExpectedOutcome {
+    pub(super) async fn gather(
+        ground: &HostServices,
+        order: &ReplayRequest,
+        parts: &[PartitionRange],
+    ) -> Result<Self, ReplayError> {
         Ok(match &order.against {
-            Against::Nothing => Self::Nothing,
-            Against::Live(live) => Self::Live(Box::new(Bench::set(ground, live).await?)),
-            Against::Recorded(revisions) => Self::Recorded(Recorded::scan(ground, order, revisions, parts).await?),
+            ReplayBaseline::Nothing => Self::Nothing,
+            ReplayBaseline::Live(live) => Self::Live(Box::new(DryRunner::set(ground, live).await?)),
+            ReplayBaseline::Recorded(revisions) => {
+                Self::Recorded(RecordedOutputs::scan(ground, order, revisions, parts).await?)
+            }
         })
     }
 
@@ -28,7 +34,7 @@ impl Expected {
     }
 
     /// What came of these records, one by one; nothing where that is not known.
-    pub(super) async fn of(&self, portion: &[PastRecord], ignore: &[String]) -> Vec<Option<Side>> {
+    pub(super) async fn of(&self, portion: &[PastRecord], ignore: &[String]) -> Vec<Option<ComparedOutcome>> {
         match self {
             Self::Nothing => portion.iter().map(|_| None).collect(),
             Self::Live(bench) => bench.run(portion).await.iter().map(|ran| Some(ran.side(ignore))).collect(),

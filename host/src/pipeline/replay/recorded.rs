@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Order, ReplayError, Side};
+use super::{ComparedOutcome, ReplayError, ReplayRequest};
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::range::{self, Part, PastRecord};
+use crate::kafka::range::{self, PartitionRange, PastRecord};
 use crate::model::function::SharedRevision;
-use crate::pipeline::compare::{Emitted, written_by};
-use crate::pipeline::supervisor::Ground;
+use crate::pipeline::compare::{EmittedIndex, written_by};
+use crate::pipeline::supervisor::HostServices;
 
 /// Outputs are written after their records, by clocks that may differ by so much: milliseconds.
 const CLOCKS_DIFFER_BY: i64 = 10 * 60 * 1000;
@@ -17,17 +17,17 @@ const CLOCKS_DIFFER_BY: i64 = 10 * 60 * 1000;
 const MOST_BYTES: usize = 512 << 20;
 
 /// See the module.
-pub(super) struct Recorded {
+pub(super) struct RecordedOutputs {
     handled: HashMap<i32, Range<i64>>,
-    emitted: Mutex<Emitted>,
+    emitted: Mutex<EmittedIndex>,
 }
 
-impl Recorded {
+impl RecordedOutputs {
     pub(super) async fn scan(
-        ground: &Ground,
-        order: &Order,
+        ground: &HostServices,
+        order: &ReplayRequest,
         revisions: &[SharedRevision],
-        parts: &[Part],
+        parts: &[PartitionRange],
     ) -> Result<Self, ReplayError> {
         let handled = handled(ground, order, parts).await?;
         let mut topics = written_by(revisions);
@@ -35,7 +35,7 @@ impl Recorded {
         topics.retain(|topic| existing.contains_key(topic));
         let since = earliest(ground, parts).await?;
         let places = places_since(ground, topics.into_iter().collect(), since).await?;
-        let mut emitted = Emitted::new(order.revision.manifest.name.clone(), order.ignore.clone());
+        let mut emitted = EmittedIndex::new(order.revision.manifest.name.clone(), order.ignore.clone());
         let is_wanted = |topic: &str, partition: i32, offset: i64| {
             topic == order.topic && handled.get(&partition).is_some_and(|handled| handled.contains(&offset))
         };
@@ -56,7 +56,7 @@ impl Recorded {
     }
 
     /// What came of a record; nothing when it was not handled yet. Asked once for each.
-    pub(super) fn of(&self, PastRecord { partition, offset, .. }: &PastRecord) -> Option<Side> {
+    pub(super) fn of(&self, PastRecord { partition, offset, .. }: &PastRecord) -> Option<ComparedOutcome> {
         if !self.handled.get(&partition.partition).is_some_and(|handled| handled.contains(offset)) {
             return None;
         }
@@ -65,7 +65,11 @@ impl Recorded {
 }
 
 /// The parts of `parts` that the function has handled.
-async fn handled(ground: &Ground, order: &Order, parts: &[Part]) -> Result<HashMap<i32, Range<i64>>, ReplayError> {
+async fn handled(
+    ground: &HostServices,
+    order: &ReplayRequest,
+    parts: &[PartitionRange],
+) -> Result<HashMap<i32, Range<i64>>, ReplayError> {
     let asked = parts.iter().map(|(partition, _)| (partition.topic.to_string(), partition.partition)).collect();
     let group = order.revision.manifest.name.group_id();
     let committed = ground.environment.admin.committed(&group, asked).await?;
@@ -84,7 +88,7 @@ async fn handled(ground: &Ground, order: &Order, parts: &[Part]) -> Result<HashM
 }
 
 /// When the first of the records was written, by the clock of its producer: milliseconds since the Unix epoch.
-async fn earliest(ground: &Ground, parts: &[Part]) -> Result<Option<i64>, ReplayError> {
+async fn earliest(ground: &HostServices, parts: &[PartitionRange]) -> Result<Option<i64>, ReplayError> {
     let firsts = parts.iter().map(|(partition, part)| (partition.clone(), part.start..part.end.min(part.start + 1)));
     let mut portions = range::read(&ground.environment.kafka, firsts.collect());
     let mut earliest = None;
@@ -97,7 +101,11 @@ async fn earliest(ground: &Ground, parts: &[Part]) -> Result<Option<i64>, Replay
     Ok(earliest)
 }
 
-async fn places_since(ground: &Ground, topics: Vec<String>, since: Option<i64>) -> Result<Vec<Part>, ReplayError> {
+async fn places_since(
+    ground: &HostServices,
+    topics: Vec<String>,
+    since: Option<i64>,
+) -> Result<Vec<PartitionRange>, ReplayError> {
     let admin = &ground.environment.admin;
     let from = match since {
         Some(millis) => OffsetTarget::Time((millis - CLOCKS_DIFFER_BY).max(0)),

@@ -1,10 +1,10 @@
 //! A topic to which a replay writes what is emitted, so that one can look at it with other tools.
 
-use super::{Order, ReplayError};
+use super::{ReplayError, ReplayRequest};
 use crate::kafka::admin::NewTopic;
-use crate::kafka::publisher::{Message, Publisher};
-use crate::pipeline::compare::Ran;
-use crate::pipeline::supervisor::Ground;
+use crate::kafka::publisher::{HostPublisher, PublishedMessage};
+use crate::pipeline::compare::DryRun;
+use crate::pipeline::supervisor::HostServices;
 
 /// Says by which revision an event was emitted that nobody should take for one.
 const REPLAY: &str = "millstream-replay";
@@ -12,17 +12,17 @@ const REPLAY: &str = "millstream-replay";
 const OUTPUT: &str = "millstream-replay-topic";
 
 /// See the module.
-pub(super) struct Scratch {
+pub(super) struct ScratchTopic {
     topic: String,
     stamp: String,
-    publisher: Publisher,
+    publisher: HostPublisher,
 }
 
-impl Scratch {
+impl ScratchTopic {
     pub(super) async fn open(
-        ground: &Ground,
-        publisher: &Publisher,
-        order: &Order,
+        ground: &HostServices,
+        publisher: &HostPublisher,
+        order: &ReplayRequest,
     ) -> Result<Option<Self>, ReplayError> {
         let Some(topic) = &order.output else { return Ok(None) };
         let new = NewTopic { name: topic.clone(), partitions: -1, replication: -1, config: Default::default() };
@@ -31,9 +31,9 @@ impl Scratch {
     }
 
     /// Writes what was emitted for some records; gives how many events that were.
-    pub(super) async fn write(&self, ran: &[Ran]) -> Result<u64, ReplayError> {
+    pub(super) async fn write(&self, ran: &[DryRun]) -> Result<u64, ReplayError> {
         let mut headers = Vec::new();
-        for Ran { parcel, .. } in ran {
+        for DryRun { parcel, .. } in ran {
             for message in &parcel.messages {
                 let own = parcel.headers_of(message);
                 let mut of_one: Vec<(String, Vec<u8>)> =
@@ -44,10 +44,10 @@ impl Scratch {
             }
         }
         let all =
-            ran.iter().flat_map(|Ran { parcel, .. }| parcel.messages.iter().map(move |message| (parcel, message)));
-        let messages: Vec<Message<'_>> = all
+            ran.iter().flat_map(|DryRun { parcel, .. }| parcel.messages.iter().map(move |message| (parcel, message)));
+        let messages: Vec<PublishedMessage<'_>> = all
             .zip(&headers)
-            .map(|((parcel, message), headers)| Message {
+            .map(|((parcel, message), headers)| PublishedMessage {
                 key: message.key.as_ref().map(|key| parcel.slice(key)),
                 value: message.value.as_ref().map(|value| parcel.slice(value)),
                 headers,

@@ -8,51 +8,51 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Entry;
+use super::ScheduleEntry;
 use super::due::due;
-use crate::kafka::producer::Outgoing;
+use crate::kafka::producer::OutgoingMessage;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::topic_log::{Reader, TopicLogError, Writer};
+use crate::kafka::topic_log::{LogReader, LogWriter, TopicLogError};
 use crate::model::ids::FunctionName;
 use crate::model::schedule::tick_topic;
-use crate::pipeline::tick::Tick;
+use crate::pipeline::tick::TickRecord;
 
 const READ_WITHIN: Duration = Duration::from_secs(20);
 const FETCH_LATENCY: Duration = Duration::from_millis(5);
 
 /// See the module.
-pub(super) struct Book {
-    writer: Writer,
+pub(super) struct FireLog {
+    writer: LogWriter,
     topic: String,
     fired: BTreeMap<FunctionName, i64>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Fired {
+struct FireRecord {
     until_ms: i64,
 }
 
-impl Book {
+impl FireLog {
     /// Opens the book in `topic`. Blocks.
     pub(super) fn open(
         settings: &ClientSettings,
         transactional_id: &str,
         topic: String,
     ) -> Result<Self, TopicLogError> {
-        let writer = Writer::open(settings, transactional_id, &topic)?;
+        let writer = LogWriter::open(settings, transactional_id, &topic)?;
         let fired = read(settings, &topic)?;
         Ok(Self { writer, topic, fired })
     }
 
     /// The times of `entry` that are due at `now`, the earliest first; both in milliseconds since the Unix epoch.
-    pub(super) fn due(&self, entry: &Entry, now: i64) -> Vec<i64> {
+    pub(super) fn due(&self, entry: &ScheduleEntry, now: i64) -> Vec<i64> {
         due(entry, self.fired.get(&entry.name).copied(), now)
     }
 
     /// Fires what is due of `entries` at `now`, all or nothing, and forgets functions that `is_kept` does not know. Blocks.
     pub(super) fn fire(
         &mut self,
-        entries: &[Entry],
+        entries: &[ScheduleEntry],
         now: i64,
         is_kept: impl Fn(&FunctionName) -> bool,
     ) -> Result<(), TopicLogError> {
@@ -81,28 +81,28 @@ impl Book {
     }
 
     fn write_tick(&mut self, name: &FunctionName, time: i64) -> Result<(), TopicLogError> {
-        let tick = Tick::scheduled(name, time);
+        let tick = TickRecord::scheduled(name, time);
         let headers = tick.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
-        self.writer.publish(Outgoing { topic: &tick_topic(name), key: None, value: Some(&tick.value), headers })
+        self.writer.publish(OutgoingMessage { topic: &tick_topic(name), key: None, value: Some(&tick.value), headers })
     }
 
     fn note(&mut self, name: &FunctionName, until_ms: Option<i64>) -> Result<(), TopicLogError> {
         // A struct of a number always becomes JSON.
-        let fired = until_ms.map(|until_ms| serde_json::to_vec(&Fired { until_ms }).unwrap_or_default());
+        let fired = until_ms.map(|until_ms| serde_json::to_vec(&FireRecord { until_ms }).unwrap_or_default());
         self.writer.send(&self.topic, name.as_str().as_bytes(), fired.as_deref())
     }
 }
 
 fn read(settings: &ClientSettings, topic: &str) -> Result<BTreeMap<FunctionName, i64>, TopicLogError> {
     let deadline = Instant::now() + READ_WITHIN;
-    let reader = Reader::open(settings, topic, 0, FETCH_LATENCY)?;
+    let reader = LogReader::open(settings, topic, 0, FETCH_LATENCY)?;
     let mut fired = BTreeMap::new();
     while let Some(record) = reader.next_before(deadline)? {
         let Some(name) = std::str::from_utf8(&record.key).ok().and_then(|name| FunctionName::new(name).ok()) else {
             continue;
         };
-        match record.value.as_deref().and_then(|json| serde_json::from_slice::<Fired>(json).ok()) {
-            Some(Fired { until_ms }) => fired.insert(name, until_ms),
+        match record.value.as_deref().and_then(|json| serde_json::from_slice::<FireRecord>(json).ok()) {
+            Some(FireRecord { until_ms }) => fired.insert(name, until_ms),
             None => fired.remove(&name),
         };
     }

@@ -1,7 +1,7 @@
 //! Which times of a schedule are due.
 
-use super::Entry;
-use crate::model::schedule::Missed;
+use super::ScheduleEntry;
+use crate::model::schedule::MissedPolicy;
 
 /// A time that was due for no longer than this was not missed.
 const GRACE_MS: i64 = 10_000;
@@ -10,13 +10,13 @@ const MOST_AT_ONCE: usize = 500;
 
 /// The times that are due at `now`, the earliest first: those after the last that was `fired`, as far as they count. All
 /// in milliseconds since the Unix epoch.
-pub(super) fn due(entry: &Entry, fired: Option<i64>, now: i64) -> Vec<i64> {
+pub(super) fn due(entry: &ScheduleEntry, fired: Option<i64>, now: i64) -> Vec<i64> {
     let after = fired.unwrap_or(entry.since);
     let recent = after.max(now - GRACE_MS);
     match entry.missed {
-        Missed::All => times(entry, after, now),
-        Missed::Skip => times(entry, recent, now),
-        Missed::Latest => match times(entry, recent, now) {
+        MissedPolicy::All => times(entry, after, now),
+        MissedPolicy::Skip => times(entry, recent, now),
+        MissedPolicy::Latest => match times(entry, recent, now) {
             none if none.is_empty() => {
                 entry.timetable.last_until(now).filter(|last| *last > after).into_iter().collect()
             }
@@ -25,7 +25,7 @@ pub(super) fn due(entry: &Entry, fired: Option<i64>, now: i64) -> Vec<i64> {
     }
 }
 
-fn times(entry: &Entry, after: i64, now: i64) -> Vec<i64> {
+fn times(entry: &ScheduleEntry, after: i64, now: i64) -> Vec<i64> {
     let next = |last: &i64| entry.timetable.next_after(*last);
     std::iter::successors(entry.timetable.next_after(after), next)
         .take_while(|time| *time <= now)
@@ -36,17 +36,17 @@ fn times(entry: &Entry, after: i64, now: i64) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::timetable::Timetable;
+    use crate::config::timetable::CronTimetable;
     use crate::model::ids::FunctionName;
 
-    fn entry(cron: &str, missed: Missed) -> Entry {
-        let timetable = Timetable::parse(cron, "UTC").unwrap();
-        Entry { name: FunctionName::new("mill").unwrap(), timetable, missed, since: 1_000_000 }
+    fn entry(cron: &str, missed: MissedPolicy) -> ScheduleEntry {
+        let timetable = CronTimetable::parse(cron, "UTC").unwrap();
+        ScheduleEntry { name: FunctionName::new("mill").unwrap(), timetable, missed, since: 1_000_000 }
     }
 
     #[test]
     fn times_are_due_once_from_the_deploy_on() {
-        for missed in [Missed::Skip, Missed::Latest, Missed::All] {
+        for missed in [MissedPolicy::Skip, MissedPolicy::Latest, MissedPolicy::All] {
             let entry = entry("* * * * * *", missed);
             assert_eq!(due(&entry, None, 1_000_999), Vec::<i64>::new(), "{missed:?}");
             assert_eq!(due(&entry, None, 1_002_500), [1_001_000, 1_002_000], "{missed:?}");
@@ -58,12 +58,12 @@ mod tests {
     #[test]
     fn what_was_missed_is_made_up_for_as_one_wants() {
         let minutes = |missed| due(&entry("0 * * * * *", missed), Some(1_020_000), 1_230_000);
-        assert_eq!(minutes(Missed::All), [1_080_000, 1_140_000, 1_200_000]);
-        assert_eq!(minutes(Missed::Latest), [1_200_000]);
-        assert_eq!(minutes(Missed::Skip), Vec::<i64>::new());
+        assert_eq!(minutes(MissedPolicy::All), [1_080_000, 1_140_000, 1_200_000]);
+        assert_eq!(minutes(MissedPolicy::Latest), [1_200_000]);
+        assert_eq!(minutes(MissedPolicy::Skip), Vec::<i64>::new());
         let just_now = |missed| due(&entry("0 * * * * *", missed), Some(1_020_000), 1_203_000);
-        assert_eq!((just_now(Missed::Latest), just_now(Missed::Skip)), (vec![1_200_000], vec![1_200_000]));
-        let long_ago = due(&entry("* * * * * *", Missed::All), Some(0), 10_000_000);
+        assert_eq!((just_now(MissedPolicy::Latest), just_now(MissedPolicy::Skip)), (vec![1_200_000], vec![1_200_000]));
+        let long_ago = due(&entry("* * * * * *", MissedPolicy::All), Some(0), 10_000_000);
         assert_eq!(long_ago.len(), MOST_AT_ONCE, "the rest comes next");
     }
 }

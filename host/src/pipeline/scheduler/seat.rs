@@ -5,33 +5,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 
-use crate::kafka::consumer::{Consumer, Error, Membership};
-use crate::kafka::poller::{Turn, Turned, Waker};
+use crate::kafka::consumer::{GroupConsumer, GroupError, GroupMembership};
+use crate::kafka::poller::{PollOutcome, PollTask, PollerUnparker};
 use crate::kafka::rebalance::GroupEvent;
-use crate::pipeline::build::Environment;
+use crate::pipeline::build::KafkaContext;
 
 /// See the module.
-pub(super) struct Seat {
-    consumer: Arc<Consumer>,
+pub(super) struct ScheduleLeadership {
+    consumer: Arc<GroupConsumer>,
     events: mpsc::UnboundedReceiver<GroupEvent>,
-    waker: Waker,
+    waker: PollerUnparker,
     is_over: Arc<AtomicBool>,
     is_ours: bool,
 }
 
-impl Seat {
+impl ScheduleLeadership {
     /// Joins `group`, which shares `topic` of one partition.
-    pub(super) fn take(environment: &Environment, topic: &str, group: &str) -> Result<Self, Error> {
-        let membership = Membership {
+    pub(super) fn take(environment: &KafkaContext, topic: &str, group: &str) -> Result<Self, GroupError> {
+        let membership = GroupMembership {
             group: group.to_owned(),
             instance: None,
             subscription: vec![topic.to_owned()],
             options: Default::default(),
         };
-        let (waker, is_over) = (Waker::new(), Arc::<AtomicBool>::default());
+        let (waker, is_over) = (PollerUnparker::new(), Arc::<AtomicBool>::default());
         let (tell, events) = mpsc::unbounded_channel();
-        let consumer = Consumer::join(&environment.kafka, &membership, waker.clone(), tell)?;
-        let polled = Polled { consumer: consumer.clone(), is_over: is_over.clone() };
+        let consumer = GroupConsumer::join(&environment.kafka, &membership, waker.clone(), tell)?;
+        let polled = LeadershipPoll { consumer: consumer.clone(), is_over: is_over.clone() };
         environment.pollers.add(Box::new(polled), waker.clone());
         Ok(Self { consumer, events, waker, is_over, is_ours: false })
     }
@@ -76,28 +76,28 @@ impl Seat {
         consumer.leave(&waker).await;
     }
 
-    fn told(&self, result: Result<(), Error>) {
+    fn told(&self, result: Result<(), GroupError>) {
         if let Err(error) = result {
             tracing::warn!(%error, "the group of schedules");
         }
     }
 }
 
-struct Polled {
-    consumer: Arc<Consumer>,
+struct LeadershipPoll {
+    consumer: Arc<GroupConsumer>,
     is_over: Arc<AtomicBool>,
 }
 
-impl Turn for Polled {
-    fn turn(&mut self) -> Turned {
+impl PollTask for LeadershipPoll {
+    fn turn(&mut self) -> PollOutcome {
         if self.is_over.load(Ordering::Acquire) {
-            return Turned::Finished;
+            return PollOutcome::Finished;
         }
         while let Some(trouble) = self.consumer.poll() {
             tracing::debug!(?trouble, "the group of schedules");
         }
         // Whoever has the partition keeps the schedules; what is in it does not matter.
         drop(self.consumer.take());
-        Turned::Waiting
+        PollOutcome::Waiting
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::session::Session;
-use crate::kafka::admin::{AdminError, Bookmarks};
-use crate::kafka::range::{ReadError, Reader};
-use crate::model::lease::Lease;
+use super::session::ShadowRun;
+use crate::kafka::admin::{AdminError, GroupBookmarks};
+use crate::kafka::range::{RangeReader, ReadError};
+use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
-use crate::model::shadow::Shadow;
-use crate::pipeline::compare::{Bench, NotStarted};
+use crate::model::shadow::ShadowRevision;
+use crate::pipeline::compare::{DryRunner, NotStarted};
 use crate::pipeline::function::FunctionView;
-use crate::pipeline::supervisor::Ground;
+use crate::pipeline::supervisor::HostServices;
 
 /// The wait before what failed is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -21,27 +21,27 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// See the module.
-pub(super) struct Follower {
-    pub(super) ground: Ground,
+pub(super) struct ShadowTask {
+    pub(super) ground: HostServices,
     pub(super) view: Arc<FunctionView>,
-    pub(super) shadow: Shadow,
+    pub(super) shadow: ShadowRevision,
 }
 
 /// What a shadow needs in order to follow: made once, as long as all goes well.
-pub(super) struct Tools {
+pub(super) struct ShadowClients {
     /// The shadow.
-    pub(super) bench: Arc<Bench>,
+    pub(super) bench: Arc<DryRunner>,
     /// The live revision, where its outputs do not say what they were emitted for.
-    pub(super) again: Option<Arc<Bench>>,
+    pub(super) again: Option<Arc<DryRunner>>,
     /// Reads inputs and outputs.
-    pub(super) reader: Reader,
+    pub(super) reader: RangeReader,
     /// How far it is.
-    pub(super) bookmarks: Bookmarks,
+    pub(super) bookmarks: GroupBookmarks,
 }
 
 /// Why a shadow does not go on.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum ShadowError {
     #[error(transparent)]
     NotStarted(#[from] NotStarted),
     #[error(transparent)]
@@ -52,8 +52,8 @@ pub(super) enum Trouble {
     Untold(TopicPartition),
 }
 
-impl Follower {
-    pub(super) fn new(ground: Ground, view: Arc<FunctionView>, shadow: Shadow) -> Self {
+impl ShadowTask {
+    pub(super) fn new(ground: HostServices, view: Arc<FunctionView>, shadow: ShadowRevision) -> Self {
         Self { ground, view, shadow }
     }
 
@@ -76,17 +76,17 @@ impl Follower {
         }
     }
 
-    async fn attempt(&self) -> Result<std::convert::Infallible, Trouble> {
+    async fn attempt(&self) -> Result<std::convert::Infallible, ShadowError> {
         let Self { ground, shadow, .. } = self;
         let revision = &shadow.revision;
         let again = match shadow.live().filter(|live| live.manifest.emits_raw()) {
-            Some(live) => Some(Arc::new(Bench::set(ground, live).await?)),
+            Some(live) => Some(Arc::new(DryRunner::set(ground, live).await?)),
             None => None,
         };
-        let tools = Tools {
-            bench: Arc::new(Bench::set(ground, revision).await?),
+        let tools = ShadowClients {
+            bench: Arc::new(DryRunner::set(ground, revision).await?),
             again,
-            reader: Reader::new(ground.environment.kafka.clone()),
+            reader: RangeReader::new(ground.environment.kafka.clone()),
             bookmarks: ground.environment.admin.bookmarks(&revision.manifest.name.shadow_group_id(revision.number))?,
         };
         loop {
@@ -95,21 +95,21 @@ impl Follower {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
-            let session = Session::begin(self, &tools, leases).await?;
+            let session = ShadowRun::begin(self, &tools, leases).await?;
             self.view.shadow.trouble(None);
             session.run().await?;
         }
     }
 
     /// The partitions that the live revision has here.
-    fn leases(&self) -> Vec<Arc<Lease>> {
+    fn leases(&self) -> Vec<Arc<PartitionLease>> {
         let mut leases = self.view.leases();
         leases.retain(|lease| lease.is_alive());
         leases
     }
 
     /// Whether these are still the partitions that the live revision has here.
-    pub(super) fn has(&self, leases: &[Arc<Lease>]) -> bool {
+    pub(super) fn has(&self, leases: &[Arc<PartitionLease>]) -> bool {
         let now = self.leases();
         now.len() == leases.len() && now.iter().zip(leases).all(|(one, other)| Arc::ptr_eq(one, other))
     }

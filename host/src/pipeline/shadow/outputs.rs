@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::follower::{Follower, Tools, Trouble};
+use super::follower::{ShadowClients, ShadowError, ShadowTask};
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::admin::Admin;
-use crate::kafka::range::Part;
+use crate::kafka::admin::AdminClient;
+use crate::kafka::range::PartitionRange;
 use crate::model::position::TopicPartition;
-use crate::model::shadow::Shadow;
-use crate::pipeline::compare::{Emitted, written_by};
+use crate::model::shadow::ShadowRevision;
+use crate::pipeline::compare::{EmittedIndex, written_by};
 
 /// By how much the clocks of hosts may differ: milliseconds.
 const CLOCKS_DIFFER_BY: u64 = 60_000;
@@ -21,32 +21,32 @@ const LOOK_FOR_NEW_EVERY: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// See the module.
-pub(super) struct Outputs {
-    admin: Admin,
-    shadow: Shadow,
+pub(super) struct OutputReader {
+    admin: AdminClient,
+    shadow: ShadowRevision,
     /// The next offset of each partition.
     positions: BTreeMap<TopicPartition, i64>,
     looked_for_new: Instant,
-    emitted: Emitted,
+    emitted: EmittedIndex,
 }
 
 /// How far outputs were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caught {
+pub(super) enum CatchUp {
     /// Everything that was written before this began.
     Up,
     /// There is too much of it.
     TooMuch,
 }
 
-impl Outputs {
+impl OutputReader {
     /// Reads what was written from `since_ms` on, by the clocks of hosts.
-    pub(super) async fn open(follower: &Follower, since_ms: u64) -> Result<Self, Trouble> {
+    pub(super) async fn open(follower: &ShadowTask, since_ms: u64) -> Result<Self, ShadowError> {
         let shadow = follower.shadow.clone();
         let name = shadow.revision.manifest.name.clone();
         let mut outputs = Self {
             admin: follower.ground.environment.admin.clone(),
-            emitted: Emitted::new(name, shadow.ignore.to_vec()),
+            emitted: EmittedIndex::new(name, shadow.ignore.to_vec()),
             shadow,
             positions: BTreeMap::new(),
             looked_for_new: Instant::now(),
@@ -56,7 +56,7 @@ impl Outputs {
     }
 
     /// Partitions that are not known yet are read from what was written since `since_ms`.
-    async fn look_for_new(&mut self, since_ms: u64) -> Result<(), Trouble> {
+    async fn look_for_new(&mut self, since_ms: u64) -> Result<(), ShadowError> {
         let existing = self.admin.topics().await?;
         let mut topics = written_by(&self.shadow.beside);
         topics.retain(|topic| existing.contains_key(topic));
@@ -76,10 +76,10 @@ impl Outputs {
     /// before it has told every partition.
     pub(super) async fn catch_up(
         &mut self,
-        tools: &Tools,
+        tools: &ShadowClients,
         since_ms: u64,
         wanted: &(dyn Fn(&str, i32, i64) -> bool + Send + Sync),
-    ) -> Result<Caught, Trouble> {
+    ) -> Result<CatchUp, ShadowError> {
         if self.looked_for_new.elapsed() >= LOOK_FOR_NEW_EVERY {
             self.look_for_new(since_ms).await?;
         }
@@ -87,9 +87,9 @@ impl Outputs {
         let goals = tools.bookmarks.ends(partitions.clone()).await?;
         loop {
             let ends = tools.reader.ends(partitions.clone()).await?;
-            let mut parts: Vec<Part> = Vec::new();
+            let mut parts: Vec<PartitionRange> = Vec::new();
             for (partition, position) in &self.positions {
-                let end = ends.get(partition).ok_or_else(|| Trouble::Untold(partition.clone()))?;
+                let end = ends.get(partition).ok_or_else(|| ShadowError::Untold(partition.clone()))?;
                 parts.push((partition.clone(), *position..*end));
             }
             let mut portions = tools.reader.read(parts.clone());
@@ -98,34 +98,34 @@ impl Outputs {
                     self.emitted.take(&record, wanted);
                 }
                 if self.emitted.bytes() > MOST_BYTES {
-                    return Ok(Caught::TooMuch);
+                    return Ok(CatchUp::TooMuch);
                 }
             }
             let mut is_complete = true;
             for (partition, part) in parts {
-                let goal = goals.get(&partition).ok_or_else(|| Trouble::Untold(partition.clone()))?;
+                let goal = goals.get(&partition).ok_or_else(|| ShadowError::Untold(partition.clone()))?;
                 is_complete &= part.end >= *goal;
                 self.positions.entry(partition).and_modify(|position| *position = part.end.max(*position));
             }
             if is_complete {
-                return Ok(Caught::Up);
+                return Ok(CatchUp::Up);
             }
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
     }
 
     /// Passes over everything that is written by now.
-    pub(super) async fn pass_over(&mut self, tools: &Tools) -> Result<(), Trouble> {
+    pub(super) async fn pass_over(&mut self, tools: &ShadowClients) -> Result<(), ShadowError> {
         self.emitted.clear();
         let ends = tools.bookmarks.ends(self.positions.keys().cloned().collect()).await?;
         for (partition, position) in &mut self.positions {
-            *position = *ends.get(partition).ok_or_else(|| Trouble::Untold(partition.clone()))?;
+            *position = *ends.get(partition).ok_or_else(|| ShadowError::Untold(partition.clone()))?;
         }
         Ok(())
     }
 
     /// What was found of records that are not compared yet.
-    pub(super) fn emitted(&mut self) -> &mut Emitted {
+    pub(super) fn emitted(&mut self) -> &mut EmittedIndex {
         &mut self.emitted
     }
 }

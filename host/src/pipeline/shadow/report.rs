@@ -2,36 +2,36 @@
 
 use std::sync::Arc;
 
-use super::sight::Difference;
-use crate::kafka::admin::{Admin, AdminError};
-use crate::model::inputs::Inputs;
+use super::sight::ShadowDifference;
+use crate::kafka::admin::{AdminClient, AdminError};
+use crate::model::inputs::InputTopics;
 use crate::model::position::TopicPartition;
-use crate::model::shadow::{Bookmark, Counts, Shadow};
-use crate::pipeline::supervisor::Handle;
+use crate::model::shadow::{ShadowBookmark, ShadowCounts, ShadowRevision};
+use crate::pipeline::supervisor::FunctionDirectory;
 
 /// Tells of shadows. Clones are as good.
 #[derive(Clone)]
-pub struct Shadows {
-    admin: Admin,
-    functions: Handle,
+pub struct ShadowReports {
+    admin: AdminClient,
+    functions: FunctionDirectory,
 }
 
 /// What is told.
 #[derive(Debug)]
-pub struct Report {
+pub struct ShadowReport {
     /// What was counted in all partitions, by all hosts.
-    pub counts: Counts,
+    pub counts: ShadowCounts,
     /// How far it is, in the partitions in which it has begun.
-    pub places: Vec<Place>,
+    pub places: Vec<ShadowPosition>,
     /// Why it does not go on, on this host.
     pub trouble: Option<String>,
     /// The last differences that this host saw, the newest last.
-    pub differences: Vec<Arc<Difference>>,
+    pub differences: Vec<Arc<ShadowDifference>>,
 }
 
 /// How far a shadow is in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ShadowPosition {
     /// The partition.
     pub partition: TopicPartition,
     /// The record that is compared next.
@@ -40,18 +40,18 @@ pub struct Place {
     pub lag: i64,
 }
 
-impl Shadows {
+impl ShadowReports {
     /// Asks `admin` how far shadows are, and `functions` what this host saw.
-    pub fn new(admin: Admin, functions: Handle) -> Self {
+    pub fn new(admin: AdminClient, functions: FunctionDirectory) -> Self {
         Self { admin, functions }
     }
 
     /// What is to be told of `shadow`.
-    pub async fn report(&self, shadow: &Shadow) -> Result<Report, AdminError> {
+    pub async fn report(&self, shadow: &ShadowRevision) -> Result<ShadowReport, AdminError> {
         let manifest = &shadow.revision.manifest;
         let name = &manifest.name;
         // A pattern that was accepted once can be read.
-        let inputs = Inputs::of(manifest).ok();
+        let inputs = InputTopics::of(manifest).ok();
         let is_input = |topic: &String| inputs.as_ref().is_some_and(|inputs| inputs.has(topic));
         let topics = self.admin.topics().await?.into_keys().filter(is_input).collect();
         let partitions = self.admin.partitions_of(topics).await?;
@@ -59,17 +59,17 @@ impl Shadows {
         let kept = bookmarks.read(partitions.clone()).await?;
         let asked = partitions.iter().map(|partition| (partition.topic.to_string(), partition.partition)).collect();
         let handled = self.admin.committed(&name.group_id(), asked).await?;
-        let (mut counts, mut places) = (Counts::default(), Vec::new());
+        let (mut counts, mut places) = (ShadowCounts::default(), Vec::new());
         for ((partition, kept), handled) in partitions.into_iter().zip(kept).zip(handled) {
-            let Some(bookmark) = kept.and_then(|(offset, text)| Bookmark::read(offset, &text)) else { continue };
+            let Some(bookmark) = kept.and_then(|(offset, text)| ShadowBookmark::read(offset, &text)) else { continue };
             counts.add(&bookmark.counts);
             let lag = (handled.unwrap_or_default() - bookmark.offset).max(0);
-            places.push(Place { partition, offset: bookmark.offset, lag });
+            places.push(ShadowPosition { partition, offset: bookmark.offset, lag });
         }
         let sight = self.functions.view(name).map(|view| view.shadow.clone());
         let sight = sight.filter(|sight| sight.revision() == Some(shadow.revision.number));
         let trouble = sight.as_ref().and_then(|sight| sight.told_trouble());
         let differences = sight.map(|sight| sight.differences()).unwrap_or_default();
-        Ok(Report { counts, places, trouble, differences })
+        Ok(ShadowReport { counts, places, trouble, differences })
     }
 }

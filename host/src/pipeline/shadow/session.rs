@@ -8,16 +8,16 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 
-use super::follower::{Follower, LOOK_EVERY, Tools, Trouble};
-use super::outputs::{Caught, Outputs};
-use super::sight::Difference;
+use super::follower::{LOOK_EVERY, ShadowClients, ShadowError, ShadowTask};
+use super::outputs::{CatchUp, OutputReader};
+use super::sight::ShadowDifference;
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::range::{Part, PastRecord, ReadError};
+use crate::kafka::range::{PartitionRange, PastRecord, ReadError};
 use crate::model::clock::now_ms;
-use crate::model::lease::Lease;
+use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
-use crate::model::shadow::{Bookmark, Verdict};
-use crate::pipeline::compare::{Bench, Ran, Side};
+use crate::model::shadow::{ShadowBookmark, ShadowVerdict};
+use crate::pipeline::compare::{ComparedOutcome, DryRun, DryRunner};
 
 /// Records that are run one after another, before it is looked whether anything else is wanted.
 const AT_ONCE: usize = 32;
@@ -29,30 +29,30 @@ const KEEP_EVERY: Duration = Duration::from_secs(1);
 const KEEP_AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// See the module.
-pub(super) struct Session<'a> {
-    follower: &'a Follower,
-    tools: &'a Tools,
-    leases: Vec<Arc<Lease>>,
-    marks: BTreeMap<TopicPartition, Bookmark>,
+pub(super) struct ShadowRun<'a> {
+    follower: &'a ShadowTask,
+    tools: &'a ShadowClients,
+    leases: Vec<Arc<PartitionLease>>,
+    marks: BTreeMap<TopicPartition, ShadowBookmark>,
     /// What the live revision emitted; nothing where it is run again.
-    outputs: Option<Outputs>,
+    outputs: Option<OutputReader>,
     /// What comes of records that were not handled by then is written later.
     since_ms: u64,
     kept: Instant,
     is_kept: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a> ShadowRun<'a> {
     pub(super) async fn begin(
-        follower: &'a Follower,
-        tools: &'a Tools,
-        leases: Vec<Arc<Lease>>,
-    ) -> Result<Self, Trouble> {
+        follower: &'a ShadowTask,
+        tools: &'a ShadowClients,
+        leases: Vec<Arc<PartitionLease>>,
+    ) -> Result<Self, ShadowError> {
         let partitions: Vec<TopicPartition> = leases.iter().map(|lease| lease.partition.clone()).collect();
         let kept = tools.bookmarks.read(partitions.clone()).await?;
         let (mut marks, mut new) = (BTreeMap::new(), Vec::new());
         for (partition, kept) in partitions.into_iter().zip(kept) {
-            match kept.and_then(|(offset, text)| Bookmark::read(offset, &text)) {
+            match kept.and_then(|(offset, text)| ShadowBookmark::read(offset, &text)) {
                 Some(bookmark) => {
                     marks.insert(partition, bookmark);
                 }
@@ -62,25 +62,26 @@ impl<'a> Session<'a> {
         // A partition that came after the shadow, whose records the live revision reads from the first on.
         let deployed_at_ms = follower.shadow.revision.deployed_at_ms;
         for place in follower.ground.environment.admin.locate(new, OffsetTarget::Earliest).await? {
-            let bookmark = Bookmark { offset: place.offset, since_ms: deployed_at_ms, ..Bookmark::default() };
+            let bookmark =
+                ShadowBookmark { offset: place.offset, since_ms: deployed_at_ms, ..ShadowBookmark::default() };
             marks.insert(place.partition, bookmark);
         }
         let since_ms = marks.values().map(|bookmark| bookmark.since_ms).min().unwrap_or(deployed_at_ms);
         let outputs = match tools.again {
             Some(_) => None,
-            None => Some(Outputs::open(follower, since_ms).await?),
+            None => Some(OutputReader::open(follower, since_ms).await?),
         };
         Ok(Self { follower, tools, leases, marks, outputs, since_ms, kept: Instant::now(), is_kept: true })
     }
 
     /// Follows until the host has other partitions.
-    pub(super) async fn run(mut self) -> Result<(), Trouble> {
+    pub(super) async fn run(mut self) -> Result<(), ShadowError> {
         while self.follower.has(&self.leases) {
             let parts = self.handled();
             if !parts.is_empty() {
                 match self.catch_up().await? {
-                    Caught::Up => self.compare(parts).await?,
-                    Caught::TooMuch => self.skip().await?,
+                    CatchUp::Up => self.compare(parts).await?,
+                    CatchUp::TooMuch => self.skip().await?,
                 }
                 self.is_kept = false;
             }
@@ -93,8 +94,8 @@ impl<'a> Session<'a> {
     }
 
     /// What the live revision has finished and committed, and the shadow has not run on.
-    fn handled(&self) -> Vec<Part> {
-        let part = |lease: &Arc<Lease>| {
+    fn handled(&self) -> Vec<PartitionRange> {
+        let part = |lease: &Arc<PartitionLease>| {
             let bookmark = self.marks.get(&lease.partition)?;
             Some((lease.partition.clone(), bookmark.offset..lease.committed())).filter(|(_, part)| !part.is_empty())
         };
@@ -102,22 +103,22 @@ impl<'a> Session<'a> {
     }
 
     /// Finds what the live revision emitted for all that it has handled.
-    async fn catch_up(&mut self) -> Result<Caught, Trouble> {
+    async fn catch_up(&mut self) -> Result<CatchUp, ShadowError> {
         let now = now_ms();
-        let Some(outputs) = &mut self.outputs else { return Ok(Caught::Up) };
+        let Some(outputs) = &mut self.outputs else { return Ok(CatchUp::Up) };
         let marks = &self.marks;
         let wanted = |topic: &str, partition: i32, offset: i64| {
             marks.get(&TopicPartition::new(topic, partition)).is_some_and(|bookmark| bookmark.offset <= offset)
         };
         let caught = outputs.catch_up(self.tools, self.since_ms, &wanted).await?;
-        if caught == Caught::Up {
+        if caught == CatchUp::Up {
             self.since_ms = now;
         }
         Ok(caught)
     }
 
     /// Runs the shadow on `parts` and compares; not to their end when the host has other partitions.
-    async fn compare(&mut self, parts: Vec<Part>) -> Result<(), Trouble> {
+    async fn compare(&mut self, parts: Vec<PartitionRange>) -> Result<(), ShadowError> {
         let tools = self.tools;
         let concurrency = self.follower.shadow.revision.manifest.concurrency;
         let portions = stream::unfold(tools.reader.read(parts.clone()), |mut portions| async move {
@@ -135,7 +136,7 @@ impl<'a> Session<'a> {
             .boxed();
         let ignore = self.follower.shadow.ignore.clone();
         while let Some(ran) = done.next().await {
-            let Both { run, shadow, live } = ran?;
+            let PairedRun { run, shadow, live } = ran?;
             let mut live = live.map(Vec::into_iter);
             for (record, shadow) in run.into_iter().zip(shadow) {
                 let live = match (&mut live, &mut self.outputs) {
@@ -161,20 +162,20 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn note(&mut self, record: PastRecord, live: Side, shadow: Side) {
+    fn note(&mut self, record: PastRecord, live: ComparedOutcome, shadow: ComparedOutcome) {
         let verdict = judge(&live, &shadow);
         let PastRecord { partition, offset, key, .. } = record;
         if let Some(bookmark) = self.marks.get_mut(&partition) {
             bookmark.counts.count(verdict);
             bookmark.offset = bookmark.offset.max(offset + 1);
         }
-        if verdict != Verdict::Same {
-            self.follower.view.shadow.differs(Difference { partition, offset, key, verdict, live, shadow });
+        if verdict != ShadowVerdict::Same {
+            self.follower.view.shadow.differs(ShadowDifference { partition, offset, key, verdict, live, shadow });
         }
     }
 
     /// Goes on with the records that come from now on, as when it was deployed: it is too slow for this function.
-    async fn skip(&mut self) -> Result<(), Trouble> {
+    async fn skip(&mut self) -> Result<(), ShadowError> {
         let now = now_ms();
         if let Some(outputs) = &mut self.outputs {
             outputs.pass_over(self.tools).await?;
@@ -183,7 +184,7 @@ impl<'a> Session<'a> {
         let ends = self.tools.reader.ends(self.marks.keys().cloned().collect()).await?;
         let mut skipped = 0;
         for (partition, bookmark) in &mut self.marks {
-            let end = *ends.get(partition).ok_or_else(|| Trouble::Untold(partition.clone()))?;
+            let end = *ends.get(partition).ok_or_else(|| ShadowError::Untold(partition.clone()))?;
             let passed = u64::try_from(end - bookmark.offset).unwrap_or_default();
             bookmark.counts.skipped += passed;
             bookmark.offset = bookmark.offset.max(end);
@@ -197,7 +198,7 @@ impl<'a> Session<'a> {
     }
 
     /// Keeps how far it is, for whoever goes on.
-    async fn keep(&mut self) -> Result<(), Trouble> {
+    async fn keep(&mut self) -> Result<(), ShadowError> {
         let pending = self.outputs.as_mut().and_then(|outputs| outputs.emitted().earliest_ms());
         let pending = pending.and_then(|earliest| u64::try_from(earliest).ok()).unwrap_or(u64::MAX);
         let since_ms = self.since_ms.min(pending);
@@ -212,17 +213,17 @@ impl<'a> Session<'a> {
 }
 
 /// A run of records, and what the shadow makes of them; and the live revision, where it is run again.
-struct Both {
+struct PairedRun {
     run: Vec<PastRecord>,
-    shadow: Vec<Ran>,
-    live: Option<Vec<Ran>>,
+    shadow: Vec<DryRun>,
+    live: Option<Vec<DryRun>>,
 }
 
 fn run_both(
-    shadow: Arc<Bench>,
-    live: Option<Arc<Bench>>,
+    shadow: Arc<DryRunner>,
+    live: Option<Arc<DryRunner>>,
     run: Result<Vec<PastRecord>, ReadError>,
-) -> BoxFuture<'static, Result<Both, Trouble>> {
+) -> BoxFuture<'static, Result<PairedRun, ShadowError>> {
     Box::pin(async move {
         let run = run?;
         let shadow = shadow.run(&run).await;
@@ -230,7 +231,7 @@ fn run_both(
             Some(live) => Some(live.run(&run).await),
             None => None,
         };
-        Ok(Both { run, shadow, live })
+        Ok(PairedRun { run, shadow, live })
     })
 }
 
@@ -244,41 +245,42 @@ fn runs_of(portion: Vec<PastRecord>) -> Vec<Vec<PastRecord>> {
 }
 
 /// How a record went.
-fn judge(live: &Side, shadow: &Side) -> Verdict {
+fn judge(live: &ComparedOutcome, shadow: &ComparedOutcome) -> ShadowVerdict {
     if live.is_same(shadow) {
-        return Verdict::Same;
+        return ShadowVerdict::Same;
     }
     match (live.has_events(), shadow.has_events(), shadow) {
-        (_, _, Side::GivenUp { .. }) => Verdict::ShadowFailed,
-        (true, false, _) => Verdict::LiveOnly,
-        (false, true, _) => Verdict::ShadowOnly,
-        _ => Verdict::Differs,
+        (_, _, ComparedOutcome::GivenUp { .. }) => ShadowVerdict::ShadowFailed,
+        (true, false, _) => ShadowVerdict::LiveOnly,
+        (false, true, _) => ShadowVerdict::ShadowOnly,
+        _ => ShadowVerdict::Differs,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::compare::Shape;
+    use crate::pipeline::compare::NormalizedEvent;
 
     #[test]
     fn each_difference_has_its_verdict() {
-        let shape = |value: &str| Shape::of(&"out".into(), None, Some(value.as_bytes()), std::iter::empty(), &[]);
-        let emitted = |value: &str| Side::emitted(vec![shape(value)]);
-        let given_up = |class: &str| Side::GivenUp { class: class.to_owned(), message: String::new() };
-        let nothing = || Side::emitted(Vec::new());
+        let shape =
+            |value: &str| NormalizedEvent::of(&"out".into(), None, Some(value.as_bytes()), std::iter::empty(), &[]);
+        let emitted = |value: &str| ComparedOutcome::emitted(vec![shape(value)]);
+        let given_up = |class: &str| ComparedOutcome::GivenUp { class: class.to_owned(), message: String::new() };
+        let nothing = || ComparedOutcome::emitted(Vec::new());
         for (live, shadow, verdict) in [
-            (emitted("a"), emitted("a"), Verdict::Same),
-            (nothing(), Side::Filtered, Verdict::Same),
-            (given_up("trap"), given_up("trap"), Verdict::Same),
-            (emitted("a"), emitted("b"), Verdict::Differs),
-            (given_up("trap"), nothing(), Verdict::Differs),
-            (emitted("a"), nothing(), Verdict::LiveOnly),
-            (emitted("a"), Side::Filtered, Verdict::LiveOnly),
-            (nothing(), emitted("a"), Verdict::ShadowOnly),
-            (given_up("trap"), emitted("a"), Verdict::ShadowOnly),
-            (emitted("a"), given_up("trap"), Verdict::ShadowFailed),
-            (given_up("reject"), given_up("trap"), Verdict::ShadowFailed),
+            (emitted("a"), emitted("a"), ShadowVerdict::Same),
+            (nothing(), ComparedOutcome::Filtered, ShadowVerdict::Same),
+            (given_up("trap"), given_up("trap"), ShadowVerdict::Same),
+            (emitted("a"), emitted("b"), ShadowVerdict::Differs),
+            (given_up("trap"), nothing(), ShadowVerdict::Differs),
+            (emitted("a"), nothing(), ShadowVerdict::LiveOnly),
+            (emitted("a"), ComparedOutcome::Filtered, ShadowVerdict::LiveOnly),
+            (nothing(), emitted("a"), ShadowVerdict::ShadowOnly),
+            (given_up("trap"), emitted("a"), ShadowVerdict::ShadowOnly),
+            (emitted("a"), given_up("trap"), ShadowVerdict::ShadowFailed),
+            (given_up("reject"), given_up("trap"), ShadowVerdict::ShadowFailed),
         ] {
             assert_eq!(judge(&live, &shadow), verdict, "{live:?} {shadow:?}");
         }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::ids::RevisionNumber;
 use crate::model::position::TopicPartition;
-use crate::model::shadow::Verdict;
-use crate::pipeline::compare::Side;
+use crate::model::shadow::ShadowVerdict;
+use crate::pipeline::compare::ComparedOutcome;
 
 /// The differences that are kept, and the memory that they may take in all. The last one is kept, however large.
 const KEPT: usize = 100;
@@ -14,19 +14,19 @@ const KEPT_BYTES: usize = 4 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Sight(Mutex<Seen>);
+pub struct ShadowStatus(Mutex<StatusState>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct StatusState {
     revision: Option<RevisionNumber>,
     trouble: Option<String>,
-    differences: VecDeque<Arc<Difference>>,
+    differences: VecDeque<Arc<ShadowDifference>>,
     bytes: usize,
 }
 
 /// A record with which the shadow makes a difference.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct ShadowDifference {
     /// Its partition.
     pub partition: TopicPartition,
     /// Its offset.
@@ -34,26 +34,26 @@ pub struct Difference {
     /// Its key.
     pub key: Option<Vec<u8>>,
     /// What the difference is.
-    pub verdict: Verdict,
+    pub verdict: ShadowVerdict,
     /// What came of it.
-    pub live: Side,
+    pub live: ComparedOutcome,
     /// What the shadow makes of it.
-    pub shadow: Side,
+    pub shadow: ComparedOutcome,
 }
 
-impl Difference {
+impl ShadowDifference {
     fn bytes(&self) -> usize {
         self.live.bytes() + self.shadow.bytes() + self.key.as_ref().map_or(0, Vec::len)
     }
 }
 
-impl Sight {
+impl ShadowStatus {
     /// Shows the shadow with this number from now on. What was seen of another one is forgotten.
     pub(super) fn cast(&self, revision: Option<RevisionNumber>) {
         let mut seen = self.seen();
         match seen.revision == revision {
             true => seen.trouble = None,
-            false => *seen = Seen { revision, ..Seen::default() },
+            false => *seen = StatusState { revision, ..StatusState::default() },
         }
     }
 
@@ -73,7 +73,7 @@ impl Sight {
     }
 
     /// Notes a difference. Older ones give way.
-    pub(super) fn differs(&self, difference: Difference) {
+    pub(super) fn differs(&self, difference: ShadowDifference) {
         let mut seen = self.seen();
         seen.bytes += difference.bytes();
         seen.differences.push_back(Arc::new(difference));
@@ -84,11 +84,11 @@ impl Sight {
     }
 
     /// The last differences, the newest last.
-    pub(super) fn differences(&self) -> Vec<Arc<Difference>> {
+    pub(super) fn differences(&self) -> Vec<Arc<ShadowDifference>> {
         self.seen().differences.iter().cloned().collect()
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, StatusState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,19 +97,19 @@ impl Sight {
 mod tests {
     use super::*;
 
-    fn difference(offset: i64, bytes: usize) -> Difference {
-        let shadow = Side::GivenUp { class: "trap".to_owned(), message: "x".repeat(bytes) };
-        let (partition, live) = (TopicPartition::new("in", 0), Side::Filtered);
-        Difference { partition, offset, key: None, verdict: Verdict::ShadowFailed, live, shadow }
+    fn difference(offset: i64, bytes: usize) -> ShadowDifference {
+        let shadow = ComparedOutcome::GivenUp { class: "trap".to_owned(), message: "x".repeat(bytes) };
+        let (partition, live) = (TopicPartition::new("in", 0), ComparedOutcome::Filtered);
+        ShadowDifference { partition, offset, key: None, verdict: ShadowVerdict::ShadowFailed, live, shadow }
     }
 
-    fn offsets(sight: &Sight) -> Vec<i64> {
+    fn offsets(sight: &ShadowStatus) -> Vec<i64> {
         sight.differences().iter().map(|difference| difference.offset).collect()
     }
 
     #[test]
     fn the_last_differences_are_kept_as_far_as_there_is_room() {
-        let sight = Sight::default();
+        let sight = ShadowStatus::default();
         (0..250).for_each(|offset| sight.differs(difference(offset, 10)));
         assert_eq!(offsets(&sight), (150..250).collect::<Vec<_>>());
         sight.differs(difference(250, KEPT_BYTES));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn another_shadow_has_a_clean_sheet() {
-        let sight = Sight::default();
+        let sight = ShadowStatus::default();
         sight.cast(Some(RevisionNumber(2)));
         sight.differs(difference(1, 1));
         sight.trouble(Some("Kafka is away".to_owned()));

@@ -12,8 +12,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::{NEXT_EPOCH, Shard};
 use crate::failpoint;
-use crate::kafka::consumer::{Consumer, Error};
-use crate::model::lease::Lease;
+use crate::kafka::consumer::{GroupConsumer, GroupError};
+use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
 
 /// Brokers forget offsets that nobody commits for `offsets.retention.minutes`, a week by default.
@@ -70,7 +70,7 @@ impl Shard {
     }
 
     /// Tells Kafka's client to fetch nothing of these.
-    pub(super) fn hold(&self, leases: &[Arc<Lease>]) {
+    pub(super) fn hold(&self, leases: &[Arc<PartitionLease>]) {
         for lease in leases {
             if let Err(error) = self.parts.consumer.pause(&lease.partition) {
                 // What it gives is ignored, and read again later.
@@ -95,7 +95,7 @@ impl Shard {
 }
 
 /// Nobody else commits for the partitions of a member, so that nothing comes between.
-fn commit_again(consumer: &Consumer, partitions: &[TopicPartition]) -> Result<usize, Error> {
+fn commit_again(consumer: &GroupConsumer, partitions: &[TopicPartition]) -> Result<usize, GroupError> {
     let committed = consumer.committed(partitions)?;
     let known =
         || committed.iter().filter_map(|place| Some((&place.partition, place.offset?, place.metadata.as_str())));
@@ -106,9 +106,9 @@ fn commit_again(consumer: &Consumer, partitions: &[TopicPartition]) -> Result<us
 }
 
 /// A lease of the same partition under which nothing is done.
-fn at_rest(lease: &Lease) -> Arc<Lease> {
+fn at_rest(lease: &PartitionLease) -> Arc<PartitionLease> {
     let epoch = NEXT_EPOCH.fetch_add(1, Ordering::Relaxed);
-    let rest = Lease::new(lease.partition.clone(), epoch, lease.committed());
+    let rest = PartitionLease::new(lease.partition.clone(), epoch, lease.committed());
     rest.raise_end(lease.end());
     Arc::new(rest)
 }

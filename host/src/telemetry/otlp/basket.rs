@@ -14,7 +14,7 @@ const PORTION: usize = 1 << 20;
 
 /// What became of spans, figures or lines.
 #[derive(Debug, Clone, Default)]
-pub struct Counts {
+pub struct ExportCounters {
     /// Those that the collector took.
     pub sent: Counter,
     /// Those that were not sent, or not taken.
@@ -23,21 +23,21 @@ pub struct Counts {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Basket<T> {
-    kept: Mutex<Kept<T>>,
+pub(super) struct ExportQueue<T> {
+    kept: Mutex<QueueState<T>>,
     is_worth_sending: Notify,
-    counts: Counts,
+    counts: ExportCounters,
 }
 
 #[derive(Debug)]
-struct Kept<T> {
+struct QueueState<T> {
     items: Vec<T>,
     bytes: usize,
 }
 
-impl<T: Message> Basket<T> {
-    pub(super) fn new(counts: Counts) -> Self {
-        let kept = Mutex::new(Kept { items: Vec::new(), bytes: 0 });
+impl<T: Message> ExportQueue<T> {
+    pub(super) fn new(counts: ExportCounters) -> Self {
+        let kept = Mutex::new(QueueState { items: Vec::new(), bytes: 0 });
         Self { kept, is_worth_sending: Notify::new(), counts }
     }
 
@@ -76,7 +76,7 @@ impl<T: Message> Basket<T> {
         self.is_worth_sending.notified().await;
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<T>> {
+    fn kept(&self) -> MutexGuard<'_, QueueState<T>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,8 +87,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_beyond_is_dropped_and_counted_and_nobody_waits() {
-        let counts = Counts::default();
-        let basket = Basket::new(counts.clone());
+        let counts = ExportCounters::default();
+        let basket = ExportQueue::new(counts.clone());
         let item = "x".repeat(MOST / 8);
         let (mut made, puts) = (0, 20);
         for _ in 0..puts {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::Signal;
-use super::basket::Counts;
-use super::post::{Post, Refusal, Taken};
+use super::OtlpSignal;
+use super::basket::ExportCounters;
+use super::post::{CollectorAnswer, CollectorRefusal, OtlpClient};
 
 /// The wait before the second try; doubled for each after it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -18,10 +18,10 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Courier {
-    signal: Signal,
-    post: Post,
-    counts: Counts,
+pub(super) struct SignalExporter {
+    signal: OtlpSignal,
+    post: OtlpClient,
+    counts: ExportCounters,
     /// Cancelled when the host ends: then there is one last try.
     stop: CancellationToken,
     /// Why nothing was delivered lately.
@@ -30,8 +30,8 @@ pub(super) struct Courier {
     said: (u64, Option<Instant>),
 }
 
-impl Courier {
-    pub(super) fn new(signal: Signal, post: Post, counts: Counts, stop: CancellationToken) -> Self {
+impl SignalExporter {
+    pub(super) fn new(signal: OtlpSignal, post: OtlpClient, counts: ExportCounters, stop: CancellationToken) -> Self {
         Self { signal, post, counts, stop, trouble: None, said: (0, None) }
     }
 
@@ -62,7 +62,7 @@ impl Courier {
         }
     }
 
-    fn took(&mut self, items: u64, Taken { rejected, message }: Taken) {
+    fn took(&mut self, items: u64, CollectorAnswer { rejected, message }: CollectorAnswer) {
         let rejected = rejected.min(items);
         self.counts.sent.inc_by(items - rejected);
         self.counts.dropped.inc_by(rejected);
@@ -80,7 +80,7 @@ impl Courier {
         self.say_what_was_dropped();
     }
 
-    fn failed(&mut self, refusal: &Refusal) {
+    fn failed(&mut self, refusal: &CollectorRefusal) {
         if self.trouble.is_some() {
             return;
         }

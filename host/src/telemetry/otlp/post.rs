@@ -10,9 +10,9 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use prost::Message;
 use reqwest::{Client, Response, Url};
 
-use super::Signal;
+use super::OtlpSignal;
 use super::wire::Answer;
-use crate::config::host::Otlp as Settings;
+use crate::config::host::OtlpConfig as Settings;
 
 /// An answer is a few words.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -21,14 +21,14 @@ const LONGEST_REASON: usize = 300;
 
 /// Posts one signal.
 #[derive(Debug, Clone)]
-pub(super) struct Post {
+pub(super) struct OtlpClient {
     client: Client,
     url: Url,
 }
 
 /// What the collector said to a request that it took.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct CollectorAnswer {
     /// What of it, it did not take.
     pub(super) rejected: u64,
     /// Why, or a warning.
@@ -37,7 +37,7 @@ pub(super) struct Taken {
 
 /// Why it did not take a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct CollectorRefusal {
     /// In words.
     pub(super) reason: String,
     /// Whether it may take the same request later.
@@ -56,9 +56,9 @@ pub(super) fn client(settings: &Settings) -> reqwest::Result<Client> {
         .build()
 }
 
-impl Post {
+impl OtlpClient {
     /// Posts `signal` to the collector at `endpoint`.
-    pub(super) fn new(client: &Client, endpoint: &Url, signal: Signal) -> Self {
+    pub(super) fn new(client: &Client, endpoint: &Url, signal: OtlpSignal) -> Self {
         let mut url = endpoint.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["v1", signal.as_str()]);
@@ -72,7 +72,7 @@ impl Post {
     }
 
     /// Posts `body`.
-    pub(super) async fn send(&self, body: Bytes) -> Result<Taken, Refusal> {
+    pub(super) async fn send(&self, body: Bytes) -> Result<CollectorAnswer, CollectorRefusal> {
         let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/x-protobuf").body(body);
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
@@ -82,7 +82,7 @@ impl Post {
             // An empty answer is one, and what can't be read says no more than the status.
             let partly = Answer::decode(&*body).unwrap_or_default().partial_success.unwrap_or_default();
             let rejected = u64::try_from(partly.rejected).unwrap_or_default();
-            return Ok(Taken { rejected, message: partly.error_message });
+            return Ok(CollectorAnswer { rejected, message: partly.error_message });
         }
         let passes = matches!(
             status,
@@ -94,11 +94,11 @@ impl Post {
         let text: String = String::from_utf8_lossy(&body).chars().filter(|letter| !letter.is_control()).collect();
         let text: String = text.chars().take(LONGEST_REASON).collect();
         let reason = format!("it answered {status}{}{text}", if text.is_empty() { "" } else { ": " });
-        Err(Refusal { reason, passes, wait })
+        Err(CollectorRefusal { reason, passes, wait })
     }
 }
 
-fn unreachable(error: reqwest::Error) -> Refusal {
+fn unreachable(error: reqwest::Error) -> CollectorRefusal {
     let error = error.without_url();
     let mut reason = error.to_string();
     let mut source = error.source();
@@ -107,7 +107,7 @@ fn unreachable(error: reqwest::Error) -> Refusal {
         let _ = write!(reason, ": {deeper}");
         source = deeper.source();
     }
-    Refusal { reason, passes: true, wait: None }
+    CollectorRefusal { reason, passes: true, wait: None }
 }
 
 fn wait(answer: &Response) -> Option<Duration> {
@@ -134,11 +134,11 @@ mod tests {
     #[test]
     fn a_signals_path_is_added_to_the_endpoint() {
         let at = |endpoint: &str, signal| {
-            let post = Post::new(&Client::new(), &Url::parse(endpoint).expect("a URL"), signal);
+            let post = OtlpClient::new(&Client::new(), &Url::parse(endpoint).expect("a URL"), signal);
             post.url().to_string()
         };
-        assert_eq!(at("http://c:4318", Signal::Traces), "http://c:4318/v1/traces");
-        assert_eq!(at("https://c/otlp/", Signal::Metrics), "https://c/otlp/v1/metrics");
-        assert_eq!(at("https://c/otlp", Signal::Logs), "https://c/otlp/v1/logs");
+        assert_eq!(at("http://c:4318", OtlpSignal::Traces), "http://c:4318/v1/traces");
+        assert_eq!(at("https://c/otlp/", OtlpSignal::Metrics), "https://c/otlp/v1/metrics");
+        assert_eq!(at("https://c/otlp", OtlpSignal::Logs), "https://c/otlp/v1/logs");
     }
 }

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::componentize::componentize;
-use super::standing::Standing;
+use super::standing::ProcessPriority;
 use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED, STANDING_VARIABLE};
 use crate::wasm::config;
-use crate::wasm::shape::{self, Form};
+use crate::wasm::shape::{self, BinaryForm};
 
 /// The first argument by which this program knows that it is to compile.
 pub const WORD: &str = "__compile";
@@ -31,15 +31,15 @@ pub fn child_main() -> ExitCode {
 /// Does it, or tells why not.
 pub(super) fn compile() -> Result<(), String> {
     limit_resources()?;
-    Standing::from_word(&variable(STANDING_VARIABLE)?).take();
+    ProcessPriority::from_word(&variable(STANDING_VARIABLE)?).take();
     let output = variable(OUTPUT_VARIABLE)?;
     let mut module = Vec::new();
     std::io::stdin().read_to_end(&mut module).map_err(|error| format!("cannot read the module: {error}"))?;
     let engine = wasmtime::Engine::new(&config::code_settings()).map_err(|error| format!("{error:#}"))?;
     let code = match shape::inspect(&module).map_err(|error| error.to_string())? {
-        Form::Component(_) => engine.precompile_component(&module),
-        Form::Embedded => engine.precompile_component(&componentize(&module)?),
-        Form::Command => engine.precompile_module(&module),
+        BinaryForm::Component(_) => engine.precompile_component(&module),
+        BinaryForm::Embedded => engine.precompile_component(&componentize(&module)?),
+        BinaryForm::Command => engine.precompile_module(&module),
     };
     let code = code.map_err(|error| format!("{error:#}"))?;
     std::fs::write(&output, code).map_err(|error| format!("cannot write {}: {error}", output.display()))

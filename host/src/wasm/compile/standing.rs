@@ -11,14 +11,14 @@ const LOW: &str = "low";
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ProcessPriority {
     /// Runs where nothing else wants to, and makes way at once: under lower niceness a record may wait for a time slice.
     Idle,
     /// Has a share, so that a host whose functions take all there is gets done too.
     Low,
 }
 
-impl Standing {
+impl ProcessPriority {
     /// How a child is told.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -53,15 +53,15 @@ mod tests {
 
     #[test]
     fn a_child_takes_the_standing_it_is_told() {
-        let policy_of = |standing: Standing| {
+        let policy_of = |standing: ProcessPriority| {
             let work = move || {
-                Standing::from_word(OsStr::new(standing.word())).take();
+                ProcessPriority::from_word(OsStr::new(standing.word())).take();
                 // SAFETY: the call takes a number; 0 is the calling thread.
                 unsafe { libc::sched_getscheduler(0) }
             };
             std::thread::spawn(work).join().unwrap()
         };
-        assert_eq!(policy_of(Standing::Idle), libc::SCHED_IDLE);
-        assert_eq!(policy_of(Standing::Low), libc::SCHED_OTHER);
+        assert_eq!(policy_of(ProcessPriority::Idle), libc::SCHED_IDLE);
+        assert_eq!(policy_of(ProcessPriority::Low), libc::SCHED_OTHER);
     }
 }
