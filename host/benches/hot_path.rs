@@ -2,16 +2,12 @@
 //!
 //! Read the column "median" and divide by 256, or read the items a second.
 
-mod stages;
-
 use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, Divan};
-use millstream::dispatch::lanes::Lanes;
-use millstream::model::function::{EventFormat, Isolation, Ordering};
-
-use stages::{CLOUDEVENT, Guest, Headers, RECORDS};
+use millstream::stages;
+use millstream::stages::{CLOUDEVENT, EventFormat, Guest, Headers, Isolation, Lanes, Ordering, RECORDS};
 
 fn main() {
     Divan::from_args().main();

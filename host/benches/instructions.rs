@@ -1,15 +1,11 @@
 //! One stage of the host, for `./run instructions` to count the instructions of: unlike time, they are the same on a busy
 //! machine as on a quiet one. `scripts/instructions.sh` runs it under valgrind, once for each name that `list` prints.
 
-mod stages;
-
 use std::hint::black_box;
 use std::sync::Arc;
 
-use millstream::dispatch::lanes::Lanes;
-use millstream::model::function::{EventFormat, Isolation, Ordering};
-
-use stages::{CLOUDEVENT, Guest, Headers};
+use millstream::stages;
+use millstream::stages::{CLOUDEVENT, EventFormat, Guest, Headers, Isolation, Lanes, Ordering};
 
 /// The names, each with how many records its work is of.
 const STAGES: [(&str, usize); 10] = [

@@ -9,13 +9,12 @@
 //! answer every 30 s. Eight uploads arrive at once, on disk, and two are worked on, in memory; 64 logs are followed; 512
 //! connections are served at once, and when more come, clients that are waited for lose their places.
 
+mod authorization;
 mod body;
 mod dead_letters;
 mod deploy;
-mod door;
 mod events;
 mod functions;
-mod guard;
 mod if_match;
 mod invoke;
 mod lineage;
@@ -24,6 +23,7 @@ mod manifest_view;
 mod name;
 mod openapi;
 mod operations;
+mod origin_check;
 mod page;
 mod pause;
 mod problem;
@@ -50,23 +50,23 @@ use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use server::serve;
-pub use tls::{TlsError, acceptor};
-pub use topics::TopicWriter;
+pub(crate) use server::serve;
+pub(crate) use tls::acceptor;
+pub(crate) use topics::TopicWriter;
 
 use crate::config::host::AccessTokens;
 use crate::error_code::ErrorCode;
-use crate::kafka::history::TopicHistory;
+use crate::inspect::replay::ReplayService;
+use crate::inspect::shadow::ShadowReports;
+use crate::kafka::read::history::TopicHistory;
 use crate::model::status::FunctionObserver;
-use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::FunctionInvoker;
-use crate::pipeline::replay::ReplayService;
-use crate::pipeline::shadow::ShadowReports;
+use crate::pipeline::calls::FunctionInvoker;
+use crate::redrive::DeadLetters;
 use crate::registry::RegistryHandle;
 use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::usage::UsageRecorder;
-use door::OriginCheck;
-use guard::Authorization;
+use authorization::Authorization;
+use origin_check::OriginCheck;
 use problem::ApiProblem;
 use routes::RouteTable;
 
@@ -79,47 +79,37 @@ const FOLLOWERS_AT_ONCE: usize = 64;
 const FORM_BYTES: u64 = 1 << 20;
 
 /// What the API stands on.
-pub struct Parts {
-    /// What is deployed.
-    pub registry: RegistryHandle,
-    /// What functions do.
-    pub observe: Arc<dyn FunctionObserver>,
-    /// Calls functions.
-    pub direct: Arc<dyn FunctionInvoker>,
-    /// Writes to topics.
-    pub topics: TopicWriter,
+pub(crate) struct Parts {
+    pub(crate) registry: RegistryHandle,
+    pub(crate) observe: Arc<dyn FunctionObserver>,
+    pub(crate) direct: Arc<dyn FunctionInvoker>,
+    pub(crate) topics: TopicWriter,
     /// Records that were given up.
-    pub letters: DeadLetters,
+    pub(crate) letters: DeadLetters,
     /// Runs revisions over the past.
-    pub replays: ReplayService,
-    /// Tells of shadows.
-    pub shadows: ShadowReports,
+    pub(crate) replays: ReplayService,
+    pub(crate) shadows: ShadowReports,
     /// Reads the past of topics.
-    pub history: TopicHistory,
-    /// The figures.
-    pub metrics: HostMetrics,
-    /// What functions used.
-    pub usage: UsageRecorder,
+    pub(crate) history: TopicHistory,
+    pub(crate) metrics: HostMetrics,
+    pub(crate) usage: UsageRecorder,
     /// How much a request may bring.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// A folder for uploads while they arrive. It exists.
-    pub uploads_folder: PathBuf,
-    /// Who may do what.
-    pub tokens: AccessTokens,
+    pub(crate) uploads_folder: PathBuf,
+    pub(crate) tokens: AccessTokens,
 }
 
 /// How much a request may bring, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// A module.
-    pub upload: u64,
-    /// Any other body.
-    pub request: u64,
+pub(crate) struct Limits {
+    pub(crate) upload: u64,
+    pub(crate) request: u64,
 }
 
 /// The API. Clones share everything.
 #[derive(Clone)]
-pub struct Api {
+pub(crate) struct Api {
     registry: RegistryHandle,
     observe: Arc<dyn FunctionObserver>,
     direct: Arc<dyn FunctionInvoker>,
@@ -134,7 +124,6 @@ pub struct Api {
     shared: Arc<Shared>,
 }
 
-/// What requests share.
 struct Shared {
     arriving: Semaphore,
     uploads: Semaphore,
@@ -149,7 +138,7 @@ struct Shared {
 
 impl Api {
     /// An API over these parts.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let Parts { registry, observe, direct, topics, .. } = parts;
         let Parts { letters, replays, shadows, history, metrics, usage, limits, uploads_folder, tokens, .. } = parts;
         let shared = Shared {
@@ -176,12 +165,11 @@ impl Api {
             .fallback(path_not_found)
             .with_state(self)
             .layer(axum::Extension(openapi::OpenApiDocument(document)))
-            .layer(middleware::from_fn_with_state(guard, guard::check))
-            .layer(middleware::from_fn_with_state(OriginCheck(listen), door::check))
+            .layer(middleware::from_fn_with_state(guard, authorization::check))
+            .layer(middleware::from_fn_with_state(OriginCheck(listen), origin_check::check))
     }
 }
 
-/// Every route.
 fn routes(limits: Limits) -> RouteTable {
     RouteTable::new()
         .add::<functions::__path_list, _>(functions::list)

@@ -1,18 +1,18 @@
 //! L6: the composition root: the only place where parts meet.
 
-mod audience;
 mod demo;
 mod embedded;
+mod event_printer;
 mod host;
 mod identity;
-pub mod local;
+pub(crate) mod local;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-pub(crate) use audience::EventPrinter;
-pub use demo::{DemoOptions, demo};
+pub(crate) use demo::{DemoOptions, demo};
 pub(crate) use embedded::{ApiListener, EmbeddedHost};
+pub(crate) use event_printer::EventPrinter;
 
 use self::host::{ClusterBackend, Host};
 use self::identity::HostIdentity;
@@ -25,7 +25,7 @@ use crate::telemetry::logs::{self, LineFormat};
 use crate::telemetry::otlp::OtlpHandle;
 
 /// Runs a host until it is told to stop.
-pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let format = match config.log.format {
         LogFormat::Text => LineFormat::Text,
         LogFormat::Json => LineFormat::Json,

@@ -133,7 +133,7 @@ impl Verb {
 }
 
 /// Runs the verb that the process was started with. A wrong command line ends the process with exit code 2.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let command_line = CommandLine::parse();
     // Not locked: `demo` prints from other threads.
     let mut out = io::stdout();

@@ -9,7 +9,7 @@
 
 mod cache;
 mod capability;
-pub mod compile;
+pub(crate) mod compile;
 mod config;
 mod engine;
 mod entry;
@@ -19,12 +19,12 @@ mod instance;
 mod limiter;
 mod link;
 mod load;
-pub mod log;
+pub(crate) mod log;
 #[cfg(test)]
 mod measure;
 mod program;
 mod sandbox;
-pub mod shape;
+pub(crate) mod shape;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -33,9 +33,9 @@ mod tests;
 mod ticker;
 mod timer;
 
-pub use config::{CompileLocation, EngineOptions};
-pub use engine::{EngineError, WasmEngine};
-pub use instance::GuestInstance;
-pub use load::LoadError;
-pub use program::LoadedProgram;
-pub use sandbox::{Sandbox, StartError};
+pub(crate) use config::{CompileLocation, EngineOptions};
+pub(crate) use engine::{EngineError, WasmEngine};
+pub(crate) use instance::GuestInstance;
+pub(crate) use load::LoadError;
+pub(crate) use program::LoadedProgram;
+pub(crate) use sandbox::{Sandbox, StartError};

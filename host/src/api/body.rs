@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
-use super::problem::ApiProblem;
+use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ const REST_BYTES: usize = 1 << 20;
 const REST_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads `body`, which has at most `limit` bytes.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, ApiProblem> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, ApiProblem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));

@@ -11,18 +11,16 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::invoke::not_called;
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView, of_admin, of_topic_log};
-use super::query::QueryParams;
-use super::{Api, body, functions};
+use crate::api::invoke::not_called;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin, of_topic_log};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions};
 use crate::error_code::ErrorCode;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::pipeline::dead_letters::{
-    LetterSelection, LettersError, RecordOverride, RedriveRequest, RemainingRanges, UpperBounds,
-};
-pub(super) use view::{
+use crate::redrive::{LetterSelection, LettersError, RecordOverride, RedrivePlan, RemainingRanges, UpperBounds};
+pub(crate) use view::{
     HeaderView, LetterAlone, LetterList, LetterView, MarkView, RedriveAnswer, RedriveResult, SourceView,
 };
 
@@ -33,7 +31,7 @@ const MOST_PLACES: usize = 100;
 /// Which dead letters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LettersQuery {
+pub(crate) struct LettersQuery {
     /// At most so many.
     #[param(required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -45,7 +43,7 @@ pub(super) struct LettersQuery {
 /// What is to be handled again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RedriveRequest {
+pub(crate) struct RedriveRequest {
     /// All of them; a few hundred in one request, and `left` of the answer says what is left.
     #[serde(default)]
     all: bool,
@@ -71,7 +69,7 @@ pub(super) struct RedriveRequest {
 /// A dead letter's place in its topic.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlaceRequest {
+pub(crate) struct PlaceRequest {
     partition: i32,
     offset: i64,
 }
@@ -79,7 +77,7 @@ pub(super) struct PlaceRequest {
 /// A header.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HeaderRequest {
+pub(crate) struct HeaderRequest {
     name: String,
     /// Its value as text; none is a header without a value.
     value: Option<String>,
@@ -90,13 +88,13 @@ pub(super) struct HeaderRequest {
 /// The newest first, with why each was given up, and what became of it if it was handled again. Their values are shown one
 /// by one.
 #[utoipa::path(get, path = "/v1/functions/{name}/dead-letters", tag = "dead letters", security(("token" = ["read"])),
-    params(Name, LettersQuery),
+    params(PathName, LettersQuery),
     responses(
         (status = 200, description = "The dead letters, the newest first", body = LetterList),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(
+pub(crate) async fn list(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<LettersQuery>,
@@ -117,14 +115,14 @@ pub(super) async fn list(
 /// With its record's value and headers.
 #[utoipa::path(get, path = "/v1/functions/{name}/dead-letters/{partition}/{offset}", tag = "dead letters",
     security(("token" = ["read"])),
-    params(Name, ("partition" = i32, Path, description = "The dead letter's partition", minimum = 0),
+    params(PathName, ("partition" = i32, Path, description = "The dead letter's partition", minimum = 0),
         ("offset" = i64, Path, description = "The dead letter's offset", minimum = 0)),
     responses(
         (status = 200, description = "The dead letter", body = LetterAlone),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     Path((name, partition, offset)): Path<(String, String, String)>,
 ) -> Result<Json<LetterAlone>, ApiProblem> {
@@ -148,13 +146,13 @@ pub(super) async fn get(
 /// once, unless one insists (`force`); what comes of it has the header `millstream-redriven`. The order of a key is kept
 /// among them.
 #[utoipa::path(post, path = "/v1/functions/{name}/dead-letters/redrive", tag = "dead letters",
-    security(("token" = ["invoke"])), params(Name), request_body(content = RedriveRequest),
+    security(("token" = ["invoke"])), params(PathName), request_body(content = RedriveRequest),
     responses(
         (status = 200, description = "What became of each", body = RedriveAnswer),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done, or only in part", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn redrive(
+pub(crate) async fn redrive(
     State(api): State<Api>,
     PathName(name): PathName,
     headers: HeaderMap,
@@ -170,7 +168,7 @@ pub(super) async fn redrive(
 }
 
 impl RedriveRequest {
-    fn order(self, api: &Api, live: &SharedRevision) -> Result<RedriveRequest, ApiProblem> {
+    fn order(self, api: &Api, live: &SharedRevision) -> Result<RedrivePlan, ApiProblem> {
         let edit = self.edit()?;
         let Self { all, left, letters, revision, force, .. } = self;
         let which = match (all, left, letters.as_slice()) {
@@ -188,7 +186,7 @@ impl RedriveRequest {
             return Err(invalid("another value or other headers are for one letter alone".to_owned()));
         }
         let revision = revision.map(|number| functions::kept(api, &live.manifest.name, RevisionNumber(number)));
-        Ok(RedriveRequest { which, revision: revision.transpose()?, force, edit })
+        Ok(RedrivePlan { which, revision: revision.transpose()?, force, edit })
     }
 
     fn edit(&self) -> Result<Option<RecordOverride>, ApiProblem> {

@@ -14,11 +14,11 @@ use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
-use super::functions::view::DeployedView;
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
-use super::{Api, body, functions, if_match, upload};
+use crate::api::functions::view::DeployedView;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions, if_match, upload};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
@@ -33,20 +33,20 @@ const ARRIVES_AFTER: Duration = Duration::from_secs(20);
 /// The query of a change.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeployQuery {
+pub(crate) struct DeployQuery {
     /// How long to wait until the function runs, such as `30s`. That it does not yet run then is no error.
     #[param(required = false, example = "30s")]
     wait: Option<String>,
 }
 
 impl DeployQuery {
-    pub(super) fn wait(&self) -> Result<Option<Duration>, ApiProblem> {
+    pub(crate) fn wait(&self) -> Result<Option<Duration>, ApiProblem> {
         wait(self.wait.as_deref())
     }
 }
 
 /// How long somebody wants to wait.
-pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, ApiProblem> {
+pub(crate) fn wait(text: Option<&str>) -> Result<Option<Duration>, ApiProblem> {
     let invalid = |error: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
     let wait = text.map(parse_duration).transpose().map_err(invalid)?;
     Ok(wait.map(|wait| wait.min(LONGEST_WAIT)))
@@ -55,7 +55,7 @@ pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, ApiProblem> {
 /// A function as it is uploaded.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described; the form is read part by part")]
-pub(super) struct DeployForm {
+pub(crate) struct DeployForm {
     /// The manifest: `application/toml` or `application/json`.
     manifest: String,
     /// The module: `application/wasm`.
@@ -68,7 +68,7 @@ pub(super) struct DeployForm {
 /// Answers once the module is compiled and stored, missing topics are made, and the start offsets are fixed. The same
 /// manifest and module as the live revision make no new one.
 #[utoipa::path(put, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery,
+    params(PathName, DeployQuery,
         ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag; `*`: only when there is one"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only when there is no such function")),
     request_body(content = DeployForm, content_type = "multipart/form-data"),
@@ -78,7 +78,7 @@ pub(super) struct DeployForm {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn put(
+pub(crate) async fn put(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<DeployQuery>,
@@ -94,15 +94,15 @@ pub(super) async fn put(
 }
 
 /// A function that has arrived. Only so many are in memory at once.
-pub(super) struct ReceivedUpload<'a> {
-    pub(super) manifest: Manifest,
-    pub(super) module: Bytes,
+pub(crate) struct ReceivedUpload<'a> {
+    pub(crate) manifest: Manifest,
+    pub(crate) module: Bytes,
     /// Kept until it is deployed.
-    pub(super) turn: SemaphorePermit<'a>,
+    pub(crate) turn: SemaphorePermit<'a>,
 }
 
 /// Takes an upload of `name`.
-pub(super) async fn arrive<'a>(
+pub(crate) async fn arrive<'a>(
     api: &'a Api,
     name: &FunctionName,
     form: Result<Multipart, MultipartRejection>,
@@ -134,7 +134,7 @@ fn too_many_uploads() -> ApiProblem {
 /// decides how records are taken (topics, ordering, concurrency, shards, delivery) restarts the function's consumers;
 /// everything else takes over while records flow. Records that run keep the limits that they started with.
 #[utoipa::path(put, path = "/v1/functions/{name}/manifest", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     request_body(content(
         (serde_json::Value = "application/json", example = json!({ "name": "enrich-bid", "topics": ["bids"], "limits": { "memory": "256MiB" } })),
         (String = "application/toml"),
@@ -144,7 +144,7 @@ fn too_many_uploads() -> ApiProblem {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn put_manifest(
+pub(crate) async fn put_manifest(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<DeployQuery>,
@@ -168,7 +168,7 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// What a change led to, once it has settled or `wait` is over.
-pub(super) async fn answer(api: &Api, deployed: DeployOutcome, wait: Option<Duration>) -> Response {
+pub(crate) async fn answer(api: &Api, deployed: DeployOutcome, wait: Option<Duration>) -> Response {
     let revision = deployed.revision;
     let has_started = |state| state != FunctionState::Starting;
     let state = functions::settled_state(api, &revision, wait.unwrap_or_default(), has_started).await;

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::problem::ApiProblem;
+use crate::api::problem::ApiProblem;
 use crate::cloudevents::http::{BATCH, ContentMode, STRUCTURED};
 use crate::cloudevents::{NotAnEvent, attribute, check_required, http, structured};
 use crate::error_code::ErrorCode;
-use crate::pipeline::direct::InvokeEvent;
+use crate::pipeline::calls::InvokeEvent;
 
 /// The most events of one batch.
-pub(super) const MOST_EVENTS: usize = 1000;
+pub(crate) const MOST_EVENTS: usize = 1000;
 
 /// Headers of the trace, which a record carries under the same names.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
@@ -24,7 +24,7 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// A CloudEvent in its JSON format.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described; events are read attribute by attribute")]
-pub(super) struct CloudEvent {
+pub(crate) struct CloudEvent {
     #[schema(pattern = "^1\\.0$", example = "1.0")]
     specversion: String,
     #[schema(min_length = 1)]
@@ -43,10 +43,8 @@ pub(super) struct CloudEvent {
     data_base64: Option<String>,
 }
 
-/// What a request holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum RequestContent {
-    /// An event.
+pub(crate) enum RequestContent {
     One(InvokeEvent),
     /// A body that says of itself no more than its type.
     Plain(InvokeEvent),
@@ -55,7 +53,7 @@ pub(super) enum RequestContent {
 }
 
 /// Reads a request. `key` wins over what an event says of itself.
-pub(super) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Result<RequestContent, ApiProblem> {
+pub(crate) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Result<RequestContent, ApiProblem> {
     let mut content = match http::mode(headers).map_err(not_an_event)? {
         ContentMode::Structured => RequestContent::One(read_structured(body, headers)?),
         ContentMode::Batch => RequestContent::Batch(read_batch(body, headers)?),

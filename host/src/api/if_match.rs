@@ -3,19 +3,19 @@
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue};
 
-use super::problem::ApiProblem;
+use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 use crate::model::ids::RevisionNumber;
 use crate::registry::LiveExpectation;
 
 /// The tag of a revision.
-pub(super) fn etag(revision: RevisionNumber) -> HeaderValue {
+pub(crate) fn etag(revision: RevisionNumber) -> HeaderValue {
     // Digits between quotes are a valid header.
     HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
 /// What the client believes to be live, if it says so.
-pub(super) fn expectation(headers: &HeaderMap) -> Result<Option<LiveExpectation>, ApiProblem> {
+pub(crate) fn expectation(headers: &HeaderMap) -> Result<Option<LiveExpectation>, ApiProblem> {
     let Some(value) = headers.get(IF_MATCH) else { return absence(headers) };
     if headers.contains_key(IF_NONE_MATCH) {
         return Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail("send If-Match or If-None-Match, not both"));

@@ -5,7 +5,7 @@
 //! Kafka has not acknowledged what was to be published.
 
 mod idempotency;
-pub(super) mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 
@@ -19,17 +19,17 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
-use super::events::{self, RequestContent};
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
-use super::{Api, body, functions};
+use crate::api::events::{self, RequestContent};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions};
 use crate::error_code::ErrorCode;
-use crate::kafka::publisher::UnwrittenKind;
+use crate::kafka::produce::publisher::UnwrittenKind;
 use crate::model::ids::FunctionName;
 use crate::model::outcome::{FaultClass, GuestFault};
-use crate::pipeline::direct::{InvokeCall, InvokeEvent, InvokeResult, NotCalled};
-pub(super) use idempotency::IdempotencyCache;
+use crate::pipeline::calls::{InvokeCall, InvokeEvent, InvokeResult, NotCalled};
+pub(crate) use idempotency::IdempotencyCache;
 use idempotency::{KeyClaim, StoredAnswer};
 use view::{Invocation, Invocations};
 
@@ -41,7 +41,7 @@ const NUMBER_BITS: u32 = 53;
 /// How a function is called.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct InvokeQuery {
+pub(crate) struct InvokeQuery {
     /// Whether what is emitted is also written to its topics, before the answer.
     #[serde(default)]
     #[param(required = false)]
@@ -55,7 +55,7 @@ pub(super) struct InvokeQuery {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described")]
 #[serde(untagged)]
-pub(super) enum InvokeResponse {
+pub(crate) enum InvokeResponse {
     One(Invocation),
     Batch(Invocations),
 }
@@ -69,7 +69,7 @@ pub(super) enum InvokeResponse {
 /// The status is 200 once the function was called, also when it failed: see `outcome`, or the header
 /// `millstream-outcome`.
 #[utoipa::path(post, path = "/v1/functions/{name}/invoke", tag = "functions", security(("token" = ["invoke"])),
-    params(Name, InvokeQuery,
+    params(PathName, InvokeQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Calls with the same key within ten minutes are one call, with one answer", max_length = 255)),
     request_body(content(
         (events::CloudEvent = "application/cloudevents+json"),
@@ -78,12 +78,12 @@ pub(super) enum InvokeResponse {
         (String = "text/plain"),
     )),
     responses(
-        (status = 200, description = "The function was called: an invocation, or for a batch all of them", body = Answer,
+        (status = 200, description = "The function was called: an invocation, or for a batch all of them", body = InvokeResponse,
             headers(("millstream-outcome" = String, description = "The outcome; for a batch the first that is not `emitted`"))),
         (status = "4XX", description = "Not called", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not called, or not acknowledged by Kafka", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn invoke(
+pub(crate) async fn invoke(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<InvokeQuery>,
@@ -155,7 +155,7 @@ async fn one(api: &Api, name: &FunctionName, call: InvokeCall) -> Result<Invocat
     Ok(Invocation::new(&called, publish))
 }
 
-pub(super) fn not_called(error: NotCalled) -> ApiProblem {
+pub(crate) fn not_called(error: NotCalled) -> ApiProblem {
     let code = match error {
         NotCalled::Unavailable { .. } => ErrorCode::FunctionUnavailable,
         NotCalled::Busy { .. } => ErrorCode::TooManyRequests,
@@ -188,7 +188,7 @@ fn described(plain: InvokeEvent, name: &FunctionName, number: i64) -> InvokeEven
     let InvokeEvent { key, value, headers } = plain;
     let attributes = [
         ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", format!("{}/0/{number}", crate::pipeline::direct::TOPIC)),
+        ("ce_id", format!("{}/0/{number}", crate::pipeline::calls::TOPIC)),
         ("ce_source", format!("/millstream/functions/{name}/invoke")),
         ("ce_type", "dev.millstream.record".to_owned()),
     ];

@@ -7,16 +7,16 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Api;
-use super::problem::{ApiProblem, ProblemView, of_admin};
-use super::query::QueryParams;
+use crate::api::Api;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::query::QueryParams;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::lineage::{Lineage, RecordId, TraceError, TraceRequest, trace};
 use crate::model::function::SharedRevision;
 
 /// Each reads as fast as Kafka gives.
-pub(super) const TRACES_AT_ONCE: usize = 2;
+pub(crate) const TRACES_AT_ONCE: usize = 2;
 
 const USUAL_WINDOW: Duration = Duration::from_secs(3600);
 const USUAL_RECORDS: usize = 200_000;
@@ -27,7 +27,7 @@ const LONGEST_TIME: Duration = Duration::from_secs(120);
 /// Which record, and how far to look.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LineageQuery {
+pub(crate) struct LineageQuery {
     /// The record's topic.
     topic: String,
     /// Its partition.
@@ -61,7 +61,7 @@ pub(super) struct LineageQuery {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     QueryParams(query): QueryParams<LineageQuery>,
 ) -> Result<Json<Lineage>, ApiProblem> {

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
-use super::functions::view::moment;
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
-use super::{Api, functions};
+use crate::api::functions::view::moment;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, functions};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::clock::unix_ms;
@@ -36,7 +36,7 @@ const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"
 /// Which lines.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LogQuery {
+pub(crate) struct LogQuery {
     /// At most so many: the newest of them.
     #[param(required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -54,7 +54,7 @@ pub(super) struct LogQuery {
 
 /// A line that a guest wrote.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LineView {
+pub(crate) struct LineView {
     /// When, by RFC 3339.
     time: String,
     /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
@@ -69,7 +69,7 @@ pub(super) struct LineView {
 
 /// The lines, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LineList {
+pub(crate) struct LineList {
     lines: Vec<LineView>,
 }
 
@@ -87,7 +87,7 @@ impl LineView {
 /// stream of server-sent events, `line` with a line each, and `missed` with a number where the reader was too slow; a
 /// `Last-Event-ID` goes on after that line.
 #[utoipa::path(get, path = "/v1/functions/{name}/logs", tag = "functions", security(("token" = ["read"])),
-    params(Name, LogQuery),
+    params(PathName, LogQuery),
     responses(
         (status = 200, description = "The lines, the oldest first; or a stream of them", content(
             (LineList = "application/json"),
@@ -96,7 +96,7 @@ impl LineView {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<LogQuery>,
@@ -143,7 +143,6 @@ pub(super) async fn get(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response())
 }
 
-/// Which lines are wanted.
 struct LineFilter {
     since_ms: u64,
     level: usize,

@@ -9,7 +9,7 @@ use crate::config::quantity::{format_duration, format_size};
 use crate::model::function::{FunctionOutput, Manifest, StartEmulation, TopicSelection};
 
 /// The manifest with every default filled in.
-pub(super) fn json(manifest: &Manifest) -> Value {
+pub(crate) fn json(manifest: &Manifest) -> Value {
     let Manifest { limits, logs, instances, retry, delivery, .. } = manifest;
     let mut view = json!({
         "name": manifest.name,

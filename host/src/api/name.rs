@@ -7,12 +7,12 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::problem::ApiProblem;
+use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
 /// A function's name, taken from the path and checked.
-pub(super) struct PathName(pub(super) FunctionName);
+pub(crate) struct PathName(pub(crate) FunctionName);
 
 impl IntoParams for PathName {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {

@@ -7,10 +7,10 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Api;
-use super::guard::CallerIdentity;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
+use crate::api::Api;
+use crate::api::authorization::CallerIdentity;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
 use crate::config::host::TokenScope;
 use crate::error_code::ErrorCode;
 use crate::model::function::Revision;
@@ -21,13 +21,13 @@ use crate::telemetry::exposition;
 
 /// The host listens.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct HealthReport {
+pub(crate) struct HealthReport {
     healthy: bool,
 }
 
 /// The host is ready.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReadinessReport {
+pub(crate) struct ReadinessReport {
     ready: bool,
     /// The functions that make no progress on this host; only for whoever may read, where the host has tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,23 +36,23 @@ pub(super) struct ReadinessReport {
 
 /// A function that makes no progress.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct StalledFunction {
+pub(crate) struct StalledFunction {
     function: String,
     reason: String,
 }
 
 /// Tell whether the host listens
 #[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses(
-    (status = 200, description = "It does", body = Health),
+    (status = 200, description = "It does", body = HealthReport),
 ))]
-pub(super) async fn healthz() -> Json<HealthReport> {
+pub(crate) async fn healthz() -> Json<HealthReport> {
     Json(HealthReport { healthy: true })
 }
 
 /// How `/readyz` is asked.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ReadyQuery {
+pub(crate) struct ReadyQuery {
     /// Whether a stalled function makes the answer a 503.
     #[serde(default)]
     #[param(required = false)]
@@ -64,11 +64,11 @@ pub(super) struct ReadyQuery {
 /// Kafka answers and the registry is read; else what is missing. Names the functions that are stalled: with them the
 /// host is ready all the same, since the API is what mends them, unless one asks strictly.
 #[utoipa::path(get, path = "/readyz", tag = "host", security(()), params(ReadyQuery), responses(
-    (status = 200, description = "It is", body = Ready),
+    (status = 200, description = "It is", body = ReadinessReport),
     (status = 400, description = "The query cannot be read", body = ProblemView, content_type = "application/problem+json"),
     (status = 503, description = "It is not", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn readyz(
+pub(crate) async fn readyz(
     State(api): State<Api>,
     caller: CallerIdentity,
     QueryParams(ReadyQuery { strict }): QueryParams<ReadyQuery>,
@@ -106,7 +106,7 @@ fn stalled(api: &Api, live: &Revision) -> Option<StalledFunction> {
     (status = 200, description = "The figures", body = String, content_type = "text/plain"),
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
     let statuses = api.observe.statuses().await;
     ([(CONTENT_TYPE, exposition::CONTENT_TYPE)], api.metrics.render(statuses))
 }

@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::problem::{ApiProblem, ProblemView};
+use crate::api::problem::{ApiProblem, ProblemView};
 use crate::error_code::ErrorCode;
 use crate::model::ids::ArtifactDigest;
 
@@ -25,7 +25,7 @@ const ICON: &str = "image/svg+xml";
 
 macro_rules! files {
     ($($kind:ident $name:literal),+ $(,)?) => {
-        &[$(File {
+        &[$(PageFile {
             name: $name,
             kind: $kind,
             bytes: include_bytes!(concat!("../../assets/page/", $name)),
@@ -71,7 +71,7 @@ struct PageFile {
 #[utoipa::path(get, path = "/", tag = "host", security(()), responses(
     (status = 200, description = "The page", body = String, content_type = "text/html"),
 ))]
-pub(super) async fn index(headers: HeaderMap) -> Result<Response, ApiProblem> {
+pub(crate) async fn index(headers: HeaderMap) -> Result<Response, ApiProblem> {
     serve("index.html", &headers)
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn index(headers: HeaderMap) -> Result<Response, ApiProblem> {
         (status = 304, description = "It has not changed"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiProblem> {
+pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiProblem> {
     serve(&name, &headers)
 }
 

@@ -6,12 +6,12 @@ use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 
-use super::deploy::DeployQuery;
-use super::functions::view::DeployedView;
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
-use super::{Api, functions, if_match};
+use crate::api::deploy::DeployQuery;
+use crate::api::functions::view::DeployedView;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, functions, if_match};
 use crate::model::ids::FunctionName;
 use crate::model::status::FunctionState;
 
@@ -21,13 +21,13 @@ use crate::model::status::FunctionState;
 /// partitions; nothing is fetched, what runs is finished and committed. Calls over HTTP go on. Pausing again changes
 /// nothing.
 #[utoipa::path(post, path = "/v1/functions/{name}/pause", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 200, description = "It is to be paused; `state` is `paused` once this host has finished what ran", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn pause(
+pub(crate) async fn pause(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<DeployQuery>,
@@ -40,13 +40,13 @@ pub(super) async fn pause(
 ///
 /// On every host, from where everything before is finished. Resuming what is not paused changes nothing.
 #[utoipa::path(post, path = "/v1/functions/{name}/resume", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 200, description = "It is to go on", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn resume(
+pub(crate) async fn resume(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<DeployQuery>,

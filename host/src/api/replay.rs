@@ -14,16 +14,16 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView, of_admin};
-use super::{Api, body, functions};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::{Api, body, functions};
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
+use crate::inspect::replay::{ReplayBaseline, ReplayError, ReplayEvent, ReplayPlan};
 use crate::model::function::SharedRevision;
 use crate::model::ids::RevisionNumber;
 use crate::model::inputs::InputTopics;
-use crate::pipeline::replay::{ReplayBaseline, ReplayError, ReplayEvent, ReplayRequest};
-pub(super) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
+pub(crate) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
 
 const BODY_BYTES: u64 = 64 * 1024;
 const USUAL_RECORDS: u64 = 1_000_000;
@@ -34,7 +34,7 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 /// What is to be replayed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReplayRequest {
+pub(crate) struct ReplayRequest {
     /// The topic.
     topic: String,
     /// Only this partition.
@@ -69,7 +69,7 @@ pub(super) struct ReplayRequest {
 /// With what a replay is compared.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum AgainstRequest {
+pub(crate) enum AgainstRequest {
     /// What the function emitted then.
     Recorded,
     /// What the live revision emits now.
@@ -93,13 +93,13 @@ fn latest() -> String {
 /// stream of lines, each JSON with its `kind`: `began`, `difference`, `progress`, and at last `ended` or `failed`. It ends when
 /// the client goes away.
 #[utoipa::path(post, path = "/v1/functions/{name}/replay", tag = "functions", security(("token" = ["deploy"])),
-    params(Name), request_body(content = ReplayRequest),
+    params(PathName), request_body(content = ReplayRequest),
     responses(
         (status = 200, description = "It goes on; a line for each thing to tell", body = ReplayLine, content_type = "application/x-ndjson"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn replay(
+pub(crate) async fn replay(
     State(api): State<Api>,
     PathName(name): PathName,
     headers: HeaderMap,
@@ -120,7 +120,7 @@ pub(super) async fn replay(
 }
 
 impl ReplayRequest {
-    fn order(self, api: &Api, live: SharedRevision) -> Result<ReplayRequest, ApiProblem> {
+    fn order(self, api: &Api, live: SharedRevision) -> Result<ReplayPlan, ApiProblem> {
         let name = live.manifest.name.clone();
         let now = SystemTime::now();
         let place = |what: &str, text: &str| {
@@ -144,7 +144,7 @@ impl ReplayRequest {
         if let Some(output) = &self.output {
             check_output(api, output)?;
         }
-        Ok(ReplayRequest {
+        Ok(ReplayPlan {
             revision,
             against,
             topic: self.topic,
@@ -175,7 +175,6 @@ fn check_output(api: &Api, output: &str) -> Result<(), ApiProblem> {
     Ok(())
 }
 
-/// News as lines.
 struct EventLines {
     news: mpsc::Receiver<ReplayEvent>,
     stop: tokio_util::sync::CancellationToken,

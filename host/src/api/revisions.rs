@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::deploy::{self, DeployQuery};
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
-use super::{Api, body, functions, if_match, manifest_view};
+use crate::api::deploy::{self, DeployQuery};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions, if_match, manifest_view};
 use crate::error_code::ErrorCode;
 use crate::model::function::ModuleShape;
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
@@ -25,7 +25,7 @@ const BODY_BYTES: u64 = 4096;
 
 /// A revision that is kept.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RevisionView {
+pub(crate) struct RevisionView {
     /// Its number.
     #[schema(value_type = u64)]
     revision: RevisionNumber,
@@ -49,7 +49,7 @@ pub(super) struct RevisionView {
 
 /// The revisions that are kept, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RevisionList {
+pub(crate) struct RevisionList {
     #[schema(value_type = String)]
     name: FunctionName,
     revisions: Vec<RevisionView>,
@@ -57,7 +57,7 @@ pub(super) struct RevisionList {
 
 /// A revision with its manifest.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RevisionAlone {
+pub(crate) struct RevisionAlone {
     #[serde(flatten)]
     revision: RevisionView,
     /// The manifest with every default filled in.
@@ -68,7 +68,7 @@ pub(super) struct RevisionAlone {
 /// Where to go back to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RollbackRequest {
+pub(crate) struct RollbackRequest {
     /// The revision; the one before the live one when it is left out.
     #[schema(minimum = 1)]
     revision: Option<u64>,
@@ -92,13 +92,13 @@ impl RevisionView {
 /// List a function's revisions
 ///
 /// The newest ten are kept, fewer when their manifests are large.
-#[utoipa::path(get, path = "/v1/functions/{name}/revisions", tag = "functions", security(("token" = ["read"])), params(Name),
+#[utoipa::path(get, path = "/v1/functions/{name}/revisions", tag = "functions", security(("token" = ["read"])), params(PathName),
     responses(
         (status = 200, description = "The revisions, the newest first", body = RevisionList, headers(("ETag" = String, description = "The live revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
+pub(crate) async fn list(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let kept = kept(&api, &name)?;
     let live = live(&kept);
     let revisions = kept.iter().rev().map(|stored| RevisionView::new(stored, live)).collect();
@@ -107,13 +107,13 @@ pub(super) async fn list(State(api): State<Api>, PathName(name): PathName) -> Re
 
 /// Show a revision with its manifest
 #[utoipa::path(get, path = "/v1/functions/{name}/revisions/{revision}", tag = "functions", security(("token" = ["read"])),
-    params(Name, ("revision" = u64, Path, description = "The revision's number", minimum = 1)),
+    params(PathName, ("revision" = u64, Path, description = "The revision's number", minimum = 1)),
     responses(
         (status = 200, description = "The revision", body = RevisionAlone),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     Path((name, revision)): Path<(String, String)>,
 ) -> Result<Json<RevisionAlone>, ApiProblem> {
@@ -132,14 +132,14 @@ pub(super) async fn get(
 /// that they began with, and the function's place in its topics stays. When the live revision has that manifest and
 /// module already, it stays.
 #[utoipa::path(post, path = "/v1/functions/{name}/rollback", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     request_body(content = Option<RollbackRequest>, description = "Nothing, for the revision before the live one"),
     responses(
-        (status = 200, description = "The new revision", body = super::functions::view::DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = 200, description = "The new revision", body = crate::api::functions::view::DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn rollback(
+pub(crate) async fn rollback(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<DeployQuery>,

@@ -1,7 +1,7 @@
 //! Connections: how many, how slow they may be, and how they end.
 
-mod bodies;
-mod places;
+mod connection_limiter;
+mod tracked_body;
 
 use std::convert::Infallible;
 use std::io;
@@ -20,9 +20,9 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, tls};
-use bodies::TrackedBody;
-use places::{ConnectionLimiter, ConnectionSlot};
+use crate::api::{Api, tls};
+use connection_limiter::{ConnectionLimiter, ConnectionSlot};
+use tracked_body::TrackedBody;
 
 const CONNECTIONS: usize = 512;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 type ApiService = TowerToHyperService<axum::Router>;
 
 /// Serves until `shutdown`, then lets the requests that run end.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     api: Api,
     tls: Option<TlsAcceptor>,

@@ -1,6 +1,6 @@
 //! A function's shadow: a revision that runs beside the live one with its outputs fenced off, until it is promoted.
 
-pub(super) mod view;
+pub(crate) mod view;
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::deploy::{self, DeployForm, ReceivedUpload};
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView, of_admin};
-use super::query::QueryParams;
-use super::{Api, functions, if_match};
+use crate::api::deploy::{self, DeployForm, ReceivedUpload};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::query::QueryParams;
+use crate::api::{Api, functions, if_match};
 use crate::error_code::ErrorCode;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::shadow::ShadowRevision;
@@ -26,7 +26,7 @@ use view::{ShadowDeployed, ShadowView};
 /// The query of a shadow.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ShadowQuery {
+pub(crate) struct ShadowQuery {
     /// Attributes and headers in which a difference is none, with commas between them.
     #[param(required = false, example = "time")]
     ignore: Option<String>,
@@ -45,7 +45,7 @@ impl ShadowQuery {
 /// The query of a promotion.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PromoteQuery {
+pub(crate) struct PromoteQuery {
     /// How long to wait until the function runs, such as `30s`. That it does not yet run then is no error.
     #[param(required = false, example = "30s")]
     wait: Option<String>,
@@ -63,7 +63,7 @@ pub(super) struct PromoteQuery {
 /// the shadow that there is make no new one. Where an output of the live revision is `raw`, which does not say what it was
 /// emitted for, the live revision is run again beside the shadow and compared with.
 #[utoipa::path(put, path = "/v1/functions/{name}/shadow", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, ShadowQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, ShadowQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     request_body(content = DeployForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "A new shadow", body = ShadowDeployed, headers(("ETag" = String, description = "The live revision's tag"))),
@@ -71,7 +71,7 @@ pub(super) struct PromoteQuery {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn put(
+pub(crate) async fn put(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<ShadowQuery>,
@@ -92,13 +92,13 @@ pub(super) async fn put(
 ///
 /// Counts are of all hosts since it was deployed, and follow within about a second. The differences are the last ones that
 /// this host saw, as many as a hundred.
-#[utoipa::path(get, path = "/v1/functions/{name}/shadow", tag = "functions", security(("token" = ["read"])), params(Name),
+#[utoipa::path(get, path = "/v1/functions/{name}/shadow", tag = "functions", security(("token" = ["read"])), params(PathName),
     responses(
         (status = 200, description = "How it does", body = ShadowView, headers(("ETag" = String, description = "The live revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
+pub(crate) async fn get(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let (shadow, live) = find(&api, &name)?;
     let report = api.shadows.report(&shadow).await.map_err(|error| of_admin(&error))?;
     Ok(([(ETAG, if_match::etag(live))], Json(ShadowView::new(&shadow, live, &report))).into_response())
@@ -108,13 +108,13 @@ pub(super) async fn get(State(api): State<Api>, PathName(name): PathName) -> Res
 ///
 /// On every host. The live revision stays as it is.
 #[utoipa::path(delete, path = "/v1/functions/{name}/shadow", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 204, description = "It is gone"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn delete(
+pub(crate) async fn delete(
     State(api): State<Api>,
     PathName(name): PathName,
     headers: HeaderMap,
@@ -130,13 +130,13 @@ pub(super) async fn delete(
 /// in its topics stays, records that run end on the revision that they began with, and `ce_millstreamfunction` says for each
 /// event which one emitted it. The shadow keeps its number unless a later revision went live meanwhile.
 #[utoipa::path(post, path = "/v1/functions/{name}/promote", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, PromoteQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, PromoteQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 200, description = "The revision that is live now", body = functions::view::DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn promote(
+pub(crate) async fn promote(
     State(api): State<Api>,
     PathName(name): PathName,
     QueryParams(query): QueryParams<PromoteQuery>,

@@ -1,6 +1,7 @@
 //! The API over a registry on a folder, without a network.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -9,26 +10,26 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{Api, Limits, Parts, TopicWriter, serve};
+use crate::api::{Api, Limits, Parts, TopicWriter, serve};
 use crate::config::host::AccessTokens;
+use crate::inspect::replay::ReplayService;
+use crate::inspect::shadow::ShadowReports;
 use crate::invoke::admission::InstanceAdmission;
-use crate::kafka::admin::{AdminClient, TopicCreation};
-use crate::kafka::history::TopicHistory;
-use crate::kafka::poller::PollerThreads;
-use crate::kafka::producer::ProducerSet;
-use crate::kafka::publisher::HostPublisher;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::admin::{KafkaAdmin, TopicCreation};
+use crate::kafka::group::poller::PollerThreads;
+use crate::kafka::produce::producer::ProducerSet;
+use crate::kafka::produce::publisher::HostPublisher;
+use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::survey::MetadataProbe;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{FunctionCounters, FunctionObserver, FunctionState, FunctionStatus};
-use crate::pipeline::aside::BackgroundRuntime;
+use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
-use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::{FunctionInvoker, InvokeCall, InvokeResult, NotCalled};
-use crate::pipeline::replay::ReplayService;
-use crate::pipeline::shadow::ShadowReports;
+use crate::pipeline::calls::{FunctionInvoker, InvokeCall, InvokeResult, NotCalled};
 use crate::pipeline::supervisor::{self, ArtifactSource, HostServices};
+use crate::redrive::DeadLetters;
 use crate::registry::tests::open;
 use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::guest_lines::GuestLines;
@@ -49,7 +50,7 @@ struct Fixed(Mutex<Option<(FunctionState, u64)>>, Mutex<Option<std::time::Durati
 
 impl FunctionObserver for Fixed {
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
-        let seen = *self.0.lock().unwrap();
+        let seen = *self.0.lock();
         let (name, partitions, counters) = (name.to_string(), Vec::new(), FunctionCounters::default());
         let status = seen.map(|(state, revision)| FunctionStatus {
             name,
@@ -68,12 +69,12 @@ impl FunctionObserver for Fixed {
     }
 
     fn state(&self, _: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)> {
-        let (state, revision) = (*self.0.lock().unwrap())?;
+        let (state, revision) = (*self.0.lock())?;
         Some((RevisionNumber(revision), state, (state == FunctionState::Stalled).then(|| "topic in".to_owned())))
     }
 
     fn kafka_is_silent_for(&self) -> Option<std::time::Duration> {
-        *self.1.lock().unwrap()
+        *self.1.lock()
     }
 }
 
@@ -86,7 +87,7 @@ struct Guests {
 
 impl FunctionInvoker for Guests {
     fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>> {
-        self.calls.lock().unwrap().push(call.clone());
+        self.calls.lock().push(call.clone());
         Box::pin(std::future::ready(calls::called(name, &call)))
     }
 
@@ -96,7 +97,7 @@ impl FunctionInvoker for Guests {
 }
 
 /// What functions would run on, if there were any.
-fn ground(kafka: ClientSettings, admin: AdminClient) -> (HostServices, supervisor::FunctionDirectory) {
+fn ground(kafka: ClientSettings, admin: KafkaAdmin) -> (HostServices, supervisor::FunctionDirectory) {
     static ENGINE: std::sync::LazyLock<WasmEngine> = std::sync::LazyLock::new(|| {
         WasmEngine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).unwrap()
     });
@@ -147,7 +148,7 @@ impl Host {
         let guests = Arc::new(Guests::default());
         // Nobody is there.
         let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
-        let admin = AdminClient::new(kafka.clone(), TopicCreation::Broker).unwrap();
+        let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).unwrap();
         let publisher = HostPublisher::new(kafka.clone());
         let (ground, functions) = ground(kafka.clone(), admin.clone());
         let metrics = HostMetrics::default();
@@ -344,7 +345,7 @@ async fn changes_of_something_old_are_refused() {
 #[tokio::test]
 async fn waiting_ends_when_this_very_revision_runs_and_is_no_error_when_it_does_not() {
     let host = Host::new();
-    *host.observed.0.lock().unwrap() = Some((FunctionState::Running, 1));
+    *host.observed.0.lock() = Some((FunctionState::Running, 1));
     let parts = good(TOML, b"one");
     let running = host.put("/v1/functions/mill?wait=60s", &parts).await;
     assert_eq!((running.status, running.body["state"].as_str()), (StatusCode::CREATED, Some("running")));
@@ -381,7 +382,7 @@ async fn a_stalled_function_is_named_and_fails_only_who_asks_strictly() {
     let host = Host::new();
     host.deploy(TOML, b"one").await;
     assert_eq!(host.ask("GET", "/readyz?strict=true").await.status, StatusCode::OK);
-    *host.observed.0.lock().unwrap() = Some((FunctionState::Stalled, 1));
+    *host.observed.0.lock() = Some((FunctionState::Stalled, 1));
     let answer = host.ask("GET", "/readyz").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body["stalled"], serde_json::json!([{ "function": "mill", "reason": "topic in" }]));
@@ -394,7 +395,7 @@ async fn a_stalled_function_is_named_and_fails_only_who_asks_strictly() {
 #[tokio::test]
 async fn a_host_whose_kafka_is_away_is_not_ready_and_lives() {
     let host = Host::new();
-    let silent = |seconds| *host.observed.1.lock().unwrap() = Some(std::time::Duration::from_secs(seconds));
+    let silent = |seconds| *host.observed.1.lock() = Some(std::time::Duration::from_secs(seconds));
     silent(5);
     assert_eq!(host.ask("GET", "/readyz").await.status, StatusCode::OK, "a broker restarts");
     silent(12);

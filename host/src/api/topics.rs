@@ -1,7 +1,8 @@
 //! Events into topics: answered once Kafka has acknowledged them.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -12,16 +13,16 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::events::{self, RequestContent};
-use super::invoke::view::RecordPosition;
-use super::problem::{ApiProblem, ProblemView, of_admin};
-use super::query::QueryParams;
-use super::{Api, body};
+use crate::api::events::{self, RequestContent};
+use crate::api::invoke::view::RecordPosition;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body};
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
-use crate::kafka::admin::AdminClient;
-use crate::kafka::publisher::{self, HostPublisher, PublishError, PublishedMessage, UnwrittenKind};
-use crate::pipeline::direct::InvokeEvent;
+use crate::kafka::admin::KafkaAdmin;
+use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, PublishedMessage, UnwrittenKind};
+use crate::pipeline::calls::InvokeEvent;
 
 /// How long a topic that was there is taken to be there still. Kafka says it too when it is not.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
@@ -30,8 +31,8 @@ const KAFKAS_OWN: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__s
 
 /// Writes events to topics. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct TopicWriter {
-    admin: AdminClient,
+pub(crate) struct TopicWriter {
+    admin: KafkaAdmin,
     publisher: HostPublisher,
     registry_prefix: Arc<str>,
     known: Arc<Mutex<KnownTopics>>,
@@ -46,7 +47,7 @@ struct KnownTopics {
 /// How events are published.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PublishQuery {
+pub(crate) struct PublishQuery {
     /// The key of every record; else each event's `partitionkey`.
     #[param(required = false)]
     key: Option<String>,
@@ -54,7 +55,7 @@ pub(super) struct PublishQuery {
 
 /// An event that Kafka has.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct WrittenEvent {
+pub(crate) struct WrittenEvent {
     topic: String,
     partition: i32,
     offset: i64,
@@ -63,20 +64,20 @@ pub(super) struct WrittenEvent {
 /// What became of one event of a batch: a place, or an error.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum EventResult {
+pub(crate) enum EventResult {
     Written(WrittenEvent),
     NotWritten(NotWritten),
 }
 
 /// An event of a batch that was not written, as far as one knows.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NotWritten {
+pub(crate) struct NotWritten {
     error: ProblemView,
 }
 
 /// What became of the events of a batch, in their order.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct EventResults {
+pub(crate) struct EventResults {
     results: Vec<EventResult>,
 }
 
@@ -84,7 +85,7 @@ pub(super) struct EventResults {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described")]
 #[serde(untagged)]
-pub(super) enum PublishOutcome {
+pub(crate) enum PublishOutcome {
     One(WrittenEvent),
     Batch(EventResults),
 }
@@ -102,12 +103,12 @@ pub(super) enum PublishOutcome {
         (String = "text/plain"),
     )),
     responses(
-        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = Published),
+        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = PublishOutcome),
         (status = 207, description = "Kafka has some events of the batch, or none", body = EventResults),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not acknowledged", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn publish(
+pub(crate) async fn publish(
     State(api): State<Api>,
     Path(topic): Path<String>,
     QueryParams(query): QueryParams<PublishQuery>,
@@ -155,7 +156,7 @@ impl WrittenEvent {
 
 impl TopicWriter {
     /// Writes with `publisher` to the topics that `admin` lists, but not to the registry's.
-    pub fn new(admin: AdminClient, publisher: HostPublisher, registry_prefix: &str) -> Self {
+    pub(crate) fn new(admin: KafkaAdmin, publisher: HostPublisher, registry_prefix: &str) -> Self {
         Self { admin, publisher, registry_prefix: registry_prefix.into(), known: Arc::default() }
     }
 
@@ -169,8 +170,7 @@ impl TopicWriter {
         let found = topics.contains_key(topic);
         let meant =
             nearest(topic, topics.keys().map(String::as_str)).map(|meant| format!("; did you mean \"{meant}\"?"));
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
-            KnownTopics { topics, since: Some(Instant::now()) };
+        *self.known.lock() = KnownTopics { topics, since: Some(Instant::now()) };
         if found {
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl TopicWriter {
     }
 
     /// Whether `topic` is a name, and neither the hosts' nor Kafka's own.
-    pub(super) fn check_name(&self, topic: &str) -> Result<(), ApiProblem> {
+    pub(crate) fn check_name(&self, topic: &str) -> Result<(), ApiProblem> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name =
             (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
@@ -201,12 +201,12 @@ impl TopicWriter {
     }
 
     fn is_known(&self, topic: &str) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.since.is_some_and(|since| since.elapsed() < KNOWN_FOR) && known.topics.contains_key(topic)
     }
 
     /// Writes one event to a topic of the hosts' own making.
-    pub(super) async fn publish_one(&self, topic: &str, event: &InvokeEvent) -> Result<WrittenEvent, ApiProblem> {
+    pub(crate) async fn publish_one(&self, topic: &str, event: &InvokeEvent) -> Result<WrittenEvent, ApiProblem> {
         let written = self.write(topic, std::slice::from_ref(event)).await.into_iter().next();
         let place = written.ok_or_else(|| ApiProblem::new(ErrorCode::Internal))?;
         Ok(WrittenEvent::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))

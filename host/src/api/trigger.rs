@@ -5,26 +5,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::name::PathName;
-use super::problem::{ApiProblem, ProblemView};
-use super::topics::WrittenEvent;
-use super::{Api, functions};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::topics::WrittenEvent;
+use crate::api::{Api, functions};
 use crate::error_code::ErrorCode;
 use crate::model::clock::now_ms;
 use crate::model::schedule::tick_topic;
-use crate::pipeline::direct::InvokeEvent;
-use crate::pipeline::tick::TickRecord;
+use crate::pipeline::calls::InvokeEvent;
+use crate::schedule::tick::TickRecord;
 
 /// Run a scheduled function now
 ///
 /// Writes a tick to the function's topic of ticks, beside those of its schedule: it is handled like every other record.
-#[utoipa::path(post, path = "/v1/functions/{name}/trigger", tag = "functions", security(("token" = ["invoke"])), params(Name),
+#[utoipa::path(post, path = "/v1/functions/{name}/trigger", tag = "functions", security(("token" = ["invoke"])), params(PathName),
     responses(
-        (status = 202, description = "Kafka has the tick", body = Written),
+        (status = 202, description = "Kafka has the tick", body = WrittenEvent),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not acknowledged", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn trigger(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
+pub(crate) async fn trigger(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let live = functions::find(&api, &name)?;
     if live.manifest.schedule.is_none() {
         let detail = format!("\"{name}\" has no [schedule]: publish to one of its topics, or call it");

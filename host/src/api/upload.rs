@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::problem::ApiProblem;
+use crate::api::problem::ApiProblem;
 use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
@@ -22,35 +22,34 @@ use crate::model::ids::FunctionName;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(300);
 /// How long the rest of a refused upload is taken.
 const REST_WITHIN: Duration = Duration::from_secs(10);
-pub(super) const MANIFEST_BYTES: u64 = 256 * 1024;
+pub(crate) const MANIFEST_BYTES: u64 = 256 * 1024;
 
-/// Reads a manifest's text.
-pub(super) type ParseManifest = fn(&str) -> Result<Manifest, ManifestError>;
+pub(crate) type ParseManifest = fn(&str) -> Result<Manifest, ManifestError>;
 
 /// What an upload may bring, and where it is kept.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct UploadBounds<'a> {
-    pub(super) module_bytes: u64,
-    pub(super) folder: &'a Path,
+pub(crate) struct UploadBounds<'a> {
+    pub(crate) module_bytes: u64,
+    pub(crate) folder: &'a Path,
 }
 
 /// A function that has arrived.
 #[derive(Debug)]
-pub(super) struct StoredUpload {
-    pub(super) manifest: Manifest,
-    pub(super) module: SpooledModule,
+pub(crate) struct StoredUpload {
+    pub(crate) manifest: Manifest,
+    pub(crate) module: SpooledModule,
 }
 
 /// A module in a file that has no name: it goes when this goes, or when the host ends.
 #[derive(Debug)]
-pub(super) struct SpooledModule {
+pub(crate) struct SpooledModule {
     file: File,
     bytes: usize,
 }
 
 impl SpooledModule {
     /// The module, for when it is worked on.
-    pub(super) async fn read(mut self) -> Result<Bytes, ApiProblem> {
+    pub(crate) async fn read(mut self) -> Result<Bytes, ApiProblem> {
         let mut module = Vec::with_capacity(self.bytes);
         let read = async {
             self.file.rewind().await?;
@@ -62,7 +61,7 @@ impl SpooledModule {
 }
 
 /// Reads the form of a request that deploys `name`.
-pub(super) async fn read(
+pub(crate) async fn read(
     form: Result<Multipart, MultipartRejection>,
     name: &FunctionName,
     room: UploadBounds<'_>,
@@ -105,7 +104,7 @@ async fn read_parts(
 }
 
 /// Takes what arrives of an upload that is refused.
-pub(super) async fn pass_over(form: Result<Multipart, MultipartRejection>) {
+pub(crate) async fn pass_over(form: Result<Multipart, MultipartRejection>) {
     if let Ok(form) = form {
         pass_over_rest(form).await;
     }
@@ -126,7 +125,7 @@ async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest,
 }
 
 /// Reads manifests of a media type.
-pub(super) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManifest, ApiProblem> {
+pub(crate) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManifest, ApiProblem> {
     match media_type {
         "application/toml" => Ok(manifest::from_toml),
         "application/json" => Ok(manifest::from_json),
@@ -135,7 +134,7 @@ pub(super) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManif
 }
 
 /// The manifest in `bytes`, which must be the one of `name`.
-pub(super) fn parse_manifest(parse: ParseManifest, bytes: &[u8], name: &FunctionName) -> Result<Manifest, ApiProblem> {
+pub(crate) fn parse_manifest(parse: ParseManifest, bytes: &[u8], name: &FunctionName) -> Result<Manifest, ApiProblem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| ApiProblem::new(ErrorCode::InvalidManifest).with_detail("the manifest is not UTF-8"))?;
     let manifest =

@@ -11,21 +11,21 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Api;
-use super::functions::view::moment;
-use super::problem::{ApiProblem, ProblemView};
-use super::query::QueryParams;
+use crate::api::Api;
+use crate::api::functions::view::moment;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
-use crate::telemetry::usage::history::{FunctionUsage, UsagePeriod};
+use crate::telemetry::usage::history::{UsagePeriod, UsageTotals};
 
 const USUAL_SECONDS: u64 = 3600;
 
 /// Of which time, and of which function.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct UsageQuery {
+pub(crate) struct UsageQuery {
     /// From this moment on, by RFC 3339 or as an age such as `1d`; one hour ago without it.
     #[param(required = false, example = "1d")]
     from: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct UsageQuery {
 
 /// What functions used on this host.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct UsageView {
+pub(crate) struct UsageView {
     /// The first moment that is counted: `from` widened to what is kept, minutes for three hours and hours for 32 days.
     from: String,
     /// The moment before which is counted.
@@ -53,7 +53,7 @@ pub(super) struct UsageView {
 
 /// What one function used.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FunctionUsage {
+pub(crate) struct FunctionUsage {
     function: String,
     /// Records that were handed to the guest, each attempt for itself.
     invocations: u64,
@@ -80,7 +80,7 @@ pub(super) struct FunctionUsage {
         (status = 200, description = "The usage", content((UsageView = "application/json"), (String = "text/csv"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     QueryParams(query): QueryParams<UsageQuery>,
     headers: HeaderMap,
@@ -155,8 +155,8 @@ impl UsageView {
 }
 
 impl FunctionUsage {
-    fn new(used: &FunctionUsage) -> Self {
-        let FunctionUsage { function, amounts } = used;
+    fn new(used: &UsageTotals) -> Self {
+        let UsageTotals { function, amounts } = used;
         Self {
             function: function.to_string(),
             invocations: amounts.invocations,

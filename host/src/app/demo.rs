@@ -14,9 +14,9 @@ use crate::telemetry::logs::{self, LineFormat};
 
 /// How the demo is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// Whether it stays up when the auction is over.
-    pub stay: bool,
+    pub(crate) stay: bool,
 }
 
 /// The pause between two events of the script, so that one can read along.
@@ -43,7 +43,7 @@ What you saw:
 ";
 
 /// Plays the auction on the embedded broker.
-pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| "error".to_owned());
     logs::start(&level, LineFormat::Text, None)?;
     let stop = shutdown::on_signal()?;

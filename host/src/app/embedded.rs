@@ -12,14 +12,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::host::{ClusterBackend, Host};
 use crate::api;
+use crate::app::host::{ClusterBackend, Host};
 use crate::config::host::HostConfig;
 use crate::error_code::ErrorCode;
-use crate::kafka::admin::{AdminClient, TopicCreation};
+use crate::kafka::admin::{KafkaAdmin, TopicCreation};
 use crate::kafka::embedded::EmbeddedBroker;
+use crate::kafka::read::topic_watch::TopicWatch;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::watch::TopicWatch;
 use crate::registry::folder_log::FolderLog;
 use crate::registry::publication;
 use crate::telemetry::otlp::OtlpHandle;
@@ -27,11 +27,10 @@ use crate::telemetry::otlp::OtlpHandle;
 /// Where the API is unless somebody is there already.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// See the module.
 pub(crate) struct EmbeddedHost {
-    pub(super) broker: EmbeddedBroker,
-    pub(super) kafka: ClientSettings,
-    pub(super) host: Host,
+    pub(crate) broker: EmbeddedBroker,
+    pub(crate) kafka: ClientSettings,
+    pub(crate) host: Host,
     // Last: its files are in use until the host has ended.
     _folder: TempDir,
 }
@@ -49,7 +48,6 @@ impl EmbeddedHost {
         Ok(Self { broker, kafka, host, _folder: folder })
     }
 
-    /// Where the broker is.
     pub(crate) fn bootstrap_servers(&self) -> String {
         self.broker.bootstrap_servers()
     }
@@ -80,7 +78,6 @@ impl EmbeddedHost {
         Ok(ApiListener { address, task })
     }
 
-    /// Ends host and broker.
     pub(crate) async fn stop(self) {
         self.host.stop().await;
     }
@@ -88,13 +85,11 @@ impl EmbeddedHost {
 
 /// An API that is served.
 pub(crate) struct ApiListener {
-    /// Where.
     pub(crate) address: SocketAddr,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl ApiListener {
-    /// Waits for its end.
     pub(crate) async fn ended(self) {
         if let Ok(Err(error)) = self.task.await {
             tracing::error!(%error, "the API ended");
@@ -122,7 +117,7 @@ fn surroundings(
     let creator = broker.clone();
     let create =
         move |topic: &str, partitions: i32| creator.create_topic(topic, partitions).map_err(|error| error.to_string());
-    let admin = AdminClient::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
+    let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
     let (publication, view) = publication();
     let log = Arc::new(FolderLog::open(&folder.join("registry"), publication)?);
     Ok(ClusterBackend { kafka, admin, log, view, host_id: name.into(), pulse: None, otlp: OtlpHandle::default() })

@@ -12,30 +12,30 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, Api, TopicWriter};
 use crate::config::host::{AccessTokens, CreatedTopics, HostConfig};
 use crate::error_code::ErrorCode;
+use crate::inspect::replay::ReplayService;
+use crate::inspect::shadow::ShadowReports;
 use crate::invoke::admission::InstanceAdmission;
-use crate::kafka::admin::{AdminClient, TopicCreation};
-use crate::kafka::history::TopicHistory;
-use crate::kafka::poller::PollerThreads;
-use crate::kafka::producer::ProducerSet;
-use crate::kafka::publisher::HostPublisher;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::admin::{KafkaAdmin, TopicCreation};
+use crate::kafka::group::poller::PollerThreads;
+use crate::kafka::produce::producer::ProducerSet;
+use crate::kafka::produce::publisher::HostPublisher;
+use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::survey::MetadataProbe;
 use crate::model::function::{ModuleShape, SharedRevision};
 use crate::model::ids::ArtifactDigest;
 use crate::model::status::FunctionObserver;
-use crate::pipeline::aside::BackgroundRuntime;
+use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
-use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::PipelineInvoker;
-use crate::pipeline::replay::ReplayService;
-use crate::pipeline::scheduler::Scheduler;
-use crate::pipeline::shadow::ShadowReports;
+use crate::pipeline::calls::PipelineInvoker;
 use crate::pipeline::supervisor::{self, ArtifactSource, FunctionSupervisor, HostServices};
 use crate::pipeline::watchdog::ShardWatchdog;
+use crate::redrive::DeadLetters;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
 use crate::registry::inspect::{ModuleInspector, ModuleRefused};
 use crate::registry::log::RegistryLog;
 use crate::registry::{self, CatalogueView, kafka_log, publication};
+use crate::schedule::Scheduler;
 use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::otlp::{ExporterTasks, MetricsSource, OtlpHandle};
 use crate::telemetry::usage::UsageRecorder;
@@ -46,27 +46,27 @@ use crate::wasm::{CompileLocation, EngineOptions, WasmEngine};
 const POLLERS: usize = 2;
 
 /// What differs between a real cluster and the embedded broker.
-pub(super) struct ClusterBackend {
-    pub(super) kafka: ClientSettings,
-    pub(super) admin: AdminClient,
-    pub(super) log: Arc<dyn RegistryLog>,
-    pub(super) view: CatalogueView,
-    pub(super) host_id: Arc<str>,
+pub(crate) struct ClusterBackend {
+    pub(crate) kafka: ClientSettings,
+    pub(crate) admin: KafkaAdmin,
+    pub(crate) log: Arc<dyn RegistryLog>,
+    pub(crate) view: CatalogueView,
+    pub(crate) host_id: Arc<str>,
     /// A topic that is always there: who asks for it sees whether Kafka answers.
-    pub(super) pulse: Option<String>,
+    pub(crate) pulse: Option<String>,
     /// What is sent to a collector.
-    pub(super) otlp: OtlpHandle,
+    pub(crate) otlp: OtlpHandle,
 }
 
 impl ClusterBackend {
     /// A Kafka cluster, with the registry in its topics.
-    pub(super) fn of_cluster(config: &HostConfig, host_id: Arc<str>, otlp: OtlpHandle) -> anyhow::Result<Self> {
+    pub(crate) fn of_cluster(config: &HostConfig, host_id: Arc<str>, otlp: OtlpHandle) -> anyhow::Result<Self> {
         let kafka = ClientSettings {
             bootstrap_servers: config.kafka.bootstrap_servers.clone(),
             options: config.kafka.options.clone(),
         };
         // What is wrong here is wrong with the options: nothing is sent yet.
-        let admin = AdminClient::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;
+        let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;
         let (publication, view) = publication();
         let options = kafka_log::KafkaLogOptions {
             settings: kafka.clone(),
@@ -79,9 +79,8 @@ impl ClusterBackend {
     }
 }
 
-/// A running host.
-pub(super) struct Host {
-    pub(super) registry: registry::RegistryHandle,
+pub(crate) struct Host {
+    pub(crate) registry: registry::RegistryHandle,
     observe: supervisor::FunctionDirectory,
     metrics: HostMetrics,
     usage: UsageRecorder,
@@ -102,7 +101,7 @@ pub(super) struct Host {
 
 impl Host {
     /// Starts everything but the API.
-    pub(super) fn start(config: &HostConfig, surroundings: ClusterBackend) -> anyhow::Result<Self> {
+    pub(crate) fn start(config: &HostConfig, surroundings: ClusterBackend) -> anyhow::Result<Self> {
         let ClusterBackend { kafka, admin, log, view, host_id, pulse, otlp } = surroundings;
         let total = config.instances.total;
         let engine = WasmEngine::new(EngineOptions {
@@ -200,7 +199,7 @@ impl Host {
     }
 
     /// What the API is made of.
-    pub(super) fn api(&self) -> Api {
+    pub(crate) fn api(&self) -> Api {
         Api::new(api::Parts {
             registry: self.registry.clone(),
             observe: Arc::new(self.observe.clone()),
@@ -219,12 +218,12 @@ impl Host {
     }
 
     /// Asks what functions are doing.
-    pub(super) fn observe(&self) -> &impl FunctionObserver {
+    pub(crate) fn observe(&self) -> &impl FunctionObserver {
         &self.observe
     }
 
     /// Drains, commits, leaves every group.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
             if let Err(error) = task.await {

@@ -10,7 +10,7 @@ const LENGTH: usize = 12;
 
 /// Why a host has no identity.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub(crate) enum IdentityError {
     /// Another process has the folder.
     #[error("the data folder {0} is in use by another host; give each host its own MILLSTREAM_DATA_DIR")]
     InUse(PathBuf),
@@ -18,25 +18,19 @@ pub enum IdentityError {
     #[error(
         "the data folder {folder} can't be used: {source}; set MILLSTREAM_DATA_DIR to one that this user may write to"
     )]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    Folder { folder: PathBuf, source: io::Error },
 }
 
 /// A host's identity. The data folder is this process's until it is dropped.
 #[derive(Debug)]
-pub struct HostIdentity {
-    /// `host.id`.
-    pub id: Arc<str>,
+pub(crate) struct HostIdentity {
+    pub(crate) id: Arc<str>,
     lock: File,
 }
 
 impl HostIdentity {
     /// Takes the data folder, and reads its identity or makes one.
-    pub fn take(folder: &Path) -> Result<Self, IdentityError> {
+    pub(crate) fn take(folder: &Path) -> Result<Self, IdentityError> {
         let failed = |source| IdentityError::Folder { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let path = folder.join("host.id");

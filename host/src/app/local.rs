@@ -1,7 +1,7 @@
 //! A function without Kafka: records go through the host's own stages (decode, filter, call, encode) in this process,
 //! and what comes out stays in memory. What `millstream test` and `millstream bench` stand on.
 
-pub mod starts;
+pub(crate) mod starts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use millstream_flat::{Emissions, Record};
 
-use crate::consume::decode::{self, RecordFields};
+use crate::consume::decode::{self, RawFields};
 use crate::consume::filter;
 use crate::emit::encoder::EmissionEncoder;
 use crate::invoke::admission::InstanceAdmission;
@@ -32,12 +32,10 @@ use crate::wasm::{LoadError, LoadedProgram, WasmEngine};
 const CLUSTER: &str = "local";
 /// How attributes begin that only a host sets: it leaves those of guests out.
 const MILLSTREAM: &str = "millstream";
-/// Sandboxes of one session.
-pub const INSTANCES: u32 = 4;
+pub(crate) const INSTANCES: u32 = 4;
 
-/// A loaded function.
 #[derive(Debug)]
-pub struct LocalFunction {
+pub(crate) struct LocalFunction {
     program: LoadedProgram,
     revision: SharedRevision,
     compiled_in: Duration,
@@ -45,31 +43,32 @@ pub struct LocalFunction {
 
 /// A record as Kafka would give it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LocalRecord {
+pub(crate) struct LocalRecord {
     /// Its topic; without one the function's first.
-    pub topic: Option<String>,
-    /// Its key.
-    pub key: Option<Vec<u8>>,
-    /// Its value.
-    pub value: Option<Vec<u8>>,
+    pub(crate) topic: Option<String>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
     /// Its headers, which say what the value is.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// What became of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LocalOutcome {
+pub(crate) enum LocalOutcome {
     /// A filter kept it from the guest.
     Filtered,
     /// The guest emitted these events, which may be none, and a host would publish them.
     Emitted(Vec<LocalEmission>),
-    /// It failed.
     Failed(GuestFault),
 }
 
 impl LocalFunction {
     /// Loads `module` as the first revision of the function that `manifest` declares.
-    pub async fn load(engine: &WasmEngine, module: Arc<[u8]>, mut manifest: Manifest) -> Result<Self, LoadError> {
+    pub(crate) async fn load(
+        engine: &WasmEngine,
+        module: Arc<[u8]>,
+        mut manifest: Manifest,
+    ) -> Result<Self, LoadError> {
         // Another platform's delays would only make one wait.
         manifest.instances.emulate = None;
         let digest = ArtifactDigest::of(&module);
@@ -83,23 +82,22 @@ impl LocalFunction {
     }
 
     /// How the module is called.
-    pub fn shape(&self) -> ModuleShape {
+    pub(crate) fn shape(&self) -> ModuleShape {
         self.revision.shape
     }
 
     /// How long the module took to be inspected, compiled and linked.
-    pub fn compiled_in(&self) -> Duration {
+    pub(crate) fn compiled_in(&self) -> Duration {
         self.compiled_in
     }
 
-    /// What the function declares.
-    pub fn manifest(&self) -> &Manifest {
+    pub(crate) fn manifest(&self) -> &Manifest {
         &self.revision.manifest
     }
 
     /// A host of its own for the function: sandboxes that nobody used before, offsets from 0. `env` is added to the
     /// manifest's. To be called on a runtime.
-    pub fn session(&self, env: &BTreeMap<String, String>, logs: LogSink) -> LocalSession {
+    pub(crate) fn session(&self, env: &BTreeMap<String, String>, logs: LogSink) -> LocalSession {
         let manifest = &self.revision.manifest;
         let mut all = manifest.env.clone();
         all.extend(env.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -117,9 +115,8 @@ impl LocalFunction {
     }
 }
 
-/// A function at work.
 #[derive(Debug)]
-pub struct LocalSession {
+pub(crate) struct LocalSession {
     revision: SharedRevision,
     invoker: Invoker,
     encoder: EmissionEncoder,
@@ -129,7 +126,7 @@ pub struct LocalSession {
 
 impl LocalSession {
     /// Handles one record, as the given attempt, and tells what became of it.
-    pub async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> LocalOutcome {
+    pub(crate) async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> LocalOutcome {
         let chunk = self.chunk(record.topic.as_deref(), std::slice::from_ref(record), passes);
         if chunk.records.is_empty() {
             return LocalOutcome::Filtered;
@@ -147,7 +144,7 @@ impl LocalSession {
 
     /// Handles records of the function's first topic together, in one call of the guest where its shape and its
     /// isolation allow it. What it emits is encoded and thrown away; `hear` is told how many events each record led to.
-    pub async fn handle_all(
+    pub(crate) async fn handle_all(
         &mut self,
         records: &[LocalRecord],
         mut hear: impl FnMut(Result<usize, GuestFault>) + Send,
@@ -160,12 +157,11 @@ impl LocalSession {
     }
 
     /// The most linear memory that one of its sandboxes ever had, in bytes.
-    pub fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         u64::try_from(self.metrics.memory_high_water_bytes.get()).unwrap_or_default()
     }
 
-    /// Sandboxes that were started.
-    pub fn cold_starts(&self) -> u64 {
+    pub(crate) fn cold_starts(&self) -> u64 {
         self.metrics.cold_starts.get()
     }
 
@@ -190,7 +186,7 @@ impl LocalSession {
                 record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
             let (from, offset) = (self.next_offset, self.next_offset);
             self.next_offset += 1;
-            let fields = RecordFields {
+            let fields = RawFields {
                 topic,
                 partition: 0,
                 offset,
@@ -248,7 +244,6 @@ impl OutcomeDetail for Vec<LocalEmission> {
     }
 }
 
-/// How many there were.
 struct EmissionCount(usize);
 
 impl OutcomeDetail for EmissionCount {

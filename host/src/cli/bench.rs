@@ -6,7 +6,7 @@ mod start;
 use std::io::Write;
 use std::time::Duration;
 
-use super::failure::VerbFailure;
+use crate::cli::failure::VerbFailure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +16,7 @@ Examples:
 /// Measure what a function costs, without host or Kafka
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct BenchArgs {
+pub(crate) struct BenchArgs {
     #[command(subcommand)]
     what: BenchSubject,
 }
@@ -27,8 +27,7 @@ enum BenchSubject {
     Run(run::BenchRunArgs),
 }
 
-/// Measures.
-pub(super) fn run(arguments: &BenchArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &BenchArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     match &arguments.what {
         BenchSubject::Start(arguments) => start::run(arguments, out),
         BenchSubject::Run(arguments) => run::run(arguments, out),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::failure::VerbFailure;
-use super::progress;
-use super::project::{self, ManifestFile};
+use crate::cli::failure::VerbFailure;
+use crate::cli::progress;
+use crate::cli::project::{self, ManifestFile};
 use crate::error_code::ErrorCode;
 
 const EXAMPLES: &str = "\
@@ -25,26 +25,26 @@ const LOOKS_EVERY: Duration = Duration::from_millis(10);
 /// manifest's `module` path, which is printed. Needs no host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// The folder with the function's millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
 }
 
 /// Builds and prints where the module is.
-pub(super) fn run(arguments: &BuildArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &BuildArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let manifest = project::read_folder(&arguments.folder)?;
     let module = build_folder(&arguments.folder, &manifest)?;
     Ok(writeln!(out, "{}", module.display())?)
 }
 
 /// Builds the module of `folder` and answers its path. Without a build line the module is taken as it is.
-pub(super) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
+pub(crate) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
     build_folder_until(folder, manifest, &|| false)
 }
 
 /// The same; ends the build when `is_over` says so.
-pub(super) fn build_folder_until(
+pub(crate) fn build_folder_until(
     folder: &Path,
     manifest: &ManifestFile,
     is_over: &dyn Fn() -> bool,
@@ -59,7 +59,7 @@ pub(super) fn build_folder_until(
 }
 
 /// The module of `folder` as the last build left it.
-pub(super) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
+pub(crate) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
     let module = project::module_path(folder, &manifest.project)?;
     project::check_module(&module)?;
     Ok(module)

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Command;
 use clap_complete::Shell;
 
-use super::failure::VerbFailure;
+use crate::cli::failure::VerbFailure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,14 +16,14 @@ Examples:
 /// Print a script with which a shell completes verbs and options
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Prints the script for `command`.
-pub(super) fn run(arguments: &CompletionsArgs, mut command: Command, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &CompletionsArgs, mut command: Command, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);

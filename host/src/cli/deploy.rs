@@ -9,11 +9,11 @@ use reqwest::blocking::multipart::{Form, Part};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::build::build_folder;
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
-use super::project::{self, ManifestFile};
+use crate::cli::build::build_folder;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
+use crate::cli::project::{self, ManifestFile};
 use crate::config::manifest::ManifestNotation;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
@@ -34,7 +34,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// deployed already gets a new revision.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DeployArgs {
+pub(crate) struct DeployArgs {
     /// The folder with the function's millstream.toml; it is built first
     #[arg(value_name = "DIR", required_unless_present = "manifest")]
     folder: Option<PathBuf>,
@@ -82,7 +82,7 @@ struct RevisionDeployed {
 }
 
 /// Builds, uploads, and prints what became of it.
-pub(super) fn run(arguments: &DeployArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &DeployArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let (manifest, module_path) = prepare(arguments)?;
     let client = HostClient::new(&arguments.host)?;
     if arguments.shadow {
@@ -137,7 +137,7 @@ fn prepare(arguments: &DeployArgs) -> Result<(ManifestFile, PathBuf), VerbFailur
 }
 
 /// Uploads the module at `path` and gives what the host answers; with `wait`, once the function runs or that is over.
-pub(super) fn upload(
+pub(crate) fn upload(
     client: &HostClient,
     manifest: &ManifestFile,
     path: &Path,

@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
-use super::runtime;
 use crate::app::{ApiListener, EmbeddedHost, EventPrinter};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
+use crate::cli::runtime;
 use crate::error_code::ErrorCode;
-use crate::kafka::watch::TopicWatch;
+use crate::kafka::read::topic_watch::TopicWatch;
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
 use project::DevProject;
@@ -51,7 +51,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(200);
 /// the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DevArgs {
+pub(crate) struct DevArgs {
     /// The folders of functions, each with a millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folders: Vec<PathBuf>,
@@ -68,8 +68,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Runs until Ctrl-C.
-pub(super) fn run(arguments: &DevArgs) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &DevArgs) -> Result<(), VerbFailure> {
     // What is no project is said before anything starts.
     let mut projects =
         arguments.folders.iter().map(|folder| DevProject::open(folder)).collect::<Result<Vec<_>, _>>()?;

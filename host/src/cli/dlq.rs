@@ -6,7 +6,7 @@ mod show;
 
 use std::io::Write;
 
-use super::failure::VerbFailure;
+use crate::cli::failure::VerbFailure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +18,7 @@ Examples:
 /// Look at dead letters, and handle them again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DlqArgs {
+pub(crate) struct DlqArgs {
     #[command(subcommand)]
     action: DlqAction,
 }
@@ -30,8 +30,7 @@ enum DlqAction {
     Redrive(redrive::DlqRedriveArgs),
 }
 
-/// Does what is asked.
-pub(super) fn run(arguments: &DlqArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &DlqArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     match &arguments.action {
         DlqAction::List(arguments) => list::run(arguments, out),
         DlqAction::Show(arguments) => show::run(arguments, out),

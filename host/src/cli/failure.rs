@@ -4,21 +4,20 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 
-use super::table::ColorChoice;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 
 /// The exit codes beside success and clap's 2 for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum ExitStatus {
+pub(crate) enum ExitStatus {
     Failed = 1,
     NotFound = 3,
     Unreachable = 4,
 }
 
-/// Why a verb failed.
 #[derive(Debug)]
-pub(super) enum VerbFailure {
+pub(crate) enum VerbFailure {
     /// To be told on stderr.
     Told(Box<ReportedError>),
     /// Whoever read our results has enough of them: `millstream list | head -1`.
@@ -27,22 +26,18 @@ pub(super) enum VerbFailure {
 
 /// What is told of a failure.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ReportedError {
+pub(crate) struct ReportedError {
     /// The code; a host of another version may have one that is unknown here.
-    pub(super) code: String,
-    /// What happened.
-    pub(super) detail: String,
-    /// What was probably meant.
-    pub(super) suggestion: Option<String>,
-    /// What to do.
-    pub(super) remedy: Option<String>,
-    /// How the process ends.
-    pub(super) exit: ExitStatus,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    pub(crate) suggestion: Option<String>,
+    pub(crate) remedy: Option<String>,
+    pub(crate) exit: ExitStatus,
 }
 
 impl VerbFailure {
     /// A failure of kind `code`.
-    pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         let exit = match code {
             ErrorCode::FunctionNotFound => ExitStatus::NotFound,
             ErrorCode::HostUnreachable => ExitStatus::Unreachable,
@@ -58,7 +53,7 @@ impl VerbFailure {
     }
 
     /// The failure of something that runs long. Whoever knows its code attaches it as context of the error.
-    pub(super) fn of_running(error: &anyhow::Error) -> Self {
+    pub(crate) fn of_running(error: &anyhow::Error) -> Self {
         let code = error.downcast_ref::<ErrorCode>().copied();
         let causes = error.chain().map(ToString::to_string);
         let detail: Vec<String> = causes.filter(|cause| code.is_none_or(|code| *cause != code.code())).collect();
@@ -66,7 +61,7 @@ impl VerbFailure {
     }
 
     /// The same with the word that was probably meant.
-    pub(super) fn suggesting(mut self, meant: Option<&str>) -> Self {
+    pub(crate) fn suggesting(mut self, meant: Option<&str>) -> Self {
         if let Self::Told(told) = &mut self {
             told.suggestion = meant.map(|meant| format!("did you mean \"{meant}\"?"));
         }
@@ -74,7 +69,7 @@ impl VerbFailure {
     }
 
     /// Tells it on stderr and answers how the process ends.
-    pub(super) fn tell(&self) -> ExitCode {
+    pub(crate) fn tell(&self) -> ExitCode {
         match self {
             Self::ReaderGone => ExitCode::SUCCESS,
             Self::Told(told) => {

@@ -8,8 +8,8 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::{ExitStatus, ReportedError, VerbFailure};
-use super::progress;
+use crate::cli::failure::{ExitStatus, ReportedError, VerbFailure};
+use crate::cli::progress;
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
@@ -22,16 +22,16 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which host a verb talks to.
 #[derive(Debug, clap::Args)]
-pub(super) struct HostArguments {
+pub(crate) struct HostArguments {
     /// The host's address
     #[arg(
         long, env = "MILLSTREAM_HOST", default_value = "http://127.0.0.1:8080", value_name = "URL",
         value_parser = parse_host
     )]
-    pub(super) host: Url,
+    pub(crate) host: Url,
     /// A token of the host, where it has some. Better from the environment than on a command line that others see
     #[arg(long, env = "MILLSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(super) token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 fn parse_host(text: &str) -> Result<Url, String> {
@@ -44,7 +44,7 @@ fn parse_host(text: &str) -> Result<Url, String> {
 
 /// A connection to a host's API.
 #[derive(Debug)]
-pub(super) struct HostClient {
+pub(crate) struct HostClient {
     base: Url,
     http: Client,
 }
@@ -60,7 +60,7 @@ struct ProblemDetails {
 
 impl HostClient {
     /// A client of the host that `arguments` name; connects only with the first request.
-    pub(super) fn new(arguments: &HostArguments) -> Result<Self, VerbFailure> {
+    pub(crate) fn new(arguments: &HostArguments) -> Result<Self, VerbFailure> {
         let base = arguments.host.clone();
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -84,13 +84,13 @@ impl HostClient {
     }
 
     /// Reads the resource at `path`, such as `["v1", "functions"]`.
-    pub(super) fn get(&self, path: &[&str]) -> Result<Value, VerbFailure> {
+    pub(crate) fn get(&self, path: &[&str]) -> Result<Value, VerbFailure> {
         self.json_of(self.send(self.http.get(self.url(path)))?)
     }
 
     /// Makes the change that `request` makes of a client and an address, again and again while the host is not ready.
     /// The answer is nothing when it has no body.
-    pub(super) fn change(
+    pub(crate) fn change(
         &self,
         path: &[&str],
         request: impl Fn(&Client, Url) -> RequestBuilder,
@@ -108,7 +108,7 @@ impl HostClient {
     }
 
     /// Sends what `request` makes of a client and an address, once, and gives an answer that is a success.
-    pub(super) fn once(
+    pub(crate) fn once(
         &self,
         path: &[&str],
         request: impl FnOnce(&Client, Url) -> RequestBuilder,
@@ -121,12 +121,12 @@ impl HostClient {
     }
 
     /// What a stream that ended early ends with.
-    pub(super) fn broken_off(&self, error: &std::io::Error) -> VerbFailure {
+    pub(crate) fn broken_off(&self, error: &std::io::Error) -> VerbFailure {
         VerbFailure::new(ErrorCode::HostUnreachable, format!("{} broke off: {}", self.base, innermost(error)))
     }
 
     /// `failure` with the deployed function that was probably meant by `name`, if it says that there is none.
-    pub(super) fn with_suggestion(&self, failure: VerbFailure, name: &FunctionName) -> VerbFailure {
+    pub(crate) fn with_suggestion(&self, failure: VerbFailure, name: &FunctionName) -> VerbFailure {
         if !matches!(&failure, VerbFailure::Told(told) if told.exit == ExitStatus::NotFound) {
             return failure;
         }
@@ -150,7 +150,7 @@ impl HostClient {
     }
 
     /// The JSON of an answer.
-    pub(super) fn json_of(&self, response: Response) -> Result<Value, VerbFailure> {
+    pub(crate) fn json_of(&self, response: Response) -> Result<Value, VerbFailure> {
         let status = response.status();
         if !status.is_success() {
             return Err(self.failure_of(response));
@@ -160,7 +160,7 @@ impl HostClient {
     }
 
     /// The failure of problem details that came within a stream.
-    pub(super) fn failure_of_json(problem: &Value) -> VerbFailure {
+    pub(crate) fn failure_of_json(problem: &Value) -> VerbFailure {
         match serde_json::from_value::<ProblemDetails>(problem.clone()) {
             Ok(problem) => problem.into(),
             Err(error) => {

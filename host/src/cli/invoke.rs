@@ -1,24 +1,24 @@
 //! `millstream invoke`: runs a module on one event without host or Kafka, or calls a function of a host.
 
-pub(super) mod input;
+pub(crate) mod input;
 mod local;
-pub(super) mod print;
+pub(crate) mod print;
 mod remote;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::failure::VerbFailure;
-use super::host_client::HostArguments;
-use super::project;
-use super::runtime;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::HostArguments;
+use crate::cli::project;
+use crate::cli::runtime;
 use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
 use crate::model::ids::FunctionName;
 use input::InputArguments;
-pub(super) use input::OptionalInput;
-pub(super) use print::printable;
+pub(crate) use input::OptionalInput;
+pub(crate) use print::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,7 +34,7 @@ Examples:
 /// it fails, or asks for a retry, or rejects the event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct InvokeArgs {
+pub(crate) struct InvokeArgs {
     /// A Wasm module, or the name of a function
     #[arg(value_name = "FILE.wasm|NAME", value_parser = parse_target)]
     target: InvokeTarget,
@@ -53,7 +53,6 @@ pub(super) struct InvokeArgs {
     json: bool,
 }
 
-/// What is run.
 #[derive(Debug, Clone)]
 enum InvokeTarget {
     File(PathBuf),
@@ -70,7 +69,7 @@ fn parse_target(text: &str) -> Result<InvokeTarget, String> {
 }
 
 /// Runs what is to be run on one record and prints what becomes of it.
-pub(super) fn run(arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let not_for = |what: &str| Err(VerbFailure::new(ErrorCode::InvalidRequest, what));
     match &arguments.target {
         InvokeTarget::Function(_) if arguments.manifest.is_some() => {
@@ -103,7 +102,7 @@ fn run_file(module: &Path, arguments: &InvokeArgs, out: &mut dyn Write) -> Resul
 }
 
 /// The manifest of a module that has none: all defaults.
-pub(super) fn default_manifest() -> Result<Manifest, VerbFailure> {
+pub(crate) fn default_manifest() -> Result<Manifest, VerbFailure> {
     manifest::from_toml("name = \"invoked\"\ntopics = [\"input\"]")
         .map_err(|error: ManifestError| VerbFailure::new(ErrorCode::Internal, error.to_string()))
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::{self, CellAlign, ColorChoice};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::error_code::ErrorCode;
 
 const EXAMPLES: &str = "\
@@ -19,7 +19,7 @@ Examples:
 /// List the functions that are deployed
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     host: HostArguments,
     /// Print the host's answer as it is
@@ -46,8 +46,7 @@ struct FunctionList {
     functions: Vec<ListedFunction>,
 }
 
-/// Prints what is deployed.
-pub(super) fn run(arguments: &ListArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &ListArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let answer = HostClient::new(&arguments.host)?.get(&["v1", "functions"])?;
     if arguments.json {
         return Ok(writeln!(out, "{answer:#}")?);

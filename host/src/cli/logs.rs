@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::print::printable;
-use super::table::ColorChoice;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::print::printable;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
@@ -25,7 +25,7 @@ const FOLLOW_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The last lines that its guests logged, or wrote to stdout and stderr, since the host started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct LogsArgs {
+pub(crate) struct LogsArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -49,7 +49,7 @@ pub(super) struct LogsArgs {
 }
 
 /// Prints lines, and goes on with those to come when it is asked to.
-pub(super) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "logs"];
     let mut query = vec![("limit", arguments.limit.to_string())];
@@ -82,7 +82,6 @@ pub(super) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbF
     Ok(())
 }
 
-/// How lines are shown.
 struct LinePrinter {
     as_json: bool,
     paint: ColorChoice,
@@ -94,9 +93,9 @@ impl LinePrinter {
             .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
         match event {
             "line" => self.line(&data, out)?,
-            "missed" => {
-                super::progress::tell(format_args!("{data} lines were missed: they came faster than they were read"))
-            }
+            "missed" => crate::cli::progress::tell(format_args!(
+                "{data} lines were missed: they came faster than they were read"
+            )),
             _ => {}
         }
         Ok(out.flush()?)

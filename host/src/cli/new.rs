@@ -7,8 +7,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::failure::VerbFailure;
-use super::progress;
+use crate::cli::failure::VerbFailure;
+use crate::cli::progress;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 use language::GuestLanguage;
@@ -26,12 +26,12 @@ Examples:
 /// `millstream deploy` sends it to a host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct NewArgs {
+pub(crate) struct NewArgs {
     /// The function's name
     #[arg(value_parser = function_name)]
     name: FunctionName,
     /// The language to write it in
-    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    #[arg(long, value_enum, default_value_t = GuestLanguage::Rust)]
     lang: GuestLanguage,
     /// The folder to make [default: one with the function's name, here]
     #[arg(long, value_name = "DIR")]
@@ -42,7 +42,7 @@ pub(super) struct NewArgs {
 }
 
 /// Makes the folder and prints where it is.
-pub(super) fn run(arguments: &NewArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &NewArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = arguments.path.clone().unwrap_or_else(|| PathBuf::from(arguments.name.as_str()));
     let sdk = sdk_path(arguments)?;
     check_free(&folder)?;

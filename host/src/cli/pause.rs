@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
 use crate::model::ids::FunctionName;
 
 const PAUSE_EXAMPLES: &str = "\
@@ -28,7 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// keeps its place in its topics. Calls over HTTP go on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = PAUSE_EXAMPLES)]
-pub(super) struct PauseArguments {
+pub(crate) struct PauseArguments {
     #[command(flatten)]
     common: PauseArgs,
 }
@@ -38,7 +38,7 @@ pub(super) struct PauseArguments {
 /// From where everything before is finished, with the revision that is live now.
 #[derive(Debug, clap::Args)]
 #[command(after_help = RESUME_EXAMPLES)]
-pub(super) struct ResumeArguments {
+pub(crate) struct ResumeArguments {
     #[command(flatten)]
     common: PauseArgs,
 }
@@ -55,13 +55,11 @@ struct PauseArgs {
     json: bool,
 }
 
-/// Pauses.
-pub(super) fn pause(arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn pause(arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), VerbFailure> {
     turn(&arguments.common, "pause", "paused", out)
 }
 
-/// Lets it go on.
-pub(super) fn resume(arguments: &ResumeArguments, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn resume(arguments: &ResumeArguments, out: &mut dyn Write) -> Result<(), VerbFailure> {
     turn(&arguments.common, "resume", "running", out)
 }
 

@@ -1,9 +1,9 @@
 //! What a person wants to know while a verb runs: lines, and on a terminal a bar for what takes long.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressBarIter, ProgressDrawTarget, ProgressStyle};
@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(120);
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Tells `what` on stderr. That nobody reads it is no reason to stop.
-pub(super) fn tell(what: impl Display) {
+pub(crate) fn tell(what: impl Display) {
     let write = || {
         let _ = writeln!(io::stderr(), "{what}");
     };
@@ -25,16 +25,16 @@ pub(super) fn tell(what: impl Display) {
 }
 
 fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
-    BAR.lock().unwrap_or_else(PoisonError::into_inner)
+    BAR.lock()
 }
 
 /// An upload and what the host makes of it: a bar while bytes go, then how long one has waited. Where nobody watches it is
 /// a line. It is gone when this is dropped.
-pub(super) struct UploadProgress(ProgressBar);
+pub(crate) struct UploadProgress(ProgressBar);
 
 impl UploadProgress {
     /// Of the module at `path`.
-    pub(super) fn begin(path: &Path, bytes: u64) -> Self {
+    pub(crate) fn begin(path: &Path, bytes: u64) -> Self {
         let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
         drawn.set_style(style("uploading {bar:30} {bytes} of {total_bytes}"));
         if drawn.is_hidden() || !is_watched() {
@@ -46,7 +46,7 @@ impl UploadProgress {
     }
 
     /// Reads `module` for the request, and shows how far it is.
-    pub(super) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
+    pub(crate) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
         // A request that is made again begins again.
         self.0.reset();
         UploadReader { module: self.0.wrap_read(module), bar: self.0.clone() }
@@ -78,11 +78,11 @@ impl<R: Read> Read for UploadReader<R> {
 
 /// How far something is of which there is so much, and a word beside it. Where nobody watches nothing is drawn. It is gone
 /// when this is dropped.
-pub(super) struct ProgressLine(ProgressBar);
+pub(crate) struct ProgressLine(ProgressBar);
 
 impl ProgressLine {
     /// Of something that has not begun.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let drawn = match is_watched() {
             true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()),
             false => ProgressBar::hidden(),
@@ -92,18 +92,18 @@ impl ProgressLine {
     }
 
     /// Notes how much there is to do.
-    pub(super) fn of(&self, all: u64) {
+    pub(crate) fn of(&self, all: u64) {
         self.0.set_length(all);
     }
 
     /// Shows that so much is done.
-    pub(super) fn show(&self, done: u64, beside: String) {
+    pub(crate) fn show(&self, done: u64, beside: String) {
         self.0.set_position(done);
         self.0.set_message(beside);
     }
 
     /// Lets something be written above it.
-    pub(super) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 }

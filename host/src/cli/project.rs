@@ -3,23 +3,21 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::failure::VerbFailure;
+use crate::cli::failure::VerbFailure;
 use crate::config::manifest::{self, ManifestNotation, ProjectManifest};
 use crate::error_code::ErrorCode;
 
 /// A manifest that was read from a file.
 #[derive(Debug)]
-pub(super) struct ManifestFile {
+pub(crate) struct ManifestFile {
     /// The text, as it is sent to the host.
-    pub(super) text: String,
-    /// Its notation.
-    pub(super) notation: ManifestNotation,
-    /// What it says.
-    pub(super) project: ProjectManifest,
+    pub(crate) text: String,
+    pub(crate) notation: ManifestNotation,
+    pub(crate) project: ProjectManifest,
 }
 
 /// The manifest of the folder `folder`.
-pub(super) fn read_folder(folder: &Path) -> Result<ManifestFile, VerbFailure> {
+pub(crate) fn read_folder(folder: &Path) -> Result<ManifestFile, VerbFailure> {
     let candidates = ["millstream.toml", "millstream.json"].map(|name| folder.join(name));
     match candidates.iter().find(|path| path.is_file()) {
         Some(path) => read_manifest(path),
@@ -28,7 +26,7 @@ pub(super) fn read_folder(folder: &Path) -> Result<ManifestFile, VerbFailure> {
 }
 
 /// The manifest in the file `path`: JSON if it is called so, else TOML.
-pub(super) fn read_manifest(path: &Path) -> Result<ManifestFile, VerbFailure> {
+pub(crate) fn read_manifest(path: &Path) -> Result<ManifestFile, VerbFailure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| VerbFailure::new(ErrorCode::NoProject, format!("cannot read {}: {error}", path.display())))?;
     let is_json = path.extension().is_some_and(|extension| extension == "json");
@@ -39,7 +37,7 @@ pub(super) fn read_manifest(path: &Path) -> Result<ManifestFile, VerbFailure> {
 }
 
 /// Where the folder's module is, once it is built.
-pub(super) fn module_path(folder: &Path, project: &ProjectManifest) -> Result<PathBuf, VerbFailure> {
+pub(crate) fn module_path(folder: &Path, project: &ProjectManifest) -> Result<PathBuf, VerbFailure> {
     let Some(module) = &project.module else {
         let missing =
             "the manifest has no `module`: write where the build leaves the .wasm file, relative to the folder";
@@ -49,7 +47,7 @@ pub(super) fn module_path(folder: &Path, project: &ProjectManifest) -> Result<Pa
 }
 
 /// Refuses what is not WebAssembly before anybody sends it.
-pub(super) fn check_module(path: &Path) -> Result<(), VerbFailure> {
+pub(crate) fn check_module(path: &Path) -> Result<(), VerbFailure> {
     let missing =
         |reason: String| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {reason}", path.display()));
     let mut file = std::fs::File::open(path).map_err(|error| missing(error.to_string()))?;

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -21,7 +21,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// run end on the revision that they began with. `millstream shadow` shows what will change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct PromoteArgs {
+pub(crate) struct PromoteArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -35,8 +35,7 @@ pub(super) struct PromoteArgs {
     json: bool,
 }
 
-/// Promotes.
-pub(super) fn run(arguments: &PromoteArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &PromoteArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "promote"];
     let answer = client

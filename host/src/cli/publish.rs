@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::input::{InputArguments, body};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::input::{InputArguments, body};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +16,7 @@ Examples:
 /// Ends well once Kafka has acknowledged it. The topic must exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct PublishArgs {
+pub(crate) struct PublishArgs {
     /// The topic
     #[arg(value_name = "TOPIC")]
     topic: String,
@@ -29,8 +29,7 @@ pub(super) struct PublishArgs {
     json: bool,
 }
 
-/// Publishes one event.
-pub(super) fn run(arguments: &PublishArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &PublishArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let record = arguments.input.record()?;
     let response =

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress::{self, ProgressLine};
-use super::sides;
-use super::table::ColorChoice;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress::{self, ProgressLine};
+use crate::cli::sides;
+use crate::cli::table::ColorChoice;
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
@@ -31,7 +31,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
 /// the output topics have for the same record, without what differs from run to run: trace and revision.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// The function, and the revision that is run; without it the live one
     #[arg(value_name = "FUNCTION[@REVISION]", value_parser = subject)]
     function: ReplaySubject,
@@ -94,8 +94,7 @@ fn place(text: &str) -> Result<String, String> {
     OffsetTarget::parse(text, SystemTime::now()).map(|_| text.to_owned())
 }
 
-/// Replays.
-pub(super) fn run(arguments: &ReplayArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &ReplayArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let name = &arguments.function.name;
     let response = client

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
-use super::table::{self, CellAlign, ColorChoice};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::config::offset_target::OffsetTarget;
 use crate::model::ids::FunctionName;
 
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 /// which it handles nothing. What is handled again is emitted again. A paused function stays paused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ResetArgs {
+pub(crate) struct ResetArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -54,8 +54,7 @@ fn place(text: &str) -> Result<String, String> {
     OffsetTarget::parse(text, SystemTime::now()).map(|_| text.to_owned())
 }
 
-/// Resets.
-pub(super) fn run(arguments: &ResetArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &ResetArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let ResetArgs { name, to, topic, partition, dry_run, .. } = arguments;
     let wanted = json!({ "to": to, "topic": topic, "partition": partition, "dry_run": dry_run });

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::{self, CellAlign, ColorChoice};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -15,7 +15,7 @@ Examples:
 /// List the revisions of a function that are kept, the newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct RevisionsArgs {
+pub(crate) struct RevisionsArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -26,8 +26,7 @@ pub(super) struct RevisionsArgs {
     json: bool,
 }
 
-/// Prints the revisions.
-pub(super) fn run(arguments: &RevisionsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &RevisionsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "revisions"];
     let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;

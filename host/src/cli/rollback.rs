@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -24,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// revisions` lists those that are kept, the last ten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct RollbackArgs {
+pub(crate) struct RollbackArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -38,8 +38,7 @@ pub(super) struct RollbackArgs {
     json: bool,
 }
 
-/// Rolls back.
-pub(super) fn run(arguments: &RollbackArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &RollbackArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "rollback"];
     let wanted = arguments.to.map(|revision| json!({ "revision": revision }));

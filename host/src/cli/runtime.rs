@@ -2,16 +2,16 @@
 
 use tokio::runtime::Runtime;
 
-use super::failure::VerbFailure;
+use crate::cli::failure::VerbFailure;
 use crate::error_code::ErrorCode;
 
 /// Runs `work` on a runtime of its own.
-pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, VerbFailure> {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, VerbFailure> {
     Ok(new()?.block_on(work))
 }
 
 /// A runtime for a verb that does more than one thing.
-pub(super) fn new() -> Result<Runtime, VerbFailure> {
+pub(crate) fn new() -> Result<Runtime, VerbFailure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

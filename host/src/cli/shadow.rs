@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::printable;
-use super::sides;
-use super::table::ColorChoice;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::printable;
+use crate::cli::sides;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
@@ -29,7 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// differences are the last ones that this host saw: lines with - are the live revision's, lines with + the shadow's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ShadowArgs {
+pub(crate) struct ShadowArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -49,8 +49,7 @@ pub(super) struct ShadowArgs {
     json: bool,
 }
 
-/// Shows, or stops.
-pub(super) fn run(arguments: &ShadowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &ShadowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let name = arguments.name.as_str();
     let path = ["v1", "functions", name, "shadow"];

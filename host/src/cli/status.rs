@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::printable;
-use super::table::{self, CellAlign, ColorChoice};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::printable;
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 use crate::model::status::{BlockedBy, FunctionCounters, FunctionStatus, PartitionStatus, WaitReason};
@@ -25,7 +25,7 @@ const LONGEST_KEY: usize = 32;
 /// the watermark up, and what it waits for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -36,8 +36,7 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-/// Prints a function's status.
-pub(super) fn run(arguments: &StatusArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &StatusArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "status"];
     let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;

@@ -5,43 +5,40 @@ use std::io::{self, Write};
 
 use crate::model::status::FunctionState;
 
-/// Whether to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ColorChoice {
+pub(crate) enum ColorChoice {
     Plain,
     Coloured,
 }
 
 impl ColorChoice {
     /// Colours for a terminal, unless `NO_COLOR` is set (https://no-color.org).
-    pub(super) fn for_stream(is_terminal: bool) -> Self {
+    pub(crate) fn for_stream(is_terminal: bool) -> Self {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").as_deref() == Some(OsStr::new("dumb"));
         if is_terminal && !is_unwanted && !is_dumb { Self::Coloured } else { Self::Plain }
     }
 
-    /// `text` as something bad.
-    pub(super) fn red(self, text: &str) -> String {
+    pub(crate) fn red(self, text: &str) -> String {
         self.with("31", text)
     }
 
-    /// `text` as something good.
-    pub(super) fn green(self, text: &str) -> String {
+    pub(crate) fn green(self, text: &str) -> String {
         self.with("32", text)
     }
 
     /// `text` as something to look at.
-    pub(super) fn yellow(self, text: &str) -> String {
+    pub(crate) fn yellow(self, text: &str) -> String {
         self.with("33", text)
     }
 
     /// `text` as something beside the point.
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
     /// `text`, the name of a state, as good or bad as the state is.
-    pub(super) fn state(self, state: &str, text: &str) -> String {
+    pub(crate) fn state(self, state: &str, text: &str) -> String {
         match serde_json::from_value(state.into()) {
             Ok(FunctionState::Running) => self.green(text),
             Ok(FunctionState::Starting | FunctionState::Paused | FunctionState::Parked) => self.yellow(text),
@@ -60,7 +57,7 @@ impl ColorChoice {
 
 /// Where a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CellAlign {
+pub(crate) enum CellAlign {
     Left,
     Right,
     /// To the left, and coloured as a state.
@@ -68,7 +65,7 @@ pub(super) enum CellAlign {
 }
 
 /// Writes `rows` below `columns`, each column as wide as its widest cell.
-pub(super) fn write<const N: usize>(
+pub(crate) fn write<const N: usize>(
     out: &mut dyn Write,
     paint: ColorChoice,
     columns: [(&str, CellAlign); N],
@@ -85,7 +82,7 @@ pub(super) fn write<const N: usize>(
 }
 
 /// A time of so many milliseconds, in the two units that tell most: `850ms`, `12s`, `3m5s`, `2h10m`, `4d3h`.
-pub(super) fn age(milliseconds: u64) -> String {
+pub(crate) fn age(milliseconds: u64) -> String {
     // Rounded up: what is less than a second after all is nearly one.
     let seconds = milliseconds.div_ceil(1000);
     let two = |large: u64, unit: &str, small: u64, part: &str| match small {

@@ -11,12 +11,12 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::build::{self, build_folder};
-use super::failure::VerbFailure;
-use super::project;
-use super::runtime;
-use super::table::ColorChoice;
 use crate::app::local::{INSTANCES, LocalFunction, LocalRecord};
+use crate::cli::build::{self, build_folder};
+use crate::cli::failure::VerbFailure;
+use crate::cli::project;
+use crate::cli::runtime;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 use crate::wasm::{EngineOptions, WasmEngine};
 use fixture::FixtureFile;
@@ -36,7 +36,7 @@ Examples:
 /// without host or Kafka; each case has sandboxes of its own. docs/writing-a-function.md describes the fixtures.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct TestArgs {
+pub(crate) struct TestArgs {
     /// The folder with the function's millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
@@ -55,7 +55,7 @@ pub(super) struct TestArgs {
 }
 
 /// Runs the cases and prints what became of each.
-pub(super) fn run(arguments: &TestArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &TestArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = &arguments.folder;
     let manifest = project::read_folder(folder)?;
     let files = fixture::read_folder(folder)?;
@@ -95,12 +95,12 @@ pub(super) fn run(arguments: &TestArgs, out: &mut dyn Write) -> Result<(), VerbF
 }
 
 /// The events of all fixtures of the function in `folder`.
-pub(super) fn events_of_folder(folder: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
+pub(crate) fn events_of_folder(folder: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
     fixture::read_folder(folder)?.iter().map(events).collect::<Result<Vec<_>, _>>().map(|events| events.concat())
 }
 
 /// The events of the cases in one file, at least one.
-pub(super) fn events_of_file(path: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
+pub(crate) fn events_of_file(path: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
     events(&FixtureFile::read(path)?)
 }
 

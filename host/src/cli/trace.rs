@@ -3,9 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::ColorChoice;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 use crate::lineage::{Lineage, LineageNode, NodeKind, RecordId};
 
@@ -25,7 +25,7 @@ const ANSWER_SLACK: Duration = Duration::from_secs(30);
 /// write, dead letters among them. Where the search was cut short is said on stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct TraceArgs {
+pub(crate) struct TraceArgs {
     /// The record
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
     place: RecordId,
@@ -48,8 +48,7 @@ pub(super) struct TraceArgs {
     json: bool,
 }
 
-/// Prints a record's lineage.
-pub(super) fn run(arguments: &TraceArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &TraceArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let RecordId { partition, offset } = &arguments.place;
     let mut query = vec![
@@ -75,7 +74,7 @@ pub(super) fn run(arguments: &TraceArgs, out: &mut dyn Write) -> Result<(), Verb
     let paint = ColorChoice::for_stream(std::io::stdout().is_terminal());
     print(&lineage.root, paint, "", "", out)?;
     for cut in &lineage.scan.cut {
-        super::progress::tell(format_args!("the search was cut short {cut}: there may be more"));
+        crate::cli::progress::tell(format_args!("the search was cut short {cut}: there may be more"));
     }
     Ok(())
 }

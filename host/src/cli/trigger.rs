@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -14,7 +14,7 @@ Examples:
 /// Run a function now that otherwise runs by the clock
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct TriggerArgs {
+pub(crate) struct TriggerArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -25,8 +25,7 @@ pub(super) struct TriggerArgs {
     json: bool,
 }
 
-/// Triggers.
-pub(super) fn run(arguments: &TriggerArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &TriggerArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "trigger"];
     // Once: a second tick would be another one.

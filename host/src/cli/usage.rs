@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::failure::VerbFailure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::{self, CellAlign, ColorChoice};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -20,7 +20,7 @@ Examples:
 /// Each host tells its own: the sum over all hosts is the whole. Three hours are kept by the minute, 32 days by the hour.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct UsageArgs {
+pub(crate) struct UsageArgs {
     /// Of this function only
     #[arg(value_parser = FunctionName::new)]
     name: Option<FunctionName>,
@@ -40,8 +40,7 @@ pub(super) struct UsageArgs {
     csv: bool,
 }
 
-/// Prints usage.
-pub(super) fn run(arguments: &UsageArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &UsageArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let mut query = Vec::new();
     query.extend(arguments.from.as_ref().map(|from| ("from", from.clone())));

@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 64 * 1024;
 
 /// Checks the name and the value of an attribute that somebody from outside gives.
-pub fn check(name: &str, value: &str) -> Result<(), String> {
+pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
     let shown: String = name.chars().take(LONGEST_NAME).collect();
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if DATA.contains(&name) {
@@ -53,7 +53,7 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
 
 /// A character that no attribute may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ForbiddenCharacter(char);
+pub(crate) struct ForbiddenCharacter(char);
 
 impl fmt::Display for ForbiddenCharacter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +62,7 @@ impl fmt::Display for ForbiddenCharacter {
 }
 
 /// The first character of `value` that the type String of CloudEvents excludes, of what a text can hold.
-pub fn forbidden(value: &str) -> Option<ForbiddenCharacter> {
+pub(crate) fn forbidden(value: &str) -> Option<ForbiddenCharacter> {
     // Nearly all values are printable ASCII, and to see that takes no decoding.
     if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return None;

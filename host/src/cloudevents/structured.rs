@@ -6,10 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
-use super::{Event, NotAnEvent, check_required};
+use crate::cloudevents::{Event, NotAnEvent, check_required};
 
-/// Reads a structured event.
-pub fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
+pub(crate) fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
     let broken = |error: serde_json::Error| NotAnEvent(format!("structured event: {error}"));
     let members: ObjectMembers<'_> = serde_json::from_slice(json).map_err(broken)?;
     let mut event = Event::default();
@@ -59,14 +58,14 @@ pub fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
 }
 
 /// Reads a batch: a JSON array of structured events.
-pub fn read_batch(json: &[u8]) -> Result<Vec<Event<'_>>, NotAnEvent> {
+pub(crate) fn read_batch(json: &[u8]) -> Result<Vec<Event<'_>>, NotAnEvent> {
     let events: Vec<&RawValue> =
         serde_json::from_slice(json).map_err(|error| NotAnEvent(format!("batch of events: {error}")))?;
     events.into_iter().map(|event| read(event.get().as_bytes())).collect()
 }
 
 /// Whether a `datacontenttype` says JSON; none given means JSON in structured mode.
-pub fn is_json(content_type: Option<&str>) -> bool {
+pub(crate) fn is_json(content_type: Option<&str>) -> bool {
     let Some(content_type) = content_type else { return true };
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let subtype = media_type.rsplit('/').next().unwrap_or_default();

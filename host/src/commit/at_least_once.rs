@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::delivery::{Delivery, LeaseTrackers, count};
-use super::refusal::{RejectHandler, follow_up};
-use super::sent::{InFlightParcel, ParcelCompletion};
-use super::tracker::{CommitPosition, ProgressTracker};
+use crate::commit::delivery::{Delivery, LeaseTrackers, count};
+use crate::commit::in_flight_parcel::{InFlightParcel, ParcelCompletion};
+use crate::commit::refusal::{RejectHandler, follow_up};
+use crate::commit::tracker::{CommitPosition, ProgressTracker};
 use crate::flow::budget::BudgetShare;
-use crate::kafka::consumer::{self, GroupConsumer};
-use crate::kafka::generation::GroupGeneration;
-use crate::kafka::producer::{ClientGeneration, DeliveryError, MessageBatching, ProducerSet};
-use crate::kafka::tickets::DeliveryWatcher;
+use crate::kafka::group::consumer::{self, GroupConsumer};
+use crate::kafka::group::generation::GroupGeneration;
+use crate::kafka::produce::producer::{ClientGeneration, DeliveryError, MessageBatching, ProducerSet};
+use crate::kafka::produce::tickets::DeliveryWatcher;
 use crate::model::lease::PartitionLease;
 use crate::model::parcel::{Parcel, ParcelMessage};
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -30,22 +30,19 @@ const MANY_ON_THEIR_WAY: usize = 1000;
 const GATHER: Duration = Duration::from_millis(5);
 
 /// What it is made with.
-pub struct AtLeastOnceOptions {
-    /// Where messages go.
-    pub producers: ProducerSet,
-    /// Whose offsets are committed.
-    pub consumer: Arc<GroupConsumer>,
-    /// See [`RejectHandler`].
-    pub refuse: RejectHandler,
+pub(crate) struct AtLeastOnceOptions {
+    pub(crate) producers: ProducerSet,
+    pub(crate) consumer: Arc<GroupConsumer>,
+    pub(crate) refuse: RejectHandler,
     /// Told what a person should know.
-    pub trouble: Box<dyn Fn(String) + Send + Sync>,
+    pub(crate) trouble: Box<dyn Fn(String) + Send + Sync>,
     /// Where emissions, dead letters and commits are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
 /// What happens by and by.
 #[derive(Debug)]
-pub enum DeliveryEvent {
+pub(crate) enum DeliveryEvent {
     /// Every message of a parcel was acknowledged or refused.
     Acknowledged(Arc<InFlightParcel>),
     /// What could not be delivered is due again.
@@ -67,15 +64,13 @@ struct WaitingParcel {
 ///
 /// What was not delivered holds up everything that comes after it, so that no lane is overtaken by itself: nothing more is
 /// written until all that is on its way is answered, then what failed, then what waited, in their old order.
-pub struct AtLeastOnce {
+pub(crate) struct AtLeastOnce {
     options: AtLeastOnceOptions,
     events: mpsc::UnboundedReceiver<DeliveryEvent>,
     tell: mpsc::UnboundedSender<DeliveryEvent>,
     commit_is_under_way: bool,
     next_number: u64,
-    /// Parcels on their way.
     on_their_way: usize,
-    /// Messages of these.
     messages_on_their_way: usize,
     /// Parcels that wait for more of them, in order, with their numbers.
     gathered: Vec<(u64, WaitingParcel)>,
@@ -85,13 +80,11 @@ pub struct AtLeastOnce {
     holds: bool,
     /// How long what failed waits.
     again_after: Duration,
-    /// Which clients write.
     round: ClientGeneration,
 }
 
 impl AtLeastOnce {
-    /// Nothing is under way.
-    pub fn new(options: AtLeastOnceOptions) -> Self {
+    pub(crate) fn new(options: AtLeastOnceOptions) -> Self {
         let (tell, events) = mpsc::unbounded_channel();
         Self {
             options,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::delivery::{Delivery, LeaseTrackers};
-use super::tracker::ProgressTracker;
+use crate::commit::delivery::{Delivery, LeaseTrackers};
+use crate::commit::tracker::ProgressTracker;
 use crate::flow::budget::BudgetShare;
-use crate::kafka::generation::GroupGeneration;
+use crate::kafka::group::generation::GroupGeneration;
 use crate::model::lease::PartitionLease;
 use crate::model::offsets::PartitionProgress;
 use crate::model::parcel::Parcel;
@@ -18,12 +18,11 @@ use crate::model::parcel::Parcel;
 /// What a committer can be told. The channel has no bound of its own: parcels hold their share of a budget, and the
 /// others are as many as there are partitions.
 #[derive(Debug)]
-pub enum CommitCommand {
+pub(crate) enum CommitCommand {
     /// The group changed: what is committed from now on is committed as a member of this generation.
     Generation(Option<Arc<GroupGeneration>>),
     /// A partition was assigned, with what was finished before.
     Assigned(Arc<PartitionLease>, PartitionProgress),
-    /// Outcomes to publish.
     Publish(Parcel, BudgetShare),
     /// Offsets that need no work.
     Skipped(Arc<PartitionLease>, std::ops::Range<i64>),
@@ -33,8 +32,7 @@ pub enum CommitCommand {
     Forget(Vec<Arc<PartitionLease>>),
 }
 
-/// See the module.
-pub struct Committer<D> {
+pub(crate) struct Committer<D> {
     delivery: D,
     commands: mpsc::UnboundedReceiver<CommitCommand>,
     freed: Box<dyn Fn() + Send + Sync>,
@@ -51,7 +49,7 @@ struct BudgetRelease {
 
 impl<D: Delivery> Committer<D> {
     /// A committer that takes `commands` and calls `freed` when a partition's budget grew.
-    pub fn new(
+    pub(crate) fn new(
         delivery: D,
         commands: mpsc::UnboundedReceiver<CommitCommand>,
         freed: Box<dyn Fn() + Send + Sync>,
@@ -61,7 +59,7 @@ impl<D: Delivery> Committer<D> {
     }
 
     /// Works until every sender of commands is gone, or the task is aborted.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(self.commit_interval.max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

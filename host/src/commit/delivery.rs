@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::tracker::ProgressTracker;
+use crate::commit::tracker::ProgressTracker;
 use crate::flow::budget::BudgetShare;
-use crate::kafka::generation::GroupGeneration;
+use crate::kafka::group::generation::GroupGeneration;
 use crate::model::parcel::Parcel;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// The trackers of a shard's leases, by epoch.
-pub type LeaseTrackers = HashMap<u64, ProgressTracker>;
+pub(crate) type LeaseTrackers = HashMap<u64, ProgressTracker>;
 
 /// A way to publish outcomes and to commit what is finished.
-pub trait Delivery: Send + 'static {
+pub(crate) trait Delivery: Send + 'static {
     /// What happens by and by: acknowledgements, answers.
     type Event: Send;
 
@@ -29,7 +29,6 @@ pub trait Delivery: Send + 'static {
     /// What happens next. Safe to cancel.
     fn next(&mut self) -> impl Future<Output = Self::Event> + Send;
 
-    /// Heeds what happened.
     fn heed(&mut self, event: Self::Event, trackers: &mut LeaseTrackers) -> impl Future<Output = ()> + Send;
 
     /// Commits what can be committed: called every commit interval, and as soon as leases are to be released.
@@ -46,7 +45,7 @@ pub trait Delivery: Send + 'static {
 }
 
 /// Counts what Kafka has taken of a parcel, all but the `refused` messages.
-pub(super) fn count(metrics: &FunctionMetrics, parcel: &Parcel, refused: impl Iterator<Item = u32>) {
+pub(crate) fn count(metrics: &FunctionMetrics, parcel: &Parcel, refused: impl Iterator<Item = u32>) {
     use crate::model::parcel::MessageKind::Emission;
     let emissions = parcel.messages.iter().filter(|message| message.kind == Emission).count();
     let (mut emitted, mut dead) = (emissions, parcel.messages.len() - emissions);

@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use super::delivery::{Delivery, LeaseTrackers, count};
-use super::refusal::{RejectHandler, RejectedMessage, amended};
-use super::selection::{PendingOutcomes, ProgressByEpoch, select};
-use super::tracker::{CommitPosition, ProgressTracker};
-use super::transaction::{TransactionContent, TransactionOutcome, TransactionRunner};
+use crate::commit::delivery::{Delivery, LeaseTrackers, count};
+use crate::commit::refusal::{RejectHandler, RejectedMessage, amended};
+use crate::commit::selection::{PendingOutcomes, ProgressByEpoch, select};
+use crate::commit::tracker::{CommitPosition, ProgressTracker};
+use crate::commit::transaction::{TransactionContent, TransactionOutcome, TransactionRunner};
 use crate::flow::budget::{BudgetShare, ByteBudget};
-use crate::kafka::generation::GroupGeneration;
+use crate::kafka::group::generation::GroupGeneration;
 use crate::model::lease::PartitionLease;
 use crate::model::parcel::Parcel;
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -33,31 +33,28 @@ const MANY: usize = 50_000;
 const TRY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// What it is made with.
-pub struct ExactlyOnceOptions {
+pub(crate) struct ExactlyOnceOptions {
     /// What finished outcomes may hold: when it is scarce, a commit makes room.
-    pub pending: ByteBudget,
+    pub(crate) pending: ByteBudget,
     /// Whether no record waits for a worker.
-    pub is_idle: Box<dyn Fn() -> bool + Send + Sync>,
-    /// See [`RejectHandler`].
-    pub refuse: RejectHandler,
+    pub(crate) is_idle: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) refuse: RejectHandler,
     /// Told what a person should know.
-    pub trouble: Box<dyn Fn(String) + Send + Sync>,
+    pub(crate) trouble: Box<dyn Fn(String) + Send + Sync>,
     /// Where emissions, dead letters, commits and aborts are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
 /// What happens by and by.
-pub enum TransactionEvent {
+pub(crate) enum TransactionEvent {
     /// The connection is there, or is not.
     Connected(Box<TransactionRunner>, Result<(), String>),
-    /// A transaction ended.
     Ended(Box<EndedTransaction>),
     /// It is time to try again.
     TryAgain,
 }
 
-/// A transaction that ended.
-pub struct EndedTransaction {
+pub(crate) struct EndedTransaction {
     transactor: TransactionRunner,
     transaction: RunningTransaction,
     outcome: TransactionOutcome,
@@ -69,8 +66,7 @@ struct RunningTransaction {
     progress: ProgressByEpoch,
 }
 
-/// See the module.
-pub struct ExactlyOnce {
+pub(crate) struct ExactlyOnce {
     options: ExactlyOnceOptions,
     queue: VecDeque<PendingOutcomes>,
     queued_records: usize,
@@ -88,7 +84,7 @@ pub struct ExactlyOnce {
 
 impl ExactlyOnce {
     /// Connects at once, so that whatever an earlier process of the same id left open is settled early.
-    pub fn new(options: ExactlyOnceOptions, transactor: TransactionRunner) -> Self {
+    pub(crate) fn new(options: ExactlyOnceOptions, transactor: TransactionRunner) -> Self {
         let mut delivery = Self {
             options,
             queue: VecDeque::new(),
@@ -209,7 +205,7 @@ impl ExactlyOnce {
     fn amend(
         &self,
         pending: &mut [PendingOutcomes],
-        refused: Vec<(usize, u32, crate::kafka::producer::DeliveryError)>,
+        refused: Vec<(usize, u32, crate::kafka::produce::producer::DeliveryError)>,
     ) -> bool {
         let mut by_outcome: Vec<Vec<RejectedMessage>> = Vec::new();
         by_outcome.resize_with(pending.len(), Vec::new);

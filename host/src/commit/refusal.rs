@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use crate::kafka::producer::DeliveryError;
+use crate::kafka::produce::producer::DeliveryError;
 use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::parcel::{MessageKind, Parcel, ParcelMessage};
 use crate::model::work::{RecordChunk, RecordRef};
 
 /// Makes the dead letter of a record whose emission Kafka refused.
-pub type RejectHandler = Box<dyn Fn(&mut Parcel, &RecordRef, &GuestFault) + Send + Sync>;
+pub(crate) type RejectHandler = Box<dyn Fn(&mut Parcel, &RecordRef, &GuestFault) + Send + Sync>;
 
 /// A message of a parcel that was not delivered.
-pub type RejectedMessage = (u32, DeliveryError);
+pub(crate) type RejectedMessage = (u32, DeliveryError);
 
 /// What takes the place of a message; nothing when the same message is to be tried again.
 fn replacement(message: &ParcelMessage, undelivered: &DeliveryError) -> Option<MessageKind> {
@@ -58,7 +58,7 @@ fn identity(parcel: &Parcel, message: &ParcelMessage) -> (*const RecordChunk, u3
 }
 
 /// The messages that follow `parcel`, of which all but the `refused` ones stand: those again, or their dead letters.
-pub(super) fn follow_up(refuse: &RejectHandler, parcel: &Parcel, refused: &[RejectedMessage]) -> Parcel {
+pub(crate) fn follow_up(refuse: &RejectHandler, parcel: &Parcel, refused: &[RejectedMessage]) -> Parcel {
     warn(parcel, refused);
     let mut again = Parcel::default();
     let mut dead = Vec::new();
@@ -79,7 +79,7 @@ pub(super) fn follow_up(refuse: &RejectHandler, parcel: &Parcel, refused: &[Reje
 
 /// `parcel`, of which nothing stands, with a dead letter in the place of all messages of a record that has a refused one.
 /// Nothing when no message was refused for good: then the parcel can only be tried again.
-pub(super) fn amended(refuse: &RejectHandler, parcel: &mut Parcel, refused: &[RejectedMessage]) -> bool {
+pub(crate) fn amended(refuse: &RejectHandler, parcel: &mut Parcel, refused: &[RejectedMessage]) -> bool {
     warn(parcel, refused);
     let mut dead = Vec::new();
     for (index, undelivered) in refused {

@@ -6,28 +6,27 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::offset_map;
 use crate::flow::budget::BudgetShare;
+use crate::model::offset_map;
 use crate::model::offsets::PartitionProgress;
 use crate::model::parcel::{FinishedRun, Parcel};
 
 /// Outcomes that are not committed yet, with their share of the shard's budget.
 #[derive(Debug)]
-pub struct PendingOutcomes {
-    /// The outcomes.
-    pub parcel: Parcel,
+pub(crate) struct PendingOutcomes {
+    pub(crate) parcel: Parcel,
     /// Given back once they are committed, or dropped with their lease.
-    pub share: BudgetShare,
+    pub(crate) share: BudgetShare,
 }
 
 /// Progress of each lease, by epoch.
-pub type ProgressByEpoch = HashMap<u64, PartitionProgress>;
+pub(crate) type ProgressByEpoch = HashMap<u64, PartitionProgress>;
 
 /// Below so many ranges a map fits whatever they are: two varints of at most ten bytes each.
 const ALWAYS_FITS: usize = 140;
 
 /// Takes outcomes from `queue` and notes them in `progress`. Those of other leases than these are dropped.
-pub fn select(queue: &mut VecDeque<PendingOutcomes>, progress: &mut ProgressByEpoch) -> Vec<PendingOutcomes> {
+pub(crate) fn select(queue: &mut VecDeque<PendingOutcomes>, progress: &mut ProgressByEpoch) -> Vec<PendingOutcomes> {
     let mut taken = Vec::with_capacity(queue.len());
     let mut waiting = VecDeque::new();
     while let Some(PendingOutcomes { mut parcel, share }) = queue.pop_front() {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::offset_map::{self, LONGEST};
 use crate::model::lease::PartitionLease;
+use crate::model::offset_map::{self, LONGEST};
 use crate::model::offsets::PartitionProgress;
 
 /// The progress of one lease.
@@ -13,28 +13,25 @@ use crate::model::offsets::PartitionProgress;
 /// whose every emission is acknowledged (they may be committed).
 #[derive(Debug)]
 pub struct ProgressTracker {
-    /// The right to commit.
-    pub lease: Arc<PartitionLease>,
+    pub(crate) lease: Arc<PartitionLease>,
     known: PartitionProgress,
     acknowledged: PartitionProgress,
     /// Parcels with records of this lease that Kafka has not acknowledged.
-    pub outstanding: usize,
+    pub(crate) outstanding: usize,
     committed: PartitionProgress,
     committing: Option<PartitionProgress>,
 }
 
 /// What a commit says of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommitPosition {
-    /// The watermark.
-    pub offset: i64,
-    /// The out-of-order map.
-    pub metadata: String,
+pub(crate) struct CommitPosition {
+    pub(crate) offset: i64,
+    pub(crate) metadata: String,
 }
 
 impl ProgressTracker {
     /// A tracker that goes on where `finished` stands.
-    pub fn new(lease: Arc<PartitionLease>, finished: PartitionProgress) -> Self {
+    pub(crate) fn new(lease: Arc<PartitionLease>, finished: PartitionProgress) -> Self {
         lease.set_watermark(finished.watermark());
         Self {
             lease,
@@ -47,7 +44,7 @@ impl ProgressTracker {
     }
 
     /// Notes that the outcome of `records` records is known. Tells whether the partition's budget grew.
-    pub fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
+    pub(crate) fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
         let passed = self.known.finish(offsets, records);
         self.lease.set_known(self.known.watermark());
         if passed > 0 {
@@ -57,23 +54,23 @@ impl ProgressTracker {
     }
 
     /// Notes that nothing of `offsets` is left to do.
-    pub fn acknowledge(&mut self, offsets: Range<i64>) {
+    pub(crate) fn acknowledge(&mut self, offsets: Range<i64>) {
         self.acknowledged.finish(offsets, 0);
         self.lease.set_watermark(self.acknowledged.watermark());
     }
 
     /// What is finished, whether Kafka knows it or not.
-    pub fn progress(&self) -> &PartitionProgress {
+    pub(crate) fn progress(&self) -> &PartitionProgress {
         &self.acknowledged
     }
 
     /// Whether more is finished than Kafka knows.
-    pub fn is_uncommitted(&self) -> bool {
+    pub(crate) fn is_uncommitted(&self) -> bool {
         self.acknowledged != self.committed
     }
 
     /// Where `progress` stands, when Kafka does not know it.
-    pub fn place(&self, progress: &PartitionProgress, transaction: u64) -> Option<CommitPosition> {
+    pub(crate) fn place(&self, progress: &PartitionProgress, transaction: u64) -> Option<CommitPosition> {
         if *progress == self.committed {
             return None;
         }
@@ -86,7 +83,7 @@ impl ProgressTracker {
     }
 
     /// What should be committed, when it is not already. Call [`Self::settle_commit`] with the answer.
-    pub fn begin_commit(&mut self) -> Option<CommitPosition> {
+    pub(crate) fn begin_commit(&mut self) -> Option<CommitPosition> {
         if !self.lease.is_alive() {
             return None;
         }
@@ -96,7 +93,7 @@ impl ProgressTracker {
     }
 
     /// Notes Kafka's answer to the last commit.
-    pub fn settle_commit(&mut self, succeeded: bool) {
+    pub(crate) fn settle_commit(&mut self, succeeded: bool) {
         if let Some(progress) = self.committing.take()
             && succeeded
         {
@@ -105,7 +102,7 @@ impl ProgressTracker {
     }
 
     /// Notes that Kafka knows `progress`.
-    pub fn committed(&mut self, progress: PartitionProgress) {
+    pub(crate) fn committed(&mut self, progress: PartitionProgress) {
         self.lease.set_committed(progress.watermark());
         self.committed = progress;
     }

@@ -4,36 +4,35 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::offset_map;
-use super::selection::PendingOutcomes;
-use super::tracker::CommitPosition;
-use super::turns::ProducerPair;
+use crate::commit::producer_pair::ProducerPair;
+use crate::commit::selection::PendingOutcomes;
+use crate::commit::tracker::CommitPosition;
 use crate::failpoint;
-use crate::kafka::consumer::GroupConsumer;
-use crate::kafka::generation::GroupGeneration;
-use crate::kafka::producer::{DeliveryError, MessageBatching};
+use crate::kafka::group::consumer::GroupConsumer;
+use crate::kafka::group::generation::GroupGeneration;
+use crate::kafka::produce::producer::{DeliveryError, MessageBatching};
+use crate::kafka::produce::transaction::{StepFailure, TopicSettings, TransactionalProducer};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::transaction::{StepFailure, TopicSettings, TransactionalProducer};
 use crate::model::lease::PartitionLease;
+use crate::model::offset_map;
 
-/// What a transaction writes.
 #[derive(Debug)]
-pub struct TransactionContent {
+pub(crate) struct TransactionContent {
     /// Outcomes, in the order in which they are written.
-    pub pending: Vec<PendingOutcomes>,
+    pub(crate) pending: Vec<PendingOutcomes>,
     /// Where each partition stands once it is committed. Each map carries [`Self::number`].
-    pub places: Vec<(Arc<PartitionLease>, CommitPosition)>,
+    pub(crate) places: Vec<(Arc<PartitionLease>, CommitPosition)>,
     /// As whom the host commits.
-    pub generation: Arc<GroupGeneration>,
+    pub(crate) generation: Arc<GroupGeneration>,
     /// Drawn at random, so that no other transaction of any host has it.
-    pub number: u64,
+    pub(crate) number: u64,
     /// Whether nobody knows if it was committed.
-    pub is_unsettled: bool,
+    pub(crate) is_unsettled: bool,
 }
 
 /// What became of a transaction.
 #[derive(Debug)]
-pub enum TransactionOutcome {
+pub(crate) enum TransactionOutcome {
     /// It is committed, all of it.
     Committed,
     /// Kafka refuses messages, by outcome and message; nothing of it is visible.
@@ -50,7 +49,7 @@ pub enum TransactionOutcome {
 
 /// Carries out the transactions of one shard, one after another.
 #[derive(Debug)]
-pub struct TransactionRunner {
+pub(crate) struct TransactionRunner {
     turns: ProducerPair,
     consumer: Arc<GroupConsumer>,
     /// Since when a topic refuses batches: for a while messages are sent one a batch.
@@ -62,17 +61,22 @@ const ALONE_FOR: Duration = Duration::from_secs(60);
 
 impl TransactionRunner {
     /// A transactor of the transactional id `id`. Connects when it is first needed.
-    pub fn new(settings: ClientSettings, id: String, topics: TopicSettings, consumer: Arc<GroupConsumer>) -> Self {
+    pub(crate) fn new(
+        settings: ClientSettings,
+        id: String,
+        topics: TopicSettings,
+        consumer: Arc<GroupConsumer>,
+    ) -> Self {
         Self { turns: ProducerPair::new(settings, id, topics), consumer, alone_since: None }
     }
 
     /// Settles what an earlier process of the same id left open: until then nobody can read where to start. Blocks.
-    pub fn connect(&mut self) -> Result<(), String> {
+    pub(crate) fn connect(&mut self) -> Result<(), String> {
         self.turns.settle()
     }
 
     /// Carries out `content`. Blocks, up to half a minute when Kafka does not answer.
-    pub fn carry_out(&mut self, content: &mut TransactionContent) -> TransactionOutcome {
+    pub(crate) fn carry_out(&mut self, content: &mut TransactionContent) -> TransactionOutcome {
         if content.is_unsettled {
             return self.settle(content);
         }

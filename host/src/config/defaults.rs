@@ -2,26 +2,26 @@
 
 use std::sync::LazyLock;
 
-use super::node::{ConfigNode, NodeTable, from_toml};
+use crate::config::node::{ConfigNode, NodeTable, from_toml};
 
 /// The text, with the comments that document each key.
-pub const TEXT: &str = include_str!("../default.toml");
+pub(crate) const TEXT: &str = include_str!("../default.toml");
 
 static TREE: LazyLock<NodeTable> =
     LazyLock::new(|| from_toml(TEXT).expect("default.toml is part of the program and read by its tests"));
 
 /// The defaults of the host's configuration.
-pub(super) fn host() -> &'static NodeTable {
+pub(crate) fn host() -> &'static NodeTable {
     table("host")
 }
 
 /// The defaults of a manifest.
-pub(super) fn function() -> &'static NodeTable {
+pub(crate) fn function() -> &'static NodeTable {
     table("function")
 }
 
 /// The start delays of other platforms.
-pub(super) fn emulation() -> &'static NodeTable {
+pub(crate) fn emulation() -> &'static NodeTable {
     table("emulation")
 }
 

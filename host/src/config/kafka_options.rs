@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{ConfigNode, NodeTable};
-use super::section::ConfigSection;
+use crate::config::node::{ConfigNode, NodeTable};
+use crate::config::section::ConfigSection;
 
 /// Settings that Millstream sets itself, and why.
 const OWNED: [(&str, &str); 21] = [
@@ -33,17 +33,14 @@ const OWNED: [(&str, &str); 21] = [
 /// What decides how and as whom the host connects, or runs code in it: never a function's choice.
 const HOST_ONLY: [&str; 8] = ["security.", "sasl.", "ssl.", "ssl_", "https.", "plugin.", "enable.ssl.", "enable.sasl."];
 
-/// Whose table it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OptionTable {
-    /// The host's configuration.
+pub(crate) enum OptionTable {
     Host,
-    /// A function's manifest.
     Function,
 }
 
 /// Reads every key of `section` that nobody asked for as an option of librdkafka.
-pub(super) fn read(section: &ConfigSection<'_>, owner: OptionTable) -> BTreeMap<String, String> {
+pub(crate) fn read(section: &ConfigSection<'_>, owner: OptionTable) -> BTreeMap<String, String> {
     let mut options = BTreeMap::new();
     for (key, (origin, node)) in section.other_entries() {
         for (name, value) in flatten(key, node) {
@@ -104,7 +101,7 @@ fn owned_because(name: &str) -> Option<&'static str> {
 }
 
 /// Whether the value of the option `name` must not be shown.
-pub(super) fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     const WORDS: [&str; 6] = ["password", "secret", ".pem", "token", "sasl.jaas", "oauthbearer.config"];
     WORDS.iter().any(|word| name.contains(word))
 }

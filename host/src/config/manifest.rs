@@ -12,44 +12,41 @@ mod topics;
 
 use std::fmt;
 
-use super::kafka_options::{self, OptionTable};
-use super::node::{self, NodeTable};
-use super::problem::{ConfigProblem, write_all};
-use super::section::{ConfigLayer, ConfigSection, ReadReport, ValueOrigin};
-use super::value;
-use super::{defaults, node::ConfigNode};
+use crate::config::kafka_options::{self, OptionTable};
+use crate::config::node::{self, NodeTable};
+use crate::config::problem::{ConfigProblem, write_all};
+use crate::config::section::{ConfigLayer, ConfigSection, ReadReport, ValueOrigin};
+use crate::config::value;
+use crate::config::{defaults, node::ConfigNode};
 use crate::model::function::{InitialOffset, Manifest, Ordering, ProcessingGuarantee};
 use crate::model::ids::FunctionName;
 
-/// A notation of manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ManifestNotation {
-    /// `application/toml`.
+pub(crate) enum ManifestNotation {
     Toml,
-    /// `application/json`.
     Json,
 }
 
 /// A manifest with what only those read who build and deploy it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ProjectManifest {
+pub(crate) struct ProjectManifest {
     /// What the host runs by.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// The module's path, relative to the manifest's folder.
-    pub module: Option<String>,
+    pub(crate) module: Option<String>,
     /// The shell command that makes the module.
-    pub build: Option<String>,
+    pub(crate) build: Option<String>,
 }
 
 /// Everything that is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestError {
+pub(crate) struct ManifestError {
     problems: Vec<ConfigProblem>,
 }
 
 impl ManifestError {
     /// The problems, at least one.
-    pub fn problems(&self) -> &[ConfigProblem] {
+    pub(crate) fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 }
@@ -63,17 +60,17 @@ impl fmt::Display for ManifestError {
 impl std::error::Error for ManifestError {}
 
 /// Reads a manifest in TOML.
-pub fn from_toml(text: &str) -> Result<Manifest, ManifestError> {
+pub(crate) fn from_toml(text: &str) -> Result<Manifest, ManifestError> {
     read_project(text, ManifestNotation::Toml).map(|project| project.manifest)
 }
 
 /// Reads a manifest in JSON.
-pub fn from_json(text: &str) -> Result<Manifest, ManifestError> {
+pub(crate) fn from_json(text: &str) -> Result<Manifest, ManifestError> {
     read_project(text, ManifestNotation::Json).map(|project| project.manifest)
 }
 
 /// Reads a manifest together with how its module is made.
-pub fn read_project(text: &str, notation: ManifestNotation) -> Result<ProjectManifest, ManifestError> {
+pub(crate) fn read_project(text: &str, notation: ManifestNotation) -> Result<ProjectManifest, ManifestError> {
     let parsed = match notation {
         ManifestNotation::Toml => node::from_toml(text),
         ManifestNotation::Json => node::from_json(text),

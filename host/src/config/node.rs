@@ -3,32 +3,26 @@
 use std::collections::BTreeMap;
 
 /// A table's entries by key.
-pub type NodeTable = BTreeMap<String, ConfigNode>;
+pub(crate) type NodeTable = BTreeMap<String, ConfigNode>;
 
 /// One value of a configuration, of whatever notation.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ConfigNode {
+pub(crate) enum ConfigNode {
     /// JSON's `null`: as if the key were not there.
     Null,
-    /// `true` or `false`.
     Boolean(bool),
-    /// A whole number.
     Integer(i64),
-    /// Any other number.
     Float(f64),
-    /// A text.
     Text(String),
     /// A text whose type is what the key asks for: the value of an environment variable.
     Untyped(String),
-    /// A list.
     List(Vec<ConfigNode>),
-    /// A table.
     Table(NodeTable),
 }
 
 impl ConfigNode {
     /// What it is, for messages.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Boolean(_) => "a boolean",
@@ -40,7 +34,7 @@ impl ConfigNode {
     }
 
     /// A number, boolean or text as text; nothing for the rest.
-    pub fn scalar_text(&self) -> Option<String> {
+    pub(crate) fn scalar_text(&self) -> Option<String> {
         match self {
             Self::Boolean(value) => Some(value.to_string()),
             Self::Integer(value) => Some(value.to_string()),
@@ -52,13 +46,13 @@ impl ConfigNode {
 }
 
 /// Reads a TOML document; the error is the parser's, with line and column.
-pub fn from_toml(text: &str) -> Result<NodeTable, String> {
+pub(crate) fn from_toml(text: &str) -> Result<NodeTable, String> {
     let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     Ok(table.into_iter().map(|(key, value)| (key, value.into())).collect())
 }
 
 /// Reads a JSON object; the error is the parser's, with line and column.
-pub fn from_json(text: &str) -> Result<NodeTable, String> {
+pub(crate) fn from_json(text: &str) -> Result<NodeTable, String> {
     let object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     Ok(object.into_iter().map(|(key, value)| (key, value.into())).collect())

@@ -4,16 +4,16 @@ use std::fmt;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigProblem {
+pub(crate) struct ConfigProblem {
     /// The key's path, such as `limits.memory`, or a variable's name; empty when the whole text is meant.
-    pub at: String,
+    pub(crate) at: String,
     /// What is wrong and what to do.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl ConfigProblem {
     /// A problem of the key `at`.
-    pub fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
         Self { at: at.into(), message: message.into() }
     }
 }
@@ -29,7 +29,7 @@ impl fmt::Display for ConfigProblem {
 }
 
 /// Writes `problems` a line each, or a single one alone.
-pub(super) fn write_all(formatter: &mut fmt::Formatter<'_>, what: &str, problems: &[ConfigProblem]) -> fmt::Result {
+pub(crate) fn write_all(formatter: &mut fmt::Formatter<'_>, what: &str, problems: &[ConfigProblem]) -> fmt::Result {
     if let [only] = problems {
         return write!(formatter, "{what} is not valid: {only}");
     }

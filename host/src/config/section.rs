@@ -6,65 +6,58 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::node::{ConfigNode, NodeTable};
-use super::problem::ConfigProblem;
-use super::quantity::cut;
-use super::suggest::nearest;
-use super::value::{self, ReadResult};
+use crate::config::node::{ConfigNode, NodeTable};
+use crate::config::problem::ConfigProblem;
+use crate::config::quantity::cut;
+use crate::config::suggest::nearest;
+use crate::config::value::{self, ReadResult};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueOrigin {
-    /// `default.toml`.
+pub(crate) enum ValueOrigin {
     Default,
-    /// The user's file.
     File,
-    /// An environment variable.
     Environment,
 }
 
 /// A value in force, as it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EffectiveSetting {
+pub(crate) struct EffectiveSetting {
     /// The table's path; empty at the top.
-    pub section: String,
-    /// The key.
-    pub key: String,
-    /// The value.
-    pub value: ConfigNode,
-    /// Where it comes from.
-    pub origin: ValueOrigin,
+    pub(crate) section: String,
+    pub(crate) key: String,
+    pub(crate) value: ConfigNode,
+    pub(crate) origin: ValueOrigin,
 }
 
 /// What was read so far and what was wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct ReadReport {
+pub(crate) struct ReadReport {
     problems: RefCell<Vec<ConfigProblem>>,
     settings: RefCell<Vec<EffectiveSetting>>,
 }
 
 impl ReadReport {
-    /// Adds a problem.
-    pub(super) fn push(&self, at: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn push(&self, at: impl Into<String>, message: impl Into<String>) {
         self.problems.borrow_mut().push(ConfigProblem::new(at, message));
     }
 
     /// All problems, and all values in force.
-    pub(super) fn into_parts(self) -> (Vec<ConfigProblem>, Vec<EffectiveSetting>) {
+    pub(crate) fn into_parts(self) -> (Vec<ConfigProblem>, Vec<EffectiveSetting>) {
         (self.problems.into_inner(), self.settings.into_inner())
     }
 }
 
 /// One table of one origin.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ConfigLayer<'a> {
-    pub(super) origin: ValueOrigin,
-    pub(super) table: &'a NodeTable,
+pub(crate) struct ConfigLayer<'a> {
+    pub(crate) origin: ValueOrigin,
+    pub(crate) table: &'a NodeTable,
 }
 
 /// The same table in every layer, the strongest first.
 #[derive(Debug)]
-pub(super) struct ConfigSection<'a> {
+pub(crate) struct ConfigSection<'a> {
     path: String,
     layers: Vec<ConfigLayer<'a>>,
     report: &'a ReadReport,
@@ -75,7 +68,7 @@ pub(super) struct ConfigSection<'a> {
 
 impl<'a> ConfigSection<'a> {
     /// Reads the topmost table with `read`.
-    pub(super) fn root<T>(
+    pub(crate) fn root<T>(
         report: &'a ReadReport,
         layers: Vec<ConfigLayer<'a>>,
         defaults: &'a NodeTable,
@@ -86,7 +79,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// Reads the table `key` with `read`.
-    pub(super) fn within<T>(&self, key: &str, read: impl FnOnce(&ConfigSection<'a>) -> Option<T>) -> Option<T> {
+    pub(crate) fn within<T>(&self, key: &str, read: impl FnOnce(&ConfigSection<'a>) -> Option<T>) -> Option<T> {
         let mut layers = Vec::with_capacity(self.layers.len());
         for (origin, node) in self.every_layer_of(key) {
             match node {
@@ -102,7 +95,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// Reads the table `key` of a map of tables, in every layer, with the defaults of every such table below.
-    pub(super) fn within_named<T>(
+    pub(crate) fn within_named<T>(
         &self,
         key: &str,
         defaults: Option<&'a NodeTable>,
@@ -124,7 +117,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// Reads a table that stands in a map of tables: `table` with the defaults of every such table below.
-    pub(super) fn within_entry<'b, T>(
+    pub(crate) fn within_entry<'b, T>(
         &'b self,
         key: &str,
         table: &'b NodeTable,
@@ -137,7 +130,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// The value of `key`, which the user or the defaults give.
-    pub(super) fn get<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<T> {
+    pub(crate) fn get<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<T> {
         let value = self.optional(key, read)?;
         if value.is_none() {
             self.refuse(key, "is missing: it has no default, so write it");
@@ -146,7 +139,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// The value of `key`, if anybody gives one; the outer `None` is a problem.
-    pub(super) fn optional<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<Option<T>> {
+    pub(crate) fn optional<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<Option<T>> {
         let layers = self.every_layer_of(key);
         let (Some((origin, node)), Some((_, weakest))) = (layers.first().copied(), layers.last()) else {
             return Some(None);
@@ -164,7 +157,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// The entries of this table that no reader asked for: for tables whose keys the user chooses.
-    pub(super) fn other_entries(&self) -> BTreeMap<&'a str, (ValueOrigin, &'a ConfigNode)> {
+    pub(crate) fn other_entries(&self) -> BTreeMap<&'a str, (ValueOrigin, &'a ConfigNode)> {
         let mut entries = BTreeMap::new();
         for layer in self.layers.iter().filter(|layer| layer.origin != ValueOrigin::Default) {
             for (key, node) in layer.table.iter().filter(|(key, _)| !self.known.borrow().contains(*key)) {
@@ -176,7 +169,7 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// The default table `key` of this table.
-    pub(super) fn default_table(&self, key: &str) -> Option<&'a NodeTable> {
+    pub(crate) fn default_table(&self, key: &str) -> Option<&'a NodeTable> {
         let defaults = self.layers.iter().find(|layer| layer.origin == ValueOrigin::Default)?;
         match defaults.table.get(key) {
             Some(ConfigNode::Table(table)) => Some(table),
@@ -185,18 +178,18 @@ impl<'a> ConfigSection<'a> {
     }
 
     /// Notes that `key` is in force.
-    pub(super) fn record(&self, key: &str, value: ConfigNode, origin: ValueOrigin) {
+    pub(crate) fn record(&self, key: &str, value: ConfigNode, origin: ValueOrigin) {
         let (section, key) = (self.path.clone(), key.to_owned());
         self.report.settings.borrow_mut().push(EffectiveSetting { section, key, value, origin });
     }
 
     /// Says what is wrong with `key`.
-    pub(super) fn refuse(&self, key: &str, message: impl Into<String>) {
+    pub(crate) fn refuse(&self, key: &str, message: impl Into<String>) {
         self.report.push(self.path_of(key), message);
     }
 
     /// Says what is wrong with the value that `origin` gave to `key`.
-    pub(super) fn refuse_from(&self, origin: ValueOrigin, key: &str, message: impl Into<String>) {
+    pub(crate) fn refuse_from(&self, origin: ValueOrigin, key: &str, message: impl Into<String>) {
         let path = self.path_of(key);
         match origin {
             ValueOrigin::Environment => self.report.push(variable_name(&path), message),
@@ -262,7 +255,7 @@ fn typed_like(node: &ConfigNode, default: &ConfigNode) -> ConfigNode {
 }
 
 /// The environment variable of the key at `path`.
-pub(super) fn variable_name(path: &str) -> String {
+pub(crate) fn variable_name(path: &str) -> String {
     if let Some(token) = path.strip_prefix("api.tokens.") {
         return format!("MILLSTREAM_API__TOKENS__{}", token.replace('.', "__")).to_ascii_uppercase();
     }

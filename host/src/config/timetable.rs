@@ -7,14 +7,14 @@ use croner::parser::{CronParser, Seconds, Year};
 
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
-pub struct CronTimetable {
+pub(crate) struct CronTimetable {
     cron: Cron,
     zone: Tz,
 }
 
 impl CronTimetable {
     /// Reads both; the error says which is wrong.
-    pub fn parse(cron: &str, time_zone: &str) -> Result<Self, String> {
+    pub(crate) fn parse(cron: &str, time_zone: &str) -> Result<Self, String> {
         let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).build();
         let cron = parser.parse(cron).map_err(|error| {
             format!(
@@ -28,13 +28,13 @@ impl CronTimetable {
     }
 
     /// The first moment after `after` that is due: both in milliseconds since the Unix epoch. Nothing when it never is.
-    pub fn next_after(&self, after: i64) -> Option<i64> {
+    pub(crate) fn next_after(&self, after: i64) -> Option<i64> {
         let found = self.cron.find_next_occurrence(&self.local(after)?, false).ok()?;
         Some(found.timestamp_millis())
     }
 
     /// The last moment up to `until` that was due.
-    pub fn last_until(&self, until: i64) -> Option<i64> {
+    pub(crate) fn last_until(&self, until: i64) -> Option<i64> {
         let found = self.cron.find_previous_occurrence(&self.local(until)?, true).ok()?;
         Some(found.timestamp_millis())
     }

@@ -4,15 +4,13 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::node::ConfigNode;
-use super::quantity::{self, cut, format_duration, format_size};
-use super::suggest::nearest;
+use crate::config::node::ConfigNode;
+use crate::config::quantity::{self, cut, format_duration, format_size};
+use crate::config::suggest::nearest;
 
-/// What a reader answers.
-pub(super) type ReadResult<T> = Result<T, String>;
+pub(crate) type ReadResult<T> = Result<T, String>;
 
-/// Any text.
-pub(super) fn text(node: &ConfigNode) -> ReadResult<String> {
+pub(crate) fn text(node: &ConfigNode) -> ReadResult<String> {
     match node {
         ConfigNode::Text(text) | ConfigNode::Untyped(text) => Ok(text.clone()),
         other => Err(wrong_kind("a text", other, "put it in quotation marks")),
@@ -20,13 +18,12 @@ pub(super) fn text(node: &ConfigNode) -> ReadResult<String> {
 }
 
 /// A text that is not empty.
-pub(super) fn non_empty_text(node: &ConfigNode) -> ReadResult<String> {
+pub(crate) fn non_empty_text(node: &ConfigNode) -> ReadResult<String> {
     let text = text(node)?;
     if text.trim().is_empty() { Err("is empty: give it a value or leave the key out".to_owned()) } else { Ok(text) }
 }
 
-/// `true` or `false`.
-pub(super) fn boolean(node: &ConfigNode) -> ReadResult<bool> {
+pub(crate) fn boolean(node: &ConfigNode) -> ReadResult<bool> {
     match node {
         ConfigNode::Boolean(value) => Ok(*value),
         ConfigNode::Untyped(text) => {
@@ -37,7 +34,7 @@ pub(super) fn boolean(node: &ConfigNode) -> ReadResult<bool> {
 }
 
 /// A whole number within `range`.
-pub(super) fn integer<N>(range: RangeInclusive<N>) -> impl Fn(&ConfigNode) -> ReadResult<N>
+pub(crate) fn integer<N>(range: RangeInclusive<N>) -> impl Fn(&ConfigNode) -> ReadResult<N>
 where
     N: Copy + PartialOrd + Display + TryFrom<i64>,
 {
@@ -58,7 +55,7 @@ where
 }
 
 /// A share: from 0 (none) to 1 (all).
-pub(super) fn ratio(node: &ConfigNode) -> ReadResult<f64> {
+pub(crate) fn ratio(node: &ConfigNode) -> ReadResult<f64> {
     let share = match node {
         ConfigNode::Float(number) => *number,
         ConfigNode::Integer(number) => *number as f64,
@@ -68,8 +65,7 @@ pub(super) fn ratio(node: &ConfigNode) -> ReadResult<f64> {
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(format!("{share} is out of range: choose 0 to 1")) }
 }
 
-/// A duration within `range`.
-pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&ConfigNode) -> ReadResult<Duration> {
+pub(crate) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&ConfigNode) -> ReadResult<Duration> {
     move |node| {
         let duration = quantity::parse_duration(&quantity_text(node, "a duration", "ms")?)?;
         if range.contains(&duration) {
@@ -81,12 +77,12 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&ConfigNode) 
 }
 
 /// One duration, or a range of them.
-pub(super) fn duration_range(node: &ConfigNode) -> ReadResult<(Duration, Duration)> {
+pub(crate) fn duration_range(node: &ConfigNode) -> ReadResult<(Duration, Duration)> {
     quantity::parse_duration_range(&quantity_text(node, "a duration", "ms")?)
 }
 
 /// A size within `range`, in bytes.
-pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&ConfigNode) -> ReadResult<u64> {
+pub(crate) fn size(range: RangeInclusive<u64>) -> impl Fn(&ConfigNode) -> ReadResult<u64> {
     move |node| {
         let bytes = quantity::parse_size(&quantity_text(node, "a size", "MiB")?)?;
         if range.contains(&bytes) {
@@ -98,7 +94,7 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&ConfigNode) -> ReadRe
 }
 
 /// One of a few words.
-pub(super) fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&ConfigNode) -> ReadResult<T> {
+pub(crate) fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&ConfigNode) -> ReadResult<T> {
     move |node| {
         let word = text(node)?;
         if let Some((_, value)) = words.iter().find(|(known, _)| *known == word) {
@@ -112,7 +108,7 @@ pub(super) fn one_of<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&C
 }
 
 /// A list, each element read by `read`.
-pub(super) fn list<T>(read: impl Fn(&ConfigNode) -> ReadResult<T>) -> impl Fn(&ConfigNode) -> ReadResult<Vec<T>> {
+pub(crate) fn list<T>(read: impl Fn(&ConfigNode) -> ReadResult<T>) -> impl Fn(&ConfigNode) -> ReadResult<Vec<T>> {
     move |node| match node {
         ConfigNode::List(elements) => elements.iter().map(&read).collect(),
         other => Err(wrong_kind("a list", other, "write it in square brackets, such as [\"a\", \"b\"]")),
@@ -120,7 +116,7 @@ pub(super) fn list<T>(read: impl Fn(&ConfigNode) -> ReadResult<T>) -> impl Fn(&C
 }
 
 /// A topic's name, as Kafka allows it.
-pub(super) fn topic(node: &ConfigNode) -> ReadResult<String> {
+pub(crate) fn topic(node: &ConfigNode) -> ReadResult<String> {
     let name = text(node)?;
     if name.starts_with('^') {
         return Err(format!("\"{}\" is a pattern: name it with topics_pattern, without \"^\"", cut(&name)));
@@ -137,7 +133,7 @@ pub(super) fn topic(node: &ConfigNode) -> ReadResult<String> {
 }
 
 /// Says that `found` is not `expected`.
-pub(super) fn wrong_kind(expected: &str, found: &ConfigNode, advice: &str) -> String {
+pub(crate) fn wrong_kind(expected: &str, found: &ConfigNode, advice: &str) -> String {
     format!("expected {expected}, found {}: {advice}", found.kind())
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::function::EventFilter;
 
 /// Whether an event passes all `filters`. `attribute` gives a context attribute or extension by its name.
-pub fn passes<'a>(filters: &[EventFilter], attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
+pub(crate) fn passes<'a>(filters: &[EventFilter], attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
     filters.iter().all(|filter| holds(filter, attribute))
 }
 

@@ -8,13 +8,13 @@ use millstream_flat::Record;
 use rustc_hash::FxHasher;
 use tokio::sync::oneshot;
 
-use super::decode::{self, RecordFields};
-use super::filter;
-use super::partition::{GateChange, PartitionGate, PartitionIntake};
 use crate::cloudevents::NotAnEvent;
-use crate::kafka::consumer::{ConsumerError, GroupConsumer};
-use crate::kafka::poller::{PollOutcome, PollTask};
-use crate::kafka::record_queue::{PartitionKey, PolledItem, RawRecord};
+use crate::consume::decode::{self, RawFields};
+use crate::consume::filter;
+use crate::consume::partition::{GateChange, PartitionGate, PartitionIntake};
+use crate::kafka::group::consumer::{ConsumerError, GroupConsumer};
+use crate::kafka::group::poller::{PollOutcome, PollTask};
+use crate::kafka::group::record_queue::{PartitionKey, PolledItem, RawRecord};
 use crate::model::function::SharedRevision;
 use crate::model::lease::PartitionLease;
 use crate::model::offsets::PartitionProgress;
@@ -25,7 +25,7 @@ use crate::telemetry::function_metrics::FunctionMetrics;
 const RECORDS_PER_TURN: usize = 1024;
 
 /// Where an intake hands over. None of these may wait.
-pub trait IntakeSink: Send {
+pub(crate) trait IntakeSink: Send {
     /// Records to be worked on.
     fn chunk(&self, chunk: RecordChunk);
     /// Offsets that need no work: filtered, or never delivered.
@@ -38,30 +38,27 @@ pub trait IntakeSink: Send {
 
 /// What an intake can be told.
 #[derive(Debug)]
-pub enum IntakeCommand {
+pub(crate) enum IntakeCommand {
     /// Take records of this partition.
     Add(Arc<PartitionLease>, PartitionProgress),
     /// Take no more records under these leases; answered once none will come.
     Remove(Vec<Arc<PartitionLease>>, oneshot::Sender<()>),
     /// From now on stamp chunks with this revision.
     Revise(SharedRevision),
-    /// It is over.
     Stop,
 }
 
 /// What an intake is made with.
 #[derive(Debug)]
-pub struct IntakeOptions {
+pub(crate) struct IntakeOptions {
     /// The revision that handles what is taken first.
-    pub revision: SharedRevision,
+    pub(crate) revision: SharedRevision,
     /// The cluster's name in the `source` of wrapped records.
-    pub cluster: Arc<str>,
-    /// Where records are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) cluster: Arc<str>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
-/// One consumer's intake.
-pub struct Intake<D> {
+pub(crate) struct Intake<D> {
     consumer: Arc<GroupConsumer>,
     commands: mpsc::Receiver<IntakeCommand>,
     downstream: D,
@@ -78,8 +75,7 @@ pub struct Intake<D> {
 }
 
 impl<D: IntakeSink> Intake<D> {
-    /// An intake without partitions.
-    pub fn new(
+    pub(crate) fn new(
         consumer: Arc<GroupConsumer>,
         commands: mpsc::Receiver<IntakeCommand>,
         downstream: D,
@@ -161,7 +157,7 @@ impl<D: IntakeSink> Intake<D> {
             Ok(headers) => (headers, None),
             Err(error) => (Vec::new(), Some(NotAnEvent(error.to_string()))),
         };
-        let fields = RecordFields {
+        let fields = RawFields {
             topic: record.topic(),
             partition: record.partition(),
             offset,

@@ -20,8 +20,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Whether records of a partition may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartitionGate {
-    /// Yes.
+pub(crate) enum PartitionGate {
     Open,
     /// Its budget is used up, since then.
     Full(Instant),
@@ -31,25 +30,21 @@ pub enum PartitionGate {
 
 /// A gate's change that the consumer must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GateChange {
-    /// Pause the partition.
+pub(crate) enum GateChange {
     Pause,
-    /// Resume it.
     Resume,
 }
 
-/// One assigned partition.
 #[derive(Debug)]
-pub struct PartitionIntake {
+pub(crate) struct PartitionIntake {
     /// The right to take its records.
-    pub lease: Arc<PartitionLease>,
+    pub(crate) lease: Arc<PartitionLease>,
     /// Whether records may be taken.
-    pub gate: PartitionGate,
+    pub(crate) gate: PartitionGate,
     in_flight_limit: usize,
     finished_before: PartitionProgress,
     /// Offsets below are in chunks that were handed over, or were skipped.
     accounted: i64,
-    /// Offsets below were seen.
     seen: i64,
     arena: Vec<u8>,
     records: Vec<ChunkRecord>,
@@ -67,7 +62,7 @@ enum FetchHealth {
 
 impl PartitionIntake {
     /// A partition whose work starts at the watermark of `finished_before`.
-    pub fn new(lease: Arc<PartitionLease>, finished_before: PartitionProgress, in_flight_limit: usize) -> Self {
+    pub(crate) fn new(lease: Arc<PartitionLease>, finished_before: PartitionProgress, in_flight_limit: usize) -> Self {
         let start = finished_before.watermark();
         Self {
             lease,
@@ -83,24 +78,24 @@ impl PartitionIntake {
     }
 
     /// The client failed, and may leave out a record from now on.
-    pub fn fail(&mut self, now: Instant) {
+    pub(crate) fn fail(&mut self, now: Instant) {
         if matches!(self.doubt, FetchHealth::No) {
             self.doubt = FetchHealth::Since(now);
         }
     }
 
     /// The client failed, and assigning it anew would not help.
-    pub fn fail_for_good(&mut self) {
+    pub(crate) fn fail_for_good(&mut self) {
         self.doubt = FetchHealth::Told;
     }
 
     /// Whether nothing more may be taken of it.
-    pub fn is_doubted(&self) -> bool {
+    pub(crate) fn is_doubted(&self) -> bool {
         !matches!(self.doubt, FetchHealth::No)
     }
 
     /// Whether it must be assigned anew now; says so once.
-    pub fn is_due_anew(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_due_anew(&mut self, now: Instant) -> bool {
         let is_due = matches!(self.doubt, FetchHealth::Since(since) if now.duration_since(since) >= ANEW_AFTER);
         if is_due {
             self.doubt = FetchHealth::Told;
@@ -109,17 +104,17 @@ impl PartitionIntake {
     }
 
     /// Whether an earlier member of the group finished `offset` already.
-    pub fn is_finished(&self, offset: i64) -> bool {
+    pub(crate) fn is_finished(&self, offset: i64) -> bool {
         self.finished_before.contains(offset)
     }
 
     /// Where the next record is decoded to.
-    pub fn arena(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn arena(&mut self) -> &mut Vec<u8> {
         &mut self.arena
     }
 
     /// Adds a record that was decoded to the arena; `record.from` is filled in here.
-    pub fn add(&mut self, mut record: ChunkRecord) {
+    pub(crate) fn add(&mut self, mut record: ChunkRecord) {
         record.from = self.accounted;
         self.accounted = record.offset + 1;
         self.seen = self.accounted;
@@ -128,22 +123,22 @@ impl PartitionIntake {
     }
 
     /// Notes that everything below `offset` was seen and nothing of it is left to do but what was added.
-    pub fn pass_over(&mut self, offset: i64) {
+    pub(crate) fn pass_over(&mut self, offset: i64) {
         self.seen = self.seen.max(offset);
     }
 
     /// Drops what was decoded last, because it does not pass a filter.
-    pub fn forget_last(&mut self, arena_length: usize) {
+    pub(crate) fn forget_last(&mut self, arena_length: usize) {
         self.arena.truncate(arena_length);
     }
 
     /// Whether the chunk is large enough to be handed over.
-    pub fn has_full_chunk(&self, most_records: usize) -> bool {
+    pub(crate) fn has_full_chunk(&self, most_records: usize) -> bool {
         self.records.len() >= most_records || self.arena.len() >= CHUNK_BYTES
     }
 
     /// The records added since the last time.
-    pub fn take_chunk(&mut self, revision: &SharedRevision) -> Option<RecordChunk> {
+    pub(crate) fn take_chunk(&mut self, revision: &SharedRevision) -> Option<RecordChunk> {
         if self.records.is_empty() {
             return None;
         }
@@ -156,7 +151,7 @@ impl PartitionIntake {
     }
 
     /// Offsets after the last record of a chunk that need no work. Ask after [`Self::take_chunk`].
-    pub fn take_skipped(&mut self) -> Option<std::ops::Range<i64>> {
+    pub(crate) fn take_skipped(&mut self) -> Option<std::ops::Range<i64>> {
         debug_assert!(self.records.is_empty(), "chunks are handed over first");
         if self.seen <= self.accounted {
             return None;
@@ -167,7 +162,7 @@ impl PartitionIntake {
     }
 
     /// Looks at the budget. Gives what the consumer must be told.
-    pub fn update_gate(&mut self, now: Instant) -> Option<GateChange> {
+    pub(crate) fn update_gate(&mut self, now: Instant) -> Option<GateChange> {
         let in_flight = self.lease.in_flight();
         match self.gate {
             PartitionGate::Open if in_flight >= self.in_flight_limit => {

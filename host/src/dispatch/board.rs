@@ -1,12 +1,12 @@
 //! Where the intake leaves chunks and workers find batches.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::lanes::{BatchEnd, LaneWait, Lanes};
-use super::pace::{BatchBounds, RecordPace};
+use crate::dispatch::lanes::{BatchEnd, LaneWait, Lanes};
+use crate::dispatch::pace::{BatchBounds, RecordPace};
 use crate::model::function::Ordering;
 use crate::model::work::{LaneId, RecordChunk, RecordRef, WorkBatch};
 
@@ -18,21 +18,21 @@ enum BoardState {
 
 /// A shard's lanes, shared by its intake and its workers. The lock is held for queue operations only.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct Board {
     lanes: Mutex<Lanes>,
     /// Wakes one worker for each permit.
     work: Notify,
     /// Wakes who waits for workers to let go.
     let_go: Notify,
     /// How fast the guest is.
-    pub pace: RecordPace,
+    pub(crate) pace: RecordPace,
     most_records: usize,
     window: Duration,
 }
 
 impl Board {
     /// An empty board; a batch holds up to `most_records` and waits up to `window` for them.
-    pub fn new(ordering: Ordering, most_records: usize, window: Duration) -> Self {
+    pub(crate) fn new(ordering: Ordering, most_records: usize, window: Duration) -> Self {
         Self {
             lanes: Mutex::new(Lanes::new(ordering)),
             work: Notify::new(),
@@ -43,14 +43,13 @@ impl Board {
         }
     }
 
-    /// Leaves a chunk.
-    pub fn push(&self, chunk: RecordChunk) {
+    pub(crate) fn push(&self, chunk: RecordChunk) {
         self.lanes().push(chunk);
         self.work.notify_one();
     }
 
     /// The next batch; waits until there is one. Safe to cancel.
-    pub async fn next(&self) -> WorkBatch {
+    pub(crate) async fn next(&self) -> WorkBatch {
         let mut waited_for_more = self.window.is_zero();
         loop {
             let wake_at = match self.look(waited_for_more) {
@@ -100,7 +99,7 @@ impl Board {
     }
 
     /// Gives back a lane, or a part without one.
-    pub fn settle(&self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: BatchEnd) {
+    pub(crate) fn settle(&self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: BatchEnd) {
         let parked = matches!(settled, BatchEnd::Parked(..));
         let mut lanes = self.lanes();
         lanes.settle(lane, epoch, spans, settled);
@@ -116,22 +115,22 @@ impl Board {
     }
 
     /// Whether records wait for a worker.
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         self.lanes().has_work()
     }
 
     /// What `record` waits for; nothing when it does not.
-    pub fn wait_of(&self, record: &RecordRef) -> Option<LaneWait> {
+    pub(crate) fn wait_of(&self, record: &RecordRef) -> Option<LaneWait> {
         self.lanes().wait_of(record)
     }
 
     /// Drops all that waits under a lease; what runs goes on.
-    pub fn drop_lease(&self, epoch: u64) {
+    pub(crate) fn drop_lease(&self, epoch: u64) {
         self.lanes().drop_lease(epoch);
     }
 
     /// Waits until no worker holds records of these leases.
-    pub async fn until_idle(&self, epochs: &[u64]) {
+    pub(crate) async fn until_idle(&self, epochs: &[u64]) {
         loop {
             let let_go = self.let_go.notified();
             tokio::pin!(let_go);
@@ -144,6 +143,6 @@ impl Board {
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::pace::BatchBounds;
+use crate::dispatch::pace::BatchBounds;
 use crate::model::function::{Ordering, SharedRevision};
 use crate::model::work::{BatchPart, ChunkSlice, LaneId, LaneScope, RecordChunk, RecordRef, WorkBatch};
 
@@ -46,8 +46,7 @@ enum LaneState {
 
 /// What becomes of a part of a batch when its worker is done with it.
 #[derive(Debug)]
-pub enum BatchEnd {
-    /// Every record is finished.
+pub(crate) enum BatchEnd {
     Finished,
     /// The first of these waits for its next attempt until then; the others stay behind it.
     Parked(Vec<ChunkSlice>, Instant),
@@ -55,8 +54,7 @@ pub enum BatchEnd {
 
 /// What a record waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LaneWait {
-    /// A free worker.
+pub(crate) enum LaneWait {
     Turn,
     /// This attempt of so many, at that time.
     Retry {
@@ -64,13 +62,11 @@ pub enum LaneWait {
         attempt: u32,
         /// How many there are in all.
         max_attempts: u32,
-        /// When it is due.
         until: Instant,
     },
 }
 
 impl Lanes {
-    /// No lanes yet.
     pub fn new(ordering: Ordering) -> Self {
         Self {
             ordering,
@@ -84,8 +80,7 @@ impl Lanes {
         }
     }
 
-    /// Queues a chunk's records.
-    pub fn push(&mut self, chunk: RecordChunk) {
+    pub(crate) fn push(&mut self, chunk: RecordChunk) {
         let chunk = Arc::new(chunk);
         chunk.lease.under_way.note(&chunk, chunk.lease.watermark());
         self.waiting_records += chunk.records.len();
@@ -121,17 +116,17 @@ impl Lanes {
     }
 
     /// Records that wait for a worker or for their retry.
-    pub fn waiting_records(&self) -> usize {
+    pub(crate) fn waiting_records(&self) -> usize {
         self.waiting_records
     }
 
     /// Whether a worker would find something.
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.free.is_empty() || !self.ready.is_empty()
     }
 
     /// Gives the lane that waited longest, and more of them while `portion` allows. All of one revision.
-    pub fn take(&mut self, portion: BatchBounds) -> Option<WorkBatch> {
+    pub(crate) fn take(&mut self, portion: BatchBounds) -> Option<WorkBatch> {
         let mut batch = WorkBatch::default();
         let mut revision: Option<SharedRevision> = None;
         loop {
@@ -201,7 +196,7 @@ impl Lanes {
 
     /// Gives back what a worker took: once for each lane of its batch, and once for each part without one.
     /// `spans` is how many spans of the batch that were.
-    pub fn settle(&mut self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: BatchEnd) {
+    pub(crate) fn settle(&mut self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: BatchEnd) {
         if let Some(running) = self.running.get_mut(&epoch) {
             *running = running.saturating_sub(spans);
             if *running == 0 {
@@ -245,7 +240,7 @@ impl Lanes {
     }
 
     /// Makes lanes ready whose wait is over.
-    pub fn wake(&mut self, now: Instant) {
+    pub(crate) fn wake(&mut self, now: Instant) {
         while let Some(&Reverse((until, id))) = self.parked.peek()
             && until <= now
         {
@@ -260,12 +255,12 @@ impl Lanes {
     }
 
     /// When the next parked lane is to be woken.
-    pub fn next_wake(&self) -> Option<Instant> {
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
         self.parked.peek().map(|Reverse((until, _))| *until)
     }
 
     /// What `record` waits for; nothing when no record that waits is this one.
-    pub fn wait_of(&self, record: &RecordRef) -> Option<LaneWait> {
+    pub(crate) fn wait_of(&self, record: &RecordRef) -> Option<LaneWait> {
         let (epoch, wanted) = (record.chunk.lease.epoch, record.record());
         let alone = LaneScope::Record(wanted.offset);
         let scope = match (self.ordering, wanted.key_hash) {
@@ -289,7 +284,7 @@ impl Lanes {
     }
 
     /// Drops all that waits under a lease; what runs goes on.
-    pub fn drop_lease(&mut self, epoch: u64) {
+    pub(crate) fn drop_lease(&mut self, epoch: u64) {
         let mut dropped = 0;
         self.lanes.retain(|id, lane| {
             let stays = id.epoch != epoch;
@@ -309,7 +304,7 @@ impl Lanes {
     }
 
     /// Whether a worker holds records of this lease.
-    pub fn is_running(&self, epoch: u64) -> bool {
+    pub(crate) fn is_running(&self, epoch: u64) -> bool {
         self.running.contains_key(&epoch)
     }
 }

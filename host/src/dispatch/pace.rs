@@ -11,23 +11,22 @@ const LONGEST_SHARED_CALL: Duration = Duration::from_millis(1);
 
 /// A running mean of the time that a record takes in the guest.
 #[derive(Debug, Default)]
-pub struct RecordPace {
+pub(crate) struct RecordPace {
     /// Nanoseconds a record; 0 while nothing is known.
     mean: AtomicU64,
 }
 
 /// How much one worker may take at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchBounds {
-    /// Records of one lane.
-    pub of_one_lane: usize,
+pub(crate) struct BatchBounds {
+    pub(crate) of_one_lane: usize,
     /// Records in all, from several lanes.
-    pub in_all: usize,
+    pub(crate) in_all: usize,
 }
 
 impl RecordPace {
     /// Notes that a call of `records` took `elapsed`.
-    pub fn note(&self, records: usize, elapsed: Duration) {
+    pub(crate) fn note(&self, records: usize, elapsed: Duration) {
         if records == 0 {
             return;
         }
@@ -38,7 +37,7 @@ impl RecordPace {
     }
 
     /// How much a worker may take when `most` records are allowed in a call.
-    pub fn portion(&self, most: usize) -> BatchBounds {
+    pub(crate) fn portion(&self, most: usize) -> BatchBounds {
         match self.mean.load(Ordering::Relaxed) {
             // The first call shows what a record takes.
             0 => BatchBounds { of_one_lane: 1, in_all: 1 },

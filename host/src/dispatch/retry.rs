@@ -7,7 +7,7 @@ use crate::model::outcome::GuestFault;
 
 /// What to do with a record whose attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryDecision {
+pub(crate) enum RetryDecision {
     /// Try again after this wait.
     Again(Duration),
     /// Give it up: a dead letter.
@@ -15,7 +15,7 @@ pub enum RetryDecision {
 }
 
 /// Decides after attempt number `attempt` (from 1) ended with `fault`.
-pub fn decide(settings: &RetryPolicy, attempt: u32, fault: &GuestFault) -> RetryDecision {
+pub(crate) fn decide(settings: &RetryPolicy, attempt: u32, fault: &GuestFault) -> RetryDecision {
     if !fault.class.is_retried() || attempt >= settings.max_attempts {
         return RetryDecision::GiveUp;
     }

@@ -2,7 +2,7 @@
 
 use millstream_flat::Record;
 
-use super::encoder::EmissionEncoder;
+use crate::emit::encoder::EmissionEncoder;
 use crate::model::dead_letter::{
     ATTEMPTS, ERROR_CLASS, ERROR_MESSAGE, FUNCTION, OFFSET, PARTITION, TIMESTAMP, TOPIC, is_ours,
 };
@@ -15,7 +15,7 @@ const LONGEST_MESSAGE: usize = 4096;
 
 impl EmissionEncoder {
     /// Adds the dead letter of a record to `parcel`.
-    pub fn dead_letter(&self, parcel: &mut Parcel, record: &RecordRef, fault: &GuestFault, attempts: u32) {
+    pub(crate) fn dead_letter(&self, parcel: &mut Parcel, record: &RecordRef, fault: &GuestFault, attempts: u32) {
         let chunk = &record.chunk;
         let input = match Record::parse(record.flat(), "") {
             Ok(input) => Some(input),

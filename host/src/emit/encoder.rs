@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use millstream_flat::{Emission, Emissions, Record};
 
-use super::attributes::{self, EmissionOrigin};
-use super::structured;
-use super::traceparent::{self, NewTraceSampling};
+use crate::emit::attributes::{self, EmissionOrigin};
+use crate::emit::structured;
+use crate::emit::traceparent::{self, NewTraceSampling};
 use crate::model::batch_bytes::{BatchBytes, BatchLimits};
 use crate::model::function::{Compression, EventFormat, Revision};
 use crate::model::outcome::{FaultClass, GuestFault};
@@ -19,7 +19,6 @@ use crate::model::work::RecordRef;
 /// Most events that one invocation may emit. Bytes are bounded by `limits.output`; this bounds empty events.
 const MOST_EVENTS: usize = 10_000;
 
-/// Encodes for one revision.
 #[derive(Debug)]
 pub struct EmissionEncoder {
     function: String,
@@ -28,14 +27,13 @@ pub struct EmissionEncoder {
     outputs: BTreeMap<String, EncodedOutput>,
     output_limit: u64,
     begun: NewTraceSampling,
-    pub(super) dead_letters: DeadLetters,
+    pub(crate) dead_letters: DeadLetters,
 }
 
-/// Where dead letters go.
 #[derive(Debug)]
-pub(super) struct DeadLetters {
-    pub(super) topic: Arc<str>,
-    pub(super) batch_bytes: Option<BatchBytes>,
+pub(crate) struct DeadLetters {
+    pub(crate) topic: Arc<str>,
+    pub(crate) batch_bytes: Option<BatchBytes>,
 }
 
 #[derive(Debug)]
@@ -48,7 +46,7 @@ struct EncodedOutput {
 
 impl EmissionEncoder {
     /// An encoder for what `revision` emits to topics that take batches within `limits`.
-    pub fn new(revision: &Revision, limits: &BatchLimits) -> Self {
+    pub(crate) fn new(revision: &Revision, limits: &BatchLimits) -> Self {
         let manifest = &revision.manifest;
         let outputs = manifest.outputs.iter().map(|(name, output)| {
             let output = EncodedOutput {
@@ -74,12 +72,12 @@ impl EmissionEncoder {
     }
 
     /// The same for a host that decides which of the traces that begin here are sampled.
-    pub fn beginning(self, begun: NewTraceSampling) -> Self {
+    pub(crate) fn beginning(self, begun: NewTraceSampling) -> Self {
         Self { begun, ..self }
     }
 
     /// Where the first emission for `record` comes from.
-    pub fn origin<'a>(&'a self, record: &'a RecordRef) -> EmissionOrigin<'a> {
+    pub(crate) fn origin<'a>(&'a self, record: &'a RecordRef) -> EmissionOrigin<'a> {
         EmissionOrigin {
             function: &self.function,
             source: &self.source,
@@ -91,14 +89,13 @@ impl EmissionEncoder {
         }
     }
 
-    /// `name@revision`.
-    pub fn stamp(&self) -> &str {
+    pub(crate) fn stamp(&self) -> &str {
         &self.stamp
     }
 
     /// Adds what the given attempt at a record emitted to `parcel`, or nothing and a fault. What it emitted is caused by
     /// `span`, where the attempt has one.
-    pub fn emitted(
+    pub(crate) fn emitted(
         &self,
         parcel: &mut Parcel,
         record: &RecordRef,

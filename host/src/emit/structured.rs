@@ -6,14 +6,13 @@ use millstream_flat::Emission;
 use serde::ser::SerializeMap as _;
 use serde_json::value::RawValue;
 
-use super::attributes::{self, EmissionOrigin};
+use crate::emit::attributes::{self, EmissionOrigin};
 use crate::model::outcome::{FaultClass, GuestFault};
 
-/// The value's content type.
-pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
+pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// Appends the JSON of an event to `out`.
-pub fn write<'a>(
+pub(crate) fn write<'a>(
     out: &mut Vec<u8>,
     emission: &Emission<'a>,
     origin: &EmissionOrigin<'a>,

@@ -7,8 +7,8 @@ use millstream_flat::{
 };
 use proptest::prelude::*;
 
-use super::encoder::EmissionEncoder;
-use super::traceparent::NewTraceSampling;
+use crate::emit::encoder::EmissionEncoder;
+use crate::emit::traceparent::NewTraceSampling;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::tests_support::revision;
 use crate::model::function::{EventFormat, FunctionOutput, Revision};

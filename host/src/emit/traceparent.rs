@@ -4,7 +4,7 @@ use crate::model::trace_context::{LENGTH, TraceParent, write_hex};
 
 /// The flags of a trace that starts here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NewTraceSampling {
+pub(crate) enum NewTraceSampling {
     /// Whoever reads it decides, for nobody has.
     Sampled,
     /// This host decides, and did not choose it.
@@ -12,7 +12,7 @@ pub enum NewTraceSampling {
 }
 
 /// A `traceparent` for what a record caused: the trace of `cause`, with a span of its own.
-pub fn continue_from(cause: Option<TraceParent<'_>>, begun: NewTraceSampling) -> [u8; LENGTH] {
+pub(crate) fn continue_from(cause: Option<TraceParent<'_>>, begun: NewTraceSampling) -> [u8; LENGTH] {
     let mut text = match begun {
         NewTraceSampling::Sampled => *b"00-00000000000000000000000000000000-0000000000000000-01",
         NewTraceSampling::Unsampled => *b"00-00000000000000000000000000000000-0000000000000000-00",

@@ -10,33 +10,33 @@ const UNIT: u64 = 1024;
 
 /// A share of a budget; dropping it gives it back.
 #[derive(Debug, Default)]
-pub struct BudgetShare {
+pub(crate) struct BudgetShare {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A bounded number of bytes.
 #[derive(Debug, Clone)]
-pub struct ByteBudget {
+pub(crate) struct ByteBudget {
     units: u32,
     free: Arc<Semaphore>,
 }
 
 impl ByteBudget {
     /// A budget of `bytes`, rounded up to whole KiB.
-    pub fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         let units = bytes.div_ceil(UNIT).clamp(1, u64::from(u32::MAX)) as u32;
         Self { units, free: Arc::new(Semaphore::new(units as usize)) }
     }
 
     /// Waits for `bytes`. More than the whole budget is the whole budget: one large thing passes alone.
-    pub async fn take(&self, bytes: u64) -> BudgetShare {
+    pub(crate) async fn take(&self, bytes: u64) -> BudgetShare {
         let units = bytes.div_ceil(UNIT).clamp(1, u64::from(self.units)) as u32;
         // The semaphore is never closed; were it, work would go on unbounded rather than stop.
         BudgetShare { _permit: self.free.clone().acquire_many_owned(units).await.ok() }
     }
 
     /// Whether less than a quarter is free.
-    pub fn is_scarce(&self) -> bool {
+    pub(crate) fn is_scarce(&self) -> bool {
         self.free.available_permits() < self.units as usize / 4
     }
 }

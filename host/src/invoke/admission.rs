@@ -3,47 +3,45 @@
 //! Whoever starts an instance takes a place first. When there is none, the instance that has been idle for longest, in
 //! whichever pool, gives way; when none is idle, one waits. So exhaustion is back-pressure and never a guest's fault.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A pool as the budget sees it.
-pub trait IdleInstances: Send + Sync {
+pub(crate) trait IdleInstances: Send + Sync {
     /// Since when the pool's longest idle instance is idle.
     fn oldest(&self) -> Option<Instant>;
-    /// Drops that instance.
     fn evict_oldest(&self);
 }
 
 /// The right to have one instance; given back when dropped.
 #[derive(Debug)]
-pub struct InstancePermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(crate) struct InstancePermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// The budget.
-pub struct InstanceAdmission {
+pub(crate) struct InstanceAdmission {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
     pools: Mutex<Vec<Weak<dyn IdleInstances>>>,
 }
 
 impl InstanceAdmission {
-    /// A budget of `max_instances`.
-    pub fn new(max_instances: usize) -> Self {
+    pub(crate) fn new(max_instances: usize) -> Self {
         let places = Arc::new(Semaphore::new(max_instances.min(Semaphore::MAX_PERMITS)));
         Self { places, waiting: AtomicUsize::new(0), pools: Mutex::default() }
     }
 
     /// Makes a pool known whose idle instances may have to give way. Pools that are gone are forgotten.
-    pub fn register(&self, pool: Weak<dyn IdleInstances>) {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn register(&self, pool: Weak<dyn IdleInstances>) {
+        let mut pools = self.pools.lock();
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
     }
 
     /// Takes a place, waiting for one if need be.
-    pub async fn place(&self) -> InstancePermit {
+    pub(crate) async fn place(&self) -> InstancePermit {
         if let Some(place) = self.try_place() {
             return place;
         }
@@ -58,19 +56,19 @@ impl InstanceAdmission {
     }
 
     /// Takes a place if one is free.
-    pub fn try_place(&self) -> Option<InstancePermit> {
+    pub(crate) fn try_place(&self) -> Option<InstancePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok().map(InstancePermit)
     }
 
     /// Whether somebody waits for a place, so that instances should rather end than be idle.
-    pub fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Drops the instance that has been idle for longest.
-    pub fn evict_oldest(&self) {
+    pub(crate) fn evict_oldest(&self) {
         let pools: Vec<Arc<dyn IdleInstances>> = {
-            let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            let pools = self.pools.lock();
             pools.iter().filter_map(Weak::upgrade).collect()
         };
         let longest_idle = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::{Answer, Emissions, Verdict, begin_batch, set_attempt};
 
-use super::emulate::StartKind;
-use super::pool::InstancePool;
+use crate::invoke::emulate::StartKind;
+use crate::invoke::pool::InstancePool;
 use crate::model::function::{Isolation, ModuleShape, SharedRevision};
 use crate::model::outcome::{CallTime, FaultClass, GuestFault};
 use crate::model::trace_context::{AttemptSpan, SpanContext};
@@ -18,29 +18,28 @@ use crate::wasm::log::{self, CallRecords};
 
 /// A record to be handled.
 #[derive(Debug, Clone)]
-pub struct RecordAttempt {
-    /// The record.
-    pub record: RecordRef,
+pub(crate) struct RecordAttempt {
+    pub(crate) record: RecordRef,
     /// 1 for the first.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Its span, where its trace is recorded.
-    pub traced: Option<Box<AttemptSpan>>,
+    pub(crate) traced: Option<Box<AttemptSpan>>,
 }
 
 impl RecordAttempt {
     /// An attempt that nobody traces.
-    pub fn new(record: RecordRef, number: u32) -> Self {
+    pub(crate) fn new(record: RecordRef, number: u32) -> Self {
         Self { record, number, traced: None }
     }
 
     /// What its span is called by others, where it has one.
-    pub fn span(&self) -> Option<SpanContext> {
+    pub(crate) fn span(&self) -> Option<SpanContext> {
         self.traced.as_ref().map(|traced| traced.own)
     }
 }
 
 /// Hears the verdicts, in the order of the records.
-pub trait OutcomeSink: Send {
+pub(crate) trait OutcomeSink: Send {
     /// Whether the record at `index` must not run now, because one before it waits for its retry.
     fn is_held_up(&self, index: usize) -> bool;
     /// Told before the verdicts of a call: when it was made.
@@ -49,9 +48,8 @@ pub trait OutcomeSink: Send {
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>);
 }
 
-/// Calls one revision.
 #[derive(Debug)]
-pub struct Invoker {
+pub(crate) struct Invoker {
     revision: SharedRevision,
     pool: InstancePool,
     cluster: Arc<str>,
@@ -59,23 +57,21 @@ pub struct Invoker {
 
 /// What a batch took, for the pace.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct BatchDuration {
+pub(crate) struct BatchDuration {
     /// Records that went through the guest.
-    pub records: usize,
-    /// Time in calls.
-    pub elapsed: Duration,
+    pub(crate) records: usize,
+    pub(crate) elapsed: Duration,
     /// Calls for which an instance was started.
-    pub cold: usize,
+    pub(crate) cold: usize,
 }
 
 impl Invoker {
     /// An invoker of `revision`, whose instances `pool` holds.
-    pub fn new(revision: SharedRevision, pool: InstancePool, cluster: Arc<str>) -> Self {
+    pub(crate) fn new(revision: SharedRevision, pool: InstancePool, cluster: Arc<str>) -> Self {
         Self { revision, pool, cluster }
     }
 
-    /// The revision.
-    pub fn revision(&self) -> &SharedRevision {
+    pub(crate) fn revision(&self) -> &SharedRevision {
         &self.revision
     }
 
@@ -85,7 +81,7 @@ impl Invoker {
     }
 
     /// Runs `attempts` and tells `verdicts` of each that is not held up.
-    pub async fn run(&self, attempts: &[RecordAttempt], verdicts: &mut impl OutcomeSink) -> BatchDuration {
+    pub(crate) async fn run(&self, attempts: &[RecordAttempt], verdicts: &mut impl OutcomeSink) -> BatchDuration {
         let mut spent = BatchDuration::default();
         let mut start = 0;
         while start < attempts.len() {

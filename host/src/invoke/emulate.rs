@@ -6,15 +6,13 @@ use crate::model::function::StartEmulation;
 
 /// How an instance was when its call came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartKind {
-    /// New.
+pub(crate) enum StartKind {
     Cold,
-    /// Ready.
     Hot,
 }
 
 /// The delay of one start, drawn evenly from its range; nothing without emulation.
-pub fn delay(emulation: Option<&StartEmulation>, start: StartKind) -> Duration {
+pub(crate) fn delay(emulation: Option<&StartEmulation>, start: StartKind) -> Duration {
     let Some(emulation) = emulation else { return Duration::ZERO };
     let (shortest, longest) = match start {
         StartKind::Cold => emulation.cold,

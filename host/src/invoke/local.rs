@@ -1,7 +1,8 @@
 //! Runs a module on one event without Kafka and without a host: what `millstream invoke FILE.wasm` does.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Moment, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::{Answer, Emission, RecordFields, Verdict, begin_batch, write_record};
@@ -15,72 +16,64 @@ use crate::wasm::{EngineError, EngineOptions, GuestInstance, LoadError, StartErr
 
 /// Why there was no run at all.
 #[derive(Debug, thiserror::Error)]
-pub enum LocalError {
-    /// There is no engine.
+pub(crate) enum LocalError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The module is refused.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// What a run showed.
 #[derive(Debug)]
-pub struct RunReport {
+pub(crate) struct RunReport {
     /// How the module is called.
-    pub shape: ModuleShape,
+    pub(crate) shape: ModuleShape,
     /// What the guest made of the event.
-    pub outcome: LocalOutcome,
+    pub(crate) outcome: LocalOutcome,
     /// Time to compile the module.
-    pub compile: Duration,
+    pub(crate) compile: Duration,
     /// Time to start an instance and to call it for the first time.
-    pub cold: Duration,
+    pub(crate) cold: Duration,
     /// Time of a second call with the same event, where the first one left the instance healthy.
-    pub hot: Option<Duration>,
+    pub(crate) hot: Option<Duration>,
     /// Bytes of linear memory after the first call.
-    pub memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
     /// What the guest wrote in the first call.
-    pub logs: Vec<(Level, String)>,
+    pub(crate) logs: Vec<(Level, String)>,
 }
 
 /// What became of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LocalOutcome {
+pub(crate) enum LocalOutcome {
     /// These events, which may be none.
     Emitted(Vec<LocalEmission>),
     /// The guest asks for another attempt.
     Retry {
-        /// When.
         after_ms: Option<u64>,
-        /// Why.
         reason: String,
     },
     /// The guest gave the event up.
     Reject {
-        /// Why.
         reason: String,
     },
-    /// The guest failed.
     Fault(GuestFault),
 }
 
 /// An event that the guest emitted. What the guest left open, a host fills in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LocalEmission {
+pub(crate) struct LocalEmission {
     /// The name of the output.
-    pub output: String,
+    pub(crate) output: String,
     /// The key; that of the event where the guest set none of its own.
-    pub key: Option<Vec<u8>>,
+    pub(crate) key: Option<Vec<u8>>,
     /// The context attributes that are set, by name: `id`, `source`, `type`, `subject` … and extensions.
-    pub attributes: BTreeMap<String, String>,
+    pub(crate) attributes: BTreeMap<String, String>,
     /// Headers beside the attributes, in order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// The data.
-    pub data: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) data: Option<Vec<u8>>,
 }
 
 /// Runs `module` on one event, twice if it goes well, under `limits` and with the variables `env`.
-pub async fn run(
+pub(crate) async fn run(
     module: Arc<[u8]>,
     event: &RecordFields<'_>,
     limits: &FunctionLimits,
@@ -169,7 +162,7 @@ fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
 
 impl LocalEmission {
     /// What the guest emitted for an event with the key `input_key`.
-    pub fn of(emission: &Emission<'_>, input_key: Option<&[u8]>) -> Self {
+    pub(crate) fn of(emission: &Emission<'_>, input_key: Option<&[u8]>) -> Self {
         Self {
             output: emission.output().to_owned(),
             key: emission.record_key(input_key).map(<[u8]>::to_vec),
@@ -186,13 +179,13 @@ struct CollectedLines(Mutex<Vec<(Level, String)>>);
 
 impl CollectedLines {
     fn take(&self) -> Vec<(Level, String)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
 impl GuestLogSink for CollectedLines {
     fn line(&self, level: Level, line: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((level, line.to_owned()));
+        self.0.lock().push((level, line.to_owned()));
     }
 }
 

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 
 use self::busy::PollTime;
 use self::idle::IdleStack;
-use super::admission::{IdleInstances, InstanceAdmission, InstancePermit};
-use super::emulate::{self, StartKind};
+use crate::invoke::admission::{IdleInstances, InstanceAdmission, InstancePermit};
+use crate::invoke::emulate::{self, StartKind};
 use crate::model::function::{InstancePolicy, Isolation};
 use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -28,7 +28,7 @@ const EXHAUSTED_WAIT: Duration = Duration::from_millis(2);
 
 /// A pool. Clones share it; it ends with the last.
 #[derive(Clone)]
-pub struct InstancePool {
+pub(crate) struct InstancePool {
     shared: Arc<PoolState>,
 }
 
@@ -82,7 +82,7 @@ impl Drop for InstanceLife {
 
 impl InstancePool {
     /// A pool of instances from `sandbox`. It starts the task that refills and reaps, so it needs a runtime.
-    pub fn new(
+    pub(crate) fn new(
         sandbox: Sandbox,
         settings: &InstancePolicy,
         admission: Arc<InstanceAdmission>,
@@ -107,12 +107,12 @@ impl InstancePool {
     /// Calls the guest with a flat batch of `records` records, for at most `limit`, and gives its flat answer.
     ///
     /// It waits as long as the host has no place for an instance. Dropping the future discards the instance.
-    pub async fn call(&self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, GuestFault> {
+    pub(crate) async fn call(&self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, GuestFault> {
         self.call_telling(request, records, limit).await.0
     }
 
     /// The same, and how the instance was when the call came.
-    pub async fn call_telling(
+    pub(crate) async fn call_telling(
         &self,
         request: &[u8],
         records: usize,
@@ -145,12 +145,12 @@ impl InstancePool {
     }
 
     /// How many instances there are, idle or not.
-    pub fn alive(&self) -> usize {
+    pub(crate) fn alive(&self) -> usize {
         self.shared.alive.load(Ordering::Relaxed)
     }
 
     /// Drops idle instances, and keeps none from now on. Running calls go on.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.shared.idle.clear();
         self.shared.lost.notify_one();

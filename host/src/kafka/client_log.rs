@@ -10,7 +10,7 @@ use tracing::{debug, error as error_event, info, warn};
 
 /// A client context that only logs.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LoggingContext;
+pub(crate) struct LoggingContext;
 
 impl ClientContext for LoggingContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -25,7 +25,7 @@ impl ClientContext for LoggingContext {
 impl ConsumerContext for LoggingContext {}
 
 /// Passes a log line on with its level.
-pub fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             error_event!(target: "millstream::kafka", facility, "{message}");
@@ -42,6 +42,6 @@ pub fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 /// Passes on an error that belongs to no single call. librdkafka has logged its cause already.
-pub fn error(error: &KafkaError, reason: &str) {
+pub(crate) fn error(error: &KafkaError, reason: &str) {
     debug!(target: "millstream::kafka", %error, "{reason}");
 }

@@ -12,21 +12,19 @@ use rdkafka::producer::DefaultProducerContext;
 
 /// A broker in this process, on loopback. It ends when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct EmbeddedBroker {
+pub(crate) struct EmbeddedBroker {
     bootstrap_servers: String,
     requests: mpsc::Sender<BrokerRequest>,
 }
 
 /// Why the broker does not do what it should.
 #[derive(Debug, thiserror::Error)]
-pub enum EmbeddedError {
+pub(crate) enum EmbeddedError {
     /// Its thread could not be started.
     #[error("the embedded broker's thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
-    /// librdkafka refuses.
     #[error("the embedded broker refuses: {0}")]
     Refused(#[from] KafkaError),
-    /// Its thread is gone.
     #[error("the embedded broker ended")]
     Ended,
 }
@@ -39,7 +37,7 @@ struct BrokerRequest {
 
 impl EmbeddedBroker {
     /// Starts it on a free port.
-    pub fn start() -> Result<Self, EmbeddedError> {
+    pub(crate) fn start() -> Result<Self, EmbeddedError> {
         let (requests, received) = mpsc::channel();
         let (answer, started) = mpsc::channel();
         thread::Builder::new().name("embedded-broker".into()).spawn(move || match MockCluster::new(1) {
@@ -56,13 +54,12 @@ impl EmbeddedBroker {
         Ok(Self { bootstrap_servers, requests })
     }
 
-    /// Where it listens.
-    pub fn bootstrap_servers(&self) -> String {
+    pub(crate) fn bootstrap_servers(&self) -> String {
         self.bootstrap_servers.clone()
     }
 
     /// Creates `topic` unless it was created here before.
-    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), EmbeddedError> {
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), EmbeddedError> {
         let (answer, created) = mpsc::channel();
         let request = BrokerRequest { topic: topic.to_owned(), partitions, answer };
         self.requests.send(request).map_err(|_| EmbeddedError::Ended)?;

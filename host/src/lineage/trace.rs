@@ -3,42 +3,39 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::place::RecordId;
-use super::told::{self, RecordProvenance};
-use super::view::{Lineage, LineageNode, NodeKind, ScanReport};
-use super::wiring::FunctionTopology;
 use crate::kafka::admin::AdminError;
-use crate::kafka::history::{HistoryReader, OwnedRecord, RecordLookup, ScanBounds};
+use crate::kafka::read::history::{HistoryReader, OwnedRecord, RecordLookup, ScanBounds};
+use crate::lineage::provenance::{self, RecordProvenance};
+use crate::lineage::record_id::RecordId;
+use crate::lineage::topology::FunctionTopology;
+use crate::lineage::view::{Lineage, LineageNode, NodeKind, ScanReport};
 use crate::model::function::SharedRevision;
 use crate::model::position::TopicPartition;
 
 /// Causes of causes. Functions that emit to their own input make long chains.
 const DEEPEST: usize = 100;
-/// Records in one answer.
 const MOST_NODES: usize = 2_000;
 /// The clocks of a record's producer and of the host that wrote its effects may differ by so much.
 const CLOCKS_DIFFER_BY_MS: i64 = 60_000;
 /// Stands for the topic in the cause of what was emitted by a call over HTTP.
 const CALL: &str = "@call";
 
-/// What is asked.
 #[derive(Debug, Clone)]
-pub struct TraceRequest {
-    /// The record.
-    pub place: RecordId,
+pub(crate) struct TraceRequest {
+    pub(crate) place: RecordId,
     /// Whether effects of the first cause are looked for, and not only of the record.
-    pub whole: bool,
+    pub(crate) whole: bool,
     /// How long after a record its effects may have come.
-    pub window: Duration,
+    pub(crate) window: Duration,
     /// How many records may be read for it.
-    pub records: usize,
+    pub(crate) records: usize,
     /// How long it may take.
-    pub within: Duration,
+    pub(crate) within: Duration,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum TraceError {
+pub(crate) enum TraceError {
     /// Kafka does not answer as it should.
     #[error(transparent)]
     Kafka(#[from] AdminError),
@@ -52,13 +49,12 @@ pub enum TraceError {
         place: RecordId,
         /// The first offset that is there.
         beginning: i64,
-        /// The end.
         end: i64,
     },
 }
 
 /// Answers `question` among the functions with these revisions. Blocks.
-pub fn trace(
+pub(crate) fn trace(
     session: &HistoryReader,
     revisions: &[SharedRevision],
     question: &TraceRequest,
@@ -97,7 +93,6 @@ struct TraceWalk<'a> {
     wiring: FunctionTopology,
     window_ms: i64,
     bounds: ScanBounds,
-    /// Causes before their effects.
     nodes: Vec<TraceStep>,
     places: HashMap<RecordId, usize>,
     /// Whether the broker finds offsets by time. The embedded one tells the end, whatever the time.
@@ -226,7 +221,7 @@ impl TraceWalk<'_> {
         let mut found = Vec::new();
         let mut bounds = self.bounds;
         let is_complete = self.session.scan(&ranges, &mut bounds, &mut |past| {
-            let told = told::read(past.headers(), past.value());
+            let told = provenance::read(past.headers(), past.value());
             if let Some(cause) = told.cause.as_ref().and_then(|cause| causes.get(cause)) {
                 found.push((past.keep(), told, *cause));
             }
@@ -257,7 +252,7 @@ fn is_call(place: &RecordId) -> bool {
 
 fn told_of(record: &OwnedRecord) -> RecordProvenance {
     let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-    told::read(headers, record.value.as_deref())
+    provenance::read(headers, record.value.as_deref())
 }
 
 fn view(record: &OwnedRecord, told: RecordProvenance) -> LineageNode {

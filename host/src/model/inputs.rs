@@ -2,18 +2,17 @@
 
 use regex_lite::Regex;
 
-use super::function::{Manifest, TopicSelection};
+use crate::model::function::{Manifest, TopicSelection};
 
-/// See the module.
 #[derive(Debug)]
-pub struct InputTopics {
+pub(crate) struct InputTopics {
     named: Vec<String>,
     matching: Option<Regex>,
 }
 
 impl InputTopics {
     /// Those of `manifest`. Fails only for a pattern that no manifest is accepted with.
-    pub fn of(manifest: &Manifest) -> Result<Self, regex_lite::Error> {
+    pub(crate) fn of(manifest: &Manifest) -> Result<Self, regex_lite::Error> {
         let matching = match &manifest.topics {
             TopicSelection::Named(_) => None,
             TopicSelection::Pattern(pattern) => Some(whole_name(pattern)?),
@@ -21,15 +20,14 @@ impl InputTopics {
         Ok(Self { named: manifest.named_inputs(), matching })
     }
 
-    /// Whether `topic` is one.
-    pub fn has(&self, topic: &str) -> bool {
+    pub(crate) fn has(&self, topic: &str) -> bool {
         self.named.iter().any(|named| named == topic)
             || self.matching.as_ref().is_some_and(|pattern| pattern.is_match(topic))
     }
 }
 
 /// The regular expression that matches exactly the names that `pattern` means.
-pub fn whole_name(pattern: &str) -> Result<Regex, regex_lite::Error> {
+pub(crate) fn whole_name(pattern: &str) -> Result<Regex, regex_lite::Error> {
     Regex::new(&format!("^(?:{pattern})$"))
 }
 

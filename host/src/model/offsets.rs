@@ -23,27 +23,26 @@ struct FinishedRange {
 
 impl PartitionProgress {
     /// Nothing is finished from `watermark` on.
-    pub fn new(watermark: i64) -> Self {
+    pub(crate) fn new(watermark: i64) -> Self {
         Self { watermark, above: BTreeMap::new() }
     }
 
     /// Every offset below is finished.
-    pub fn watermark(&self) -> i64 {
+    pub(crate) fn watermark(&self) -> i64 {
         self.watermark
     }
 
     /// The finished ranges above the watermark, lowest first.
-    pub fn ranges(&self) -> impl DoubleEndedIterator<Item = Range<i64>> + '_ {
+    pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = Range<i64>> + '_ {
         self.above.iter().map(|(start, finished)| *start..finished.end)
     }
 
     /// How many ranges there are above the watermark.
-    pub fn range_count(&self) -> usize {
+    pub(crate) fn range_count(&self) -> usize {
         self.above.len()
     }
 
-    /// Whether `offset` is finished.
-    pub fn contains(&self, offset: i64) -> bool {
+    pub(crate) fn contains(&self, offset: i64) -> bool {
         if offset < self.watermark {
             return true;
         }
@@ -53,7 +52,7 @@ impl PartitionProgress {
     /// Notes that `offsets` are finished, with `records` records among them. Gives how many records the watermark passed.
     ///
     /// What was finished before may be named again, as far as its records are not counted again.
-    pub fn finish(&mut self, offsets: Range<i64>, records: usize) -> usize {
+    pub(crate) fn finish(&mut self, offsets: Range<i64>, records: usize) -> usize {
         let (mut start, mut end, mut records) = (offsets.start.max(self.watermark), offsets.end, records);
         if start >= end {
             return records;

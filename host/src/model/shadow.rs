@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::function::SharedRevision;
+use crate::model::function::SharedRevision;
 
 /// A function's shadow, as it is wanted on every host.
 #[derive(Debug, Clone)]
-pub struct ShadowRevision {
+pub(crate) struct ShadowRevision {
     /// The revision that runs beside the live one.
-    pub revision: SharedRevision,
+    pub(crate) revision: SharedRevision,
     /// Attributes and headers in which a difference is none.
-    pub ignore: Arc<[String]>,
+    pub(crate) ignore: Arc<[String]>,
     /// The revisions that may have handled the records that it is compared on: those that are kept; the last one is live.
-    pub beside: Arc<[SharedRevision]>,
+    pub(crate) beside: Arc<[SharedRevision]>,
 }
 
 impl ShadowRevision {
     /// The live revision, when there is one.
-    pub fn live(&self) -> Option<&SharedRevision> {
+    pub(crate) fn live(&self) -> Option<&SharedRevision> {
         self.beside.last()
     }
 }
@@ -27,7 +27,7 @@ impl ShadowRevision {
 /// How a record went for the shadow, compared with how it went for the live revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ShadowVerdict {
+pub(crate) enum ShadowVerdict {
     /// Both emitted the same, or gave it up for the same class of fault.
     Same,
     /// Both emitted something, and not the same; or neither emitted anything, and only the live one gave it up.
@@ -43,24 +43,18 @@ pub enum ShadowVerdict {
 /// Records by how they went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ShadowCounts {
-    /// See [`ShadowVerdict::Same`].
-    pub same: u64,
-    /// See [`ShadowVerdict::Differs`].
-    pub differs: u64,
-    /// See [`ShadowVerdict::LiveOnly`].
-    pub live_only: u64,
-    /// See [`ShadowVerdict::ShadowOnly`].
-    pub shadow_only: u64,
-    /// See [`ShadowVerdict::ShadowFailed`].
-    pub shadow_failed: u64,
+pub(crate) struct ShadowCounts {
+    pub(crate) same: u64,
+    pub(crate) differs: u64,
+    pub(crate) live_only: u64,
+    pub(crate) shadow_only: u64,
+    pub(crate) shadow_failed: u64,
     /// Offsets that were not compared, because the shadow was too slow.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
 }
 
 impl ShadowCounts {
-    /// Counts a record.
-    pub fn count(&mut self, verdict: ShadowVerdict) {
+    pub(crate) fn count(&mut self, verdict: ShadowVerdict) {
         *match verdict {
             ShadowVerdict::Same => &mut self.same,
             ShadowVerdict::Differs => &mut self.differs,
@@ -71,7 +65,7 @@ impl ShadowCounts {
     }
 
     /// Adds what was counted elsewhere.
-    pub fn add(&mut self, more: &Self) {
+    pub(crate) fn add(&mut self, more: &Self) {
         self.same += more.same;
         self.differs += more.differs;
         self.live_only += more.live_only;
@@ -81,26 +75,25 @@ impl ShadowCounts {
     }
 
     /// Records with which it makes a difference.
-    pub fn different(&self) -> u64 {
+    pub(crate) fn different(&self) -> u64 {
         self.differs + self.live_only + self.shadow_only + self.shadow_failed
     }
 
-    /// Records that were compared.
-    pub fn compared(&self) -> u64 {
+    pub(crate) fn compared(&self) -> u64 {
         self.same + self.different()
     }
 }
 
 /// How far a shadow is in a partition. It is kept as an offset, with the rest of it as the text beside.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ShadowBookmark {
+pub(crate) struct ShadowBookmark {
     /// The record that is compared next.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// What the live revision emitted for that record, and for all after it, was written since then: milliseconds since the
     /// Unix epoch, by the clocks of hosts.
-    pub since_ms: u64,
+    pub(crate) since_ms: u64,
     /// What was counted in the partition.
-    pub counts: ShadowCounts,
+    pub(crate) counts: ShadowCounts,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -112,13 +105,13 @@ struct BookmarkDetail {
 
 impl ShadowBookmark {
     /// What is written beside the offset.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         // Numbers always become JSON.
         serde_json::to_string(&BookmarkDetail { since_ms: self.since_ms, counts: self.counts }).unwrap_or_default()
     }
 
     /// Reads what was kept; nothing when the text is none of ours.
-    pub fn read(offset: i64, text: &str) -> Option<Self> {
+    pub(crate) fn read(offset: i64, text: &str) -> Option<Self> {
         let BookmarkDetail { since_ms, counts } = serde_json::from_str(text).ok()?;
         Some(Self { offset, since_ms, counts })
     }

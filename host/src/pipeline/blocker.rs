@@ -14,16 +14,15 @@ use crate::model::work::RecordRef;
 
 /// The lowest record of a partition that is not finished.
 #[derive(Debug)]
-pub struct BlockingRecord {
+pub(crate) struct BlockingRecord {
     /// Since it was taken from Kafka.
-    pub age: Duration,
-    /// The record.
-    pub record: BlockedBy,
+    pub(crate) age: Duration,
+    pub(crate) record: BlockedBy,
 }
 
 impl BlockingRecord {
     /// The lowest unfinished record that was taken under `lease`.
-    pub fn of(lease: &PartitionLease, board: &Board) -> Option<Self> {
+    pub(crate) fn of(lease: &PartitionLease, board: &Board) -> Option<Self> {
         let oldest = lease.under_way.oldest(lease.watermark())?;
         let why = match &oldest.record {
             _ if lease.known() > oldest.offset => WaitReason::Kafka,
@@ -50,7 +49,7 @@ impl BlockingRecord {
     }
 
     /// What blocks and what to do, as the end of a sentence that names the partition.
-    pub fn explain(&self) -> String {
+    pub(crate) fn explain(&self) -> String {
         let BlockedBy { offset, key, key_base64, why } = &self.record;
         let key = match (key, key_base64) {
             (Some(key), _) => format!(" (key {key:?})"),

@@ -7,11 +7,6 @@ use std::sync::mpsc as thread_mpsc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::revisions::{CallableRevision, CallableRevisions};
-use super::shard::Shard;
-use super::shard_view::ShardView;
-use super::topics::KnownTopics;
-use super::worker::ShardWorker;
 use crate::commit::at_least_once::{self, AtLeastOnce};
 use crate::commit::committer::{self, Committer};
 use crate::commit::exactly_once::{self, ExactlyOnce};
@@ -19,43 +14,46 @@ use crate::commit::refusal::RejectHandler;
 use crate::commit::transaction::TransactionRunner;
 use crate::consume::intake::{self, Intake};
 use crate::dispatch::board::Board;
+use crate::execute::revisions::{CallableRevision, CallableRevisions};
 use crate::flow::budget::ByteBudget;
-use crate::kafka::admin::AdminClient;
-use crate::kafka::consumer::{self, GroupConsumer};
-use crate::kafka::poller::{PollerThreads, PollerUnparker};
-use crate::kafka::producer::ProducerSet;
+use crate::kafka::admin::KafkaAdmin;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::group::consumer::{self, GroupConsumer};
+use crate::kafka::group::poller::{PollerThreads, PollerUnparker};
+use crate::kafka::produce::producer::ProducerSet;
+use crate::kafka::produce::transaction::{TopicCompression, TopicSettings};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::survey::MetadataProbe;
-use crate::kafka::transaction::{TopicCompression, TopicSettings};
 use crate::model::function::{Compression, GroupMembership, Manifest, ProcessingGuarantee, TopicSelection};
 use crate::model::lease::PartitionLease;
 use crate::model::work::RecordChunk;
+use crate::pipeline::shard::Shard;
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::topics::KnownTopics;
+use crate::pipeline::worker::ShardWorker;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::telemetry::otlp::SpanTracer;
 
 /// What the shards of a host share.
 #[derive(Debug, Clone)]
-pub struct KafkaContext {
-    /// How to reach Kafka.
-    pub kafka: ClientSettings,
+pub(crate) struct KafkaContext {
+    pub(crate) kafka: ClientSettings,
     /// Asked what topics take when a function starts.
-    pub admin: AdminClient,
-    /// Who polls.
-    pub pollers: Arc<PollerThreads>,
+    pub(crate) admin: KafkaAdmin,
+    pub(crate) pollers: Arc<PollerThreads>,
     /// Who writes, for at-least-once functions.
-    pub producers: ProducerSet,
+    pub(crate) producers: ProducerSet,
     /// Who asks for the ends of partitions.
-    pub survey: MetadataProbe,
+    pub(crate) survey: MetadataProbe,
     /// The cluster's name in the `source` of wrapped records.
-    pub cluster: Arc<str>,
+    pub(crate) cluster: Arc<str>,
     /// This host's identity, for static membership.
-    pub host_id: Arc<str>,
+    pub(crate) host_id: Arc<str>,
     /// Who traces what functions do.
-    pub tracer: SpanTracer,
+    pub(crate) tracer: SpanTracer,
 }
 
 /// Starts shard number `index` of a function. It joins its group at once.
-pub fn build(
+pub(crate) fn build(
     environment: &KafkaContext,
     revisions: &CallableRevisions,
     metrics: &Arc<FunctionMetrics>,
@@ -136,7 +134,7 @@ pub fn build(
     let intake = Intake::new(consumer.clone(), intake_commands, downstream, options);
     environment.pollers.add(Box::new(intake), waker.clone());
 
-    Ok(Shard::new(super::shard::ShardParts {
+    Ok(Shard::new(crate::pipeline::shard::ShardParts {
         function: manifest.name.clone(),
         drain_timeout: delivery.drain_timeout,
         survey: environment.survey.clone(),

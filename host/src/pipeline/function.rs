@@ -1,33 +1,33 @@
 //! One function on this host: its shards, and the way from one revision to the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::build::build;
-use super::direct::OnCall;
-use super::revisions::CallableRevisions;
-use super::shadow::{ShadowSlot, ShadowStatus};
-use super::shard::ShardControl;
-use super::shard_view::ShardView;
-use super::supervisor::HostServices;
-use super::topics::KnownTopics;
+use crate::execute::revisions::CallableRevisions;
+use crate::inspect::shadow::{ShadowSlot, ShadowStatus};
 use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
 use crate::model::function_table::DesiredState;
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::lease::PartitionLease;
 use crate::model::status::{FunctionState, FunctionStatus};
+use crate::pipeline::build::build;
+use crate::pipeline::calls::OnCall;
+use crate::pipeline::shard::ShardControl;
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::supervisor::HostServices;
+use crate::pipeline::topics::KnownTopics;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::telemetry::guest_lines::GuestLines;
 
 /// Waits before a failed start is tried again: the first, doubled up to the longest.
 const TRY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// See the module.
-pub struct FunctionTask {
+pub(crate) struct FunctionTask {
     ground: HostServices,
     metrics: Arc<FunctionMetrics>,
     view: Arc<FunctionView>,
@@ -39,8 +39,7 @@ pub struct FunctionTask {
 
 /// What the watchdog asks of a function.
 #[derive(Debug)]
-pub enum WatchdogRequest {
-    /// Start this shard anew.
+pub(crate) enum WatchdogRequest {
     Rebuild(Arc<ShardView>),
     /// Read nothing more of this topic.
     Halt(String),
@@ -55,7 +54,7 @@ struct RunningShards {
 
 impl FunctionTask {
     /// A task that does what `wanted` tells.
-    pub fn new(
+    pub(crate) fn new(
         ground: HostServices,
         metrics: Arc<FunctionMetrics>,
         view: Arc<FunctionView>,
@@ -66,7 +65,7 @@ impl FunctionTask {
     }
 
     /// Works until `stop`; then the shards drain, commit and leave the group.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut wait = TRY_AGAIN_AFTER.0;
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
@@ -254,15 +253,15 @@ async fn sleep_until(time: Option<Instant>) {
 
 /// What others see of a function.
 #[derive(Debug)]
-pub struct FunctionView {
+pub(crate) struct FunctionView {
     /// The topics that it reads.
-    pub topics: Arc<KnownTopics>,
+    pub(crate) topics: Arc<KnownTopics>,
     /// What its guests wrote last.
-    pub lines: Arc<GuestLines>,
+    pub(crate) lines: Arc<GuestLines>,
     /// What can be called of it.
-    pub(super) on_call: OnCall,
+    pub(crate) on_call: OnCall,
     /// What is seen of its shadow.
-    pub(super) shadow: Arc<ShadowStatus>,
+    pub(crate) shadow: Arc<ShadowStatus>,
     asks: mpsc::UnboundedSender<WatchdogRequest>,
     metrics: Arc<FunctionMetrics>,
     seen: Mutex<ViewState>,
@@ -278,7 +277,7 @@ struct ViewState {
 
 impl FunctionView {
     /// A function that is about to start.
-    pub fn new(
+    pub(crate) fn new(
         revision: SharedRevision,
         metrics: Arc<FunctionMetrics>,
         asks: mpsc::UnboundedSender<WatchdogRequest>,
@@ -289,23 +288,22 @@ impl FunctionView {
     }
 
     /// Asks the function for something; it is done when it is done.
-    pub fn ask(&self, request: WatchdogRequest) {
+    pub(crate) fn ask(&self, request: WatchdogRequest) {
         // Its task is gone only when the function is.
         let _ = self.asks.send(request);
     }
 
-    /// Its name.
-    pub fn name(&self) -> FunctionName {
+    pub(crate) fn name(&self) -> FunctionName {
         self.seen().revision.manifest.name.clone()
     }
 
     /// The longest time between two commits.
-    pub fn commit_interval(&self) -> Duration {
+    pub(crate) fn commit_interval(&self) -> Duration {
         self.seen().revision.manifest.delivery.commit_interval
     }
 
     /// The topics that its manifest names, and those that it has partitions of.
-    pub fn topic_names(&self) -> Vec<String> {
+    pub(crate) fn topic_names(&self) -> Vec<String> {
         let mut names = self.named_topics();
         names.extend(self.leases().iter().map(|lease| lease.partition.topic.to_string()));
         names.sort();
@@ -343,12 +341,12 @@ impl FunctionView {
     }
 
     /// The leases of all its shards.
-    pub fn leases(&self) -> Vec<Arc<PartitionLease>> {
+    pub(crate) fn leases(&self) -> Vec<Arc<PartitionLease>> {
         self.shards().iter().flat_map(|shard| shard.leases()).collect()
     }
 
     /// Which revision it is at, what it is doing, and why.
-    pub fn state(&self) -> (RevisionNumber, FunctionState, Option<String>) {
+    pub(crate) fn state(&self) -> (RevisionNumber, FunctionState, Option<String>) {
         let (revision, failure, is_aside, shards) = {
             let seen = self.seen();
             (seen.revision.number, seen.failure.clone(), seen.is_aside, seen.shards.clone())
@@ -372,7 +370,7 @@ impl FunctionView {
     }
 
     /// The status, with the ends of partitions as far as they are known.
-    pub fn status(&self) -> FunctionStatus {
+    pub(crate) fn status(&self) -> FunctionStatus {
         let (revision, state, reason) = self.state();
         FunctionStatus {
             name: self.name().to_string(),
@@ -385,12 +383,11 @@ impl FunctionView {
         }
     }
 
-    /// Its shards.
-    pub fn shards(&self) -> Vec<Arc<ShardView>> {
+    pub(crate) fn shards(&self) -> Vec<Arc<ShardView>> {
         self.seen().shards.clone()
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, ViewState> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> parking_lot::MutexGuard<'_, ViewState> {
+        self.seen.lock()
     }
 }

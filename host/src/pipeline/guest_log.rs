@@ -20,7 +20,7 @@ tokio::task_local! {
 }
 
 /// The sink of one revision.
-pub(super) struct FunctionLog {
+pub(crate) struct FunctionLog {
     host: TracingLog,
     revision: u64,
     level: Level,
@@ -30,7 +30,7 @@ pub(super) struct FunctionLog {
 }
 
 impl FunctionLog {
-    pub(super) fn new(revision: &Revision, lines: Arc<GuestLines>, metrics: Arc<FunctionMetrics>) -> Self {
+    pub(crate) fn new(revision: &Revision, lines: Arc<GuestLines>, metrics: Arc<FunctionMetrics>) -> Self {
         Self {
             host: TracingLog::new(revision.stamp()),
             revision: revision.number.0,
@@ -68,7 +68,7 @@ impl GuestLogSink for FunctionLog {
 }
 
 /// Runs a call, and gives what its guest wrote too: as much as `limits.logs` lets through.
-pub(super) async fn captured<T>(call: impl Future<Output = T>) -> (T, Vec<(&'static str, String)>) {
+pub(crate) async fn captured<T>(call: impl Future<Output = T>) -> (T, Vec<(&'static str, String)>) {
     CAPTURED
         .scope(RefCell::default(), async {
             let result = call.await;

@@ -5,7 +5,7 @@
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
 //! While the function is paused, partitions stay assigned and nothing is taken of them: see `rest`.
 
-mod rest;
+mod paused;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::shard_view::ShardView;
-use super::topics::KnownTopics;
 use crate::commit::committer::CommitCommand;
-use crate::commit::offset_map::{self, CommittedProgress};
 use crate::consume::intake::IntakeCommand;
 use crate::dispatch::board::Board;
-use crate::kafka::consumer::{CommittedOffset, GroupConsumer, GroupError};
-use crate::kafka::poller::PollerUnparker;
-use crate::kafka::rebalance::GroupEvent;
-use crate::kafka::survey::MetadataProbe;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::group::consumer::{CommittedOffset, GroupConsumer, GroupError};
+use crate::kafka::group::poller::PollerUnparker;
+use crate::kafka::group::rebalance::GroupEvent;
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
 use crate::model::lease::PartitionLease;
+use crate::model::offset_map::{self, CommittedProgress};
 use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::topics::KnownTopics;
 
 /// No two leases of a host have the same epoch.
 static NEXT_EPOCH: AtomicU64 = AtomicU64::new(1);
@@ -44,7 +44,7 @@ const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 
 /// What a shard can be told.
 #[derive(Debug)]
-pub enum ShardControl {
+pub(crate) enum ShardControl {
     /// Handle what is taken from now on with this revision.
     Revise(SharedRevision),
     /// Take nothing more, finish what runs and commit it, and keep the partitions; or go on.
@@ -55,55 +55,41 @@ pub enum ShardControl {
     Stop(oneshot::Sender<()>),
 }
 
-/// What [`super::build`] made.
-pub struct ShardParts {
-    /// The function's name.
-    pub function: FunctionName,
-    /// See the manifest.
-    pub drain_timeout: Duration,
-    /// Tells what topics are.
-    pub survey: MetadataProbe,
+pub(crate) struct ShardParts {
+    pub(crate) function: FunctionName,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) survey: MetadataProbe,
     /// What the function's topics were.
-    pub topics: Arc<KnownTopics>,
-    /// The member.
-    pub consumer: Arc<GroupConsumer>,
-    /// What happens to it.
-    pub member_events: mpsc::UnboundedReceiver<GroupEvent>,
-    /// Wakes its poller.
-    pub waker: PollerUnparker,
-    /// To the intake.
-    pub to_intake: thread_mpsc::Sender<IntakeCommand>,
-    /// To the committer.
-    pub to_committer: mpsc::UnboundedSender<CommitCommand>,
-    /// The lanes.
-    pub board: Arc<Board>,
-    /// Committer and workers.
-    pub tasks: JoinSet<()>,
-    /// What others see.
-    pub view: Arc<ShardView>,
+    pub(crate) topics: Arc<KnownTopics>,
+    pub(crate) consumer: Arc<GroupConsumer>,
+    pub(crate) member_events: mpsc::UnboundedReceiver<GroupEvent>,
+    pub(crate) waker: PollerUnparker,
+    pub(crate) to_intake: thread_mpsc::Sender<IntakeCommand>,
+    pub(crate) to_committer: mpsc::UnboundedSender<CommitCommand>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) view: Arc<ShardView>,
 }
 
-/// See the module.
-pub struct Shard {
+pub(crate) struct Shard {
     parts: ShardParts,
     leases: Vec<Arc<PartitionLease>>,
     paused: bool,
 }
 
 impl Shard {
-    /// A shard without partitions.
-    pub fn new(parts: ShardParts) -> Self {
+    pub(crate) fn new(parts: ShardParts) -> Self {
         Self { parts, leases: Vec::new(), paused: false }
     }
 
     /// What others may see of it.
-    pub fn view(&self) -> Arc<ShardView> {
+    pub(crate) fn view(&self) -> Arc<ShardView> {
         self.parts.view.clone()
     }
 
     /// Works until it is told to stop, or nobody can tell it any more.
-    pub async fn run(mut self, mut control: mpsc::Receiver<ShardControl>) {
-        let mut keep = rest::keep_every();
+    pub(crate) async fn run(mut self, mut control: mpsc::Receiver<ShardControl>) {
+        let mut keep = paused::keep_every();
         loop {
             tokio::select! {
                 told = control.recv() => match told {

@@ -1,7 +1,8 @@
 //! Keeps on running what the function table says: one task for each function, so that none waits for another's compile.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,63 +10,59 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::aside::BackgroundRuntime;
-use super::build::KafkaContext;
-use super::direct::NotCalled;
-use super::function::{FunctionTask, FunctionView};
-use super::revisions::CallableRevision;
+use crate::execute::revisions::CallableRevision;
 use crate::invoke::admission::InstanceAdmission;
-use crate::kafka::survey::{MetadataProbe, PartitionOffsets};
+use crate::kafka::admin::metadata_probe::{MetadataProbe, PartitionOffsets};
 use crate::model::function::SharedRevision;
 use crate::model::function_table::{DesiredState, FunctionTable};
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::status::{FunctionObserver, FunctionState, FunctionStatus};
+use crate::pipeline::background::BackgroundRuntime;
+use crate::pipeline::build::KafkaContext;
+use crate::pipeline::calls::NotCalled;
+use crate::pipeline::function::{FunctionTask, FunctionView};
 use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::guest_lines::GuestLines;
 use crate::wasm::WasmEngine;
 
 /// Where the modules of revisions come from.
-pub trait ArtifactSource: Send + Sync {
+pub(crate) trait ArtifactSource: Send + Sync {
     /// The module of `revision`. The error says what a person should do.
     fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>>;
 }
 
 /// What every function of a host runs on.
 #[derive(Clone)]
-pub struct HostServices {
-    /// Kafka.
-    pub environment: KafkaContext,
-    /// Wasm.
-    pub engine: WasmEngine,
+pub(crate) struct HostServices {
+    pub(crate) environment: KafkaContext,
+    pub(crate) engine: WasmEngine,
     /// The host's budget of instances.
-    pub admission: Arc<InstanceAdmission>,
-    /// The modules.
-    pub artifacts: Arc<dyn ArtifactSource>,
+    pub(crate) admission: Arc<InstanceAdmission>,
+    pub(crate) artifacts: Arc<dyn ArtifactSource>,
     /// Where what may wait is worked on.
-    pub aside: BackgroundRuntime,
-    /// The figures.
-    pub metrics: HostMetrics,
+    pub(crate) aside: BackgroundRuntime,
+    pub(crate) metrics: HostMetrics,
 }
 
 /// Asks the supervisor. Cheap to clone.
 #[derive(Clone)]
-pub struct FunctionDirectory {
+pub(crate) struct FunctionDirectory {
     views: Arc<Mutex<BTreeMap<FunctionName, Arc<FunctionView>>>>,
     survey: MetadataProbe,
 }
 
 impl FunctionDirectory {
     /// Sees no functions yet; asks `survey` where partitions end.
-    pub fn new(survey: MetadataProbe) -> Self {
+    pub(crate) fn new(survey: MetadataProbe) -> Self {
         Self { views: Arc::default(), survey }
     }
 
-    pub(super) fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
-        self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    pub(crate) fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
+        self.views.lock().get(name).cloned()
     }
 
     /// What can be called of `name`.
-    pub(super) fn callable(&self, name: &FunctionName) -> Result<Arc<CallableRevision>, NotCalled> {
+    pub(crate) fn callable(&self, name: &FunctionName) -> Result<Arc<CallableRevision>, NotCalled> {
         let view = self.view(name);
         view.as_ref().and_then(|view| view.on_call.callable()).ok_or_else(|| NotCalled::Unavailable {
             function: name.clone(),
@@ -74,17 +71,16 @@ impl FunctionDirectory {
     }
 
     /// What the guests of `name` wrote last.
-    pub(super) fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
+    pub(crate) fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
         self.view(name).map(|view| view.lines.clone())
     }
 
-    /// All functions.
-    pub(super) fn all(&self) -> Vec<Arc<FunctionView>> {
-        self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    pub(crate) fn all(&self) -> Vec<Arc<FunctionView>> {
+        self.views.lock().values().cloned().collect()
     }
 
     /// Asks where the partitions of `views` end. Where Kafka does not tell, what was known stays.
-    pub(super) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> PartitionOffsets {
+    pub(crate) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> PartitionOffsets {
         let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
         let mut partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         partitions.sort_unstable();
@@ -100,7 +96,7 @@ impl FunctionDirectory {
     }
 
     fn set(&self, name: &FunctionName, view: Option<Arc<FunctionView>>) {
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = self.views.lock();
         match view {
             Some(view) => views.insert(name.clone(), view),
             None => views.remove(name),
@@ -140,8 +136,7 @@ struct RunningFunction {
     task: JoinHandle<()>,
 }
 
-/// See the module.
-pub struct FunctionSupervisor {
+pub(crate) struct FunctionSupervisor {
     ground: HostServices,
     table: watch::Receiver<Arc<FunctionTable>>,
     handle: FunctionDirectory,
@@ -151,12 +146,16 @@ pub struct FunctionSupervisor {
 
 impl FunctionSupervisor {
     /// A supervisor that follows `table`.
-    pub fn new(ground: HostServices, table: watch::Receiver<Arc<FunctionTable>>, handle: FunctionDirectory) -> Self {
+    pub(crate) fn new(
+        ground: HostServices,
+        table: watch::Receiver<Arc<FunctionTable>>,
+        handle: FunctionDirectory,
+    ) -> Self {
         Self { ground, table, handle, running: BTreeMap::new(), stopping: Vec::new() }
     }
 
     /// Works until `stop`; then every function drains, commits and leaves its group.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let table = self.table.borrow_and_update().clone();
             self.follow(&table);

@@ -4,18 +4,17 @@
 //! It remembers as long as the function is on this host; every commit says which topic it is of, so that another host, or
 //! this one after a restart, knows it too.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::kafka::topic_ids::{TopicLookup, TopicLookups};
+use crate::kafka::admin::topic_ids::{TopicLookup, TopicLookups};
 use crate::model::topic_id::TopicId;
 
 /// A broker that was just started may not know a topic yet: it counts as gone when it was missing so often in a row.
 const MISSING_BEFORE_GONE: u32 = 2;
 
-/// See the module.
 #[derive(Debug, Default)]
-pub struct KnownTopics(Mutex<TopicState>);
+pub(crate) struct KnownTopics(Mutex<TopicState>);
 
 #[derive(Debug, Default)]
 struct TopicState {
@@ -26,7 +25,7 @@ struct TopicState {
 
 impl KnownTopics {
     /// Compares with what a cluster tells, and says it in the log once. Gives the topics that were found to be others.
-    pub fn learn(&self, function: &str, told: &TopicLookups) -> Vec<String> {
+    pub(crate) fn learn(&self, function: &str, told: &TopicLookups) -> Vec<String> {
         let mut known = self.known();
         let mut news = Vec::new();
         for (topic, found) in told {
@@ -50,33 +49,33 @@ impl KnownTopics {
     }
 
     /// Compares with what a commit says that `topic` is. Another that was known before, or is learned later, is not it.
-    pub fn expect(&self, function: &str, topic: &str, id: TopicId) {
+    pub(crate) fn expect(&self, function: &str, topic: &str, id: TopicId) {
         self.known().is_news(function, topic, id);
     }
 
     /// What `topic` is, as far as it is known.
-    pub fn id(&self, topic: &str) -> Option<TopicId> {
+    pub(crate) fn id(&self, topic: &str) -> Option<TopicId> {
         self.known().ids.get(topic).copied()
     }
 
     /// Why nothing of `topic` is read, when it is another one than it was.
-    pub fn made_again(&self, topic: &str) -> Option<String> {
+    pub(crate) fn made_again(&self, topic: &str) -> Option<String> {
         self.known().made_again.contains(topic).then(|| made_again(topic))
     }
 
     /// Why nothing comes of `topic`, when there is none.
-    pub fn gone(&self, topic: &str) -> Option<String> {
+    pub(crate) fn gone(&self, topic: &str) -> Option<String> {
         let times = self.known().missing.get(topic).copied().unwrap_or(0);
         (times >= MISSING_BEFORE_GONE).then(|| gone(topic))
     }
 
     /// Forgets what the topics were: somebody has decided where to go on in what they are now.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         *self.known() = TopicState::default();
     }
 
     fn known(&self) -> MutexGuard<'_, TopicState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

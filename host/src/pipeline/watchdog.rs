@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::function::{FunctionView, WatchdogRequest};
-use super::shard_view::ShardView;
-use super::supervisor::FunctionDirectory;
-use crate::kafka::survey::MetadataProbe;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
 use crate::model::ids::FunctionName;
 use crate::model::lease::PartitionLease;
+use crate::pipeline::function::{FunctionView, WatchdogRequest};
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::supervisor::FunctionDirectory;
 
 /// Between two looks at partitions, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -25,13 +25,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
 
 /// Kafka is away when it has answered nothing for so long. Shorter is a broker that restarts.
-pub const SILENT_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// The longest wait before a function's shards are started anew once more.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// See the module.
-pub struct ShardWatchdog {
+pub(crate) struct ShardWatchdog {
     survey: MetadataProbe,
     handle: FunctionDirectory,
     stalled_after: Duration,
@@ -52,7 +51,7 @@ impl ShardWatchdog {
     /// One that calls a partition stalled after that time without progress.
     ///
     /// It also notices that Kafka is away, by asking for the topic `pulse`.
-    pub fn new(
+    pub(crate) fn new(
         survey: MetadataProbe,
         handle: FunctionDirectory,
         stalled_after: Duration,
@@ -61,8 +60,7 @@ impl ShardWatchdog {
         Self { survey, handle, stalled_after, rebuilds: BTreeMap::new(), pulse, has_answered: false, is_silent: false }
     }
 
-    /// Looks until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut tick = tokio::time::interval((self.stalled_after / 4).min(LOOK_EVERY));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut topics_due = Instant::now();

@@ -6,11 +6,11 @@ use std::time::Instant;
 use millstream_flat::Emissions;
 use tokio::sync::mpsc;
 
-use super::revisions::{CallableRevision, CallableRevisions};
 use crate::commit::committer::CommitCommand;
 use crate::dispatch::board::Board;
 use crate::dispatch::lanes::BatchEnd;
 use crate::dispatch::retry::{self, RetryDecision};
+use crate::execute::revisions::{CallableRevision, CallableRevisions};
 use crate::flow::budget::ByteBudget;
 use crate::invoke::call::{OutcomeSink, RecordAttempt};
 use crate::model::outcome::{CallTime, GuestFault};
@@ -21,22 +21,18 @@ use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
 
 /// What every worker of a shard shares.
 #[derive(Debug, Clone)]
-pub struct ShardWorker {
-    /// Where batches come from.
-    pub board: Arc<Board>,
-    /// What can be called.
-    pub revisions: CallableRevisions,
+pub(crate) struct ShardWorker {
+    pub(crate) board: Arc<Board>,
+    pub(crate) revisions: CallableRevisions,
     /// What finished outcomes may hold.
-    pub pending: ByteBudget,
-    /// Where outcomes go.
-    pub committer: mpsc::UnboundedSender<CommitCommand>,
-    /// Where outcomes are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) pending: ByteBudget,
+    pub(crate) committer: mpsc::UnboundedSender<CommitCommand>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
 impl ShardWorker {
     /// Works until the task is aborted.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         loop {
             let batch = self.board.next().await;
             self.handle(batch).await;

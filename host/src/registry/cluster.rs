@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::reset::ResetOrder;
-use crate::commit::offset_map;
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::admin::{AdminClient, AdminError, NewTopic, PartitionBounds, StartOffset};
+use crate::kafka::admin::{AdminError, KafkaAdmin, NewTopic, PartitionBounds, StartOffset};
 use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, TopicSelection};
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::inputs::whole_name;
+use crate::model::offset_map;
 use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
 use crate::model::shadow::{ShadowBookmark, ShadowCounts};
+use crate::registry::reset::ResetOrder;
 
 /// Prepares a cluster for functions.
-pub trait ClusterAdmin: Send + Sync {
+pub(crate) trait ClusterAdmin: Send + Sync {
     /// Makes the missing topics of a function, or says which are missing.
     fn make_topics<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>>;
 
@@ -62,36 +62,28 @@ pub trait ClusterAdmin: Send + Sync {
 
 /// Some of a function's partitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PartitionSelection {
-    /// Only of this topic.
-    pub topic: Option<String>,
-    /// Only this partition.
-    pub partition: Option<i32>,
+pub(crate) struct PartitionSelection {
+    pub(crate) topic: Option<String>,
+    pub(crate) partition: Option<i32>,
 }
 
 /// From where to where a group goes in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OffsetMove {
-    /// Where to.
-    pub to: PartitionBounds,
+pub(crate) struct OffsetMove {
+    pub(crate) to: PartitionBounds,
     /// Where it was; nothing when it has committed nothing there.
-    pub from: Option<i64>,
+    pub(crate) from: Option<i64>,
 }
 
 /// Why a cluster is not ready for a function.
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub(crate) enum ClusterError {
     /// Topics are missing and may not be made.
     #[error("no such topic: {}; create it, or set topics.create = true in the host's configuration", .0.join(", "))]
     MissingTopics(Vec<String>),
     /// The pattern cannot be used.
     #[error("topics_pattern \"{pattern}\" is not a regular expression: {reason}")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        reason: String,
-    },
+    Pattern { pattern: String, reason: String },
     /// The function has no such partition.
     #[error("{0}")]
     Selection(String),
@@ -100,21 +92,20 @@ pub enum ClusterError {
     Admin(#[from] AdminError),
 }
 
-/// How topics are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicPolicy {
+pub(crate) struct TopicPolicy {
     /// Whether they are made at all.
-    pub create: bool,
+    pub(crate) create: bool,
     /// How many partitions they get; -1 is the cluster's default.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// How many replicas they get; -1 is the cluster's default.
-    pub replication: i32,
+    pub(crate) replication: i32,
 }
 
 /// A Kafka cluster, or the embedded broker.
 #[derive(Debug, Clone)]
-pub struct KafkaCluster {
-    admin: AdminClient,
+pub(crate) struct KafkaCluster {
+    admin: KafkaAdmin,
     policy: TopicPolicy,
 }
 
@@ -123,7 +114,7 @@ const MEMBERS_LEAVE_WITHIN: Duration = Duration::from_secs(20);
 
 impl KafkaCluster {
     /// A cluster reached by `admin`.
-    pub fn new(admin: AdminClient, policy: TopicPolicy) -> Self {
+    pub(crate) fn new(admin: KafkaAdmin, policy: TopicPolicy) -> Self {
         Self { admin, policy }
     }
 

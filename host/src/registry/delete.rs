@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deploy::{check_expectation, live_record, start_over_when_superseded};
-use super::error::ChangeError;
-use super::handle::RegistryState;
-use super::log::{FunctionChange, LiveExpectation};
-use super::shadow;
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::registry::deploy::{check_expectation, live_record, start_over_when_superseded};
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::{FunctionChange, LiveExpectation};
+use crate::registry::shadow;
 
 /// Hosts drain first, and a host that died keeps its members for a session timeout.
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
@@ -16,7 +16,7 @@ const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
 const WAIT_FOR_GROUP: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     inner: Arc<RegistryState>,
     name: FunctionName,
     expectation: Option<LiveExpectation>,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::catalogue::FunctionCatalogue;
-use super::error::ChangeError;
-use super::handle::RegistryState;
-use super::log::{FunctionChange, LiveExpectation, LogSession};
-use super::record::{ArtifactPlace, FunctionRecord, RecordError, StoredRevision};
 use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, ModuleShape, Revision, SharedRevision};
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::registry::catalogue::FunctionCatalogue;
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::{FunctionChange, LiveExpectation, LogSession};
+use crate::registry::record::{ArtifactPlace, FunctionRecord, RecordError, StoredRevision};
 
 /// How often a change starts over because another host came between.
 const ATTEMPTS: u32 = 8;
@@ -21,40 +21,39 @@ const LONGEST_PAUSE_MS: u64 = 400;
 
 /// What a deploy led to.
 #[derive(Debug, Clone)]
-pub struct DeployOutcome {
-    /// The live revision.
-    pub revision: SharedRevision,
+pub(crate) struct DeployOutcome {
+    pub(crate) revision: SharedRevision,
     /// Whether the function is new.
-    pub created: bool,
+    pub(crate) created: bool,
 }
 
 /// A module that was looked at, with its manifest.
-pub(super) struct InspectedUpload {
-    pub(super) manifest: Manifest,
-    pub(super) digest: ArtifactDigest,
+pub(crate) struct InspectedUpload {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: ArtifactDigest,
     module: Bytes,
     shape: ModuleShape,
 }
 
 impl InspectedUpload {
-    pub(super) async fn inspect(inner: &RegistryState, manifest: Manifest, module: Bytes) -> Result<Self, ChangeError> {
+    pub(crate) async fn inspect(inner: &RegistryState, manifest: Manifest, module: Bytes) -> Result<Self, ChangeError> {
         let digest = ArtifactDigest::of(&module);
         let shape = inner.inspect.check(digest, module.clone()).await?;
         Ok(Self { manifest, digest, module, shape })
     }
 
     /// Keeps a copy on this host's disk.
-    pub(super) async fn keep(&self, inner: &RegistryState) {
+    pub(crate) async fn keep(&self, inner: &RegistryState) {
         inner.cache.put(self.digest, self.module.clone()).await;
     }
 
     /// Whether `revision` has the same manifest and module.
-    pub(super) fn is(&self, revision: &Revision) -> bool {
+    pub(crate) fn is(&self, revision: &Revision) -> bool {
         revision.digest == self.digest && revision.manifest == self.manifest
     }
 
     /// Stores the module, unless a kept revision has it, and gives what a revision is made of.
-    pub(super) async fn store(&self, session: &mut Box<dyn LogSession>) -> Result<NextRevision, ChangeError> {
+    pub(crate) async fn store(&self, session: &mut Box<dyn LogSession>) -> Result<NextRevision, ChangeError> {
         let artifact = match session.catalogue().artifact(self.digest) {
             Some(place) => place,
             None => session.store(self.digest, self.module.clone()).await?,
@@ -70,7 +69,7 @@ impl InspectedUpload {
     }
 }
 
-pub(super) async fn deploy(
+pub(crate) async fn deploy(
     inner: Arc<RegistryState>,
     manifest: Manifest,
     module: Bytes,
@@ -85,7 +84,7 @@ pub(super) async fn deploy(
 }
 
 /// Waits until this host knows what was deployed, and says it.
-pub(super) async fn told(inner: &RegistryState, deployed: &DeployOutcome) {
+pub(crate) async fn told(inner: &RegistryState, deployed: &DeployOutcome) {
     let Revision { number, digest, manifest, .. } = &*deployed.revision;
     let is_live = |record: &FunctionRecord| record.live().revision.number >= *number;
     inner.read_back(|catalogue| catalogue.get(&manifest.name).is_some_and(is_live)).await;
@@ -121,18 +120,17 @@ async fn accept(
 }
 
 /// What the next revision is made of.
-pub(super) struct NextRevision {
-    pub(super) manifest: Manifest,
-    pub(super) digest: ArtifactDigest,
-    pub(super) module_bytes: u64,
-    pub(super) shape: ModuleShape,
-    pub(super) artifact: ArtifactPlace,
-    pub(super) restores: Option<RevisionNumber>,
+pub(crate) struct NextRevision {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: ArtifactDigest,
+    pub(crate) module_bytes: u64,
+    pub(crate) shape: ModuleShape,
+    pub(crate) artifact: ArtifactPlace,
+    pub(crate) restores: Option<RevisionNumber>,
 }
 
 impl NextRevision {
-    /// The revision, made now.
-    pub(super) fn numbered(self, number: RevisionNumber) -> StoredRevision {
+    pub(crate) fn numbered(self, number: RevisionNumber) -> StoredRevision {
         let Self { manifest, digest, module_bytes, shape, artifact, restores } = self;
         let deployed_at_ms = now_ms();
         let revision = Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms };
@@ -141,7 +139,7 @@ impl NextRevision {
 }
 
 /// Makes `next` the live revision after `previous`.
-pub(super) async fn commit(
+pub(crate) async fn commit(
     session: Box<dyn LogSession>,
     previous: Option<FunctionRecord>,
     next: StoredRevision,
@@ -153,7 +151,7 @@ pub(super) async fn commit(
 }
 
 /// Writes a record that may name other artifacts than before.
-pub(super) async fn replace(
+pub(crate) async fn replace(
     session: Box<dyn LogSession>,
     name: &FunctionName,
     made: Result<(FunctionRecord, Vec<u8>), RecordError>,
@@ -165,7 +163,7 @@ pub(super) async fn replace(
 }
 
 /// The record that a change builds on; refused when this host would destroy what it cannot read.
-pub(super) fn live_record<'a>(
+pub(crate) fn live_record<'a>(
     catalogue: &'a FunctionCatalogue,
     name: &FunctionName,
 ) -> Result<Option<&'a FunctionRecord>, ChangeError> {
@@ -175,7 +173,7 @@ pub(super) fn live_record<'a>(
     }
 }
 
-pub(super) fn check_expectation(
+pub(crate) fn check_expectation(
     name: &FunctionName,
     live: Option<&FunctionRecord>,
     expectation: Option<LiveExpectation>,
@@ -190,7 +188,7 @@ pub(super) fn check_expectation(
 }
 
 /// Repeats `attempt` while other hosts fence it, after a random pause so that two of them do not keep each other busy.
-pub(super) async fn start_over_when_superseded<T, F: Future<Output = Result<T, ChangeError>>>(
+pub(crate) async fn start_over_when_superseded<T, F: Future<Output = Result<T, ChangeError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, ChangeError> {
     for _ in 1..ATTEMPTS {

@@ -11,15 +11,15 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::catalogue::{ArtifactPlace, FunctionCatalogue};
-use super::durable_file;
-use super::log::{FunctionChange, LogError, LogSession, RegistryLog};
-use super::publication::CatalogueWriter;
 use crate::model::ids::ArtifactDigest;
+use crate::registry::catalogue::{ArtifactPlace, FunctionCatalogue};
+use crate::registry::catalogue_view::CatalogueWriter;
+use crate::registry::durable_file;
+use crate::registry::log::{FunctionChange, LogError, LogSession, RegistryLog};
 
 /// A log on a folder.
 #[derive(Clone)]
-pub struct FolderLog {
+pub(crate) struct FolderLog {
     folders: Arc<LogFolders>,
     publication: Arc<CatalogueWriter>,
     writing: Arc<Mutex<()>>,
@@ -32,7 +32,7 @@ struct LogFolders {
 
 impl FolderLog {
     /// Opens the log in `folder`, which is made if need be, and publishes what it holds.
-    pub fn open(folder: &Path, publication: CatalogueWriter) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, publication: CatalogueWriter) -> io::Result<Self> {
         let folders = LogFolders { functions: folder.join("functions"), artifacts: folder.join("artifacts") };
         std::fs::create_dir_all(&folders.functions)?;
         std::fs::create_dir_all(&folders.artifacts)?;

@@ -8,59 +8,56 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
-use super::artifact_cache::ArtifactCache;
-use super::catalogue::FunctionCatalogue;
-use super::cluster::{ClusterAdmin, OffsetMove};
-use super::course;
-use super::delete;
-use super::deploy::{self, DeployOutcome};
-use super::error::{ArtifactError, ChangeError};
-use super::inspect::ModuleInspector;
-use super::log::{LiveExpectation, RegistryLog};
-use super::publication::{CatalogueView, RegistryReadiness};
-use super::record::{ArtifactPlace, StoredRevision};
-use super::reset::{self, ResetOrder};
-use super::revise;
-use super::shadow;
 use crate::model::function::{Manifest, Revision, SharedRevision};
 use crate::model::function_table::FunctionTable;
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::shadow::ShadowRevision;
+use crate::registry::artifact_cache::ArtifactCache;
+use crate::registry::catalogue::FunctionCatalogue;
+use crate::registry::catalogue_view::{CatalogueView, RegistryReadiness};
+use crate::registry::cluster::{ClusterAdmin, OffsetMove};
+use crate::registry::delete;
+use crate::registry::deploy::{self, DeployOutcome};
+use crate::registry::desired_state;
+use crate::registry::error::{ArtifactError, ChangeError};
+use crate::registry::inspect::ModuleInspector;
+use crate::registry::log::{LiveExpectation, RegistryLog};
+use crate::registry::record::{ArtifactPlace, StoredRevision};
+use crate::registry::reset::{self, ResetOrder};
+use crate::registry::revise;
+use crate::registry::shadow;
 
 /// How long a change waits until this host has read it back.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a registry stands on.
-pub struct RegistryParts {
+pub(crate) struct RegistryParts {
     /// Where records and artifacts are kept.
-    pub log: Arc<dyn RegistryLog>,
-    /// What the log publishes.
-    pub view: CatalogueView,
-    /// Topics and groups.
-    pub cluster: Arc<dyn ClusterAdmin>,
-    /// The sandbox.
-    pub inspect: Arc<dyn ModuleInspector>,
+    pub(crate) log: Arc<dyn RegistryLog>,
+    pub(crate) view: CatalogueView,
+    pub(crate) cluster: Arc<dyn ClusterAdmin>,
+    pub(crate) inspect: Arc<dyn ModuleInspector>,
     /// A folder for copies of artifacts.
-    pub cache_folder: PathBuf,
+    pub(crate) cache_folder: PathBuf,
 }
 
 /// The registry. Clones share everything.
 #[derive(Clone)]
-pub struct RegistryHandle(Arc<RegistryState>);
+pub(crate) struct RegistryHandle(Arc<RegistryState>);
 
-pub(super) struct RegistryState {
-    pub(super) log: Arc<dyn RegistryLog>,
-    pub(super) cluster: Arc<dyn ClusterAdmin>,
-    pub(super) inspect: Arc<dyn ModuleInspector>,
-    pub(super) cache: ArtifactCache,
+pub(crate) struct RegistryState {
+    pub(crate) log: Arc<dyn RegistryLog>,
+    pub(crate) cluster: Arc<dyn ClusterAdmin>,
+    pub(crate) inspect: Arc<dyn ModuleInspector>,
+    pub(crate) cache: ArtifactCache,
     /// Changes of one host queue here instead of fencing one another.
-    pub(super) writing: Mutex<()>,
+    pub(crate) writing: Mutex<()>,
     view: CatalogueView,
 }
 
 impl RegistryHandle {
     /// A handle. Must be called within a tokio runtime; fails when the folder cannot be made.
-    pub fn new(parts: RegistryParts) -> std::io::Result<Self> {
+    pub(crate) fn new(parts: RegistryParts) -> std::io::Result<Self> {
         let RegistryParts { log, view, cluster, inspect, cache_folder } = parts;
         let cache = ArtifactCache::open(cache_folder)?;
         let handle = Self(Arc::new(RegistryState { log, cluster, inspect, cache, writing: Mutex::default(), view }));
@@ -72,7 +69,7 @@ impl RegistryHandle {
     ///
     /// The same manifest and module as the live revision make no new one. Topics that a later revision adds are read
     /// from their beginning, because nobody may write offsets for a group that has members.
-    pub async fn deploy(
+    pub(crate) async fn deploy(
         &self,
         manifest: Manifest,
         module: Bytes,
@@ -83,7 +80,7 @@ impl RegistryHandle {
     }
 
     /// Gives the live module of a function another manifest.
-    pub async fn change_manifest(
+    pub(crate) async fn change_manifest(
         &self,
         manifest: Manifest,
         expectation: Option<LiveExpectation>,
@@ -95,7 +92,7 @@ impl RegistryHandle {
     /// Makes an earlier revision of `name` live again, as a new one: the revision `to`, or the one before the live one.
     ///
     /// When the live revision has that manifest and module already, it stays.
-    pub async fn rollback(
+    pub(crate) async fn rollback(
         &self,
         name: &FunctionName,
         to: Option<RevisionNumber>,
@@ -108,7 +105,7 @@ impl RegistryHandle {
     /// Deploys `module` under `manifest` beside the live revision of its function, as its shadow: it runs on the same records,
     /// and nothing that it emits is written. Another shadow is replaced. In differences of what is named `ignore` there is
     /// none. The same manifest and module as the shadow that there is make no new one.
-    pub async fn deploy_shadow(
+    pub(crate) async fn deploy_shadow(
         &self,
         manifest: Manifest,
         module: Bytes,
@@ -120,7 +117,7 @@ impl RegistryHandle {
     }
 
     /// Takes the shadow of `name` away.
-    pub async fn stop_shadow(
+    pub(crate) async fn stop_shadow(
         &self,
         name: &FunctionName,
         expectation: Option<LiveExpectation>,
@@ -130,7 +127,7 @@ impl RegistryHandle {
     }
 
     /// Makes the shadow of `name` its live revision; with `only`, if it has that number.
-    pub async fn promote(
+    pub(crate) async fn promote(
         &self,
         name: &FunctionName,
         only: Option<RevisionNumber>,
@@ -141,25 +138,29 @@ impl RegistryHandle {
     }
 
     /// Pauses `name` on every host, or lets it go on. It stays so over restarts and new revisions. Gives the live revision.
-    pub async fn set_paused(
+    pub(crate) async fn set_paused(
         &self,
         name: &FunctionName,
         paused: bool,
         expectation: Option<LiveExpectation>,
     ) -> Result<SharedRevision, ChangeError> {
         self.check_ready()?;
-        detached(course::set_paused(Arc::clone(&self.0), name.clone(), paused, expectation)).await
+        detached(desired_state::set_paused(Arc::clone(&self.0), name.clone(), paused, expectation)).await
     }
 
     /// What [`Self::reset`] would do now.
-    pub async fn plan_reset(&self, name: &FunctionName, order: &ResetOrder) -> Result<Vec<OffsetMove>, ChangeError> {
+    pub(crate) async fn plan_reset(
+        &self,
+        name: &FunctionName,
+        order: &ResetOrder,
+    ) -> Result<Vec<OffsetMove>, ChangeError> {
         self.check_ready()?;
         let revision = self.get(name).ok_or_else(|| ChangeError::NotFound(name.clone()))?;
         reset::plan(&self.0, &revision.manifest, order).await
     }
 
     /// Sends `name` to another place in its topics. Its hosts leave the group meanwhile. A pause stays.
-    pub async fn reset(
+    pub(crate) async fn reset(
         &self,
         name: &FunctionName,
         order: ResetOrder,
@@ -170,33 +171,36 @@ impl RegistryHandle {
     }
 
     /// Deletes `name`. Its group is deleted too, once its members have left, which may be after the answer.
-    pub async fn delete(&self, name: &FunctionName, expectation: Option<LiveExpectation>) -> Result<(), ChangeError> {
+    pub(crate) async fn delete(
+        &self,
+        name: &FunctionName,
+        expectation: Option<LiveExpectation>,
+    ) -> Result<(), ChangeError> {
         self.check_ready()?;
         detached(delete::delete(Arc::clone(&self.0), name.clone(), expectation)).await
     }
 
     /// The live revision of `name`.
-    pub fn get(&self, name: &FunctionName) -> Option<SharedRevision> {
+    pub(crate) fn get(&self, name: &FunctionName) -> Option<SharedRevision> {
         self.0.view.catalogue.borrow().get(name).map(|record| Arc::clone(&record.live().revision))
     }
 
     /// The kept revisions of `name`, oldest first: the last one is live.
-    pub fn revisions(&self, name: &FunctionName) -> Option<Vec<StoredRevision>> {
+    pub(crate) fn revisions(&self, name: &FunctionName) -> Option<Vec<StoredRevision>> {
         self.0.view.catalogue.borrow().get(name).map(|record| record.revisions().to_vec())
     }
 
-    /// The shadow of `name`.
-    pub fn shadow(&self, name: &FunctionName) -> Option<ShadowRevision> {
+    pub(crate) fn shadow(&self, name: &FunctionName) -> Option<ShadowRevision> {
         self.0.view.catalogue.borrow().get(name).and_then(|record| record.wanted().shadow)
     }
 
     /// The live revisions, by name.
-    pub fn list(&self) -> Vec<SharedRevision> {
+    pub(crate) fn list(&self) -> Vec<SharedRevision> {
         self.0.view.catalogue.borrow().live().cloned().collect()
     }
 
     /// The module of `revision`, from this host's disk or else from the log.
-    pub async fn artifact(&self, revision: &Revision) -> Result<Bytes, ArtifactError> {
+    pub(crate) async fn artifact(&self, revision: &Revision) -> Result<Bytes, ArtifactError> {
         let digest = revision.digest;
         if let Some(module) = self.0.cache.get(digest).await {
             return Ok(module);
@@ -206,22 +210,22 @@ impl RegistryHandle {
     }
 
     /// What should run; a new table for each change.
-    pub fn table(&self) -> watch::Receiver<Arc<FunctionTable>> {
+    pub(crate) fn table(&self) -> watch::Receiver<Arc<FunctionTable>> {
         self.0.view.table.clone()
     }
 
     /// Whether the registry has been read, and if not, what is missing.
-    pub fn readiness(&self) -> RegistryReadiness {
+    pub(crate) fn readiness(&self) -> RegistryReadiness {
         self.0.view.readiness.borrow().clone()
     }
 
     /// Whether the registry has been read.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         *self.0.view.readiness.borrow() == RegistryReadiness::Ready
     }
 
     /// Fails while the registry is not read.
-    pub fn check_ready(&self) -> Result<(), ChangeError> {
+    pub(crate) fn check_ready(&self) -> Result<(), ChangeError> {
         match self.readiness() {
             RegistryReadiness::Ready => Ok(()),
             RegistryReadiness::Waiting(what) => Err(ChangeError::NotReady(what)),
@@ -244,7 +248,7 @@ impl RegistryHandle {
 
 impl RegistryState {
     /// The module that lies at `place`, from this host's disk or else from the log.
-    pub(super) async fn artifact(&self, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
+    pub(crate) async fn artifact(&self, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, ArtifactError> {
         match self.cache.get(digest).await {
             Some(module) => Ok(module),
             None => self.load(digest, place).await,
@@ -261,14 +265,14 @@ impl RegistryState {
     }
 
     /// The number of the shadow of `name`, as far as this host has read.
-    pub(super) fn shadow_number(&self, name: &FunctionName) -> Option<RevisionNumber> {
+    pub(crate) fn shadow_number(&self, name: &FunctionName) -> Option<RevisionNumber> {
         let catalogue = self.view.catalogue.borrow();
         catalogue.get(name)?.shadow().map(|shadow| shadow.stored.revision.number)
     }
 
     /// Waits until this host has read what it wrote, so that its next answers agree with it. When that takes too long
     /// the change is made all the same.
-    pub(super) async fn read_back(&self, has_arrived: impl Fn(&FunctionCatalogue) -> bool) {
+    pub(crate) async fn read_back(&self, has_arrived: impl Fn(&FunctionCatalogue) -> bool) {
         let mut catalogue = self.view.catalogue.clone();
         let arrival = catalogue.wait_for(|catalogue| has_arrived(catalogue));
         if tokio::time::timeout(READ_BACK_WITHIN, arrival).await.is_err() {

@@ -16,40 +16,39 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 
-use super::catalogue::ArtifactPlace;
-use super::log::{LogError, LogSession, RegistryLog};
-use super::publication::{CatalogueWriter, RegistryReadiness};
-use crate::kafka::admin::{AdminClient, AdminError, NewTopic};
+use crate::kafka::admin::{AdminError, KafkaAdmin, NewTopic};
 use crate::kafka::settings::ClientSettings;
 use crate::model::ids::ArtifactDigest;
+use crate::registry::catalogue::ArtifactPlace;
+use crate::registry::catalogue_view::{CatalogueWriter, RegistryReadiness};
+use crate::registry::log::{LogError, LogSession, RegistryLog};
 
 /// What the log needs to know.
 #[derive(Debug, Clone)]
-pub struct KafkaLogOptions {
-    /// The way to Kafka.
-    pub settings: ClientSettings,
+pub(crate) struct KafkaLogOptions {
+    pub(crate) settings: ClientSettings,
     /// What the names of the topics and the transactional id start with.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// The replicas of the topics; -1 is the cluster's default.
-    pub replication: i32,
+    pub(crate) replication: i32,
 }
 
 impl KafkaLogOptions {
     /// The topic of the function records.
-    pub fn functions_topic(&self) -> String {
+    pub(crate) fn functions_topic(&self) -> String {
         format!("{}functions", self.prefix)
     }
 }
 
 /// A log on Kafka. It is read for as long as this lives.
-pub struct KafkaLog {
+pub(crate) struct KafkaLog {
     shared: Arc<KafkaLogState>,
     follower: AbortHandle,
 }
 
 struct KafkaLogState {
     settings: ClientSettings,
-    admin: AdminClient,
+    admin: KafkaAdmin,
     publication: CatalogueWriter,
     functions: String,
     artifacts: String,
@@ -59,7 +58,7 @@ struct KafkaLogState {
 
 impl KafkaLog {
     /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
-    pub fn start(options: KafkaLogOptions, admin: AdminClient, publication: CatalogueWriter) -> Self {
+    pub(crate) fn start(options: KafkaLogOptions, admin: KafkaAdmin, publication: CatalogueWriter) -> Self {
         let functions = options.functions_topic();
         let KafkaLogOptions { settings, prefix, replication } = options;
         publication.start_waiting(format!("kafka at {} has not answered yet", settings.bootstrap_servers));

@@ -7,18 +7,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cluster::{ClusterError, OffsetMove, PartitionSelection};
-use super::course::commit;
-use super::deploy::{check_expectation, live_record, start_over_when_superseded};
-use super::error::ChangeError;
-use super::handle::RegistryState;
-use super::log::LiveExpectation;
-use super::record::{DesiredCourse, PendingReset};
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::AdminError;
 use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, SharedRevision};
 use crate::model::ids::FunctionName;
+use crate::registry::cluster::{ClusterError, OffsetMove, PartitionSelection};
+use crate::registry::deploy::{check_expectation, live_record, start_over_when_superseded};
+use crate::registry::desired_state::commit;
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::LiveExpectation;
+use crate::registry::record::{DesiredCourse, PendingReset};
 
 /// Hosts drain first, and a host that died keeps its members for a session timeout.
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(90);
@@ -26,17 +26,14 @@ const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(90);
 const ASIDE_FOR: Duration = Duration::from_secs(120);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// What somebody wants.
 #[derive(Debug, Clone)]
-pub struct ResetOrder {
-    /// Which partitions.
-    pub selection: PartitionSelection,
-    /// Where to.
-    pub to: OffsetTarget,
+pub(crate) struct ResetOrder {
+    pub(crate) selection: PartitionSelection,
+    pub(crate) to: OffsetTarget,
 }
 
 /// What a reset would do now.
-pub(super) async fn plan(
+pub(crate) async fn plan(
     inner: &RegistryState,
     manifest: &Manifest,
     order: &ResetOrder,
@@ -45,7 +42,7 @@ pub(super) async fn plan(
 }
 
 /// Moves the function, and tells from where to where.
-pub(super) async fn reset(
+pub(crate) async fn reset(
     inner: Arc<RegistryState>,
     name: FunctionName,
     order: ResetOrder,
@@ -153,7 +150,7 @@ async fn call_back(inner: &RegistryState, name: &FunctionName, reset: PendingRes
         let _queue = inner.writing.lock().await;
         start_over_when_superseded(attempt).await?;
     }
-    let is_over = |record: &super::record::FunctionRecord| record.course().reset != Some(reset);
+    let is_over = |record: &crate::registry::record::FunctionRecord| record.course().reset != Some(reset);
     inner.read_back(|catalogue| catalogue.get(name).is_none_or(is_over)).await;
     Ok(())
 }

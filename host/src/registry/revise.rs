@@ -1,19 +1,20 @@
 //! New revisions of modules that are stored: another manifest for the live one, or what an earlier revision was.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
-use super::deploy::{
-    DeployOutcome, NextRevision, check_expectation, commit, live_record, start_over_when_superseded, told,
-};
-use super::error::ChangeError;
-use super::handle::RegistryState;
-use super::log::LiveExpectation;
-use super::record::{FunctionRecord, StoredRevision};
 use crate::model::function::Manifest;
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::registry::deploy::{
+    DeployOutcome, NextRevision, check_expectation, commit, live_record, start_over_when_superseded, told,
+};
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::LiveExpectation;
+use crate::registry::record::{FunctionRecord, StoredRevision};
 
 /// Gives the live module another manifest.
-pub(super) async fn change_manifest(
+pub(crate) async fn change_manifest(
     inner: Arc<RegistryState>,
     manifest: Manifest,
     expectation: Option<LiveExpectation>,
@@ -46,7 +47,7 @@ async fn replace_manifest(
 }
 
 /// Makes an earlier revision live again, as a new one: `to`, or the one before the live one.
-pub(super) async fn rollback(
+pub(crate) async fn rollback(
     inner: Arc<RegistryState>,
     name: FunctionName,
     to: Option<RevisionNumber>,
@@ -73,7 +74,7 @@ async fn restore(
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
     let live = record.live();
-    let tried = *first_try.lock().unwrap_or_else(PoisonError::into_inner);
+    let tried = *first_try.lock();
     if let Some((before, target)) = tried
         && live.restores == Some(target)
         && live.revision.number > before
@@ -86,7 +87,7 @@ async fn restore(
         None => record.previous(),
     };
     let target = target.ok_or_else(|| missing(name, to, record))?;
-    *first_try.lock().unwrap_or_else(PoisonError::into_inner) = Some((live.revision.number, target.revision.number));
+    *first_try.lock() = Some((live.revision.number, target.revision.number));
     if target.revision.digest == live.revision.digest && target.revision.manifest == live.revision.manifest {
         return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
@@ -97,7 +98,7 @@ async fn restore(
 }
 
 /// Looks whether this host can run it: another host, or this one in an earlier version, accepted it.
-pub(super) async fn make_ready(inner: &RegistryState, next: &NextRevision) -> Result<(), ChangeError> {
+pub(crate) async fn make_ready(inner: &RegistryState, next: &NextRevision) -> Result<(), ChangeError> {
     let module = inner.artifact(next.digest, next.artifact).await?;
     inner.inspect.check(next.digest, module).await?;
     inner.cluster.make_topics(&next.manifest).await?;
@@ -105,7 +106,7 @@ pub(super) async fn make_ready(inner: &RegistryState, next: &NextRevision) -> Re
 }
 
 /// What a revision is made of that has the manifest and module of this one.
-pub(super) fn again(stored: &StoredRevision) -> NextRevision {
+pub(crate) fn again(stored: &StoredRevision) -> NextRevision {
     let revision = &stored.revision;
     NextRevision {
         manifest: revision.manifest.clone(),

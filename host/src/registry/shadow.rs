@@ -3,27 +3,28 @@
 //! It begins with the records that come after its deploy. Where that is in each partition is stored before the deploy is
 //! answered, in a group of its own, in which the hosts then keep how far they are.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::deploy::{
-    DeployOutcome, InspectedUpload, check_expectation, commit, live_record, replace, start_over_when_superseded, told,
-};
-use super::error::ChangeError;
-use super::handle::RegistryState;
-use super::log::LiveExpectation;
-use super::record::{FunctionRecord, StoredShadow};
-use super::revise::{again, make_ready};
 use crate::model::function::{Manifest, SharedRevision};
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::registry::deploy::{
+    DeployOutcome, InspectedUpload, check_expectation, commit, live_record, replace, start_over_when_superseded, told,
+};
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::LiveExpectation;
+use crate::registry::record::{FunctionRecord, StoredShadow};
+use crate::registry::revise::{again, make_ready};
 
 /// Every host has heard by then that a shadow is gone, and keeps nothing of it any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
 /// Deploys a shadow. Gives its revision, and whether it is another one than before.
-pub(super) async fn deploy(
+pub(crate) async fn deploy(
     inner: Arc<RegistryState>,
     manifest: Manifest,
     module: Bytes,
@@ -75,7 +76,7 @@ async fn cast(
 }
 
 /// Takes a function's shadow away.
-pub(super) async fn stop(
+pub(crate) async fn stop(
     inner: Arc<RegistryState>,
     name: FunctionName,
     expectation: Option<LiveExpectation>,
@@ -103,7 +104,7 @@ pub(super) async fn stop(
 }
 
 /// Makes a function's shadow its live revision. It keeps its number, unless others went live since.
-pub(super) async fn promote(
+pub(crate) async fn promote(
     inner: Arc<RegistryState>,
     name: FunctionName,
     only: Option<RevisionNumber>,
@@ -156,15 +157,15 @@ fn shadow_number(record: &FunctionRecord) -> Option<RevisionNumber> {
 }
 
 fn remember<T>(first_try: &Mutex<Option<T>>, what: T) {
-    *first_try.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    *first_try.lock() = Some(what);
 }
 
 fn remembered<T: Clone>(first_try: &Mutex<Option<T>>) -> Option<T> {
-    first_try.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    first_try.lock().clone()
 }
 
 /// Forgets how far a shadow was that is gone, a moment later. What is left behind, Kafka forgets by itself some day.
-pub(super) fn forget(inner: &Arc<RegistryState>, name: &FunctionName, number: Option<RevisionNumber>) {
+pub(crate) fn forget(inner: &Arc<RegistryState>, name: &FunctionName, number: Option<RevisionNumber>) {
     let Some(number) = number else { return };
     let (inner, name) = (Arc::clone(inner), name.clone());
     tokio::spawn(async move {

@@ -1,18 +1,12 @@
 //! The registry on a folder, with a cluster that only remembers what it was asked.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::cluster::{ClusterAdmin, ClusterError, OffsetMove, PartitionSelection};
-use super::folder_log::FolderLog;
-use super::inspect::{ModuleInspector, ModuleRefused};
-use super::{
-    ArtifactError, CatalogueWriter, ChangeError, LiveExpectation, RegistryHandle, RegistryParts, ResetOrder,
-    publication,
-};
 use crate::config::manifest::from_toml;
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
@@ -20,6 +14,13 @@ use crate::kafka::admin::PartitionBounds;
 use crate::model::function::{Manifest, ModuleShape, Revision};
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::position::TopicPartition;
+use crate::registry::cluster::{ClusterAdmin, ClusterError, OffsetMove, PartitionSelection};
+use crate::registry::folder_log::FolderLog;
+use crate::registry::inspect::{ModuleInspector, ModuleRefused};
+use crate::registry::{
+    ArtifactError, CatalogueWriter, ChangeError, LiveExpectation, RegistryHandle, RegistryParts, ResetOrder,
+    publication,
+};
 
 /// A revision of a function.
 pub(crate) fn revision(name: &str, number: u64, module: &[u8]) -> Revision {
@@ -63,12 +64,12 @@ pub(crate) struct Remembering {
 
 impl Remembering {
     fn note(&self, what: &str, name: &FunctionName) -> BoxFuture<'_, Result<(), ClusterError>> {
-        self.asked.lock().unwrap().push(format!("{what} {name}"));
+        self.asked.lock().push(format!("{what} {name}"));
         Box::pin(async { Ok(()) })
     }
 
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+        std::mem::take(&mut *self.asked.lock())
     }
 }
 
@@ -86,7 +87,7 @@ impl ClusterAdmin for Remembering {
         manifest: &'a Manifest,
         order: &'a ResetOrder,
     ) -> BoxFuture<'a, Result<Vec<OffsetMove>, ClusterError>> {
-        self.asked.lock().unwrap().push(format!("plan {}", manifest.name));
+        self.asked.lock().push(format!("plan {}", manifest.name));
         let OffsetTarget::Offset(offset) = order.to else {
             return Box::pin(async { Err(ClusterError::Selection("no offset".to_owned())) });
         };
@@ -99,7 +100,7 @@ impl ClusterAdmin for Remembering {
         name: &'a FunctionName,
         _: &'a [OffsetMove],
     ) -> BoxFuture<'a, Result<(), ClusterError>> {
-        let aside = self.aside.lock().unwrap().as_ref().map(|is_aside| is_aside(name));
+        let aside = self.aside.lock().as_ref().map(|is_aside| is_aside(name));
         assert_ne!(aside, Some(false), "the hosts were told first");
         self.note("move", name)
     }
@@ -129,7 +130,6 @@ impl ClusterAdmin for Remembering {
     }
 }
 
-/// A registry on `folder`.
 pub(crate) fn open(folder: &Path) -> (RegistryHandle, Arc<Remembering>) {
     let (publication, view) = publication();
     let log = Arc::new(FolderLog::open(&folder.join("registry"), publication).unwrap());
@@ -372,7 +372,7 @@ async fn a_reset_sends_the_hosts_aside_and_calls_them_back() {
     registry.set_paused(&mill, true, None).await.unwrap();
     let table = registry.table();
     let is_aside = move |name: &FunctionName| table.borrow().functions[name].aside_for().is_some();
-    *cluster.aside.lock().unwrap() = Some(Box::new(is_aside));
+    *cluster.aside.lock() = Some(Box::new(is_aside));
     cluster.asked();
 
     let moves = registry.reset(&mill, to_seven(), None).await.unwrap();

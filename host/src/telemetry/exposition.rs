@@ -5,20 +5,21 @@
 
 mod families;
 
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
 
-use super::function_metrics::FunctionMetrics;
-use super::otlp::{ExportCounters, OtlpSignal};
-use super::usage::UsageAmounts;
 use crate::model::ids::FunctionName;
 use crate::model::status::FunctionStatus;
+use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::otlp::{ExportCounters, OtlpSignal};
+use crate::telemetry::usage::UsageAmounts;
 
-pub use prometheus_text::CONTENT_TYPE;
+pub(crate) use prometheus_text::CONTENT_TYPE;
 
 /// What a function's figures are filed under, in the order in which they are written.
 type FunctionLabels = BTreeMap<FunctionName, Arc<FunctionMetrics>>;
@@ -28,7 +29,7 @@ type DeletedFunction = (FunctionName, Arc<FunctionMetrics>);
 
 /// The figures of this host's functions. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct HostMetrics {
+pub(crate) struct HostMetrics {
     functions: Arc<RwLock<FunctionLabels>>,
     /// Of deleted functions, until somebody looks: what they used is not forgotten.
     gone: Arc<Mutex<Vec<DeletedFunction>>>,
@@ -38,37 +39,37 @@ pub struct HostMetrics {
 
 impl HostMetrics {
     /// Shows what became of `telemetry` too.
-    pub fn with_telemetry(self, telemetry: Vec<(OtlpSignal, ExportCounters)>) -> Self {
+    pub(crate) fn with_telemetry(self, telemetry: Vec<(OtlpSignal, ExportCounters)>) -> Self {
         Self { telemetry: telemetry.into(), ..self }
     }
 
     /// The figures of `name`, new when nobody asked before.
-    pub fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
-        if let Some(metrics) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+    pub(crate) fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
+        if let Some(metrics) = self.functions.read().get(name) {
             return Arc::clone(metrics);
         }
-        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.functions.write();
         Arc::clone(functions.entry(name.clone()).or_default())
     }
 
     /// Forgets a deleted function. Who still holds its figures counts for nobody.
-    pub fn remove(&self, name: &FunctionName) {
-        let removed = self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    pub(crate) fn remove(&self, name: &FunctionName) {
+        let removed = self.functions.write().remove(name);
         let gone = removed.map(|metrics| (name.clone(), metrics));
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
+        self.gone.lock().extend(gone);
     }
 
     /// What every function has used since the last time that somebody asked so, deleted ones too.
-    pub fn take_usage(&self) -> Vec<(FunctionName, UsageAmounts)> {
-        let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
-        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) fn take_usage(&self) -> Vec<(FunctionName, UsageAmounts)> {
+        let gone = std::mem::take(&mut *self.gone.lock());
+        let functions = self.functions.read().clone();
         let all = functions.into_iter().chain(gone);
         all.map(|(name, metrics)| (name, metrics.usage.take())).filter(|(_, used)| !used.is_zero()).collect()
     }
 
     /// All figures as text. Partitions are those of `statuses`: what is known elsewhere is not counted twice.
-    pub fn render(&self, statuses: Vec<FunctionStatus>) -> String {
-        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) fn render(&self, statuses: Vec<FunctionStatus>) -> String {
+        let functions = self.functions.read().clone();
         let mut registry = Registry::with_prefix("millstream");
         let telemetry = self.telemetry.clone();
         registry.register_collector(Box::new(MetricsSnapshot { functions, statuses, telemetry }));

@@ -1,7 +1,8 @@
 //! The last lines that a function wrote on this host: a ring of so many, in memory, for whoever asks or follows.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::model::clock::now_ms;
 use tokio::sync::watch;
@@ -12,19 +13,19 @@ const BYTES: usize = 256 * 1024;
 
 /// A line that a guest wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GuestLine {
+pub(crate) struct GuestLine {
     /// Later lines have greater numbers, also after the host has started anew.
-    pub number: u64,
+    pub(crate) number: u64,
     /// When: milliseconds since the Unix epoch.
-    pub unix_ms: u64,
+    pub(crate) unix_ms: u64,
     /// How important: `trace`, `debug`, `info`, `warn`, `error` or `critical`.
-    pub level: &'static str,
+    pub(crate) level: &'static str,
     /// The revision that wrote it.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// The records that it was called for: a place, and how many more.
-    pub record: Option<Box<str>>,
+    pub(crate) record: Option<Box<str>>,
     /// The text, with the guest's control characters.
-    pub text: Box<str>,
+    pub(crate) text: Box<str>,
 }
 
 impl GuestLine {
@@ -35,7 +36,7 @@ impl GuestLine {
 
 /// The ring of one function.
 #[derive(Debug)]
-pub struct GuestLines {
+pub(crate) struct GuestLines {
     kept: Mutex<LineRing>,
     newest: watch::Sender<u64>,
 }
@@ -62,7 +63,7 @@ impl Default for GuestLines {
 
 impl GuestLines {
     /// Adds a line; the oldest ones give way. Quick: it is called inside the guest's call.
-    pub fn push(&self, level: &'static str, revision: u64, record: Option<String>, text: &str) {
+    pub(crate) fn push(&self, level: &'static str, revision: u64, record: Option<String>, text: &str) {
         let mut kept = self.kept();
         let number = kept.next;
         kept.next += 1;
@@ -79,7 +80,7 @@ impl GuestLines {
     }
 
     /// The lines that `wants` takes, oldest first: the last `limit` of them.
-    pub fn last(&self, limit: usize, wants: impl Fn(&GuestLine) -> bool) -> Vec<Arc<GuestLine>> {
+    pub(crate) fn last(&self, limit: usize, wants: impl Fn(&GuestLine) -> bool) -> Vec<Arc<GuestLine>> {
         let mut lines: Vec<_> =
             self.kept().lines.iter().rev().filter(|line| wants(line)).take(limit).cloned().collect();
         lines.reverse();
@@ -87,7 +88,7 @@ impl GuestLines {
     }
 
     /// The lines after the one with this number, oldest first, and how many between are kept no more.
-    pub fn after(&self, number: u64) -> (Vec<Arc<GuestLine>>, u64) {
+    pub(crate) fn after(&self, number: u64) -> (Vec<Arc<GuestLine>>, u64) {
         let kept = self.kept();
         let start = kept.lines.partition_point(|line| line.number <= number);
         let lines: Vec<_> = kept.lines.range(start..).cloned().collect();
@@ -98,12 +99,12 @@ impl GuestLines {
     }
 
     /// Tells the newest line's number whenever there is a newer one.
-    pub fn newest(&self) -> watch::Receiver<u64> {
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
     fn kept(&self) -> MutexGuard<'_, LineRing> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

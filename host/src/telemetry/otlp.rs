@@ -9,11 +9,11 @@
 //! Whoever has something to tell puts it into a basket and goes on: nothing of the data path waits for a collector, and
 //! without one nothing is made. A basket holds 4 MiB, and as much is under way.
 
-mod basket;
-mod courier;
+mod client;
+mod export_queue;
+mod exporter;
 mod figures;
 mod log_layer;
-mod post;
 mod span;
 mod tracer;
 mod wire;
@@ -28,17 +28,17 @@ use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::basket::ExportQueue;
-use self::courier::SignalExporter;
+use self::client::OtlpClient;
+use self::export_queue::ExportQueue;
+use self::exporter::SignalExporter;
 use self::figures::SeriesStarts;
-use self::post::OtlpClient;
 use self::wire::{LogRecord, Metric, OfResource, OfScope, Request, Resource, Scope, Span, attribute};
 use crate::config::host::OtlpConfig as Settings;
 
-pub use basket::ExportCounters;
-pub use log_layer::LogLayer;
-pub use span::{FinishedSpan, SpanOutcome, SpanTrigger};
-pub use tracer::{FunctionTracer, SpanTracer};
+pub(crate) use export_queue::ExportCounters;
+pub(crate) use log_layer::LogLayer;
+pub(crate) use span::{FinishedSpan, SpanOutcome, SpanTrigger};
+pub(crate) use tracer::{FunctionTracer, SpanTracer};
 
 /// How long a span or a line waits for others.
 const GATHERING: Duration = Duration::from_secs(1);
@@ -47,20 +47,15 @@ const TRIES: u32 = 6;
 /// How long what is left may take when the host ends.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// The kinds of telemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtlpSignal {
-    /// Spans.
+pub(crate) enum OtlpSignal {
     Traces,
-    /// Figures.
     Metrics,
-    /// Lines.
     Logs,
 }
 
 impl OtlpSignal {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
@@ -70,11 +65,11 @@ impl OtlpSignal {
 }
 
 /// Gives the figures in Prometheus' text format.
-pub type MetricsSource = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+pub(crate) type MetricsSource = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// What a host sends. Cheap to clone; the default one sends nothing.
 #[derive(Debug, Clone, Default)]
-pub struct OtlpHandle(Option<Arc<OtlpParts>>);
+pub(crate) struct OtlpHandle(Option<Arc<OtlpParts>>);
 
 #[derive(Debug)]
 struct OtlpParts {
@@ -90,13 +85,13 @@ struct OtlpParts {
 
 impl OtlpHandle {
     /// What `settings` say; nothing without an endpoint. What is told before [`Self::start`] is kept.
-    pub fn new(settings: &Settings) -> reqwest::Result<Self> {
+    pub(crate) fn new(settings: &Settings) -> reqwest::Result<Self> {
         if settings.endpoint.is_none() {
             return Ok(Self::default());
         }
         let (traces, metrics, logs) = (ExportCounters::default(), ExportCounters::default(), ExportCounters::default());
         Ok(Self(Some(Arc::new(OtlpParts {
-            client: post::client(settings)?,
+            client: client::client(settings)?,
             settings: settings.clone(),
             started: SystemTime::now(),
             spans: Arc::new(ExportQueue::new(traces.clone())),
@@ -107,20 +102,18 @@ impl OtlpHandle {
         }))))
     }
 
-    /// Traces what functions do.
-    pub fn tracer(&self) -> SpanTracer {
+    pub(crate) fn tracer(&self) -> SpanTracer {
         let parts = self.0.as_ref().filter(|parts| parts.settings.traces);
         parts.map(|parts| SpanTracer::new(parts.spans.clone(), parts.settings.trace_ratio)).unwrap_or_default()
     }
 
-    /// Hears the host's log.
-    pub fn log_layer(&self) -> Option<LogLayer> {
+    pub(crate) fn log_layer(&self) -> Option<LogLayer> {
         let parts = self.0.as_ref().filter(|parts| parts.settings.logs)?;
         Some(LogLayer::new(parts.lines.clone()))
     }
 
     /// What became of what was told, for each signal that is sent.
-    pub fn counts(&self) -> Vec<(OtlpSignal, ExportCounters)> {
+    pub(crate) fn counts(&self) -> Vec<(OtlpSignal, ExportCounters)> {
         let Some(parts) = &self.0 else { return Vec::new() };
         let all = [
             (parts.settings.traces, OtlpSignal::Traces, &parts.traces),
@@ -131,7 +124,7 @@ impl OtlpHandle {
     }
 
     /// Begins to send, as the host `host_id`.
-    pub fn start(&self, host_id: &str, figures: MetricsSource) -> ExporterTasks {
+    pub(crate) fn start(&self, host_id: &str, figures: MetricsSource) -> ExporterTasks {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         if let Some(parts) = &self.0
@@ -156,16 +149,15 @@ impl OtlpHandle {
     }
 }
 
-/// The tasks that send.
 #[derive(Debug)]
-pub struct ExporterTasks {
+pub(crate) struct ExporterTasks {
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl ExporterTasks {
     /// Sends what is left, as far as there is time for it.
-    pub async fn finish(mut self) {
+    pub(crate) async fn finish(mut self) {
         self.stop.cancel();
         let all_sent = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WORDS, all_sent).await.is_err() {

@@ -3,7 +3,7 @@
 //! A call of the guest adds to six counters, and so does a batch of many records; nothing is done for a record. Every few
 //! seconds the counters are emptied into the [`history`], which is bounded and survives a restart ([`journal`]).
 
-pub mod history;
+pub(crate) mod history;
 mod journal;
 mod recorder;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use recorder::UsageRecorder;
+pub(crate) use recorder::UsageRecorder;
 
 /// A page of linear memory.
 const PAGE: u64 = 64 * 1024;
@@ -20,7 +20,7 @@ const NANOS: f64 = 1e9;
 
 /// What a function used, counted by those who call it.
 #[derive(Debug, Default)]
-pub struct UsageCounters {
+pub(crate) struct UsageCounters {
     since_start: UsageCounts,
     /// What of that was taken.
     taken: UsageCounts,
@@ -39,27 +39,34 @@ struct UsageCounts {
 
 /// An amount of everything that is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageAmounts {
+pub(crate) struct UsageAmounts {
     /// Records that were handed to the guest, each attempt for itself.
-    pub invocations: u64,
+    pub(crate) invocations: u64,
     /// Calls of the guest, which may hold many records.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Nanoseconds of calls.
-    pub wall_ns: u64,
+    pub(crate) wall_ns: u64,
     /// Nanoseconds in which the guest had a processor.
-    pub cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
     /// Pages of memory times microseconds of calls.
-    pub page_us: u64,
+    pub(crate) page_us: u64,
     /// Bytes handed to the guest.
-    pub bytes_in: u64,
-    /// Bytes that it answered.
-    pub bytes_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
 }
 
 impl UsageCounters {
     /// Counts a call that held `records` records, of an instance with `memory` bytes. `cpu` is how much of `wall` the guest
     /// did not wait.
-    pub fn count(&self, records: u64, memory: u64, wall: Duration, cpu: Duration, bytes_in: u64, bytes_out: u64) {
+    pub(crate) fn count(
+        &self,
+        records: u64,
+        memory: u64,
+        wall: Duration,
+        cpu: Duration,
+        bytes_in: u64,
+        bytes_out: u64,
+    ) {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let counts = &self.since_start;
         counts.invocations.fetch_add(records, Relaxed);
@@ -71,13 +78,12 @@ impl UsageCounters {
         counts.bytes_out.fetch_add(bytes_out, Relaxed);
     }
 
-    /// Everything since the start.
-    pub fn amounts(&self) -> UsageAmounts {
+    pub(crate) fn amounts(&self) -> UsageAmounts {
         self.since_start.read()
     }
 
     /// What came since the last time. One at a time may ask.
-    pub(super) fn take(&self) -> UsageAmounts {
+    pub(crate) fn take(&self) -> UsageAmounts {
         let (all, taken) = (self.since_start.read(), self.taken.read());
         self.taken.set(&all);
         all.less(&taken)
@@ -110,13 +116,11 @@ impl UsageCounts {
 }
 
 impl UsageAmounts {
-    /// Whether nothing was used.
-    pub fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Both together.
-    pub fn plus(&self, other: &Self) -> Self {
+    pub(crate) fn plus(&self, other: &Self) -> Self {
         self.with(other, u64::saturating_add)
     }
 
@@ -137,17 +141,16 @@ impl UsageAmounts {
     }
 
     /// Seconds in which the guest had a processor.
-    pub fn cpu_seconds(&self) -> f64 {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
         self.cpu_ns as f64 / NANOS
     }
 
-    /// Seconds of calls.
-    pub fn wall_seconds(&self) -> f64 {
+    pub(crate) fn wall_seconds(&self) -> f64 {
         self.wall_ns as f64 / NANOS
     }
 
     /// Memory times the time of calls, in gigabytes (10⁹ bytes) times seconds.
-    pub fn gigabyte_seconds(&self) -> f64 {
+    pub(crate) fn gigabyte_seconds(&self) -> f64 {
         self.page_us as f64 * PAGE as f64 / 1e6 / 1e9
     }
 }

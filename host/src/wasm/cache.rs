@@ -14,21 +14,20 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::compile::{self, CompiledCode};
-use super::shape::BinaryForm;
 use crate::model::ids::ArtifactDigest;
+use crate::wasm::compile::{self, CompiledCode};
+use crate::wasm::shape::BinaryForm;
 
 /// Why compiled code cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what} {path:?}, the folder of compiled code: {error}")]
-pub struct CacheError {
+pub(crate) struct CacheError {
     what: &'static str,
     path: PathBuf,
     error: io::Error,
 }
 
-/// The folder.
-pub(super) struct CodeCache {
+pub(crate) struct CodeCache {
     folder: PathBuf,
     /// What the code depends on beside the module.
     settings: String,
@@ -36,7 +35,7 @@ pub(super) struct CodeCache {
 
 impl CodeCache {
     /// Opens `folder`, makes it private, and removes code of other settings.
-    pub(super) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, CacheError> {
+    pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, CacheError> {
         let failed = |what| move |error| CacheError { what, path: folder.to_owned(), error };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create"))?;
         fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("make private"))?;
@@ -49,7 +48,7 @@ impl CodeCache {
     }
 
     /// The compiled code of the module with this digest, if it is there and whole.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         engine: &wasmtime::Engine,
         digest: &ArtifactDigest,
@@ -68,12 +67,12 @@ impl CodeCache {
     }
 
     /// A file for the compiler to write to.
-    pub(super) fn new_file(&self) -> Result<NamedTempFile, CacheError> {
+    pub(crate) fn new_file(&self) -> Result<NamedTempFile, CacheError> {
         NamedTempFile::new_in(&self.folder).map_err(|error| self.failed("write to", error))
     }
 
     /// Keeps what the compiler wrote.
-    pub(super) fn keep(&self, digest: &ArtifactDigest, compiled: NamedTempFile) -> Result<(), CacheError> {
+    pub(crate) fn keep(&self, digest: &ArtifactDigest, compiled: NamedTempFile) -> Result<(), CacheError> {
         let (code, sum) = self.paths(digest);
         let kept = || {
             let mut sum_file = NamedTempFile::new_in(&self.folder)?;
@@ -87,7 +86,7 @@ impl CodeCache {
     }
 
     /// Removes the compiled code of the module with this digest, if it is there.
-    pub(super) fn remove(&self, digest: &ArtifactDigest) -> Result<(), CacheError> {
+    pub(crate) fn remove(&self, digest: &ArtifactDigest) -> Result<(), CacheError> {
         let (code, sum) = self.paths(digest);
         for path in [sum, code] {
             match fs::remove_file(path) {

@@ -6,7 +6,7 @@
 
 mod child;
 mod componentize;
-mod standing;
+mod process_priority;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -19,10 +19,10 @@ use tokio::process::{Child, Command};
 use wasmtime::Module;
 use wasmtime::component::Component;
 
-use super::shape::BinaryForm;
-pub use child::{WORD, child_main};
-pub(super) use componentize::FINGERPRINT;
-use standing::ProcessPriority;
+use crate::wasm::shape::BinaryForm;
+pub(crate) use child::{WORD, child_main};
+pub(crate) use componentize::FINGERPRINT;
+use process_priority::ProcessPriority;
 
 const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
 const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
@@ -38,13 +38,12 @@ const REASON_MAX: u64 = 4096;
 
 /// What one compilation may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompileLimits {
+pub(crate) struct CompileLimits {
     /// Time on the wall, waiting included, from when it has a share of the cores.
-    pub wall: Duration,
+    pub(crate) wall: Duration,
     /// Time of all processors together; whole seconds.
-    pub cpu: Duration,
-    /// Bytes of memory.
-    pub memory: u64,
+    pub(crate) cpu: Duration,
+    pub(crate) memory: u64,
 }
 
 impl Default for CompileLimits {
@@ -56,37 +55,33 @@ impl Default for CompileLimits {
 
 /// How the child is started.
 #[derive(Debug, Clone)]
-pub struct CompilerCommand {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
+pub(crate) struct CompilerCommand {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 impl CompilerCommand {
     /// This program, with the word that makes its `main` call [`child_main`]. It is named by what is running, so that
     /// an upgrade of the file in mid-life does not mix two versions.
-    pub fn this_program() -> Self {
+    pub(crate) fn this_program() -> Self {
         Self { program: PathBuf::from("/proc/self/exe"), arguments: vec![WORD.into()] }
     }
 }
 
 /// Why a module was not compiled.
 #[derive(Debug, thiserror::Error)]
-pub enum CompileError {
+pub(crate) enum CompileError {
     /// The compiler found the module wrong.
     #[error("the module is refused by the compiler: {0}")]
     Refused(String),
     /// Too slow on the wall.
     #[error("the module is refused: compiling it took longer than {0:?} and was stopped; make it smaller or simpler")]
     WallTime(Duration),
-    /// Too much computing.
     #[error(
         "the module is refused: compiling it took more than {0:?} of processor time and was stopped; make it smaller \
          or simpler"
     )]
     CpuTime(Duration),
-    /// Too much memory.
     #[error("the module is refused: compiling it took more than {0} bytes of memory; make it smaller or simpler")]
     Memory(u64),
     /// It ended in another way.
@@ -94,24 +89,17 @@ pub enum CompileError {
     Died(ExitStatus),
     /// The system did not let it run.
     #[error("cannot run the compiler {program:?}: {error}")]
-    Run {
-        /// What was started.
-        program: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    Run { program: PathBuf, error: std::io::Error },
 }
 
 /// Code that is ready to be linked.
-pub(super) enum CompiledCode {
-    /// Of a component.
+pub(crate) enum CompiledCode {
     Component(Component),
-    /// Of a core module.
     Module(Module),
 }
 
 /// Compiles `module`, which looks like `form`, in this process.
-pub(super) fn compile(
+pub(crate) fn compile(
     engine: &wasmtime::Engine,
     module: &[u8],
     form: BinaryForm,
@@ -130,7 +118,7 @@ pub(super) fn compile(
 }
 
 /// Compiles `module` into the file `output` in a child: with what the cores have left over, as long as that may do.
-pub(super) async fn run(
+pub(crate) async fn run(
     command: &CompilerCommand,
     limits: &CompileLimits,
     module: &[u8],

@@ -6,10 +6,10 @@ use std::time::Duration;
 use wasmtime::WasmBacktrace;
 use wasmtime_wasi::I32Exit;
 
-use super::limiter::LimitRefusal;
-use super::state::GuestState;
 use crate::model::function::FunctionLimits;
 use crate::model::outcome::{FaultClass, GuestFault};
+use crate::wasm::limiter::LimitRefusal;
+use crate::wasm::state::GuestState;
 
 /// The longest message of a fault.
 const MESSAGE_MAX: usize = 4 * 1024;
@@ -19,10 +19,10 @@ const TOO_MUCH_DATA: &str = "too much data is being copied between the host and 
 /// The guest ended well, but what it gave is no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct BadAnswer(pub(super) String);
+pub(crate) struct BadAnswer(pub(crate) String);
 
 /// The fault that `error` of a call or start is, which had `limit` of time.
-pub(super) fn classify(
+pub(crate) fn classify(
     error: &wasmtime::Error,
     state: &GuestState,
     limits: &FunctionLimits,
@@ -52,12 +52,12 @@ pub(super) fn classify(
 }
 
 /// The guest had no more time.
-pub(super) fn timeout(state: &GuestState, limit: Duration) -> GuestFault {
+pub(crate) fn timeout(state: &GuestState, limit: Duration) -> GuestFault {
     with_details(FaultClass::Timeout, format!("the guest ran longer than its limit of {limit:?}"), state, None)
 }
 
 /// The guest answered too much.
-pub(super) fn output_limit(limits: &FunctionLimits) -> GuestFault {
+pub(crate) fn output_limit(limits: &FunctionLimits) -> GuestFault {
     let reason = format!(
         "the guest answered, or wrote at once, more than limits.output = {} bytes a record allows",
         limits.output

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a guest is never blocked or failed for writing; what is beyond `limits.logs` is dropped and counted.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
-use super::log::{Level, LogSink};
+use crate::wasm::log::{Level, LogSink};
 
 /// A line longer than this is written in pieces.
 const LINE_MAX: usize = 8 * 1024;
@@ -13,15 +13,14 @@ const TAIL_MAX: usize = 1024;
 
 /// A stream of bytes that becomes lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LogStream {
-    /// Lines of level info.
+pub(crate) enum LogStream {
     Stdout,
     /// Lines of level warn; its tail is kept.
     Stderr,
 }
 
 /// The log of one instance, shared with its streams.
-pub(super) struct GuestLog {
+pub(crate) struct GuestLog {
     sink: LogSink,
     limit: u64,
     lines: Mutex<LineSplitter>,
@@ -38,16 +37,16 @@ struct LineSplitter {
 
 impl GuestLog {
     /// An empty log that passes at most `limit` bytes of each invocation to `sink`.
-    pub(super) fn new(sink: LogSink, limit: u64) -> Self {
+    pub(crate) fn new(sink: LogSink, limit: u64) -> Self {
         Self { sink, limit, lines: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, LineSplitter> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock()
     }
 
     /// Takes what the guest wrote to a stream.
-    pub(super) fn write(&self, stream: LogStream, bytes: &[u8]) {
+    pub(crate) fn write(&self, stream: LogStream, bytes: &[u8]) {
         let mut lines = self.lock();
         if stream == LogStream::Stderr {
             keep_tail(&mut lines.tail, bytes);
@@ -66,7 +65,7 @@ impl GuestLog {
     }
 
     /// Takes a whole message of `wasi:logging`, or one that the host has for the function's owner.
-    pub(super) fn message(&self, level: Level, message: &str) {
+    pub(crate) fn message(&self, level: Level, message: &str) {
         let mut lines = self.lock();
         let allowed = lines.allow(self.limit, message.len());
         drop(lines);
@@ -77,14 +76,14 @@ impl GuestLog {
     }
 
     /// Starts the account of an invocation.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         let mut lines = self.lock();
         lines.used = 0;
         lines.tail.clear();
     }
 
     /// Ends the account: sends unfinished lines, and gives how many bytes were dropped.
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         let mut lines = self.lock();
         self.send(Level::Info, &mut lines.stdout);
         self.send(Level::Warn, &mut lines.stderr);
@@ -92,7 +91,7 @@ impl GuestLog {
     }
 
     /// The end of what this invocation wrote to stderr.
-    pub(super) fn stderr_tail(&self) -> String {
+    pub(crate) fn stderr_tail(&self) -> String {
         String::from_utf8_lossy(&self.lock().tail).trim_end().to_owned()
     }
 
@@ -127,15 +126,15 @@ fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::log::GuestLogSink;
     use super::*;
+    use crate::wasm::log::GuestLogSink;
 
     #[derive(Default)]
     struct Kept(Mutex<Vec<(Level, String)>>);
 
     impl GuestLogSink for Kept {
         fn line(&self, level: Level, line: &str) {
-            self.0.lock().expect("no panic").push((level, line.to_owned()));
+            self.0.lock().push((level, line.to_owned()));
         }
     }
 
@@ -152,7 +151,7 @@ mod tests {
         log.write(LogStream::Stdout, b"o\nrest");
         log.message(Level::Debug, "told");
         assert_eq!(log.end(), 0);
-        let lines = kept.0.lock().expect("no panic");
+        let lines = kept.0.lock();
         let expected = [
             (Level::Info, "one"),
             (Level::Warn, "bad"),
@@ -175,7 +174,7 @@ mod tests {
         log.message(Level::Info, "12ä4");
         log.message(Level::Info, "more");
         assert_eq!(log.end(), 5);
-        let lines: Vec<_> = kept.0.lock().expect("no panic").iter().map(|(_, line)| line.clone()).collect();
+        let lines: Vec<_> = kept.0.lock().iter().map(|(_, line)| line.clone()).collect();
         assert_eq!(lines, ["1234", "1234", "12ä"]);
     }
 

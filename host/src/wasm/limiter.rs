@@ -7,19 +7,17 @@ use wasmtime::ResourceLimiter;
 /// Core instances in one component: toolchains for dynamic languages link a few dozen.
 const INSTANCES_MAX: usize = 256;
 /// Linear memories in one component, counted together against `limits.memory`.
-pub(super) const MEMORIES_MAX: usize = 16;
+pub(crate) const MEMORIES_MAX: usize = 16;
 /// Tables in one component, each bounded by `limits.table_elements`.
-pub(super) const TABLES_MAX: usize = 64;
+pub(crate) const TABLES_MAX: usize = 64;
 
 /// What was wanted and not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LimitRefusal {
-    /// Bytes of linear memory.
+pub(crate) enum LimitRefusal {
     Memory {
         /// Nothing where it was more than the engine can address.
         wanted: Option<u64>,
     },
-    /// Elements of one table.
     Table {
         /// As many as the table was to have.
         wanted: u64,
@@ -28,7 +26,7 @@ pub(super) enum LimitRefusal {
 
 /// The limits of one instance and what it has.
 #[derive(Debug)]
-pub(super) struct InstanceLimiter {
+pub(crate) struct InstanceLimiter {
     memory_limit: usize,
     table_limit: usize,
     memory: usize,
@@ -36,8 +34,7 @@ pub(super) struct InstanceLimiter {
 }
 
 impl InstanceLimiter {
-    /// Nothing is used yet.
-    pub(super) fn new(memory_limit: u64, table_limit: u64) -> Self {
+    pub(crate) fn new(memory_limit: u64, table_limit: u64) -> Self {
         Self {
             memory_limit: usize::try_from(memory_limit).unwrap_or(usize::MAX),
             table_limit: usize::try_from(table_limit).unwrap_or(usize::MAX),
@@ -47,12 +44,12 @@ impl InstanceLimiter {
     }
 
     /// Bytes of linear memory in all.
-    pub(super) fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         self.memory as u64
     }
 
     /// The first refusal, if there was any.
-    pub(super) fn refusal(&self) -> Option<LimitRefusal> {
+    pub(crate) fn refusal(&self) -> Option<LimitRefusal> {
         self.refusal
     }
 

@@ -3,27 +3,27 @@
 //! Loads of the same digest wait for one another and share one program; compilations run one after another, so that
 //! uploads cannot take the processors from the data path.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::Semaphore;
 
-use super::cache::{CacheError, CodeCache};
-use super::compile::{self, CompileError, CompileLimits, CompiledCode, CompilerCommand};
-use super::engine::{EngineError, WasmEngine};
-use super::program::{self, LoadedProgram};
-use super::shape::{self, BinaryForm, ShapeError};
 use crate::error_code::ErrorCode;
 use crate::model::ids::ArtifactDigest;
+use crate::wasm::cache::{CacheError, CodeCache};
+use crate::wasm::compile::{self, CompileError, CompileLimits, CompiledCode, CompilerCommand};
+use crate::wasm::engine::{EngineError, WasmEngine};
+use crate::wasm::program::{self, LoadedProgram};
+use crate::wasm::shape::{self, BinaryForm, ShapeError};
 
 /// Why a module is no program.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// Its outer form is refused.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// What it imports or exports has other types than the host's.
@@ -39,7 +39,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// What it is to whoever gave the module: the same through a host and on the command line.
-    pub fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Shape(_) => ErrorCode::ModuleRefused,
             Self::Compile(CompileError::WallTime(_) | CompileError::CpuTime(_) | CompileError::Memory(_)) => {
@@ -51,7 +51,7 @@ impl LoadError {
     }
 
     /// Whether the module is at fault, not the host.
-    pub fn is_about_the_module(&self) -> bool {
+    pub(crate) fn is_about_the_module(&self) -> bool {
         match self {
             Self::Shape(_) | Self::Fit(_) => true,
             Self::Compile(error) => !matches!(error, CompileError::Run { .. }),
@@ -64,7 +64,7 @@ impl LoadError {
 type ProgramSlot = Arc<tokio::sync::Mutex<Weak<program::ProgramState>>>;
 
 /// What loading needs and remembers.
-pub(super) struct ModuleLoader {
+pub(crate) struct ModuleLoader {
     compiler: ModuleCompiler,
     slots: Mutex<HashMap<ArtifactDigest, ProgramSlot>>,
     turn: Semaphore,
@@ -77,12 +77,12 @@ enum ModuleCompiler {
 
 impl ModuleLoader {
     /// Compiles in this process and keeps nothing.
-    pub(super) fn in_process() -> Self {
+    pub(crate) fn in_process() -> Self {
         Self::new(ModuleCompiler::InProcess)
     }
 
     /// Compiles in a child and keeps compiled code in `folder`.
-    pub(super) fn in_child(
+    pub(crate) fn in_child(
         command: CompilerCommand,
         limits: CompileLimits,
         folder: &Path,
@@ -97,7 +97,7 @@ impl ModuleLoader {
     }
 
     fn slot(&self, digest: ArtifactDigest) -> ProgramSlot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock();
         // Forget programs that nobody has or loads.
         slots.retain(|_, slot| {
             let is_wanted = Arc::strong_count(slot) > 1;
@@ -150,7 +150,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 impl WasmEngine {
     /// Loads `module`, whose digest is `digest`.
-    pub async fn load(&self, module: Arc<[u8]>, digest: ArtifactDigest) -> Result<LoadedProgram, LoadError> {
+    pub(crate) async fn load(&self, module: Arc<[u8]>, digest: ArtifactDigest) -> Result<LoadedProgram, LoadError> {
         let loader = &self.shared.loader;
         let slot = loader.slot(digest);
         let mut loaded = slot.lock().await;
@@ -168,7 +168,7 @@ impl WasmEngine {
     }
 
     /// Removes the compiled code of a module that no function has any more. Programs that are loaded go on.
-    pub async fn forget(&self, digest: ArtifactDigest) -> Result<(), LoadError> {
+    pub(crate) async fn forget(&self, digest: ArtifactDigest) -> Result<(), LoadError> {
         let ModuleCompiler::Child { cache, .. } = &self.shared.loader.compiler else { return Ok(()) };
         let cache = Arc::clone(cache);
         Ok(blocking(move || cache.remove(&digest)).await??)

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::model::trace_context::SpanContext;
 use crate::model::work::RecordRef;
 
-pub use crate::model::function::LogLevel as Level;
+pub(crate) use crate::model::function::LogLevel as Level;
 
 /// Takes a guest's lines. It is called inside the guest's call, so it must be quick and must not block.
-pub trait GuestLogSink: Send + Sync {
+pub(crate) trait GuestLogSink: Send + Sync {
     /// Takes one line without its end. Control characters are those of the guest: escape them where they matter.
     fn line(&self, level: Level, line: &str);
 }
@@ -20,13 +20,11 @@ tokio::task_local! {
 
 /// The records that a call is for.
 #[derive(Debug, Clone)]
-pub struct CallRecords {
-    /// The first.
-    pub first: RecordRef,
-    /// How many there are.
-    pub records: usize,
+pub(crate) struct CallRecords {
+    pub(crate) first: RecordRef,
+    pub(crate) records: usize,
     /// The call's span, where its trace is recorded.
-    pub span: Option<SpanContext>,
+    pub(crate) span: Option<SpanContext>,
 }
 
 impl fmt::Display for CallRecords {
@@ -41,12 +39,12 @@ impl fmt::Display for CallRecords {
 }
 
 /// Makes a call for `handled`: what its guest writes meanwhile is of those records.
-pub async fn handling<T>(handled: CallRecords, call: impl Future<Output = T>) -> T {
+pub(crate) async fn handling<T>(handled: CallRecords, call: impl Future<Output = T>) -> T {
     HANDLED.scope(handled, call).await
 }
 
 /// The records that the running call is for, as a text: a place, and how many more.
-pub fn handled() -> Option<String> {
+pub(crate) fn handled() -> Option<String> {
     HANDLED.try_with(CallRecords::to_string).ok()
 }
 
@@ -57,17 +55,17 @@ fn span() -> Option<(String, String)> {
 }
 
 /// A shared sink of guest lines.
-pub type LogSink = Arc<dyn GuestLogSink>;
+pub(crate) type LogSink = Arc<dyn GuestLogSink>;
 
 /// Writes each line as a `tracing` event under the target `millstream::guest`.
 #[derive(Clone)]
-pub struct TracingLog {
+pub(crate) struct TracingLog {
     function: Arc<str>,
 }
 
 impl TracingLog {
     /// A sink for the guest of `function`.
-    pub fn new(function: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn new(function: impl Into<Arc<str>>) -> Self {
         Self { function: function.into() }
     }
 }

@@ -6,32 +6,32 @@ use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Module, Store};
 
-use super::compile::CompiledCode;
-use super::engine::{self, WasmEngine};
-use super::entry::{BoundEntry, EntryPoint};
-use super::load::LoadError;
-use super::log::LogSink;
-use super::sandbox::Sandbox;
-use super::shape::{self, ShapeError};
-use super::state::GuestState;
 use crate::model::function::{FunctionLimits, ModuleShape, Revision};
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::compile::CompiledCode;
+use crate::wasm::engine::{self, WasmEngine};
+use crate::wasm::entry::{BoundEntry, EntryPoint};
+use crate::wasm::load::LoadError;
+use crate::wasm::log::LogSink;
+use crate::wasm::sandbox::Sandbox;
+use crate::wasm::shape::{self, ShapeError};
+use crate::wasm::state::GuestState;
 
 /// A loaded module. Clones share it.
 #[derive(Clone)]
-pub struct LoadedProgram {
+pub(crate) struct LoadedProgram {
     shared: Arc<ProgramState>,
 }
 
 /// What all instances of a program share.
-pub(super) struct ProgramState {
-    pub(super) engine: Arc<engine::EngineState>,
-    pub(super) code: ProgramCode,
-    pub(super) shape: ModuleShape,
+pub(crate) struct ProgramState {
+    pub(crate) engine: Arc<engine::EngineState>,
+    pub(crate) code: ProgramCode,
+    pub(crate) shape: ModuleShape,
 }
 
 /// What instances are made of.
-pub(super) enum ProgramCode {
+pub(crate) enum ProgramCode {
     /// A component, and the function of it that is called.
     Component(InstancePre<GuestState>, EntryPoint),
     /// A core module that is a command.
@@ -40,7 +40,7 @@ pub(super) enum ProgramCode {
 
 impl ProgramCode {
     /// Makes an instance, whose start functions run.
-    pub(super) async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
+    pub(crate) async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
         match self {
             Self::Component(code, entry) => {
                 let instance = code.instantiate_async(&mut *store).await?;
@@ -54,7 +54,7 @@ impl ProgramCode {
     }
 
     /// Makes an instance and nothing else, for measurements.
-    pub(super) async fn start_bare(&self, store: &mut Store<GuestState>) -> wasmtime::Result<()> {
+    pub(crate) async fn start_bare(&self, store: &mut Store<GuestState>) -> wasmtime::Result<()> {
         match self {
             Self::Component(code, _) => code.instantiate_async(store).await.map(drop),
             Self::Command(code) => code.instantiate_async(store).await.map(drop),
@@ -64,7 +64,7 @@ impl ProgramCode {
 
 impl LoadedProgram {
     /// Links `compiled` and finds its entry.
-    pub(super) fn new(engine: &WasmEngine, compiled: &CompiledCode) -> Result<Self, LoadError> {
+    pub(crate) fn new(engine: &WasmEngine, compiled: &CompiledCode) -> Result<Self, LoadError> {
         let (code, shape) = match compiled {
             CompiledCode::Component(component) => link_component(engine, component)?,
             CompiledCode::Module(module) => (link_command(engine, module)?, ModuleShape::WasiCommand),
@@ -73,32 +73,32 @@ impl LoadedProgram {
         Ok(Self { shared: Arc::new(ProgramState { engine, code, shape }) })
     }
 
-    pub(super) fn from_shared(shared: Arc<ProgramState>) -> Self {
+    pub(crate) fn from_shared(shared: Arc<ProgramState>) -> Self {
         Self { shared }
     }
 
-    pub(super) fn downgrade(&self) -> Weak<ProgramState> {
+    pub(crate) fn downgrade(&self) -> Weak<ProgramState> {
         Arc::downgrade(&self.shared)
     }
 
     /// How the module is called.
-    pub fn shape(&self) -> ModuleShape {
+    pub(crate) fn shape(&self) -> ModuleShape {
         self.shared.shape
     }
 
     /// Whether many records in one call cost the guest one call. If not, it is called once per record all the same.
-    pub fn takes_batches(&self) -> bool {
+    pub(crate) fn takes_batches(&self) -> bool {
         self.shared.shape == ModuleShape::MillstreamBatch
     }
 
     /// The program under the limits and with the environment of `revision`. What the guest writes goes to `logs`.
-    pub fn sandbox(&self, revision: &Arc<Revision>, metrics: Arc<FunctionMetrics>, logs: LogSink) -> Sandbox {
+    pub(crate) fn sandbox(&self, revision: &Arc<Revision>, metrics: Arc<FunctionMetrics>, logs: LogSink) -> Sandbox {
         let manifest = &revision.manifest;
         self.sandbox_with(&manifest.limits, &manifest.env, metrics, logs)
     }
 
     /// The program under these limits and with this environment, without a revision.
-    pub fn sandbox_with(
+    pub(crate) fn sandbox_with(
         &self,
         limits: &FunctionLimits,
         env: &BTreeMap<String, String>,

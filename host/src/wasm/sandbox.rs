@@ -6,25 +6,25 @@ use std::time::{Duration, Instant as Moment};
 
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 
-use super::capability::environment::GuestEnvironment;
-use super::config::{MEMORY_MAX, TABLE_ELEMENTS_MAX};
-use super::fault;
-use super::guest_log::GuestLog;
-use super::instance::GuestInstance;
-use super::limiter::InstanceLimiter;
-use super::log::LogSink;
-use super::program;
-use super::state::GuestState;
 use crate::model::function::{FunctionLimits, ModuleShape};
 use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::capability::environment::GuestEnvironment;
+use crate::wasm::config::{MEMORY_MAX, TABLE_ELEMENTS_MAX};
+use crate::wasm::fault;
+use crate::wasm::guest_log::GuestLog;
+use crate::wasm::instance::GuestInstance;
+use crate::wasm::limiter::InstanceLimiter;
+use crate::wasm::log::LogSink;
+use crate::wasm::program;
+use crate::wasm::state::GuestState;
 
 /// Bytes that a host call may take from a guest that starts.
 const HOSTCALL_BYTES: usize = 1 << 20;
 
 /// Why there is no instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The guest failed while it started.
     #[error(transparent)]
     Fault(#[from] GuestFault),
@@ -35,21 +35,21 @@ pub enum StartError {
 
 /// Starts instances of one revision. Clones share everything.
 #[derive(Clone)]
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     shared: Arc<SandboxState>,
 }
 
 /// What all instances of a revision share.
-pub(super) struct SandboxState {
-    pub(super) limits: FunctionLimits,
-    pub(super) metrics: Arc<FunctionMetrics>,
+pub(crate) struct SandboxState {
+    pub(crate) limits: FunctionLimits,
+    pub(crate) metrics: Arc<FunctionMetrics>,
     program: Arc<program::ProgramState>,
     environment: GuestEnvironment,
     logs: LogSink,
 }
 
 impl Sandbox {
-    pub(super) fn new(
+    pub(crate) fn new(
         program: Arc<program::ProgramState>,
         limits: FunctionLimits,
         env: &BTreeMap<String, String>,
@@ -61,12 +61,12 @@ impl Sandbox {
     }
 
     /// The wall time of one invocation, which the start of an instance has too.
-    pub fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         self.shared.limits.timeout
     }
 
     /// Starts an instance: its memory is laid out and its start functions run, under all limits.
-    pub async fn start(&self) -> Result<GuestInstance, StartError> {
+    pub(crate) async fn start(&self) -> Result<GuestInstance, StartError> {
         let SandboxState { limits, program, .. } = &*self.shared;
         let mut store = self.store();
         let starting = program.code.start(&mut store);
@@ -89,7 +89,7 @@ impl Sandbox {
 
     /// How long the engine alone takes to instantiate the program, in a store that is there: what a start would cost
     /// without all that the host adds. For measurements.
-    pub async fn bare_start(&self) -> Result<Duration, StartError> {
+    pub(crate) async fn bare_start(&self) -> Result<Duration, StartError> {
         let mut store = self.store();
         let starting = Moment::now();
         let started = self.shared.program.code.start_bare(&mut store).await;
@@ -102,12 +102,12 @@ impl Sandbox {
     }
 
     #[cfg(test)]
-    pub(super) fn program(&self) -> &program::ProgramState {
+    pub(crate) fn program(&self) -> &program::ProgramState {
         &self.shared.program
     }
 
     /// A store for one instance, with its state and limits.
-    pub(super) fn store(&self) -> Store<GuestState> {
+    pub(crate) fn store(&self) -> Store<GuestState> {
         let SandboxState { limits, program, environment, logs, .. } = &*self.shared;
         let engine = &program.engine;
         let limiter =

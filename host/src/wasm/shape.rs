@@ -16,8 +16,7 @@ const INCOMING: &str = "wasi:http/incoming-handler";
 /// The export of commands that are components.
 const RUN: &str = "wasi:cli/run";
 /// The function that runs a command.
-pub(super) const START: &str = "_start";
-/// Where commands import from.
+pub(crate) const START: &str = "_start";
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// How the custom sections begin that say which component a core module is to become.
 const COMPONENT_TYPE: &str = "component-type";
@@ -49,7 +48,7 @@ const WANTED: &str = "a component that exports millstream:function/batch@0.1, mi
 
 /// What a binary is, from the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BinaryForm {
+pub(crate) enum BinaryForm {
     /// A component that is called.
     Component(ModuleShape),
     /// A core module that a component is made of first; what that exports is seen then.
@@ -60,60 +59,40 @@ pub enum BinaryForm {
 
 /// How a component is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallInterface {
-    /// The shape.
-    pub shape: ModuleShape,
+pub(crate) struct CallInterface {
+    pub(crate) shape: ModuleShape,
     /// The name of the export that is called, version and all.
-    pub(super) export: String,
+    pub(crate) export: String,
 }
 
 /// Why a binary is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ShapeError {
+pub(crate) enum ShapeError {
     /// No bytes.
     #[error("the module is empty; wanted is {WANTED}")]
     Empty,
-    /// Machine code.
     #[error(
         "the module is precompiled machine code, which is never accepted; send the .wasm file that it was made from"
     )]
     Precompiled,
-    /// Something else.
     #[error("the module is not WebAssembly: it begins with {0}; wanted is {WANTED}")]
     NotWasm(String),
-    /// Damaged.
     #[error("the module is damaged or truncated: {0}")]
     Malformed(String),
     /// A core module that is no command and says of no component.
     #[error(
         "the module is a core module that exports {exports}, which is nothing that a host calls; wanted is {WANTED}"
     )]
-    CoreModule {
-        /// What it exports.
-        exports: String,
-    },
+    CoreModule { exports: String },
     /// A component without an export that the host calls.
     #[error("the component exports {exports}, which is nothing that a host calls; wanted is {WANTED}")]
-    NoHandler {
-        /// What it exports.
-        exports: String,
-    },
+    NoHandler { exports: String },
     /// The interface of another version.
     #[error("the component exports {found}, but this host calls version {called} of it; build it with a fitting SDK")]
-    OtherVersion {
-        /// What it exports.
-        found: String,
-        /// What is called.
-        called: &'static str,
-    },
+    OtherVersion { found: String, called: &'static str },
     /// Imports that nobody gives it.
     #[error("the {what} imports what this host does not offer: {names}; remove these imports")]
-    MissingImports {
-        /// Module or component.
-        what: &'static str,
-        /// The imports.
-        names: String,
-    },
+    MissingImports { what: &'static str, names: String },
     /// A component made of what Go's own compiler gives.
     #[error(
         "the module has a component type, but Go compiled it: Go's heap takes no notice of memory that the parts of a \
@@ -124,7 +103,7 @@ pub enum ShapeError {
 }
 
 /// Looks at `module` and says what it is, or why it is refused.
-pub fn inspect(module: &[u8]) -> Result<BinaryForm, ShapeError> {
+pub(crate) fn inspect(module: &[u8]) -> Result<BinaryForm, ShapeError> {
     if module.is_empty() {
         return Err(ShapeError::Empty);
     }
@@ -152,7 +131,7 @@ pub fn inspect(module: &[u8]) -> Result<BinaryForm, ShapeError> {
 }
 
 /// How a component with these names is called.
-pub(super) fn called(exports: &[&str], imports: &[&str]) -> Result<CallInterface, ShapeError> {
+pub(crate) fn called(exports: &[&str], imports: &[&str]) -> Result<CallInterface, ShapeError> {
     let found = CALLED.iter().find_map(|(interface, version, shape)| {
         Some((exports.iter().find(|name| is_version(name, interface, version))?, *shape))
     });
@@ -176,7 +155,6 @@ pub(super) fn called(exports: &[&str], imports: &[&str]) -> Result<CallInterface
 #[derive(Default)]
 struct BinarySurface<'a> {
     is_component: bool,
-    /// Of a component.
     imports: Vec<&'a str>,
     exports: Vec<&'a str>,
     /// Of a core module, what it imports from elsewhere than WASI preview 1.

@@ -2,18 +2,19 @@
 
 pub(crate) mod handler;
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::log::{GuestLogSink, Level, LogSink};
-use super::{EngineOptions, LoadedProgram, Sandbox, WasmEngine};
 use crate::model::function::{
     DeliveryPolicy, FunctionLimits, GroupMembership, InitialOffset, InstancePolicy, LogLimits, Manifest, ModuleShape,
     Ordering, ProcessingGuarantee, RetryPolicy, Revision, TopicSelection,
 };
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::log::{GuestLogSink, Level, LogSink};
+use crate::wasm::{EngineOptions, LoadedProgram, Sandbox, WasmEngine};
 
 /// The imports of every guest.
 const IMPORTS: &str = r#"
@@ -143,7 +144,6 @@ pub(crate) fn engine(max_instances: u32) -> WasmEngine {
     WasmEngine::new(EngineOptions { max_instances, ..EngineOptions::default() }).expect("an engine")
 }
 
-/// Loads a guest.
 pub(crate) async fn load(engine: &WasmEngine, module: Arc<[u8]>) -> LoadedProgram {
     let digest = ArtifactDigest::of(&module);
     engine.load(module, digest).await.expect("a program")
@@ -210,15 +210,14 @@ pub(crate) fn instances() -> InstancePolicy {
 pub(crate) struct KeptLines(Mutex<Vec<(Level, String)>>);
 
 impl KeptLines {
-    /// All of them.
     pub(crate) fn all(&self) -> Vec<(Level, String)> {
-        self.0.lock().expect("no panic").clone()
+        self.0.lock().clone()
     }
 }
 
 impl GuestLogSink for KeptLines {
     fn line(&self, level: Level, line: &str) {
-        self.0.lock().expect("no panic").push((level, line.to_owned()));
+        self.0.lock().push((level, line.to_owned()));
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use super::log::Level;
-use super::testing::{ECHO, SandboxBench, bench, bench_with, engine, guest, limits};
-use super::{EngineOptions, LoadError, StartError, WasmEngine};
 use crate::error_code::ErrorCode;
 use crate::model::ids::ArtifactDigest;
 use crate::model::outcome::{FaultClass, GuestFault};
+use crate::wasm::log::Level;
+use crate::wasm::testing::{ECHO, SandboxBench, bench, bench_with, engine, guest, limits};
+use crate::wasm::{EngineOptions, LoadError, StartError, WasmEngine};
 
 async fn call(bench: &SandboxBench, request: &[u8]) -> Result<Vec<u8>, GuestFault> {
     let mut instance = match bench.sandbox.start().await {

@@ -4,10 +4,11 @@
 //! waits on a condition variable for the earliest deadline, which the kernel times to some tens of microseconds.
 //! The thread ends when the last [`TimerHandle`] is dropped; a [`SleepFuture`] borrows nothing and may outlive it only unfinished.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -30,18 +31,17 @@ struct TimerState {
 impl TimerState {
     fn lock(&self) -> MutexGuard<'_, SleeperQueue> {
         // The queue is consistent at every point where a panic is possible.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
 /// The handle of the timer thread.
-pub(super) struct TimerHandle {
+pub(crate) struct TimerHandle {
     shared: Arc<TimerState>,
 }
 
 impl TimerHandle {
-    /// Starts the thread.
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let shared = Arc::new(TimerState::default());
         let thread_shared = Arc::clone(&shared);
         std::thread::Builder::new().name("wasm-timer".to_owned()).spawn(move || run(&thread_shared))?;
@@ -49,7 +49,7 @@ impl TimerHandle {
     }
 
     /// Resolves at `deadline` or shortly after.
-    pub(super) fn sleep_until(&self, deadline: Instant) -> SleepFuture {
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> SleepFuture {
         SleepFuture { shared: Arc::clone(&self.shared), deadline, place: None }
     }
 }
@@ -77,18 +77,17 @@ fn run(shared: &TimerState) {
             continue;
         }
         let earliest = queue.sleepers.first_key_value().map(|(place, _)| place.0);
-        queue = match earliest {
-            None => shared.earlier.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        match earliest {
+            None => shared.earlier.wait(&mut queue),
             Some(deadline) => {
-                let wait = deadline.saturating_duration_since(now);
-                shared.earlier.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
+                shared.earlier.wait_until(&mut queue, deadline);
             }
-        };
+        }
     }
 }
 
 /// A wait for a point in time.
-pub(super) struct SleepFuture {
+pub(crate) struct SleepFuture {
     shared: Arc<TimerState>,
     deadline: Instant,
     place: Option<SleeperKey>,

@@ -2,7 +2,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use proptest::prelude::*;
 
-use super::*;
+use crate::api::events::*;
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&str, &str)| {
@@ -156,7 +156,7 @@ fn request_of(bytes: &[u8]) -> (HeaderMap, Bytes) {
 /// What is taken can be read by the host as an event, and nothing of it is the host's to say.
 #[test]
 fn fuzzed_requests_are_events_or_refused() {
-    use crate::consume::decode::{RecordFields, decode};
+    use crate::consume::decode::{RawFields, decode};
 
     let good: [&[u8]; 5] = [
         b"ce-specversion: 1.0\nce-id: 1\nce-source: /s\nce-type: t\nce-subject: %C3%A9\nce-time: 2026-01-31T23:59:59Z\n\nhello",
@@ -182,7 +182,7 @@ fn fuzzed_requests_are_events_or_refused() {
             let headers: Vec<_> =
                 event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
             let mut arena = Vec::new();
-            let record = RecordFields {
+            let record = RawFields {
                 topic: "t",
                 partition: 0,
                 offset: 0,

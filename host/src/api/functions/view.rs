@@ -13,10 +13,9 @@ use crate::registry::catalogue::StoredRevision;
 
 /// The answer of a deploy.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct DeployedView {
+pub(crate) struct DeployedView {
     #[schema(value_type = String)]
     name: FunctionName,
-    /// Counts the function's deploys.
     #[schema(value_type = u64)]
     revision: RevisionNumber,
     /// The module's SHA-256.
@@ -29,7 +28,7 @@ pub(in crate::api) struct DeployedView {
 }
 
 impl DeployedView {
-    pub(in crate::api) fn new(revision: &Revision, state: FunctionState) -> Self {
+    pub(crate) fn new(revision: &Revision, state: FunctionState) -> Self {
         let Revision { number, digest, shape, manifest, .. } = revision;
         Self { name: manifest.name.clone(), revision: *number, digest: *digest, shape: *shape, state }
     }
@@ -37,7 +36,7 @@ impl DeployedView {
 
 /// A function in a list, and the common part of one alone.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct FunctionView {
+pub(crate) struct FunctionView {
     #[serde(flatten)]
     deployed: DeployedView,
     /// The topics named in the manifest; none when it has a pattern.
@@ -61,22 +60,22 @@ pub(in crate::api) struct FunctionView {
 
 /// All functions.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct FunctionList {
-    pub(in crate::api) functions: Vec<FunctionView>,
+pub(crate) struct FunctionList {
+    pub(crate) functions: Vec<FunctionView>,
 }
 
 /// One function.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct FunctionAlone {
+pub(crate) struct FunctionAlone {
     #[serde(flatten)]
-    pub(in crate::api) function: FunctionView,
+    pub(crate) function: FunctionView,
     /// The manifest with every default filled in. Values that may be secrets are hidden.
     #[schema(value_type = Object)]
-    pub(in crate::api) manifest: Value,
+    pub(crate) manifest: Value,
 }
 
 impl FunctionView {
-    pub(in crate::api) fn new(
+    pub(crate) fn new(
         revision: &Revision,
         state: FunctionState,
         kept: &[StoredRevision],
@@ -99,7 +98,7 @@ impl FunctionView {
 }
 
 /// Milliseconds since the Unix epoch by RFC 3339.
-pub(in crate::api) fn moment(unix_ms: u64) -> String {
+pub(crate) fn moment(unix_ms: u64) -> String {
     // The year 9999, beyond which no moment is written.
     const LATEST: u64 = 253_370_764_800_000;
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(unix_ms.min(LATEST))).to_string()

@@ -1,7 +1,8 @@
 //! The answers to calls with an idempotency key, for a while: so many a function, so many bytes in all.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue};
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::view::{Invocation, Invocations};
+use crate::api::invoke::view::{Invocation, Invocations};
 use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
@@ -22,19 +23,18 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// An answer that was given.
 #[derive(Debug, Clone)]
-pub(in crate::api) struct StoredAnswer {
-    pub(super) outcome: &'static str,
-    pub(super) body: Arc<Bytes>,
+pub(crate) struct StoredAnswer {
+    pub(crate) outcome: &'static str,
+    pub(crate) body: Arc<Bytes>,
 }
 
 /// The answers of a host. Clones share them.
 #[derive(Clone, Default)]
-pub(in crate::api) struct IdempotencyCache(Arc<Mutex<CachedAnswers>>);
+pub(crate) struct IdempotencyCache(Arc<Mutex<CachedAnswers>>);
 
 #[derive(Default)]
 struct CachedAnswers {
     answers: HashMap<CacheKey, CacheEntry>,
-    /// Oldest first.
     order: VecDeque<(Instant, CacheKey)>,
     of_function: HashMap<FunctionName, usize>,
     bytes: usize,
@@ -49,16 +49,13 @@ struct CacheEntry {
     since: Instant,
 }
 
-/// Who is to answer.
-pub(super) enum KeyClaim {
-    /// It was answered before.
+pub(crate) enum KeyClaim {
     Answered(StoredAnswer),
-    /// The caller.
     Yours(PendingCall),
 }
 
 /// A call under way. Dropped without an answer, its key is free again.
-pub(super) struct PendingCall {
+pub(crate) struct PendingCall {
     answers: IdempotencyCache,
     name: CacheKey,
     is_kept: bool,
@@ -66,7 +63,7 @@ pub(super) struct PendingCall {
 
 impl IdempotencyCache {
     /// Begins a call with a key, or finds its answer.
-    pub(super) fn turn(
+    pub(crate) fn turn(
         &self,
         function: &FunctionName,
         key: &str,
@@ -92,7 +89,7 @@ impl IdempotencyCache {
     }
 
     fn known(&self) -> MutexGuard<'_, CachedAnswers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -131,7 +128,7 @@ impl CachedAnswers {
 
 impl PendingCall {
     /// Keeps the answer for whoever comes with the same key.
-    pub(super) fn keep(mut self, answer: StoredAnswer) {
+    pub(crate) fn keep(mut self, answer: StoredAnswer) {
         self.is_kept = true;
         let mut known = self.answers.known();
         let bytes = answer.body.len();
@@ -155,11 +152,11 @@ impl Drop for PendingCall {
 }
 
 impl StoredAnswer {
-    pub(super) fn of(invocation: &Invocation) -> Self {
+    pub(crate) fn of(invocation: &Invocation) -> Self {
         Self::new(invocation.outcome(), invocation)
     }
 
-    pub(super) fn of_batch(invocations: &Invocations) -> Self {
+    pub(crate) fn of_batch(invocations: &Invocations) -> Self {
         let failed = invocations.results.iter().map(Invocation::outcome).find(|outcome| *outcome != "emitted");
         Self::new(failed.unwrap_or("emitted"), invocations)
     }
@@ -170,7 +167,7 @@ impl StoredAnswer {
     }
 
     /// The answer for somebody who had it before, or could have.
-    pub(super) fn into_response_again(self) -> Response {
+    pub(crate) fn into_response_again(self) -> Response {
         let mut response = self.into_response();
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         response

@@ -8,12 +8,11 @@ use utoipa::ToSchema;
 
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::outcome::GuestFault;
-use crate::pipeline::direct::{InvokeEmission, InvokeResult};
+use crate::pipeline::calls::{InvokeEmission, InvokeResult};
 
 /// What one event led to.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Invocation {
-    /// The function's name.
+pub(crate) struct Invocation {
     function: String,
     /// The revision that was called.
     revision: u64,
@@ -41,26 +40,22 @@ pub(in crate::api) struct Invocation {
 
 /// What the events of a batch led to, in their order.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Invocations {
-    pub(in crate::api) results: Vec<Invocation>,
+pub(crate) struct Invocations {
+    pub(crate) results: Vec<Invocation>,
 }
 
 /// How the instance was when the call came.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::api) enum InstanceStart {
-    /// New.
+pub(crate) enum InstanceStart {
     Cold,
-    /// Ready.
     Hot,
 }
 
 /// An event that was emitted.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Emission {
-    /// The output's name.
+pub(crate) struct Emission {
     output: String,
-    /// The output's topic.
     topic: String,
     /// The record's key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +75,7 @@ pub(in crate::api) struct Emission {
 
 /// A header of a record.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct EmittedHeader {
+pub(crate) struct EmittedHeader {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
@@ -90,21 +85,21 @@ pub(in crate::api) struct EmittedHeader {
 
 /// A place in a topic.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(in crate::api) struct RecordPosition {
-    pub(in crate::api) partition: i32,
-    pub(in crate::api) offset: i64,
+pub(crate) struct RecordPosition {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
 }
 
 /// A line that the guest wrote.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct LogLine {
+pub(crate) struct LogLine {
     /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
     level: &'static str,
     line: String,
 }
 
 impl Invocation {
-    pub(in crate::api) fn new(called: &InvokeResult, is_to_be_published: bool) -> Self {
+    pub(crate) fn new(called: &InvokeResult, is_to_be_published: bool) -> Self {
         let revision = &called.revision;
         let logs = called.logs.iter().map(|(level, line)| LogLine { level, line: line.clone() }).collect();
         let base = Self {
@@ -123,11 +118,11 @@ impl Invocation {
     }
 
     /// An event that is none, so that the guest was not called.
-    pub(in crate::api) fn not_called(name: &FunctionName, revision: RevisionNumber, fault: &GuestFault) -> Self {
+    pub(crate) fn not_called(name: &FunctionName, revision: RevisionNumber, fault: &GuestFault) -> Self {
         Self::empty(name, revision).failed(fault)
     }
 
-    pub(in crate::api) fn outcome(&self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         self.outcome
     }
 
@@ -175,7 +170,7 @@ impl Emission {
 }
 
 /// Bytes as text where they are one, else in base64.
-pub(in crate::api) fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
+pub(crate) fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
     match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
         None => (None, None),
         Some(Ok(text)) => (Some(text.to_owned()), None),

@@ -6,17 +6,16 @@ use utoipa::ToSchema;
 use crate::api::functions::view::moment;
 use crate::api::invoke::view::bytes;
 use crate::api::replay::SideView;
+use crate::inspect::shadow::{DifferingRecord, ShadowPosition, ShadowReport};
 use crate::model::function::{ModuleShape, Revision};
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::shadow::{ShadowRevision, ShadowVerdict};
-use crate::pipeline::shadow::{ShadowDifference, ShadowPosition, ShadowReport};
 
 /// The answer of a shadow's deploy.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowDeployed {
+pub(crate) struct ShadowDeployed {
     #[schema(value_type = String)]
     name: FunctionName,
-    /// The shadow's number.
     #[schema(value_type = u64)]
     revision: RevisionNumber,
     /// Its module's SHA-256.
@@ -34,14 +33,13 @@ pub(in crate::api) struct ShadowDeployed {
 
 /// How a shadow does.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowView {
+pub(crate) struct ShadowView {
     #[serde(flatten)]
     deployed: ShadowDeployed,
     /// With what it is compared: `recorded`, what the live revision emitted; or `live`, what that emits when it is run again.
     against: &'static str,
     /// Attributes and headers in which a difference is none.
     ignore: Vec<String>,
-    /// Records that were compared.
     records: u64,
     /// Of these, such as make no difference.
     same: u64,
@@ -69,7 +67,7 @@ pub(in crate::api) struct ShadowView {
 
 /// How far a shadow is in a partition.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowPartition {
+pub(crate) struct ShadowPartition {
     topic: String,
     partition: i32,
     /// The record that is compared next.
@@ -80,7 +78,7 @@ pub(in crate::api) struct ShadowPartition {
 
 /// A record with which a shadow makes a difference.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowDifference {
+pub(crate) struct ShadowDifference {
     topic: String,
     partition: i32,
     offset: i64,
@@ -93,14 +91,13 @@ pub(in crate::api) struct ShadowDifference {
     /// `differs`, `live_only`, `shadow_only` or `shadow_failed`.
     #[schema(value_type = String)]
     kind: ShadowVerdict,
-    /// What came of it.
     live: SideView,
     /// What the shadow makes of it.
     shadow: SideView,
 }
 
 impl ShadowDeployed {
-    pub(in crate::api) fn new(revision: &Revision, live: RevisionNumber) -> Self {
+    pub(crate) fn new(revision: &Revision, live: RevisionNumber) -> Self {
         let Revision { number, digest, shape, manifest, deployed_at_ms, .. } = revision;
         Self {
             name: manifest.name.clone(),
@@ -114,7 +111,7 @@ impl ShadowDeployed {
 }
 
 impl ShadowView {
-    pub(in crate::api) fn new(shadow: &ShadowRevision, live: RevisionNumber, report: &ShadowReport) -> Self {
+    pub(crate) fn new(shadow: &ShadowRevision, live: RevisionNumber, report: &ShadowReport) -> Self {
         let ShadowReport { counts, places, trouble, differences } = report;
         let is_run_again = shadow.live().is_some_and(|live| live.manifest.emits_raw());
         Self {
@@ -144,8 +141,8 @@ impl ShadowPartition {
 }
 
 impl ShadowDifference {
-    fn new(difference: &ShadowDifference) -> Self {
-        let ShadowDifference { partition, offset, key, verdict, live, shadow } = difference;
+    fn new(difference: &DifferingRecord) -> Self {
+        let DifferingRecord { partition, offset, key, verdict, live, shadow } = difference;
         let (key, key_base64) = bytes(key.as_deref());
         Self {
             topic: partition.topic.to_string(),

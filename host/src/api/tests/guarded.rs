@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
+use crate::api::tests::*;
 use crate::config::host::TokenScope;
 
 const ALL: &str = "all-0123456789abcdef";
@@ -87,7 +87,7 @@ async fn strangers_learn_no_names() {
     let parts = form(&good(TOML, b"one"));
     let deploy = upload("/v1/functions/mill").header("authorization", format!("Bearer {ALL}"));
     assert_eq!(host.send(deploy.body(Body::from(parts)).unwrap()).await.status, StatusCode::CREATED);
-    *host.observed.0.lock().unwrap() = Some((FunctionState::Stalled, 1));
+    *host.observed.0.lock() = Some((FunctionState::Stalled, 1));
     assert_eq!(host.ask("GET", "/readyz").await.body, serde_json::json!({ "ready": true }));
     let strict = host.ask("GET", "/readyz?strict=true").await;
     strict.is_problem(503, "MS0302");

@@ -2,11 +2,11 @@
 
 /// An event that somebody puts in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ScriptedEvent {
-    pub(super) topic: &'static str,
-    pub(super) key: &'static str,
-    pub(super) type_: &'static str,
-    pub(super) data: &'static str,
+pub(crate) struct ScriptedEvent {
+    pub(crate) topic: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) type_: &'static str,
+    pub(crate) data: &'static str,
 }
 
 const fn bid(item: &'static str, data: &'static str) -> ScriptedEvent {
@@ -18,7 +18,7 @@ const fn complete(item: &'static str, data: &'static str) -> ScriptedEvent {
 }
 
 /// In this order. The bids of an item that is complete are part of its event, so nothing is fetched.
-pub(super) const SCRIPT: &[ScriptedEvent] = &[
+pub(crate) const SCRIPT: &[ScriptedEvent] = &[
     bid("lamp", r#"{"item":"lamp","bidder":"ann","amount":40}"#),
     bid("lamp", r#"{"item":"lamp","bidder":"ben","amount":55}"#),
     bid("clock", r#"{"item":"clock","bidder":"ben","amount":20}"#),

@@ -7,16 +7,15 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::script::ScriptedEvent;
-use crate::app::audience::{EventPrinter, EventRole};
+use crate::app::demo::script::ScriptedEvent;
 use crate::app::embedded::{ApiListener, EmbeddedHost};
+use crate::app::event_printer::{EventPrinter, EventRole};
 use crate::config::manifest;
-use crate::kafka::publisher::{HostPublisher, PublishedMessage};
-use crate::kafka::watch::{AppearedRecord, TopicWatch};
+use crate::kafka::produce::publisher::{HostPublisher, PublishedMessage};
+use crate::kafka::read::topic_watch::{AppearedRecord, TopicWatch};
 use crate::model::ids::FunctionName;
 use crate::model::status::{FunctionObserver as _, FunctionState, FunctionStatus};
 
-/// Partitions of each topic.
 const PARTITIONS: i32 = 2;
 
 /// How long the functions may take to join their groups.
@@ -43,14 +42,13 @@ const INPUTS: [&str; 2] = ["bids", "items.complete"];
 
 /// How many events were seen.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct EventTally {
-    pub(super) put_in: usize,
-    pub(super) came_out: usize,
-    pub(super) dead: usize,
+pub(crate) struct EventTally {
+    pub(crate) put_in: usize,
+    pub(crate) came_out: usize,
+    pub(crate) dead: usize,
 }
 
-/// See the module.
-pub(super) struct DemoBroker {
+pub(crate) struct DemoBroker {
     embedded: EmbeddedHost,
     functions: Vec<FunctionName>,
     publisher: HostPublisher,
@@ -61,7 +59,7 @@ pub(super) struct DemoBroker {
 
 impl DemoBroker {
     /// Starts broker and host, and deploys the functions.
-    pub(super) async fn set() -> anyhow::Result<Self> {
+    pub(crate) async fn set() -> anyhow::Result<Self> {
         let embedded = EmbeddedHost::start("demo", PARTITIONS)?;
         let manifests: Vec<_> =
             FUNCTIONS.iter().map(|(text, _)| manifest::from_toml(text)).collect::<Result<_, _>>()?;
@@ -111,7 +109,7 @@ impl DemoBroker {
     }
 
     /// Puts an event in, as somebody else's producer would.
-    pub(super) async fn put_in(&mut self, line: &ScriptedEvent) -> anyhow::Result<()> {
+    pub(crate) async fn put_in(&mut self, line: &ScriptedEvent) -> anyhow::Result<()> {
         self.tally.put_in += 1;
         self.audience.show_input(line.topic, line.key, &format!("{} {}", line.type_, line.data));
         let id = self.tally.put_in.to_string();
@@ -131,7 +129,7 @@ impl DemoBroker {
     }
 
     /// Prints what appears within `time`.
-    pub(super) async fn show_what_appears(&mut self, time: Duration) -> anyhow::Result<bool> {
+    pub(crate) async fn show_what_appears(&mut self, time: Duration) -> anyhow::Result<bool> {
         let start = Instant::now();
         let mut appeared = false;
         while start.elapsed() < time {
@@ -149,7 +147,7 @@ impl DemoBroker {
     }
 
     /// Prints until nothing is left to do.
-    pub(super) async fn show_the_rest(&mut self, longest: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn show_the_rest(&mut self, longest: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
             let is_done = self
@@ -173,23 +171,19 @@ impl DemoBroker {
         }
     }
 
-    /// What was seen.
-    pub(super) fn tally(&self) -> EventTally {
+    pub(crate) fn tally(&self) -> EventTally {
         self.tally
     }
 
-    /// Where the broker is.
-    pub(super) fn broker(&self) -> String {
+    pub(crate) fn broker(&self) -> String {
         self.embedded.bootstrap_servers()
     }
 
-    /// Starts the API.
-    pub(super) async fn listen(&self, stop: CancellationToken) -> anyhow::Result<ApiListener> {
+    pub(crate) async fn listen(&self, stop: CancellationToken) -> anyhow::Result<ApiListener> {
         self.embedded.listen(None, stop).await
     }
 
-    /// Ends host and broker.
-    pub(super) async fn strike(self) {
+    pub(crate) async fn strike(self) {
         self.embedded.stop().await;
     }
 }

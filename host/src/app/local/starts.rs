@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::begin_batch;
 
-use super::{CLUSTER, LocalFunction, LocalRecord};
+use crate::app::local::{CLUSTER, LocalFunction, LocalRecord};
 use crate::model::function::Isolation;
 use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -19,27 +19,26 @@ const LEAST: usize = 20;
 /// When no further round is begun.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What was measured.
 #[derive(Debug, Default)]
-pub struct StartTimings {
+pub(crate) struct StartTimings {
     /// Store, WASI context, limits, instance, entry: all that a host does for a new sandbox.
-    pub cold: Vec<Duration>,
+    pub(crate) cold: Vec<Duration>,
     /// The engine's own part of it: the instance in a store that is there.
-    pub bare: Vec<Duration>,
+    pub(crate) bare: Vec<Duration>,
     /// A call of a sandbox that was called before. Where the guest leaves none that can be called again, or each record has
     /// one of its own, a start and a call.
-    pub hot: Vec<Duration>,
+    pub(crate) hot: Vec<Duration>,
     /// The most linear memory of a sandbox, in bytes.
-    pub memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
     /// Whether no sandbox is called again.
-    pub is_used_once: bool,
+    pub(crate) is_used_once: bool,
     /// Why the last call failed, when it did.
-    pub fault: Option<GuestFault>,
+    pub(crate) fault: Option<GuestFault>,
 }
 
 impl LocalFunction {
     /// Starts up to `rounds` sandboxes one after another and calls each with `record`.
-    pub async fn measure_starts(
+    pub(crate) async fn measure_starts(
         &self,
         record: &LocalRecord,
         rounds: usize,

@@ -22,7 +22,6 @@ Examples:
   millstream bench run . --events tests/bids.json --records 1000000 --batch 1
   perf record -g millstream bench run . --perf     # then: perf report";
 
-/// Keys of generated records.
 const KEYS: usize = 100;
 /// Bytes of a generated value.
 const VALUE_BYTES: usize = 200;
@@ -36,7 +35,7 @@ const WARM_UP: usize = 1000;
 /// function's fixtures, of a file in their form, or generated: 200 bytes of text with one of 100 keys.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct BenchRunArgs {
+pub(crate) struct BenchRunArgs {
     /// The folder with the function's millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
@@ -63,7 +62,6 @@ pub(super) struct BenchRunArgs {
     json: bool,
 }
 
-/// What was measured.
 struct RunMeasurement {
     function: String,
     records: usize,
@@ -77,8 +75,7 @@ struct RunMeasurement {
     cold_starts: u64,
 }
 
-/// Measures and prints.
-pub(super) fn run(arguments: &BenchRunArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &BenchRunArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = &arguments.folder;
     let manifest = project::read_folder(folder)?;
     let module = match arguments.no_build {
@@ -117,7 +114,7 @@ fn events(arguments: &BenchRunArgs, folder: &Path) -> Result<Vec<LocalRecord>, V
 }
 
 /// A record of 200 bytes of text.
-pub(super) fn generated_record() -> LocalRecord {
+pub(crate) fn generated_record() -> LocalRecord {
     let value: String = "millstream ".chars().cycle().take(VALUE_BYTES).collect();
     LocalRecord { key: Some(b"k".to_vec()), value: Some(value.into_bytes()), ..LocalRecord::default() }
 }
@@ -216,7 +213,6 @@ fn print(measured: &RunMeasurement, as_json: bool, out: &mut dyn Write) -> Resul
     Ok(writeln!(out, "  memory      {} KiB in a sandbox at the most", measured.memory_bytes / 1024)?)
 }
 
-/// The number with commas.
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::micros;
 use crate::app::local::LocalFunction;
 use crate::app::local::starts::StartTimings;
+use crate::cli::bench::micros;
 use crate::cli::failure::VerbFailure;
 use crate::cli::invoke;
 use crate::cli::{progress, project, runtime};
@@ -31,7 +31,7 @@ Examples:
 /// a host does that once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct BenchStartArgs {
+pub(crate) struct BenchStartArgs {
     /// The Wasm module
     #[arg(value_name = "FILE.wasm")]
     module: PathBuf,
@@ -48,14 +48,13 @@ pub(super) struct BenchStartArgs {
     json: bool,
 }
 
-/// Measures and prints.
-pub(super) fn run(arguments: &BenchStartArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &BenchStartArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     project::check_module(&arguments.module)?;
     let manifest = match &arguments.manifest {
         Some(path) => project::read_manifest(path)?.project.manifest,
         None => invoke::default_manifest()?,
     };
-    let record = arguments.input.record()?.unwrap_or_else(super::run::generated_record);
+    let record = arguments.input.record()?.unwrap_or_else(crate::cli::bench::run::generated_record);
     let module: Arc<[u8]> = std::fs::read(&arguments.module)
         .map_err(|error| {
             VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", arguments.module.display()))

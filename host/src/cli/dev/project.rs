@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::snapshot::FolderSnapshot;
+use crate::cli::dev::snapshot::FolderSnapshot;
 use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::HostClient;
 use crate::cli::project::ManifestFile;
@@ -23,8 +23,7 @@ const RESTLESS_AFTER: u32 = 3;
 /// How many files are named that changed.
 const NAMED: usize = 3;
 
-/// See the module.
-pub(super) struct DevProject {
+pub(crate) struct DevProject {
     folder: PathBuf,
     module: Option<PathBuf>,
     /// What the last build was given.
@@ -35,7 +34,6 @@ pub(super) struct DevProject {
     paint: ColorChoice,
 }
 
-/// What runs.
 struct LiveFunction {
     name: String,
     revision: u64,
@@ -43,7 +41,7 @@ struct LiveFunction {
 
 impl DevProject {
     /// The project in `folder`, which has a manifest; it may be wrong still.
-    pub(super) fn open(folder: &Path) -> Result<Self, VerbFailure> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, VerbFailure> {
         let has_manifest = ["millstream.toml", "millstream.json"].iter().any(|name| folder.join(name).is_file());
         if !has_manifest {
             let told = format!("{} has no millstream.toml", folder.display());
@@ -54,12 +52,11 @@ impl DevProject {
     }
 
     /// The name under which it runs.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.live.as_ref().map(|live| live.name.as_str())
     }
 
-    /// The folders to watch.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
         self.snapshot().folders().to_vec()
     }
 
@@ -68,7 +65,7 @@ impl DevProject {
     }
 
     /// The files that changed since the last build, if any did; before the first build none are named.
-    pub(super) fn changes(&self) -> Option<Vec<PathBuf>> {
+    pub(crate) fn changes(&self) -> Option<Vec<PathBuf>> {
         let now = self.snapshot();
         let Some(built) = &self.built else { return Some(Vec::new()) };
         let is_watched = |path: &&Path| self.restless.get(*path).is_none_or(|times| *times < RESTLESS_AFTER);
@@ -76,8 +73,7 @@ impl DevProject {
         Some(changed).filter(|changed| !changed.is_empty())
     }
 
-    /// Tells which files changed.
-    pub(super) fn tell_changes(&self, changed: &[PathBuf]) {
+    pub(crate) fn tell_changes(&self, changed: &[PathBuf]) {
         let name = |path: &PathBuf| path.strip_prefix(&self.folder).unwrap_or(path).display().to_string();
         let mut names: Vec<_> = changed.iter().take(NAMED).map(name).collect();
         if changed.len() > NAMED {
@@ -89,7 +85,7 @@ impl DevProject {
     }
 
     /// Builds and deploys; tells what became of it, and gives the topics in which its events appear.
-    pub(super) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
+    pub(crate) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
         // Before the build: what changes while it runs is built after it.
         self.built = Some(self.snapshot());
         match self.try_rebuild(client, others, stop) {

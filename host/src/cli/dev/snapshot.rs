@@ -13,9 +13,8 @@ const IGNORED: [&str; 5] = ["target", "build", "dist", "node_modules", "__pycach
 /// Larger files are compared by size and time.
 const READ_UP_TO: u64 = 16 << 20;
 
-/// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct FolderSnapshot {
+pub(crate) struct FolderSnapshot {
     folders: Vec<PathBuf>,
     files: BTreeMap<PathBuf, FileContent>,
 }
@@ -29,7 +28,7 @@ enum FileContent {
 impl FolderSnapshot {
     /// The files below `folder`, but for `module` and what is ignored. What cannot be read is taken as not there: whoever
     /// builds it hears why.
-    pub(super) fn of(folder: &Path, module: Option<&Path>) -> Self {
+    pub(crate) fn of(folder: &Path, module: Option<&Path>) -> Self {
         let mut snapshot = Self::default();
         // Relative paths may name it in many ways.
         let module = module.and_then(|module| module.canonicalize().ok());
@@ -55,12 +54,12 @@ impl FolderSnapshot {
     }
 
     /// The folders, each of which is to be watched.
-    pub(super) fn folders(&self) -> &[PathBuf] {
+    pub(crate) fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
     /// The files that are other in `newer`, or only in one of the two.
-    pub(super) fn differences<'a>(&'a self, newer: &'a Self) -> Vec<&'a Path> {
+    pub(crate) fn differences<'a>(&'a self, newer: &'a Self) -> Vec<&'a Path> {
         let gone_or_other = self.files.iter().filter(|(path, content)| newer.files.get(*path) != Some(content));
         let new = newer.files.keys().filter(|path| !self.files.contains_key(*path));
         gone_or_other.map(|(path, _)| path).chain(new).map(PathBuf::as_path).collect()

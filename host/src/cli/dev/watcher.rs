@@ -15,15 +15,13 @@ const QUIET_FOR: Duration = Duration::from_millis(150);
 /// How often it is looked whether to end.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
-/// See the module.
-pub(super) struct FolderWatcher {
+pub(crate) struct FolderWatcher {
     native: RecommendedWatcher,
     woken: Receiver<()>,
 }
 
 impl FolderWatcher {
-    /// Watches nothing yet.
-    pub(super) fn new() -> Result<Self, VerbFailure> {
+    pub(crate) fn new() -> Result<Self, VerbFailure> {
         let (wake, woken) = channel();
         let heard = move |event: notify::Result<Event>| {
             // Reading the files, as snapshots do, changes nothing. What is lost may have been a change.
@@ -38,7 +36,7 @@ impl FolderWatcher {
     }
 
     /// Watches `folders`, not what is below them. One that is watched already costs nothing.
-    pub(super) fn follow(&mut self, folders: &[PathBuf]) -> Result<(), VerbFailure> {
+    pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> Result<(), VerbFailure> {
         for folder in folders {
             match self.native.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {}
@@ -51,7 +49,7 @@ impl FolderWatcher {
     }
 
     /// Waits until something changed and was quiet again, or until `stop`.
-    pub(super) fn wait_for_a_change(&self, stop: &CancellationToken) {
+    pub(crate) fn wait_for_a_change(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             match self.woken.recv_timeout(LOOKS_EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}

@@ -18,7 +18,7 @@ Examples:
 /// List a function's dead letters, the newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DlqListArgs {
+pub(crate) struct DlqListArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -35,8 +35,7 @@ pub(super) struct DlqListArgs {
     json: bool,
 }
 
-/// Prints dead letters.
-pub(super) fn run(arguments: &DlqListArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &DlqListArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "dead-letters"];
     let answer = client

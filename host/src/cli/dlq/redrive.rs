@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::{RecordId, place};
+use crate::cli::dlq::{RecordId, place};
 use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::{HostArguments, HostClient};
 use crate::cli::progress;
@@ -32,7 +32,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// records came from. Each is handled once, unless you insist, and the order of a key is kept among them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DlqRedriveArgs {
+pub(crate) struct DlqRedriveArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -58,8 +58,7 @@ pub(super) struct DlqRedriveArgs {
     json: bool,
 }
 
-/// Handles dead letters again.
-pub(super) fn run(arguments: &DlqRedriveArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &DlqRedriveArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "dead-letters", "redrive"];
     let mut wanted = request(arguments)?;

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::{RecordId, place};
+use crate::cli::dlq::{RecordId, place};
 use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
@@ -17,7 +17,7 @@ Examples:
 /// Show a dead letter: why its record was given up, and the record
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct DlqShowArgs {
+pub(crate) struct DlqShowArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -34,8 +34,7 @@ pub(super) struct DlqShowArgs {
     json: bool,
 }
 
-/// Prints a dead letter.
-pub(super) fn run(arguments: &DlqShowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(arguments: &DlqShowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let RecordId { partition, offset } = arguments.place;
     let (partition, offset) = (partition.to_string(), offset.to_string());

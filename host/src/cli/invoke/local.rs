@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::begin_batch;
 
-use super::input::InputRecord;
 use crate::cli::failure::VerbFailure;
+use crate::cli::invoke::input::InputRecord;
 use crate::cli::progress;
-use crate::consume::decode::{self, RecordFields};
+use crate::consume::decode::{self, RawFields};
 use crate::error_code::ErrorCode;
 use crate::model::function::{Manifest, Revision, TopicSelection};
 use crate::model::ids::{ArtifactDigest, RevisionNumber};
@@ -23,19 +23,18 @@ const CLUSTER: &str = "local";
 
 /// What became of the call.
 #[derive(Debug)]
-pub(super) struct CallReport {
-    /// The guest's flat answer.
-    pub(super) answer: Result<Vec<u8>, GuestFault>,
+pub(crate) struct CallReport {
+    pub(crate) answer: Result<Vec<u8>, GuestFault>,
     /// How long the instance took to start.
-    pub(super) start: Duration,
+    pub(crate) start: Duration,
     /// How long the call took.
-    pub(super) call: Duration,
+    pub(crate) call: Duration,
     /// The sandbox's linear memory after the call.
-    pub(super) memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
 }
 
 /// Calls the module at `path` with `record`.
-pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) -> Result<CallReport, VerbFailure> {
+pub(crate) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) -> Result<CallReport, VerbFailure> {
     let module: Arc<[u8]> = std::fs::read(path)
         .map_err(|error| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", path.display())))?
         .into();
@@ -76,7 +75,7 @@ fn request(manifest: &Manifest, record: &InputRecord, limit: Duration) -> Vec<u8
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers: Vec<(&str, Option<&[u8]>)> =
         record.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))).collect();
-    let fields = RecordFields {
+    let fields = RawFields {
         topic,
         partition: 0,
         offset: 0,
@@ -104,6 +103,10 @@ struct StderrLog;
 
 impl GuestLogSink for StderrLog {
     fn line(&self, level: Level, line: &str) {
-        progress::tell(format_args!("[{}] {}", format!("{level:?}").to_lowercase(), super::print::printable(line)));
+        progress::tell(format_args!(
+            "[{}] {}",
+            format!("{level:?}").to_lowercase(),
+            crate::cli::invoke::print::printable(line)
+        ));
     }
 }

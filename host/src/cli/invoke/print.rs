@@ -9,16 +9,16 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use millstream_flat::{Answer, Emission, Emissions, Verdict};
 use serde_json::{Map, Value, json};
 
-use super::input::InputRecord;
-use super::local::CallReport;
 use crate::cli::failure::VerbFailure;
+use crate::cli::invoke::input::InputRecord;
+use crate::cli::invoke::local::CallReport;
 use crate::cli::progress;
 use crate::emit::attributes::check_extension;
 use crate::error_code::ErrorCode;
 use crate::model::outcome::{FaultClass, GuestFault};
 
 /// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
-pub(super) fn judge<'a>(
+pub(crate) fn judge<'a>(
     called: &'a CallReport,
     outputs: Option<&BTreeSet<String>>,
     output_limit: u64,
@@ -53,7 +53,7 @@ pub(super) fn judge<'a>(
 }
 
 /// Prints the outcome: the result to `out`, the rest as progress or failure.
-pub(super) fn print(
+pub(crate) fn print(
     called: &CallReport,
     outcome: Result<Emissions<'_>, GuestFault>,
     record: &InputRecord,
@@ -165,7 +165,7 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-pub(super) fn readable(bytes: &[u8]) -> String {
+pub(crate) fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => printable(text),
         Err(_) => format!("base64:{}", BASE64.encode(bytes)),
@@ -173,7 +173,7 @@ pub(super) fn readable(bytes: &[u8]) -> String {
 }
 
 /// `text` without what could play with a terminal.
-pub(in crate::cli) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() && c != '\t' { c.escape_default().collect() } else { vec![c] })
         .collect()

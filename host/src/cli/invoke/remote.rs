@@ -6,16 +6,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-use super::print::{printable, readable};
-use super::{InvokeArgs, input};
 use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::HostClient;
+use crate::cli::invoke::print::{printable, readable};
+use crate::cli::invoke::{InvokeArgs, input};
 use crate::cli::progress;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
 /// Calls `name` and prints what it answers.
-pub(super) fn run(name: &FunctionName, arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn run(name: &FunctionName, arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let record = arguments.input.record()?;
     let publish = [("publish", arguments.publish)];

@@ -2,7 +2,7 @@ use clap::Parser;
 use millstream_flat::{AnswerWriter, EmissionFields, EmissionKey};
 use serde_json::{Value, json};
 
-use super::*;
+use crate::cli::invoke::*;
 use crate::wasm::testing::guest;
 
 #[derive(Parser)]

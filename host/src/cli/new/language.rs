@@ -2,7 +2,7 @@
 
 /// A language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum GuestLanguage {
+pub(crate) enum GuestLanguage {
     /// A component, with the SDK
     Rust,
     /// A command
@@ -98,7 +98,7 @@ const C: &[TemplateFile] = &[
 
 impl GuestLanguage {
     /// The files of a new function.
-    pub(super) fn files(self) -> &'static [TemplateFile] {
+    pub(crate) fn files(self) -> &'static [TemplateFile] {
         match self {
             Self::Rust => RUST,
             Self::Go => GO,
@@ -109,8 +109,7 @@ impl GuestLanguage {
         }
     }
 
-    /// How people call it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
             Self::Go => "Go",
@@ -122,7 +121,7 @@ impl GuestLanguage {
     }
 
     /// What a machine must have to build it.
-    pub(super) fn needs(self) -> &'static str {
+    pub(crate) fn needs(self) -> &'static str {
         match self {
             Self::Rust => "Rust with the target wasm32-wasip2 (rustup target add wasm32-wasip2)",
             Self::Go => "Go 1.21 or newer",
@@ -133,7 +132,7 @@ impl GuestLanguage {
     }
 
     /// The file that is built.
-    pub(super) fn main(self) -> &'static str {
+    pub(crate) fn main(self) -> &'static str {
         match self {
             Self::Rust => "src/lib.rs",
             Self::Go => "main.go",
@@ -145,7 +144,7 @@ impl GuestLanguage {
     }
 
     /// What becomes of an event that it can't handle: a command can only ask for another attempt.
-    pub(super) fn failure(self) -> &'static str {
+    pub(crate) fn failure(self) -> &'static str {
         match self {
             Self::Go | Self::C => "retry",
             Self::Rust | Self::Js | Self::Ts | Self::Python => "reject",

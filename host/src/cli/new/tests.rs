@@ -1,6 +1,6 @@
 use clap::ValueEnum as _;
 
-use super::*;
+use crate::cli::new::*;
 
 fn arguments(lang: GuestLanguage, path: PathBuf) -> NewArgs {
     NewArgs { name: FunctionName::new("greet-all").expect("a name"), lang, path: Some(path), sdk: None }

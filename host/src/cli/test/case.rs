@@ -1,44 +1,41 @@
 //! Runs one case.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::compare::{self, CaseMismatch};
-use super::fixture::FixtureCase;
 use crate::app::local::{LocalFunction, LocalOutcome};
+use crate::cli::test::compare::{self, CaseMismatch};
+use crate::cli::test::fixture::FixtureCase;
 use crate::wasm::log::{GuestLogSink, Level};
 
 /// What became of a case.
 #[derive(Debug)]
-pub(super) struct CaseResult {
-    /// One for each step.
-    pub(super) steps: Vec<StepResult>,
-    /// What the guest wrote.
-    pub(super) logs: Vec<(Level, String)>,
-    /// How long it took.
-    pub(super) elapsed: Duration,
+pub(crate) struct CaseResult {
+    pub(crate) steps: Vec<StepResult>,
+    pub(crate) logs: Vec<(Level, String)>,
+    pub(crate) elapsed: Duration,
     /// Whether the fixture was rewritten so that it fits.
-    pub(super) is_updated: bool,
+    pub(crate) is_updated: bool,
 }
 
 /// What became of one event.
 #[derive(Debug)]
-pub(super) struct StepResult {
-    /// What came out.
-    pub(super) outcome: LocalOutcome,
+pub(crate) struct StepResult {
+    pub(crate) outcome: LocalOutcome,
     /// What is not as expected.
-    pub(super) problems: Vec<CaseMismatch>,
+    pub(crate) problems: Vec<CaseMismatch>,
 }
 
 impl CaseResult {
     /// Whether all is as expected.
-    pub(super) fn passed(&self) -> bool {
+    pub(crate) fn passed(&self) -> bool {
         self.is_updated || self.steps.iter().all(|step| step.problems.is_empty())
     }
 }
 
 /// Runs the events of `case` one after another in sandboxes of its own.
-pub(super) async fn run(case: &FixtureCase, function: &LocalFunction) -> CaseResult {
+pub(crate) async fn run(case: &FixtureCase, function: &LocalFunction) -> CaseResult {
     let began = Instant::now();
     let lines = Arc::new(CollectedLines::default());
     let mut session = function.session(&case.env, Arc::<CollectedLines>::clone(&lines));
@@ -50,12 +47,12 @@ pub(super) async fn run(case: &FixtureCase, function: &LocalFunction) -> CaseRes
             None => vec![CaseMismatch {
                 at: "nothing is expected yet: write `expect`, or let --update do it".to_owned(),
                 expected: None,
-                actual: Some(super::emitted::expectation_of(&outcome).to_string()),
+                actual: Some(crate::cli::test::emitted::expectation_of(&outcome).to_string()),
             }],
         };
         steps.push(StepResult { outcome, problems });
     }
-    let logs = std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let logs = std::mem::take(&mut *lines.0.lock());
     CaseResult { steps, logs, elapsed: began.elapsed(), is_updated: false }
 }
 
@@ -65,6 +62,6 @@ struct CollectedLines(Mutex<Vec<(Level, String)>>);
 
 impl GuestLogSink for CollectedLines {
     fn line(&self, level: Level, line: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((level, line.to_owned()));
+        self.0.lock().push((level, line.to_owned()));
     }
 }

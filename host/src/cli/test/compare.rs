@@ -8,27 +8,22 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::emitted;
 use crate::app::local::LocalOutcome;
+use crate::cli::test::emitted;
 use crate::model::outcome::FaultClass;
 
 /// What is to become of an event.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum ExpectedOutcome {
+pub(crate) enum ExpectedOutcome {
     /// A filter keeps it away.
     Filtered,
-    /// These events are emitted.
     Emitted {
-        /// In this order …
         emissions: Vec<Value>,
-        /// … or in any.
         unordered: bool,
         /// Whether nothing else may be in them.
         exact: bool,
     },
-    /// It fails.
     Failed {
-        /// The class.
         class: String,
         /// A part of the message.
         message: Option<String>,
@@ -39,13 +34,13 @@ pub(super) enum ExpectedOutcome {
 
 /// Something that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CaseMismatch {
+pub(crate) struct CaseMismatch {
     /// What: `emission 1: data.amount`.
-    pub(super) at: String,
+    pub(crate) at: String,
     /// What was expected there, if anything.
-    pub(super) expected: Option<String>,
+    pub(crate) expected: Option<String>,
     /// What was there, if anything.
-    pub(super) actual: Option<String>,
+    pub(crate) actual: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +80,7 @@ struct EmissionText {
 
 impl ExpectedOutcome {
     /// Reads what a fixture expects.
-    pub(super) fn read(text: &str, unordered: bool, exact: bool) -> Result<Self, String> {
+    pub(crate) fn read(text: &str, unordered: bool, exact: bool) -> Result<Self, String> {
         let told = |error: serde_json::Error| error.to_string();
         match serde_json::from_str(text).map_err(told)? {
             ExpectationText::Emitted(emissions) => {
@@ -113,7 +108,7 @@ impl ExpectedOutcome {
 }
 
 /// What is not as expected.
-pub(super) fn compare(expectation: &ExpectedOutcome, outcome: &LocalOutcome) -> Vec<CaseMismatch> {
+pub(crate) fn compare(expectation: &ExpectedOutcome, outcome: &LocalOutcome) -> Vec<CaseMismatch> {
     match (expectation, outcome) {
         (ExpectedOutcome::Filtered, LocalOutcome::Filtered) => Vec::new(),
         (ExpectedOutcome::Emitted { emissions, unordered, exact }, LocalOutcome::Emitted(emitted)) => {

@@ -9,7 +9,7 @@ use crate::cloudevents::structured::is_json;
 use crate::invoke::local::LocalEmission;
 
 /// An emission. `output` and `attributes` are always there.
-pub(super) fn json_of(emission: &LocalEmission) -> Value {
+pub(crate) fn json_of(emission: &LocalEmission) -> Value {
     let mut object = Map::new();
     object.insert("output".to_owned(), json!(emission.output));
     insert_bytes(&mut object, "key", emission.key.as_deref());
@@ -31,7 +31,7 @@ pub(super) fn json_of(emission: &LocalEmission) -> Value {
 }
 
 /// An outcome in the form of an expectation that it fulfils.
-pub(super) fn expectation_of(outcome: &LocalOutcome) -> Value {
+pub(crate) fn expectation_of(outcome: &LocalOutcome) -> Value {
     match outcome {
         LocalOutcome::Filtered => json!({ "filtered": true }),
         LocalOutcome::Emitted(emissions) => emissions.iter().map(json_of).collect(),

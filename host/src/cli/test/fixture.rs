@@ -12,48 +12,41 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::compare::ExpectedOutcome;
 use crate::app::local::LocalRecord;
 use crate::cli::failure::VerbFailure;
+use crate::cli::test::compare::ExpectedOutcome;
 use crate::error_code::ErrorCode;
 
-/// A file of cases.
 #[derive(Debug)]
-pub(super) struct FixtureFile {
+pub(crate) struct FixtureFile {
     path: PathBuf,
-    /// The file's name.
-    pub(super) name: String,
+    pub(crate) name: String,
     text: String,
 }
 
 /// Events in a row, and what is expected of each.
 #[derive(Debug)]
-pub(super) struct FixtureCase {
-    /// What people call it.
-    pub(super) name: String,
-    /// Variables beside the manifest's.
-    pub(super) env: BTreeMap<String, String>,
+pub(crate) struct FixtureCase {
+    pub(crate) name: String,
+    pub(crate) env: BTreeMap<String, String>,
     /// One after another, in the same sandbox where the manifest allows it.
-    pub(super) steps: Vec<FixtureStep>,
+    pub(crate) steps: Vec<FixtureStep>,
 }
 
-/// One event.
 #[derive(Debug)]
-pub(super) struct FixtureStep {
-    /// What Kafka would give.
-    pub(super) record: LocalRecord,
+pub(crate) struct FixtureStep {
+    pub(crate) record: LocalRecord,
     /// 1 for the first.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
     /// What is to come out; nothing where the fixture does not say yet.
-    pub(super) expectation: Option<ExpectedOutcome>,
+    pub(crate) expectation: Option<ExpectedOutcome>,
     /// Where the file says so, or where it could.
-    pub(super) place: ExpectationSource,
+    pub(crate) place: ExpectationSource,
 }
 
 /// Where what is expected stands in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ExpectationSource {
-    /// Here.
+pub(crate) enum ExpectationSource {
     At(Range<usize>),
     /// Nowhere; it belongs behind this byte.
     After(usize),
@@ -91,7 +84,7 @@ struct StepText<'a> {
 }
 
 /// The fixtures of the function in `folder`, by name.
-pub(super) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, VerbFailure> {
+pub(crate) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, VerbFailure> {
     let tests = folder.join("tests");
     let none = || {
         let what =
@@ -118,15 +111,13 @@ fn unreadable(path: &Path, error: std::io::Error) -> VerbFailure {
 }
 
 impl FixtureFile {
-    /// The file at `path`.
-    pub(super) fn read(path: &Path) -> Result<Self, VerbFailure> {
+    pub(crate) fn read(path: &Path) -> Result<Self, VerbFailure> {
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { path: path.to_owned(), name, text })
     }
 
-    /// Its cases.
-    pub(super) fn cases(&self) -> Result<Vec<FixtureCase>, VerbFailure> {
+    pub(crate) fn cases(&self) -> Result<Vec<FixtureCase>, VerbFailure> {
         let written: Vec<CaseText<'_>> = match self.text.trim_start().starts_with('[') {
             true => serde_json::from_str(&self.text),
             false => serde_json::from_str(&self.text).map(|case| vec![case]),
@@ -136,7 +127,7 @@ impl FixtureFile {
     }
 
     /// Replaces what is expected, each at its place.
-    pub(super) fn replace(&self, mut replacements: Vec<(ExpectationSource, String)>) -> Result<(), VerbFailure> {
+    pub(crate) fn replace(&self, mut replacements: Vec<(ExpectationSource, String)>) -> Result<(), VerbFailure> {
         let start = |place: &ExpectationSource| match place {
             ExpectationSource::At(range) => range.start,
             ExpectationSource::After(end) => *end,

@@ -5,22 +5,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::case::{CaseResult, StepResult};
-use super::emitted;
-use super::fixture::FixtureCase;
 use crate::app::local::LocalOutcome;
 use crate::cli::failure::VerbFailure;
 use crate::cli::invoke::printable;
 use crate::cli::table::ColorChoice;
+use crate::cli::test::case::{CaseResult, StepResult};
+use crate::cli::test::emitted;
+use crate::cli::test::fixture::FixtureCase;
 
 /// Lines of a guest's log that are shown of a case that failed.
 const LOG_LINES: usize = 10;
 /// Letters of a value that are shown.
 const LETTERS: usize = 400;
 
-/// The cases so far.
 #[derive(Debug)]
-pub(super) struct TestReport {
+pub(crate) struct TestReport {
     paint: ColorChoice,
     is_for_people: bool,
     began: Instant,
@@ -31,22 +30,21 @@ pub(super) struct TestReport {
 
 impl TestReport {
     /// A report on nothing yet.
-    pub(super) fn new(paint: ColorChoice, is_for_people: bool) -> Self {
+    pub(crate) fn new(paint: ColorChoice, is_for_people: bool) -> Self {
         Self { paint, is_for_people, began: Instant::now(), failed: 0, updated: 0, cases: Vec::new() }
     }
 
-    /// Cases that ran.
-    pub(super) fn ran(&self) -> usize {
+    pub(crate) fn ran(&self) -> usize {
         self.cases.len()
     }
 
     /// Cases that were not as expected.
-    pub(super) fn failed(&self) -> usize {
+    pub(crate) fn failed(&self) -> usize {
         self.failed
     }
 
     /// Notes what became of a case of `file`, and prints it.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         file: &str,
         case: &FixtureCase,
@@ -107,7 +105,7 @@ impl TestReport {
     }
 
     /// Prints the line that sums up.
-    pub(super) fn close(&self, out: &mut dyn Write) -> Result<(), VerbFailure> {
+    pub(crate) fn close(&self, out: &mut dyn Write) -> Result<(), VerbFailure> {
         if !self.is_for_people {
             return Ok(());
         }
@@ -122,7 +120,7 @@ impl TestReport {
     }
 
     /// All of it for a script.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let passed = self.ran() - self.failed - self.updated;
         json!({ "passed": passed, "updated": self.updated, "failed": self.failed, "cases": self.cases })
     }

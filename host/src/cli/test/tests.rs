@@ -2,7 +2,7 @@ use clap::Parser;
 use millstream_flat::{AnswerWriter, EmissionFields};
 use serde_json::Value;
 
-use super::*;
+use crate::cli::test::*;
 use crate::wasm::testing::{guest, typed_guest};
 
 #[derive(Parser)]
@@ -11,7 +11,6 @@ struct CommandLine {
     arguments: TestArgs,
 }
 
-/// A function's folder.
 struct Project(tempfile::TempDir);
 
 impl Project {

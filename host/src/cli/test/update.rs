@@ -3,13 +3,13 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::case::CaseResult;
-use super::compare::ExpectedOutcome;
-use super::emitted;
-use super::fixture::{ExpectationSource, FixtureCase};
+use crate::cli::test::case::CaseResult;
+use crate::cli::test::compare::ExpectedOutcome;
+use crate::cli::test::emitted;
+use crate::cli::test::fixture::{ExpectationSource, FixtureCase};
 
 /// What to write where, for the steps that are not as expected; the result counts as updated.
-pub(super) fn of(case: &FixtureCase, result: &mut CaseResult) -> Vec<(ExpectationSource, String)> {
+pub(crate) fn of(case: &FixtureCase, result: &mut CaseResult) -> Vec<(ExpectationSource, String)> {
     let mut updates = Vec::new();
     for (step, found) in case.steps.iter().zip(&result.steps) {
         if found.problems.is_empty() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 
-use super::secret;
+use crate::config::host::secret;
 use crate::config::node::{ConfigNode, NodeTable};
 use crate::config::section::ConfigSection;
 use crate::config::value::{self, ReadResult};
@@ -21,8 +21,7 @@ const LONGEST: usize = 1024;
 
 /// Something that a token may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TokenScope {
-    /// To look.
+pub(crate) enum TokenScope {
     Read,
     /// To call functions and publish events.
     Invoke,
@@ -34,7 +33,7 @@ impl TokenScope {
     const NAMES: [(&'static str, Self); 3] = [("read", Self::Read), ("invoke", Self::Invoke), ("deploy", Self::Deploy)];
 
     /// The scope that is called so.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, scope)| *scope)
     }
 }
@@ -46,13 +45,11 @@ impl fmt::Display for TokenScope {
     }
 }
 
-/// One token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AccessToken {
+pub(crate) struct AccessToken {
     /// What it is called in the configuration.
-    pub name: String,
-    /// What it allows.
-    pub scopes: BTreeSet<TokenScope>,
+    pub(crate) name: String,
+    pub(crate) scopes: BTreeSet<TokenScope>,
     digest: [u8; 32],
 }
 
@@ -64,12 +61,12 @@ impl fmt::Debug for AccessToken {
 
 /// The tokens of a host. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AccessTokens(Arc<[Arc<AccessToken>]>);
+pub(crate) struct AccessTokens(Arc<[Arc<AccessToken>]>);
 
 impl AccessTokens {
     /// These tokens, for a test.
     #[cfg(test)]
-    pub fn of(tokens: &[(&str, &str, &[TokenScope])]) -> Self {
+    pub(crate) fn of(tokens: &[(&str, &str, &[TokenScope])]) -> Self {
         let token = |(name, text, scopes): &(&str, &str, &[TokenScope])| {
             Arc::new(AccessToken {
                 name: (*name).into(),
@@ -80,13 +77,12 @@ impl AccessTokens {
         Self(tokens.iter().map(token).collect())
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The token that reads `presented`. It takes the same time whichever it is, and whether it is one.
-    pub fn find(&self, presented: &[u8]) -> Option<Arc<AccessToken>> {
+    pub(crate) fn find(&self, presented: &[u8]) -> Option<Arc<AccessToken>> {
         let presented = digest(presented);
         let mut found = None;
         for token in self.0.iter() {
@@ -104,24 +100,22 @@ fn digest(token: &[u8]) -> [u8; 32] {
 
 /// Who may call the API, and how it is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiAccess {
+pub(crate) struct ApiAccess {
     /// Without any, everybody may do everything.
-    pub tokens: AccessTokens,
-    /// For TLS.
-    pub tls: Option<TlsFiles>,
+    pub(crate) tokens: AccessTokens,
+    pub(crate) tls: Option<TlsFiles>,
 }
 
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// The certificate, and those that lead from it to an authority, in PEM.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// Its private key, in PEM.
-    pub private_key: PathBuf,
+    pub(crate) private_key: PathBuf,
 }
 
-/// Reads `[api]`.
-pub(super) fn read(api: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
+pub(crate) fn read(api: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
     let whole = api.optional("token", |node| token(node, variables));
     let certificate = api.optional("tls_certificate", value::non_empty_text);
     let private_key = api.optional("tls_key", value::non_empty_text);

@@ -11,8 +11,7 @@ use crate::config::node::{ConfigNode, NodeTable};
 const PREFIX: &str = "MILLSTREAM_";
 const TOP_LEVEL: [&str; 3] = ["LISTEN", "DATA_DIR", "INSECURE"];
 
-/// The settings among `variables`.
-pub(super) fn read(variables: &BTreeMap<String, String>) -> NodeTable {
+pub(crate) fn read(variables: &BTreeMap<String, String>) -> NodeTable {
     let mut root = NodeTable::new();
     for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         let Some(name) = name.strip_prefix(PREFIX) else { continue };

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::HostConfig;
+use crate::config::host::HostConfig;
 use crate::config::kafka_options::is_secret;
 use crate::config::node::ConfigNode;
 use crate::config::section::{EffectiveSetting, ValueOrigin, variable_name};
 
 impl HostConfig {
     /// As TOML that `--config` reads; the origins are comments.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut section = "";
         for setting in &self.settings {
@@ -27,7 +27,7 @@ impl HostConfig {
     }
 
     /// As one JSON object: path → value and origin.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let entries = self.settings.iter().map(|setting| {
             let value = match self.shown(setting) {
                 ConfigNode::Boolean(value) => json!(value),

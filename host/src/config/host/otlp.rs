@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::secret;
+use crate::config::host::secret;
 use crate::config::node::ConfigNode;
 use crate::config::quantity::cut;
 use crate::config::section::ConfigSection;
@@ -14,27 +14,25 @@ use crate::config::value::{self, ReadResult};
 
 /// What is sent to an OpenTelemetry collector.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OtlpConfig {
+pub(crate) struct OtlpConfig {
     /// Where it listens; without it nothing is sent.
-    pub endpoint: Option<Url>,
+    pub(crate) endpoint: Option<Url>,
     /// Headers of every request. Their values are marked as secret.
-    pub headers: HeaderMap,
-    /// Whether spans are sent.
-    pub traces: bool,
+    pub(crate) headers: HeaderMap,
+    pub(crate) traces: bool,
     /// Of the records that belong to no trace, the share for which one is begun.
-    pub trace_ratio: f64,
+    pub(crate) trace_ratio: f64,
     /// Whether the figures are sent.
-    pub metrics: bool,
+    pub(crate) metrics: bool,
     /// The time between two sends of them.
-    pub metrics_interval: Duration,
+    pub(crate) metrics_interval: Duration,
     /// Whether the lines of the host's log are sent.
-    pub logs: bool,
+    pub(crate) logs: bool,
     /// How long a request may take.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
-/// Reads `[otlp]`.
-pub(super) fn read(otlp: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<OtlpConfig> {
+pub(crate) fn read(otlp: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<OtlpConfig> {
     let endpoint = otlp.optional("endpoint", endpoint);
     let headers = otlp.optional("headers", |node| headers(node, variables));
     let traces = otlp.get("traces", value::boolean);

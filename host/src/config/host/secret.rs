@@ -7,13 +7,13 @@ use crate::config::quantity::cut;
 use crate::config::value::{self, ReadResult};
 
 /// A secret, and where it was found, for messages.
-pub(super) struct SecretText {
-    pub(super) place: String,
-    pub(super) text: String,
+pub(crate) struct SecretText {
+    pub(crate) place: String,
+    pub(crate) text: String,
 }
 
 /// Reads what a reference leads to: `env:NAME` or `file:PATH`. `what` is what it should be, for messages.
-pub(super) fn read(node: &ConfigNode, variables: &BTreeMap<String, String>, what: &str) -> ReadResult<SecretText> {
+pub(crate) fn read(node: &ConfigNode, variables: &BTreeMap<String, String>, what: &str) -> ReadResult<SecretText> {
     let reference = value::non_empty_text(node)?;
     if let Some(name) = reference.strip_prefix("env:") {
         let found = variables.get(name).filter(|value| !value.is_empty());

@@ -11,7 +11,7 @@ use crate::model::inputs::InputTopics;
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Reports every contradiction in `manifest`.
-pub(super) fn refuse(manifest: &Manifest, report: &ReadReport) {
+pub(crate) fn refuse(manifest: &Manifest, report: &ReadReport) {
     refuse_loops(manifest, report);
     refuse_limits(manifest, report);
     refuse_times(manifest, report);

@@ -7,8 +7,7 @@ use crate::config::suggest::nearest;
 use crate::config::value::{self, ReadResult};
 use crate::model::function::StartEmulation;
 
-/// Reads `instances.emulate`.
-pub(super) fn read(node: &ConfigNode) -> ReadResult<Option<StartEmulation>> {
+pub(crate) fn read(node: &ConfigNode) -> ReadResult<Option<StartEmulation>> {
     if let ConfigNode::Table(table) = node {
         return delays(table).map(Some);
     }

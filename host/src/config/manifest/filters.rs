@@ -14,8 +14,7 @@ const DIALECTS: [&str; 6] = ["exact", "prefix", "suffix", "all", "any", "not"];
 /// Filters within filters: bounded, so that evaluating one never exhausts a stack.
 const DEEPEST: usize = 16;
 
-/// Reads `filters`.
-pub(super) fn read(root: &ConfigSection<'_>) -> Option<Vec<EventFilter>> {
+pub(crate) fn read(root: &ConfigSection<'_>) -> Option<Vec<EventFilter>> {
     Some(root.optional("filters", |node| filter_list(node, DEEPEST))?.unwrap_or_default())
 }
 

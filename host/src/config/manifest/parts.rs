@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::emulation;
+use crate::config::manifest::emulation;
 use crate::config::node::{ConfigNode, NodeTable};
 use crate::config::quantity::LONGEST;
 use crate::config::section::ConfigSection;
@@ -18,8 +18,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Reads `[env]`.
-pub(super) fn read_env(env: &ConfigSection<'_>) -> Option<BTreeMap<String, String>> {
+pub(crate) fn read_env(env: &ConfigSection<'_>) -> Option<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     for (name, (_, node)) in env.other_entries() {
         match (check_variable_name(name), value::text(node)) {
@@ -40,8 +39,7 @@ fn check_variable_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads `[outputs]`.
-pub(super) fn read_outputs(section: &ConfigSection<'_>) -> Option<BTreeMap<String, FunctionOutput>> {
+pub(crate) fn read_outputs(section: &ConfigSection<'_>) -> Option<BTreeMap<String, FunctionOutput>> {
     // Defaults that every output shares stand under the name "*".
     let defaults = section.default_table("*");
     let entries = section.other_entries();
@@ -94,8 +92,7 @@ fn read_output(
     Some((name.to_owned(), output))
 }
 
-/// Reads `[limits]`.
-pub(super) fn read_limits(limits: &ConfigSection<'_>) -> Option<FunctionLimits> {
+pub(crate) fn read_limits(limits: &ConfigSection<'_>) -> Option<FunctionLimits> {
     let memory = limits.get("memory", value::size(64 * KIB..=4 * GIB));
     let timeout = limits.get("timeout", value::duration(MILLISECOND..=LONGEST));
     let output = limits.get("output", value::size(1..=512 * MIB));
@@ -110,8 +107,7 @@ pub(super) fn read_limits(limits: &ConfigSection<'_>) -> Option<FunctionLimits> 
     })
 }
 
-/// Reads `[logs]`.
-pub(super) fn read_logs(logs: &ConfigSection<'_>) -> Option<LogLimits> {
+pub(crate) fn read_logs(logs: &ConfigSection<'_>) -> Option<LogLimits> {
     let level = logs.get(
         "level",
         value::one_of(&[
@@ -127,8 +123,7 @@ pub(super) fn read_logs(logs: &ConfigSection<'_>) -> Option<LogLimits> {
     Some(LogLimits { level: level?, rate: rate? })
 }
 
-/// Reads `[instances]`.
-pub(super) fn read_instances(instances: &ConfigSection<'_>) -> Option<InstancePolicy> {
+pub(crate) fn read_instances(instances: &ConfigSection<'_>) -> Option<InstancePolicy> {
     let isolation = instances.optional(
         "isolation",
         value::one_of(&[("shared", Isolation::Shared), ("batch", Isolation::Batch), ("record", Isolation::Record)]),
@@ -139,16 +134,14 @@ pub(super) fn read_instances(instances: &ConfigSection<'_>) -> Option<InstancePo
     Some(InstancePolicy { isolation: isolation?, keep_warm: keep_warm?, min: min?, emulate: emulate? })
 }
 
-/// Reads `[retry]`.
-pub(super) fn read_retry(retry: &ConfigSection<'_>) -> Option<RetryPolicy> {
+pub(crate) fn read_retry(retry: &ConfigSection<'_>) -> Option<RetryPolicy> {
     let max_attempts = retry.get("max_attempts", value::integer(1..=1_000_000));
     let backoff = retry.get("backoff", value::duration(Duration::ZERO..=LONGEST));
     let backoff_max = retry.get("backoff_max", value::duration(Duration::ZERO..=LONGEST));
     Some(RetryPolicy { max_attempts: max_attempts?, backoff: backoff?, backoff_max: backoff_max? })
 }
 
-/// Reads `[delivery]`.
-pub(super) fn read_delivery(delivery: &ConfigSection<'_>) -> Option<DeliveryPolicy> {
+pub(crate) fn read_delivery(delivery: &ConfigSection<'_>) -> Option<DeliveryPolicy> {
     let batch_size = delivery.get("batch_size", value::integer(1..=65_536));
     let batch_window = delivery.get("batch_window", value::duration(Duration::ZERO..=Duration::from_secs(60)));
     let commit_interval = delivery.get("commit_interval", value::duration(MILLISECOND..=Duration::from_secs(60)));

@@ -6,7 +6,7 @@ use crate::config::value;
 use crate::model::schedule::{CronSchedule, MissedPolicy};
 
 /// Reads `[schedule]`: nothing inside where there is none.
-pub(super) fn read(schedule: &ConfigSection<'_>) -> Option<Option<CronSchedule>> {
+pub(crate) fn read(schedule: &ConfigSection<'_>) -> Option<Option<CronSchedule>> {
     let cron = schedule.optional("cron", value::non_empty_text);
     let time_zone = schedule.get("time_zone", value::non_empty_text);
     let missed = schedule.get(

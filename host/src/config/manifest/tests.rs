@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::config::manifest::*;
 use crate::model::function::{Compression, EventFilter, EventFormat, GroupMembership, StartEmulation, TopicSelection};
 
 const SMALLEST: &str = "name = \"enrich-bid\"\ntopics = [\"bids\"]\n";

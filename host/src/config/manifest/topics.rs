@@ -10,7 +10,7 @@ use crate::model::function::TopicSelection;
 use crate::model::inputs::whole_name;
 
 /// Reads `topics` or `topics_pattern`; with a schedule there may be neither.
-pub(super) fn read(root: &ConfigSection<'_>, has_schedule: bool) -> Option<TopicSelection> {
+pub(crate) fn read(root: &ConfigSection<'_>, has_schedule: bool) -> Option<TopicSelection> {
     let named = root.optional("topics", topic_list);
     let pattern = root.optional("topics_pattern", pattern);
     match (named?, pattern?) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::dispatch::lanes::*;
 use crate::model::function::tests_support::revision;
 use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 /// Gives what a future gives, and the time of all its polls. Where more threads want to run than there are processors,
 /// that includes the time in which the system gave the processor to another: a thread's own clock would cost more than a
 /// short call.
-pub(super) struct PollTime<'a, F> {
+pub(crate) struct PollTime<'a, F> {
     future: Pin<&'a mut F>,
     busy: Duration,
 }
 
 impl<'a, F: Future> PollTime<'a, F> {
-    pub(super) fn new(future: Pin<&'a mut F>) -> Self {
+    pub(crate) fn new(future: Pin<&'a mut F>) -> Self {
         Self { future, busy: Duration::ZERO }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use super::InstancePool;
 use crate::invoke::admission::InstanceAdmission;
+use crate::invoke::pool::InstancePool;
 use crate::model::function::{InstancePolicy, Isolation};
 use crate::wasm::testing::{ECHO, bench, engine, guest, instances};
 

@@ -1,4 +1,4 @@
-use super::*;
+use crate::invoke::pool::*;
 use crate::model::function::StartEmulation;
 use crate::model::outcome::FaultClass;
 use crate::wasm::WasmEngine;

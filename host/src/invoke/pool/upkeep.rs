@@ -6,14 +6,14 @@ use std::time::{Duration, Instant as Moment};
 
 use tokio::sync::Notify;
 
-use super::PoolState;
 use crate::invoke::emulate::{self, StartKind};
+use crate::invoke::pool::PoolState;
 
 /// The rhythm in which idle instances are looked at.
 const RHYTHM: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Works until the pool is closed or gone; between its looks it does not keep the pool alive.
-pub(super) async fn run(pool: Weak<PoolState>, lost: Arc<Notify>) {
+pub(crate) async fn run(pool: Weak<PoolState>, lost: Arc<Notify>) {
     loop {
         let Some(shared) = pool.upgrade() else { return };
         if shared.closed.load(Ordering::SeqCst) {

@@ -9,14 +9,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
 use tokio::runtime::Handle;
 
-use super::offsets::{StoredOffset, store};
-use super::{AdminClient, AdminError, LoggingContext, REQUEST_TIMEOUT};
-use crate::kafka::survey::{PartitionOffsets, offsets_at_once};
+use crate::kafka::admin::metadata_probe::{PartitionOffsets, offsets_at_once};
+use crate::kafka::admin::offsets::{StoredOffset, store};
+use crate::kafka::admin::{AdminError, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT};
 use crate::model::position::TopicPartition;
 
 /// The offsets of such a group. Clones share one client, which connects when it is first asked something.
 #[derive(Clone)]
-pub struct GroupBookmarks {
+pub(crate) struct GroupBookmarks {
     group: Arc<str>,
     client: Arc<DetachedClient>,
 }
@@ -32,9 +32,9 @@ impl Drop for DetachedClient {
     }
 }
 
-impl AdminClient {
+impl KafkaAdmin {
     /// The offsets that are kept as those of `group`.
-    pub fn bookmarks(&self, group: &str) -> Result<GroupBookmarks, AdminError> {
+    pub(crate) fn bookmarks(&self, group: &str) -> Result<GroupBookmarks, AdminError> {
         let mut config = self.0.settings.base();
         config
             .set("group.id", group)
@@ -49,7 +49,7 @@ impl AdminClient {
 
 impl GroupBookmarks {
     /// What is kept of each of `partitions`, in their order.
-    pub async fn read(&self, partitions: Vec<TopicPartition>) -> Result<Vec<Option<(i64, String)>>, AdminError> {
+    pub(crate) async fn read(&self, partitions: Vec<TopicPartition>) -> Result<Vec<Option<(i64, String)>>, AdminError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -74,7 +74,7 @@ impl GroupBookmarks {
     }
 
     /// Keeps an offset and a text for each of these partitions.
-    pub async fn write(&self, places: Vec<StoredOffset>) -> Result<(), AdminError> {
+    pub(crate) async fn write(&self, places: Vec<StoredOffset>) -> Result<(), AdminError> {
         if places.is_empty() {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl GroupBookmarks {
     }
 
     /// Where `partitions` end, with what open transactions wrote.
-    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<PartitionOffsets, AdminError> {
+    pub(crate) async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<PartitionOffsets, AdminError> {
         if partitions.is_empty() {
             return Ok(PartitionOffsets::new());
         }

@@ -8,16 +8,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{LogRecord, PARTITION, TopicLogError};
 use crate::kafka::client_log::LoggingContext;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::topic_log::{LogRecord, PARTITION, TopicLogError};
 
 const ACTION: &str = "read";
 
-/// What a reader finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogItem {
-    /// The next record.
+pub(crate) enum LogItem {
     Record(LogRecord),
     /// Everything that was committed has been read.
     End,
@@ -26,7 +24,7 @@ pub enum LogItem {
 }
 
 /// A reader of one log.
-pub struct LogReader {
+pub(crate) struct LogReader {
     consumer: BaseConsumer<LoggingContext>,
     topic: String,
 }
@@ -34,7 +32,12 @@ pub struct LogReader {
 impl LogReader {
     /// Starts at `offset`; at the first record that is left when that one is gone. `latency` is how long a broker may
     /// hold back an answer while there is nothing new.
-    pub fn open(settings: &ClientSettings, topic: &str, offset: i64, latency: Duration) -> Result<Self, TopicLogError> {
+    pub(crate) fn open(
+        settings: &ClientSettings,
+        topic: &str,
+        offset: i64,
+        latency: Duration,
+    ) -> Result<Self, TopicLogError> {
         let mut config = settings.base();
         config
             // librdkafka wants a name even from a reader that neither joins nor commits.
@@ -56,7 +59,7 @@ impl LogReader {
     }
 
     /// Waits up to `patience`. After an error the reader can go on, unless the topic is gone.
-    pub fn next(&self, patience: Duration) -> Result<LogItem, TopicLogError> {
+    pub(crate) fn next(&self, patience: Duration) -> Result<LogItem, TopicLogError> {
         match self.consumer.poll(patience) {
             None => Ok(LogItem::Quiet),
             Some(Err(KafkaError::PartitionEOF(_))) => Ok(LogItem::End),
@@ -70,7 +73,7 @@ impl LogReader {
     }
 
     /// The next record before `deadline`, or nothing at the log's end.
-    pub fn next_before(&self, deadline: Instant) -> Result<Option<LogRecord>, TopicLogError> {
+    pub(crate) fn next_before(&self, deadline: Instant) -> Result<Option<LogRecord>, TopicLogError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.next(left)? {

@@ -2,7 +2,7 @@
 //!
 //! A transaction that is not committed leaves nothing that a reader sees. A writer that failed is of no more use.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -11,11 +11,12 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
-use super::{PARTITION, TopicLogError};
-use crate::kafka::producer::{LARGEST_MESSAGE, OutgoingMessage};
-use crate::kafka::record_queue::HeaderRef;
+use crate::kafka::client_log;
+use crate::kafka::group::record_queue::HeaderRef;
+use crate::kafka::produce::enqueue;
+use crate::kafka::produce::producer::{LARGEST_MESSAGE, OutgoingMessage};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::{client_log, sending};
+use crate::kafka::topic_log::{PARTITION, TopicLogError};
 
 /// An upload of the largest module over a slow line fits; a host that died holds readers up no longer.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,7 +25,7 @@ const SERVE_EVERY: Duration = Duration::from_millis(10);
 const ACTION: &str = "write to";
 
 /// The only writer of an id, with one transaction at a time.
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     producer: BaseProducer<LogDeliveries>,
     topic: String,
     deadline: Instant,
@@ -33,7 +34,7 @@ pub struct LogWriter {
 
 impl LogWriter {
     /// Fences every other writer of `transactional_id`. `topic` is for messages.
-    pub fn open(settings: &ClientSettings, transactional_id: &str, topic: &str) -> Result<Self, TopicLogError> {
+    pub(crate) fn open(settings: &ClientSettings, transactional_id: &str, topic: &str) -> Result<Self, TopicLogError> {
         let mut config = settings.base();
         config
             .set("transactional.id", transactional_id)
@@ -51,13 +52,13 @@ impl LogWriter {
     }
 
     /// Queues a record, or a tombstone; the first one begins the transaction. Waits while librdkafka's queue is full.
-    pub fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
+    pub(crate) fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
         let headers = std::iter::empty();
         self.queue(&OutgoingMessage { topic, key: Some(key), value, headers }, Some(PARTITION))
     }
 
     /// The same for a message to another topic, which goes where its key says.
-    pub fn publish<'a>(
+    pub(crate) fn publish<'a>(
         &mut self,
         message: OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
     ) -> Result<(), TopicLogError> {
@@ -71,9 +72,9 @@ impl LogWriter {
     ) -> Result<(), TopicLogError> {
         self.begin()?;
         loop {
-            match sending::queue(self.producer.client().native_client(), message.clone(), partition, ()) {
+            match enqueue::queue(self.producer.client().native_client(), message.clone(), partition, ()) {
                 Ok(()) => return Ok(()),
-                Err((error, ())) if sending::is_queue_full(&error) => {
+                Err((error, ())) if enqueue::is_queue_full(&error) => {
                     self.check_time()?;
                     self.producer.poll(SERVE_EVERY);
                 }
@@ -93,7 +94,7 @@ impl LogWriter {
     }
 
     /// Waits until everything queued is acknowledged. Answers the first offset since the last flush.
-    pub fn flush(&self) -> Result<Option<i64>, TopicLogError> {
+    pub(crate) fn flush(&self) -> Result<Option<i64>, TopicLogError> {
         while self.producer.in_flight_count() > 0 {
             self.check_time()?;
             self.producer.poll(SERVE_EVERY);
@@ -106,7 +107,7 @@ impl LogWriter {
     }
 
     /// Makes everything visible to readers, all at once.
-    pub fn commit(&mut self) -> Result<(), TopicLogError> {
+    pub(crate) fn commit(&mut self) -> Result<(), TopicLogError> {
         self.flush()?;
         self.has_begun = false;
         loop {
@@ -120,7 +121,7 @@ impl LogWriter {
     }
 
     /// Leaves nothing behind. Without it the broker does the same when the transaction times out.
-    pub fn abort(self) -> Result<(), TopicLogError> {
+    pub(crate) fn abort(self) -> Result<(), TopicLogError> {
         if !self.has_begun {
             return Ok(());
         }
@@ -154,8 +155,8 @@ struct LogDelivery {
 struct LogDeliveries(Mutex<LogDelivery>);
 
 impl LogDeliveries {
-    fn lock(&self) -> std::sync::MutexGuard<'_, LogDelivery> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, LogDelivery> {
+        self.0.lock()
     }
 }
 

@@ -1,6 +1,6 @@
 //! So many a second, and a second's worth at once.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// A flood is told of so often.
@@ -8,18 +8,16 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What becomes of one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RateDecision {
-    /// It passes.
+pub(crate) enum RateDecision {
     Pass,
     /// It passes, and it is time to tell how many did not.
     PassAfter(u64),
-    /// It does not.
     Drop,
 }
 
 /// Lets so many pass a second.
 #[derive(Debug)]
-pub(super) struct LineRate {
+pub(crate) struct LineRate {
     rate: f64,
     state: Mutex<RateState>,
 }
@@ -33,17 +31,17 @@ struct RateState {
 }
 
 impl LineRate {
-    pub(super) fn new(rate: u32) -> Self {
+    pub(crate) fn new(rate: u32) -> Self {
         let rate = f64::from(rate);
         Self { rate, state: Mutex::new(RateState { left: rate, since: Instant::now(), dropped: 0, told: None }) }
     }
 
-    pub(super) fn turn(&self) -> RateDecision {
+    pub(crate) fn turn(&self) -> RateDecision {
         self.turn_at(Instant::now())
     }
 
     fn turn_at(&self, now: Instant) -> RateDecision {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let elapsed = now.saturating_duration_since(state.since).as_secs_f64();
         state.left = (state.left + elapsed * self.rate).min(self.rate);
         state.since = now;

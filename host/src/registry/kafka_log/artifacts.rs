@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{KafkaLogState, LogError};
 use crate::kafka::topic_log::{LogReader, LogWriter};
 use crate::model::ids::ArtifactDigest;
 use crate::registry::catalogue::ArtifactPlace;
+use crate::registry::kafka_log::{KafkaLogState, LogError};
 
 /// Well below what brokers and clients take by default (1 MB).
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -18,7 +18,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const FETCH_LATENCY: Duration = Duration::from_millis(10);
 
 /// Writes `module` and waits until the broker has it.
-pub(super) fn store(
+pub(crate) fn store(
     writer: &mut LogWriter,
     topic: &str,
     digest: ArtifactDigest,
@@ -34,7 +34,7 @@ pub(super) fn store(
 }
 
 /// Gives the chunks to compaction.
-pub(super) fn forget(
+pub(crate) fn forget(
     writer: &mut LogWriter,
     topic: &str,
     digest: ArtifactDigest,
@@ -49,7 +49,7 @@ pub(super) fn forget(
 }
 
 /// Reads the chunks from where they start.
-pub(super) fn load(shared: &KafkaLogState, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, LogError> {
+pub(crate) fn load(shared: &KafkaLogState, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, LogError> {
     let missing = || LogError::MissingChunks { digest, topic: shared.artifacts.clone() };
     let ArtifactPlace::Chunks { start, count } = place else {
         return Err(missing());

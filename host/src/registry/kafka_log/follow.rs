@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{KafkaLogState, LogError, blocking};
 use crate::kafka::topic_log::{LogItem, LogReader, TopicLogError};
 use crate::registry::catalogue::FunctionCatalogue;
-use crate::registry::publication::RegistryReadiness;
+use crate::registry::catalogue_view::RegistryReadiness;
+use crate::registry::kafka_log::{KafkaLogState, LogError, blocking};
 
 /// A blocking thread is held no longer than this, so that a host stops at once.
 const SLICE: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Never ends; the task is aborted.
-pub(super) async fn follow(shared: Arc<KafkaLogState>) {
+pub(crate) async fn follow(shared: Arc<KafkaLogState>) {
     loop {
         make_topics(&shared).await;
         // The whole state is read anew, because offsets mean nothing in a topic that was made again.

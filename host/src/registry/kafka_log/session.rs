@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{KafkaLogState, LogError, artifacts, blocking};
 use crate::kafka::topic_log::{LogReader, LogWriter};
 use crate::model::ids::ArtifactDigest;
 use crate::registry::catalogue::{ArtifactPlace, FunctionCatalogue};
+use crate::registry::kafka_log::{KafkaLogState, LogError, artifacts, blocking};
 use crate::registry::log::{FunctionChange, LogSession};
 
 const READ_WITHIN: Duration = Duration::from_secs(20);
 /// A change waits for this reader: the broker answers at once when there is nothing new.
 const FETCH_LATENCY: Duration = Duration::from_millis(5);
 
-pub(super) struct KafkaSession {
+pub(crate) struct KafkaSession {
     shared: Arc<KafkaLogState>,
     catalogue: FunctionCatalogue,
     /// Nothing while a blocking thread has it, and after it failed.
@@ -24,7 +24,7 @@ pub(super) struct KafkaSession {
 }
 
 impl KafkaSession {
-    pub(super) async fn begin(shared: Arc<KafkaLogState>) -> Result<Self, LogError> {
+    pub(crate) async fn begin(shared: Arc<KafkaLogState>) -> Result<Self, LogError> {
         blocking(move || {
             let writer = LogWriter::open(&shared.settings, &shared.transactional_id, &shared.functions)?;
             // From here on nobody else can commit, so the end that is read now stays the end.

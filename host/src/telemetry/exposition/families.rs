@@ -7,9 +7,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::FunctionLabels;
 use crate::model::outcome::FaultClass;
 use crate::model::status::FunctionStatus;
+use crate::telemetry::exposition::FunctionLabels;
 use crate::telemetry::function_metrics::{FaultLabel, FunctionMetrics};
 use crate::telemetry::otlp::{ExportCounters, OtlpSignal};
 use crate::telemetry::usage::UsageAmounts;
@@ -74,7 +74,7 @@ const FAMILIES: &[MetricFamily] = &[
     },
 ];
 
-pub(super) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
+pub(crate) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
     for MetricFamily { name, help, of } in FAMILIES {
         // Without a function nothing can be said, not even of which type it would be.
         let Some(first) = functions.values().next() else { return Ok(()) };
@@ -87,7 +87,7 @@ pub(super) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &
     Ok(())
 }
 
-pub(super) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
+pub(crate) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
     let help = "Failed attempts by class";
     let mut family = encoder.encode_descriptor("faults", help, None, MetricType::Counter)?;
     for (function, metrics) in functions {
@@ -101,7 +101,7 @@ pub(super) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &Fun
     Ok(())
 }
 
-pub(super) fn encode_topics(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
+pub(crate) fn encode_topics(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
     let help = "Messages that Kafka has acknowledged: events and dead letters";
     let mut family = encoder.encode_descriptor("messages_written", help, None, MetricType::Counter)?;
     for (function, metrics) in functions {
@@ -145,7 +145,7 @@ const USED: &[UsageMetrics] = &[
     UsageMetrics { name: "guest_sent_bytes", help: "Bytes that the guest answered", of: |used| used.bytes_out as f64 },
 ];
 
-pub(super) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
+pub(crate) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
     for UsageMetrics { name, help, of } in USED {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (function, metrics) in functions {
@@ -156,7 +156,7 @@ pub(super) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &Func
     Ok(())
 }
 
-pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &[FunctionStatus]) -> Result<(), Error> {
+pub(crate) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &[FunctionStatus]) -> Result<(), Error> {
     let lag = "Records of the partition that are not finished";
     let mut family = encoder.encode_descriptor("partition_lag_records", lag, None, MetricType::Gauge)?;
     for (labels, partition) in partitions(statuses) {
@@ -188,7 +188,7 @@ pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &
     Ok(())
 }
 
-pub(super) fn encode_telemetry(
+pub(crate) fn encode_telemetry(
     encoder: &mut DescriptorEncoder<'_>,
     telemetry: &[(OtlpSignal, ExportCounters)],
 ) -> Result<(), Error> {

@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 
-use super::wire::{
+use crate::telemetry::otlp::wire::{
     CUMULATIVE, Data, Gauge, Histogram, HistogramPoint, KeyValue, Metric, Number, NumberPoint, Sum, attribute,
 };
 
 /// Since when each series counts. One that starts anew, such as of a function that was deployed again, says so.
 #[derive(Debug)]
-pub(super) struct SeriesStarts {
+pub(crate) struct SeriesStarts {
     /// When the figures were read last, or the host's start.
     before: u64,
     series: HashMap<String, SeriesStart>,
@@ -24,12 +24,12 @@ struct SeriesStart {
 
 impl SeriesStarts {
     /// Nothing was read since `start`, in nanoseconds of the Unix epoch.
-    pub(super) fn new(start: u64) -> Self {
+    pub(crate) fn new(start: u64) -> Self {
         Self { before: start, series: HashMap::new() }
     }
 
     /// All metrics in `text`, which was written at `now`.
-    pub(super) fn read(&mut self, text: &str, now: u64) -> Vec<Metric> {
+    pub(crate) fn read(&mut self, text: &str, now: u64) -> Vec<Metric> {
         let last = std::mem::take(&mut self.series);
         let mut reading = MetricsReading { now, before: self.before, last, next: HashMap::new(), metrics: Vec::new() };
         for line in text.lines() {
@@ -121,7 +121,6 @@ impl MetricsReading {
         }
     }
 
-    /// Since when `series` counts.
     fn start(&mut self, series: &str, value: f64) -> u64 {
         let start = match self.last.get(series) {
             Some(since) if since.value <= value => since.start,
@@ -135,12 +134,11 @@ impl MetricsReading {
 
 fn finite(label: &KeyValue) -> Option<f64> {
     match label.value.as_ref()?.value.as_ref()? {
-        super::wire::Value::Text(text) => text.parse().ok().filter(|bound: &f64| bound.is_finite()),
+        crate::telemetry::otlp::wire::Value::Text(text) => text.parse().ok().filter(|bound: &f64| bound.is_finite()),
         _ => None,
     }
 }
 
-/// `name{label="value",…} value`
 struct MetricSample<'a> {
     name: &'a str,
     labels: Vec<KeyValue>,

@@ -8,9 +8,9 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::basket::ExportQueue;
-use super::span::{cut, nanos};
-use super::wire::{AnyValue, KeyValue, LogRecord, Value, attribute};
+use crate::telemetry::otlp::export_queue::ExportQueue;
+use crate::telemetry::otlp::span::{cut, nanos};
+use crate::telemetry::otlp::wire::{AnyValue, KeyValue, LogRecord, Value, attribute};
 
 /// What speaks when lines are sent: its lines would never end.
 const SENDERS: [&str; 5] = ["h2", "hyper", "hyper_util", "reqwest", "rustls"];
@@ -20,12 +20,12 @@ const LONGEST: usize = 16 << 10;
 
 /// Puts lines where they wait to be sent.
 #[derive(Debug)]
-pub struct LogLayer {
+pub(crate) struct LogLayer {
     basket: Arc<ExportQueue<LogRecord>>,
 }
 
 impl LogLayer {
-    pub(super) fn new(basket: Arc<ExportQueue<LogRecord>>) -> Self {
+    pub(crate) fn new(basket: Arc<ExportQueue<LogRecord>>) -> Self {
         Self { basket }
     }
 }
@@ -134,7 +134,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-    use crate::telemetry::otlp::basket::ExportCounters;
+    use crate::telemetry::otlp::export_queue::ExportCounters;
 
     fn logged(log: impl FnOnce()) -> Vec<LogRecord> {
         let basket = Arc::new(ExportQueue::new(ExportCounters::default()));

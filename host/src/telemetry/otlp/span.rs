@@ -4,14 +4,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use millstream_flat::Record;
 
-use super::wire::{CONSUMER, ERROR, HAS_IS_REMOTE, IS_REMOTE, KeyValue, SERVER, Span, Status, attribute};
 use crate::model::function::Revision;
 use crate::model::outcome::{CallTime, GuestFault};
 use crate::model::trace_context::AttemptSpan;
 use crate::model::work::RecordRef;
+use crate::telemetry::otlp::wire::{
+    CONSUMER, ERROR, HAS_IS_REMOTE, IS_REMOTE, KeyValue, SERVER, Span, Status, attribute,
+};
 
 /// The version of the conventions.
-pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
+pub(crate) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
 
 /// The most of a key, and of a fault's message, in bytes.
 const LONGEST_KEY: usize = 256;
@@ -19,25 +21,19 @@ const LONGEST_MESSAGE: usize = 1024;
 
 /// An attempt that has ended.
 #[derive(Debug)]
-pub struct FinishedSpan<'a> {
-    /// What it was at.
-    pub record: &'a RecordRef,
+pub(crate) struct FinishedSpan<'a> {
+    pub(crate) record: &'a RecordRef,
     /// 1 for the first.
-    pub attempt: u32,
-    /// Its span.
-    pub traced: &'a AttemptSpan,
+    pub(crate) attempt: u32,
+    pub(crate) traced: &'a AttemptSpan,
     /// The call that it was made in, perhaps with others.
-    pub call: CallTime,
-    /// Why it was made.
-    pub trigger: SpanTrigger,
-    /// What became of it.
-    pub became: SpanOutcome<'a>,
+    pub(crate) call: CallTime,
+    pub(crate) trigger: SpanTrigger,
+    pub(crate) became: SpanOutcome<'a>,
 }
 
-/// Why a function runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpanTrigger {
-    /// For a record.
+pub(crate) enum SpanTrigger {
     Record,
     /// For somebody who calls it over HTTP.
     Call,
@@ -45,8 +41,7 @@ pub enum SpanTrigger {
 
 /// What became of an attempt.
 #[derive(Debug, Clone, Copy)]
-pub enum SpanOutcome<'a> {
-    /// It succeeded.
+pub(crate) enum SpanOutcome<'a> {
     Emitted,
     /// It failed, and another one follows.
     Retried(&'a GuestFault),
@@ -76,20 +71,20 @@ impl<'a> SpanOutcome<'a> {
 
 /// What all spans of a revision say.
 #[derive(Debug, Default)]
-pub(super) struct SpanAttributes {
+pub(crate) struct SpanAttributes {
     function: String,
     version: String,
     group: String,
 }
 
 impl SpanAttributes {
-    pub(super) fn of(revision: &Revision) -> Self {
+    pub(crate) fn of(revision: &Revision) -> Self {
         let name = &revision.manifest.name;
         Self { function: name.to_string(), version: revision.number.to_string(), group: name.group_id() }
     }
 
     /// The span of an attempt.
-    pub(super) fn span(&self, ended: &FinishedSpan<'_>) -> Span {
+    pub(crate) fn span(&self, ended: &FinishedSpan<'_>) -> Span {
         let FinishedSpan { record, attempt, traced, call, trigger, became } = *ended;
         let mut attributes = Vec::with_capacity(24);
         attributes.push(attribute("faas.name", self.function.as_str()));
@@ -168,7 +163,7 @@ fn content(attributes: &mut Vec<KeyValue>, event: &Record<'_>, trigger: SpanTrig
 }
 
 /// The first `most` bytes of a text, or one less where that would tear a letter.
-pub(super) fn cut(text: &str, most: usize) -> &str {
+pub(crate) fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -177,7 +172,7 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
 }
 
 /// Nanoseconds since the Unix epoch.
-pub(super) fn nanos(time: SystemTime) -> u64 {
+pub(crate) fn nanos(time: SystemTime) -> u64 {
     u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -188,7 +183,6 @@ mod tests {
 
     use millstream_flat::{Attributes, RecordFields, write_record};
 
-    use super::super::wire::Value;
     use super::*;
     use crate::model::function::tests_support::revision;
     use crate::model::lease::PartitionLease;
@@ -196,6 +190,7 @@ mod tests {
     use crate::model::position::TopicPartition;
     use crate::model::trace_context::SpanContext;
     use crate::model::work::{ChunkRecord, RecordChunk};
+    use crate::telemetry::otlp::wire::Value;
 
     fn record() -> RecordRef {
         let attributes = Attributes { id: "1", source: "/s", type_: "t", ..Default::default() };

@@ -1,6 +1,6 @@
 //! What a collector gets of a host, and what a host does without one.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::*;
 use crate::config::host::HostConfig;
 use crate::model::ids::FunctionName;
 use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::otlp::*;
 
 /// Where it went, and what was sent.
 type Sent = (String, Vec<u8>);
@@ -41,7 +41,7 @@ impl Collector {
                 let next = || answers[answered.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)].clone();
                 // One at a time, each on a connection of its own.
                 if let Some(request) = serve(stream, next).await {
-                    heard.lock().unwrap().push(request);
+                    heard.lock().push(request);
                 }
             }
         });
@@ -50,7 +50,7 @@ impl Collector {
 
     fn of(&self, signal: OtlpSignal) -> Vec<Vec<u8>> {
         let path = format!("/v1/{}", signal.as_str());
-        let requests = self.requests.lock().unwrap();
+        let requests = self.requests.lock();
         requests.iter().filter(|(at, _)| *at == path).map(|(_, body)| body.clone()).collect()
     }
 }

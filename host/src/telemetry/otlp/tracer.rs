@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use millstream_flat::Record;
 
-use super::basket::ExportQueue;
-use super::span::{FinishedSpan, SpanAttributes};
-use super::wire::Span;
 use crate::model::function::Revision;
 use crate::model::trace_context::{self, AttemptSpan, SpanContext, TraceParent};
 use crate::model::work::RecordRef;
+use crate::telemetry::otlp::export_queue::ExportQueue;
+use crate::telemetry::otlp::span::{FinishedSpan, SpanAttributes};
+use crate::telemetry::otlp::wire::Span;
 
 /// Traces what a host does. Cheap to clone; the default one traces nothing.
 #[derive(Debug, Clone, Default)]
-pub struct SpanTracer(Option<Arc<SpanQueue>>);
+pub(crate) struct SpanTracer(Option<Arc<SpanQueue>>);
 
 #[derive(Debug)]
 struct SpanQueue {
@@ -25,23 +25,23 @@ struct SpanQueue {
 
 /// Traces the attempts of one revision.
 #[derive(Debug, Default)]
-pub struct FunctionTracer {
+pub(crate) struct FunctionTracer {
     spans: Option<Arc<SpanQueue>>,
     constant: SpanAttributes,
 }
 
 impl SpanTracer {
-    pub(super) fn new(basket: Arc<ExportQueue<Span>>, ratio: f64) -> Self {
+    pub(crate) fn new(basket: Arc<ExportQueue<Span>>, ratio: f64) -> Self {
         Self(Some(Arc::new(SpanQueue { basket, ratio })))
     }
 
     /// Whether it decides which of the traces that begin here are recorded.
-    pub fn decides(&self) -> bool {
+    pub(crate) fn decides(&self) -> bool {
         self.0.is_some()
     }
 
     /// For the attempts of `revision`.
-    pub fn of(&self, revision: &Revision) -> FunctionTracer {
+    pub(crate) fn of(&self, revision: &Revision) -> FunctionTracer {
         FunctionTracer { spans: self.0.clone(), constant: SpanAttributes::of(revision) }
     }
 }
@@ -49,12 +49,12 @@ impl SpanTracer {
 impl FunctionTracer {
     /// The span of an attempt at `record`, where its trace is recorded.
     #[inline]
-    pub fn begin(&self, record: &RecordRef) -> Option<Box<AttemptSpan>> {
+    pub(crate) fn begin(&self, record: &RecordRef) -> Option<Box<AttemptSpan>> {
         self.spans.as_ref().and_then(|spans| spans.begin(record))
     }
 
     /// Sends the span of an attempt that has ended.
-    pub fn end(&self, ended: &FinishedSpan<'_>) {
+    pub(crate) fn end(&self, ended: &FinishedSpan<'_>) {
         if let Some(spans) = &self.spans {
             spans.basket.put(|| self.constant.span(ended));
         }
@@ -106,7 +106,7 @@ mod tests {
     use crate::model::outcome::CallTime;
     use crate::model::position::TopicPartition;
     use crate::model::work::{ChunkRecord, RecordChunk};
-    use crate::telemetry::otlp::basket::ExportCounters;
+    use crate::telemetry::otlp::export_queue::ExportCounters;
     use crate::telemetry::otlp::span::{SpanOutcome, SpanTrigger};
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";

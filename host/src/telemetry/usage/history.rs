@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::UsageAmounts;
 use crate::model::ids::FunctionName;
+use crate::telemetry::usage::UsageAmounts;
 
 /// Seconds of the fine and of the coarse grain.
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 /// How many of each are kept.
-pub(super) const MINUTES: u64 = 180;
-pub(super) const HOURS: u64 = 32 * 24;
+pub(crate) const MINUTES: u64 = 180;
+pub(crate) const HOURS: u64 = 32 * 24;
 
 /// The usage of all functions on this host, by the time at which it began in seconds since the Unix epoch.
 #[derive(Debug, Default)]
-pub struct UsageHistory(BTreeMap<FunctionName, UsageBuckets>);
+pub(crate) struct UsageHistory(BTreeMap<FunctionName, UsageBuckets>);
 
 #[derive(Debug, Default)]
 struct UsageBuckets {
@@ -25,25 +25,22 @@ struct UsageBuckets {
 
 /// What a function used within a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FunctionUsage {
-    /// The function.
-    pub function: FunctionName,
-    /// How much.
-    pub amounts: UsageAmounts,
+pub(crate) struct UsageTotals {
+    pub(crate) function: FunctionName,
+    pub(crate) amounts: UsageAmounts,
 }
 
 /// What was used within a time, with the time that this is true of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsagePeriod {
+pub(crate) struct UsagePeriod {
     /// Seconds since the Unix epoch, widened to what is kept.
-    pub seconds: Range<u64>,
-    /// By function.
-    pub used: Vec<FunctionUsage>,
+    pub(crate) seconds: Range<u64>,
+    pub(crate) used: Vec<UsageTotals>,
 }
 
 impl UsageHistory {
     /// Adds what `function` used at `second`, and forgets what is too old.
-    pub(super) fn add(&mut self, function: &FunctionName, second: u64, amounts: &UsageAmounts) {
+    pub(crate) fn add(&mut self, function: &FunctionName, second: u64, amounts: &UsageAmounts) {
         let buckets = self.0.entry(function.clone()).or_default();
         let minute = buckets.minutes.entry(second - second % MINUTE).or_default();
         *minute = minute.plus(amounts);
@@ -71,7 +68,7 @@ impl UsageHistory {
     }
 
     /// What functions used in `seconds`: every bucket that begins within, of the period widened to whole buckets.
-    pub fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
+    pub(crate) fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
         let wanted = self.0.iter().filter(|(name, _)| function.is_none_or(|function| function == *name));
         let mut widened = seconds.start - seconds.start % MINUTE..seconds.end.next_multiple_of(MINUTE);
         // Where hours are all that is left, a whole one is told.
@@ -86,14 +83,14 @@ impl UsageHistory {
         let used = wanted.filter_map(|(name, buckets)| {
             let parts = buckets.hours.range(widened.clone()).chain(buckets.minutes.range(widened.clone()));
             let amounts = parts.fold(UsageAmounts::default(), |sum, (_, amounts)| sum.plus(amounts));
-            (!amounts.is_zero()).then(|| FunctionUsage { function: name.clone(), amounts })
+            (!amounts.is_zero()).then(|| UsageTotals { function: name.clone(), amounts })
         });
         let used = used.collect();
         UsagePeriod { seconds: widened, used }
     }
 
     /// Every bucket: when it began, whose it is, how much, the oldest first.
-    pub(super) fn buckets(&self) -> Vec<(u64, &FunctionName, &UsageAmounts)> {
+    pub(crate) fn buckets(&self) -> Vec<(u64, &FunctionName, &UsageAmounts)> {
         let mut all: Vec<_> = self
             .0
             .iter()

@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::UsageAmounts;
-use super::history::UsageHistory;
 use crate::model::ids::FunctionName;
+use crate::telemetry::usage::UsageAmounts;
+use crate::telemetry::usage::history::UsageHistory;
 
 const FILE: &str = "usage.jsonl";
 /// The file is written anew when it has so many lines more than twice those that are needed.
 const SLACK: usize = 1000;
 
-/// One amount.
 #[derive(Debug, Serialize, Deserialize)]
 struct JournalLine {
     /// Seconds since the Unix epoch.
@@ -25,9 +24,8 @@ struct JournalLine {
     amounts: UsageAmounts,
 }
 
-/// The file.
 #[derive(Debug)]
-pub(super) struct UsageJournal {
+pub(crate) struct UsageJournal {
     path: PathBuf,
     file: File,
     lines: usize,
@@ -36,7 +34,7 @@ pub(super) struct UsageJournal {
 impl UsageJournal {
     /// Opens the file of `folder`, and gives what is in it. What cannot be read is left out: a line that was cut off by a
     /// power failure, or one of a later version.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, UsageHistory)> {
+    pub(crate) fn open(folder: &Path) -> io::Result<(Self, UsageHistory)> {
         fs::create_dir_all(folder)?;
         let path = folder.join(FILE);
         let mut history = UsageHistory::default();
@@ -56,7 +54,7 @@ impl UsageJournal {
     }
 
     /// Appends what was used at `second`. `history` is what all of the file amounts to.
-    pub(super) fn append(
+    pub(crate) fn append(
         &mut self,
         second: u64,
         used: &[(FunctionName, UsageAmounts)],
@@ -75,7 +73,7 @@ impl UsageJournal {
     }
 
     /// Waits until the disk has it.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

@@ -1,24 +1,25 @@
 //! Empties the counters into the history and the journal, now and then.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
-use super::history::{UsageHistory, UsagePeriod};
-use super::journal::UsageJournal;
 use crate::model::ids::FunctionName;
 use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::usage::history::{UsageHistory, UsagePeriod};
+use crate::telemetry::usage::journal::UsageJournal;
 
 /// A crash loses no more than this.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// The usage of this host's functions. Clones share it.
 #[derive(Debug, Clone)]
-pub struct UsageRecorder {
+pub(crate) struct UsageRecorder {
     metrics: HostMetrics,
     kept: Arc<Mutex<RecorderState>>,
 }
@@ -33,13 +34,13 @@ struct RecorderState {
 
 impl UsageRecorder {
     /// Goes on with what `folder` has, for the functions whose figures `metrics` holds.
-    pub fn open(folder: &Path, metrics: HostMetrics) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, metrics: HostMetrics) -> io::Result<Self> {
         let (journal, history) = UsageJournal::open(folder)?;
         Ok(Self { metrics, kept: Arc::new(Mutex::new(RecorderState { history, journal, is_failing: false })) })
     }
 
     /// Records until `stop`, and once more then.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -52,7 +53,7 @@ impl UsageRecorder {
     }
 
     /// Records what was used until now, and waits until the disk has it.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.record();
         if let Err(error) = self.kept().journal.sync() {
             tracing::warn!(%error, "the last usage may be lost");
@@ -60,7 +61,7 @@ impl UsageRecorder {
     }
 
     /// What functions used within `seconds` since the Unix epoch, up to this moment.
-    pub fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
+    pub(crate) fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
         self.record();
         self.kept().history.period(seconds, function)
     }
@@ -88,7 +89,7 @@ impl UsageRecorder {
     }
 
     fn kept(&self) -> MutexGuard<'_, RecorderState> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

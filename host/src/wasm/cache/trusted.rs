@@ -15,7 +15,7 @@ use crate::wasm::shape::BinaryForm;
 /// The caller vouches for the file: it was written by this host's own compiler, its checksum fits, and it lies in a
 /// folder that only this host's user may enter. The file is mapped, so it must also never be changed in place; the
 /// cache only ever replaces whole files.
-pub(super) fn load(engine: &wasmtime::Engine, code: &Path, form: BinaryForm) -> wasmtime::Result<CompiledCode> {
+pub(crate) fn load(engine: &wasmtime::Engine, code: &Path, form: BinaryForm) -> wasmtime::Result<CompiledCode> {
     match form {
         BinaryForm::Component(_) | BinaryForm::Embedded => {
             // SAFETY: see above. The engine itself checks version, processor, settings, and that it is a component.

@@ -12,7 +12,7 @@ use crate::wasm::state::GuestState;
 use crate::wasm::timer::TimerHandle;
 
 /// Offers the clock in place of the one that is linked already.
-pub(in crate::wasm) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     monotonic_clock::add_to_linker::<GuestState, GuestClock>(linker, GuestState::clock)
 }
 
@@ -23,11 +23,11 @@ impl HasData for GuestClock {
 }
 
 /// What the clock works on.
-pub(in crate::wasm) struct ClockView<'a> {
-    pub(in crate::wasm) table: &'a mut ResourceTable,
-    pub(in crate::wasm) timer: &'a Arc<TimerHandle>,
+pub(crate) struct ClockView<'a> {
+    pub(crate) table: &'a mut ResourceTable,
+    pub(crate) timer: &'a Arc<TimerHandle>,
     /// The clock's zero: each guest has its own, so it cannot tell how long the host is up.
-    pub(in crate::wasm) born: Instant,
+    pub(crate) born: Instant,
 }
 
 impl ClockView<'_> {

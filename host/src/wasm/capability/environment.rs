@@ -11,22 +11,20 @@ use crate::wasm::state::GuestState;
 
 /// The variables of a revision.
 #[derive(Clone)]
-pub(in crate::wasm) struct GuestEnvironment(Arc<[(String, String)]>);
+pub(crate) struct GuestEnvironment(Arc<[(String, String)]>);
 
 impl GuestEnvironment {
-    /// Exactly these variables.
-    pub(in crate::wasm) fn new<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+    pub(crate) fn new<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
-    /// All of them.
-    pub(in crate::wasm) fn variables(&self) -> &[(String, String)] {
+    pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.0
     }
 }
 
 /// Offers the interface in place of the one that is linked already.
-pub(in crate::wasm) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     environment::add_to_linker::<GuestState, GuestEnvironment>(linker, |state| &mut state.environment)
 }
 

@@ -17,13 +17,12 @@ type HttpTransfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type HttpAnswer = Box<dyn Future<Output = Result<(Response<WasiBody>, HttpTransfer), Error>> + Send>;
 
 /// Denies all requests, and tells the function's owner so.
-pub(in crate::wasm) struct DeniedHttp {
+pub(crate) struct DeniedHttp {
     log: Arc<GuestLog>,
 }
 
 impl DeniedHttp {
-    /// Tells `log`.
-    pub(in crate::wasm) fn new(log: &Arc<GuestLog>) -> Self {
+    pub(crate) fn new(log: &Arc<GuestLog>) -> Self {
         Self { log: Arc::clone(log) }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Invariant: no more is kept than the call allows. A command that writes more is ended, whatever it makes of errors.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -18,23 +19,23 @@ const WRITE_MAX: usize = 64 * 1024;
 
 /// Both pipes of one command.
 #[derive(Default)]
-pub(in crate::wasm) struct CommandPipes {
-    pub(in crate::wasm) stdin: InputPipe,
-    pub(in crate::wasm) stdout: OutputPipe,
+pub(crate) struct CommandPipes {
+    pub(crate) stdin: InputPipe,
+    pub(crate) stdout: OutputPipe,
 }
 
 /// What is left to be read. Clones share it.
 #[derive(Clone, Default)]
-pub(in crate::wasm) struct InputPipe(Arc<Mutex<Bytes>>);
+pub(crate) struct InputPipe(Arc<Mutex<Bytes>>);
 
 impl InputPipe {
     /// Gives the guest something to read.
-    pub(in crate::wasm) fn fill(&self, bytes: Vec<u8>) {
+    pub(crate) fn fill(&self, bytes: Vec<u8>) {
         *self.lock() = bytes.into();
     }
 
     fn lock(&self) -> MutexGuard<'_, Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn take(&self, most: usize) -> Bytes {
@@ -46,7 +47,7 @@ impl InputPipe {
 
 /// What was written. Clones share it.
 #[derive(Clone, Default)]
-pub(in crate::wasm) struct OutputPipe(Arc<Mutex<PipeBuffer>>);
+pub(crate) struct OutputPipe(Arc<Mutex<PipeBuffer>>);
 
 #[derive(Default)]
 struct PipeBuffer {
@@ -57,18 +58,18 @@ struct PipeBuffer {
 
 impl OutputPipe {
     /// Allows the guest to write `most` bytes.
-    pub(in crate::wasm) fn allow(&self, most: usize) {
+    pub(crate) fn allow(&self, most: usize) {
         self.lock().most = most;
     }
 
     /// What the guest wrote, and whether it wanted to write more than it may.
-    pub(in crate::wasm) fn take(&self) -> (BytesMut, bool) {
+    pub(crate) fn take(&self) -> (BytesMut, bool) {
         let mut written = self.lock();
         (std::mem::take(&mut written.bytes), written.overflowed)
     }
 
     fn lock(&self) -> MutexGuard<'_, PipeBuffer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {

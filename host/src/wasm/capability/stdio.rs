@@ -18,14 +18,13 @@ const WRITE_MAX: usize = 64 * 1024;
 
 /// One of the two streams.
 #[derive(Clone)]
-pub(in crate::wasm) struct GuestStream {
+pub(crate) struct GuestStream {
     stream: LogStream,
     log: Arc<GuestLog>,
 }
 
 impl GuestStream {
-    /// A stream into `log`.
-    pub(in crate::wasm) fn new(stream: LogStream, log: &Arc<GuestLog>) -> Self {
+    pub(crate) fn new(stream: LogStream, log: &Arc<GuestLog>) -> Self {
         Self { stream, log: Arc::clone(log) }
     }
 }

@@ -6,18 +6,18 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::componentize::componentize;
-use super::standing::ProcessPriority;
-use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED, STANDING_VARIABLE};
+use crate::wasm::compile::componentize::componentize;
+use crate::wasm::compile::process_priority::ProcessPriority;
+use crate::wasm::compile::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED, STANDING_VARIABLE};
 use crate::wasm::config;
 use crate::wasm::shape::{self, BinaryForm};
 
 /// The first argument by which this program knows that it is to compile.
-pub const WORD: &str = "__compile";
+pub(crate) const WORD: &str = "__compile";
 
 /// Compiles what is on stdin, as the host that started this process asks in the environment. For `main` to call when
 /// the first argument is [`WORD`].
-pub fn child_main() -> ExitCode {
+pub(crate) fn child_main() -> ExitCode {
     match compile() {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -29,7 +29,7 @@ pub fn child_main() -> ExitCode {
 }
 
 /// Does it, or tells why not.
-pub(super) fn compile() -> Result<(), String> {
+pub(crate) fn compile() -> Result<(), String> {
     limit_resources()?;
     ProcessPriority::from_word(&variable(STANDING_VARIABLE)?).take();
     let output = variable(OUTPUT_VARIABLE)?;

@@ -19,8 +19,8 @@ use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler::{Gu
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::foreign;
 use crate::cloudevents::http as binding;
+use crate::wasm::entry::foreign;
 use crate::wasm::fault::BadAnswer;
 use crate::wasm::state::GuestState;
 
@@ -34,26 +34,25 @@ const REASON_MAX: usize = 512;
 type HttpResult = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Where the function is in every instance.
-pub(in crate::wasm) struct HttpEntry(GuestIndices);
+pub(crate) struct HttpEntry(GuestIndices);
 
 impl HttpEntry {
     /// Finds the function and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
+    pub(crate) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         GuestIndices::new(instance).map(Self)
     }
 
-    /// The function in `instance`.
-    pub(super) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundHttp> {
+    pub(crate) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundHttp> {
         self.0.load(store, instance).map(BoundHttp)
     }
 }
 
 /// The function of one instance.
-pub(in crate::wasm) struct BoundHttp(Guest);
+pub(crate) struct BoundHttp(Guest);
 
 impl BoundHttp {
     /// Calls the guest with the record of `request`. It may answer `most` bytes.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         store: &mut Store<GuestState>,
         request: &[u8],
@@ -109,7 +108,6 @@ fn request(flat: &[u8]) -> wasmtime::Result<Request<Full<Bytes>>> {
     Ok(request)
 }
 
-/// A whole response.
 struct HttpResponse {
     status: StatusCode,
     headers: HeaderMap,
