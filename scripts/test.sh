@@ -50,7 +50,7 @@ run_checks() {
   (cd examples && cargo fmt --all --check)
   build_guests
   cargo clippy --release --locked --workspace --all-targets -- -D warnings
-  cargo test --release --locked --workspace --test tidy
+  cargo test --release --locked --workspace --test tidy --test words
   check_dependencies
 }
 
