@@ -21,8 +21,8 @@ pub(crate) fn prose(source: &str) -> Vec<RustProse> {
     let mut found: Vec<RustProse> = Vec::new();
     let mut rest = source;
     let mut before = ' ';
+    let mut line = 1;
     while let Some(next) = rest.chars().next() {
-        let line = 1 + source[..source.len() - rest.len()].matches('\n').count();
         let (length, kind, text) = if rest.starts_with("//") {
             let length = rest.find('\n').unwrap_or(rest.len());
             let is_item_doc = rest.starts_with("///") && !rest.starts_with("////");
@@ -36,6 +36,7 @@ pub(crate) fn prose(source: &str) -> Vec<RustProse> {
         } else {
             let length = if next == '\'' { character_literal(rest) } else { next.len_utf8() };
             before = next;
+            line += rest[..length].matches('\n').count();
             rest = &rest[length..];
             continue;
         };
@@ -47,6 +48,7 @@ pub(crate) fn prose(source: &str) -> Vec<RustProse> {
             _ => found.push(RustProse { kind, line, text: text.to_owned() }),
         }
         before = ' ';
+        line += rest[..length].matches('\n').count();
         rest = &rest[length..];
     }
     found
