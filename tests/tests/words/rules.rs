@@ -8,7 +8,7 @@ use super::prose::{TextToken, tokens};
 use super::rust::{ProseKind, humps, prose, type_names, without_tests};
 use super::tree::{SourceFile, documents, rust_files};
 
-/// Uses of "tell" in 10,000 words of comments and documents, and as many of "somebody" and its kin.
+/// Each of the rates, in 10,000 words of comments and documents, stays below this.
 const MOST_IN_TEN_THOUSAND: f64 = 3.0;
 const MOST_ONE_WORD_TYPES: f64 = 35.0;
 const MOST_SHORT_DOCS: f64 = 8.0;
@@ -18,7 +18,7 @@ const SHORT_DOC: usize = 4;
 const TELL: [&str; 3] = ["told", "tell", "tells"];
 const SOMEBODY: [&str; 4] = ["whoever", "nobody", "somebody", "anybody"];
 const TO_BE: [&str; 6] = ["is", "are", "was", "were", "be", "been"];
-/// "is no longer" and the like are English; "is no function" is not.
+/// `is no longer` and the like are idiomatic; `is no function` is not.
 const AFTER_NO: &str = "longer more less fewer better worse different larger smaller higher lower faster slower \
     earlier later older newer use help one";
 
@@ -48,7 +48,7 @@ struct Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "told, tell, tells:      {:5.1} in 10,000 words (below 3)", self.tell.per(1e4))?;
-        writeln!(f, "somebody and its kin:   {:5.1} in 10,000 words (below 3)", self.somebody.per(1e4))?;
+        writeln!(f, "whoever, nobody, …:     {:5.1} in 10,000 words (below 3)", self.somebody.per(1e4))?;
         writeln!(f, "one-word type names:    {:5.1} % (below 35)", self.one_word_types.per(1e2))?;
         writeln!(f, "doc comments ≤ 4 words: {:5.1} % (below 8)", self.short_docs.per(1e2))?;
         write!(f, "words to avoid:         {:5}", self.avoided.len())
@@ -167,7 +167,7 @@ fn starts_with(text: &[TextToken], words: &[String]) -> bool {
     text.len() >= words.len() && text.iter().zip(words).all(|(token, wanted)| is_word(token, wanted))
 }
 
-/// Whether "is" at `index` begins "is no function" or "is none", without a "there".
+/// Whether the verb at `index` begins a phrase like `is no function` or `is none`, without `there` before it.
 fn is_no_thing(text: &[TextToken], index: usize) -> bool {
     let word = |token: Option<&TextToken>| match token {
         Some(TextToken::Word { text, .. }) => text.clone(),
