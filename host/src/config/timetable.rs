@@ -103,9 +103,11 @@ mod tests {
             assert!(CronTimetable::parse(refused, "UTC").is_err(), "{refused}");
             assert!(CronTimetable::parse(instead, "UTC").is_ok(), "{instead}");
         }
-        // Both fields restrict: croner takes either day, as Unix does, unless the day of the week begins with a plus.
+        // Either day, as in Unix cron; with a plus, both.
         let either = CronTimetable::parse("0 0 0 13 * FRI", "UTC").unwrap();
         assert_eq!(either.next_after(at("2026-03-01T00:00:00Z")), Some(at("2026-03-06T00:00:00Z")));
+        let both = CronTimetable::parse("0 0 0 13 * +FRI", "UTC").unwrap();
+        assert_eq!(both.next_after(at("2026-03-14T00:00:00Z")), Some(at("2026-11-13T00:00:00Z")));
     }
 
     #[test]
