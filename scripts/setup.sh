@@ -1,4 +1,5 @@
-# What a bare Debian 12 with Rust lacks: a C compiler, JDK 17 and Kafka's artifacts, kcat, the Wasm target.
+# What a bare Debian 12 with Rust lacks: a C compiler, CMake and Perl for librdkafka and OpenSSL, JDK 17 and Kafka's
+# artifacts, kcat, the Wasm target.
 # Each part looks first and installs only what is missing.
 
 KAFKA_LIB=.cache/kafka/lib
@@ -45,6 +46,9 @@ setup_packages() {
   command -v cc >/dev/null || packages+=(build-essential)
   command -v make >/dev/null || packages+=(build-essential)
   command -v c++ >/dev/null || packages+=(build-essential)
+  command -v cmake >/dev/null || packages+=(cmake)
+  # Debian's smallest Perl lacks modules that OpenSSL's build uses.
+  perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || packages+=(perl)
   command -v pkg-config >/dev/null || packages+=(pkg-config)
   command -v kcat >/dev/null || packages+=(kcat)
   command -v openssl >/dev/null || packages+=(openssl)

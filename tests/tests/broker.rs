@@ -6,6 +6,7 @@ mod broker {
     mod away;
     mod bad_input;
     mod cloudevents;
+    mod compression;
     mod conformance;
     mod dead_letters;
     mod document;
@@ -25,6 +26,7 @@ mod broker {
     mod retries;
     mod rights;
     mod schedules;
+    mod secured;
     mod setting;
     mod shadows;
     mod stalls;
