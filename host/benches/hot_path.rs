@@ -2,16 +2,12 @@
 //!
 //! Read the column "median" and divide by 256, or read the items a second.
 
-mod stages;
-
 use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, Divan};
-use millstream::dispatch::lanes::Lanes;
-use millstream::model::function::{Format, Isolation, Ordering};
-
-use stages::{CLOUDEVENT, Guest, Headers, RECORDS};
+use millstream::stages;
+use millstream::stages::{CLOUDEVENT, EventFormat, Guest, Headers, Isolation, Lanes, Ordering, RECORDS};
 
 fn main() {
     Divan::from_args().main();
@@ -68,15 +64,15 @@ fn call(bencher: Bencher<'_, '_>, isolation: Isolation, records: usize) {
 
 #[divan::bench]
 fn encode_raw(bencher: Bencher<'_, '_>) {
-    encode(bencher, "raw", Format::Raw);
+    encode(bencher, "raw", EventFormat::Raw);
 }
 
 #[divan::bench]
 fn encode_binary(bencher: Bencher<'_, '_>) {
-    encode(bencher, "binary", Format::Binary);
+    encode(bencher, "binary", EventFormat::Binary);
 }
 
-fn encode(bencher: Bencher<'_, '_>, format: &str, expected: Format) {
+fn encode(bencher: Bencher<'_, '_>, format: &str, expected: EventFormat) {
     let (encoder, chunk, answer) = (stages::encoder(format, expected), Arc::new(stages::chunk(20)), stages::answer());
     bencher.counter(ItemsCount::new(RECORDS)).bench_local(|| stages::encode_all(&encoder, &chunk, &answer));
 }

@@ -1,15 +1,11 @@
 //! One stage of the host, for `./run instructions` to count the instructions of: unlike time, they are the same on a busy
 //! machine as on a quiet one. `scripts/instructions.sh` runs it under valgrind, once for each name that `list` prints.
 
-mod stages;
-
 use std::hint::black_box;
 use std::sync::Arc;
 
-use millstream::dispatch::lanes::Lanes;
-use millstream::model::function::{Format, Isolation, Ordering};
-
-use stages::{CLOUDEVENT, Guest, Headers};
+use millstream::stages;
+use millstream::stages::{CLOUDEVENT, EventFormat, Guest, Headers, Isolation, Lanes, Ordering};
 
 /// The names, each with how many records its work is of.
 const STAGES: [(&str, usize); 10] = [
@@ -41,8 +37,8 @@ fn run(stage: &str) {
         "lanes-by-key" => lanes(Ordering::Key),
         "lanes-by-partition" => lanes(Ordering::Partition),
         "call-hot" => call(),
-        "encode-raw" => encode("raw", Format::Raw),
-        "encode-binary" => encode("binary", Format::Binary),
+        "encode-raw" => encode("raw", EventFormat::Raw),
+        "encode-binary" => encode("binary", EventFormat::Binary),
         "parse-record" => {
             let chunk = stages::chunk(20);
             counted(|| stages::parse_all(&chunk));
@@ -81,7 +77,7 @@ fn call() {
     counted(|| guest.call());
 }
 
-fn encode(format: &str, expected: Format) {
+fn encode(format: &str, expected: EventFormat) {
     let (encoder, chunk, answer) = (stages::encoder(format, expected), Arc::new(stages::chunk(20)), stages::answer());
     counted(|| stages::encode_all(&encoder, &chunk, &answer));
 }

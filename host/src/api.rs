@@ -9,13 +9,12 @@
 //! answer every 30 s. Eight uploads arrive at once, on disk, and two are worked on, in memory; 64 logs are followed; 512
 //! connections are served at once, and when more come, clients that are waited for lose their places.
 
+mod authorization;
 mod body;
 mod dead_letters;
 mod deploy;
-mod door;
 mod events;
 mod functions;
-mod guard;
 mod if_match;
 mod invoke;
 mod lineage;
@@ -24,6 +23,7 @@ mod manifest_view;
 mod name;
 mod openapi;
 mod operations;
+mod origin_check;
 mod page;
 mod pause;
 mod problem;
@@ -50,25 +50,25 @@ use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use server::serve;
-pub use tls::{TlsError, acceptor};
-pub use topics::Topics;
+pub(crate) use server::serve;
+pub(crate) use tls::acceptor;
+pub(crate) use topics::TopicWriter;
 
-use crate::config::host::Tokens;
+use crate::config::host::AccessTokens;
 use crate::error_code::ErrorCode;
-use crate::kafka::history::History;
-use crate::model::status::Observe;
-use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::Direct;
-use crate::pipeline::replay::Replays;
-use crate::pipeline::shadow::Shadows;
-use crate::registry::Handle;
-use crate::telemetry::exposition::Metrics;
-use crate::telemetry::usage::Usage;
-use door::Door;
-use guard::Guard;
-use problem::Problem;
-use routes::Routes;
+use crate::inspect::replay::ReplayService;
+use crate::inspect::shadow::ShadowReports;
+use crate::kafka::read::history::TopicHistory;
+use crate::model::status::FunctionObserver;
+use crate::pipeline::calls::FunctionInvoker;
+use crate::redrive::DeadLetters;
+use crate::registry::RegistryHandle;
+use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::usage::UsageRecorder;
+use authorization::Authorization;
+use origin_check::OriginCheck;
+use problem::ApiProblem;
+use routes::RouteTable;
 
 /// While uploads arrive they are on disk.
 const ARRIVING_AT_ONCE: usize = 8;
@@ -79,77 +79,66 @@ const FOLLOWERS_AT_ONCE: usize = 64;
 const FORM_BYTES: u64 = 1 << 20;
 
 /// What the API stands on.
-pub struct Parts {
-    /// What is deployed.
-    pub registry: Handle,
-    /// What functions do.
-    pub observe: Arc<dyn Observe>,
-    /// Calls functions.
-    pub direct: Arc<dyn Direct>,
-    /// Writes to topics.
-    pub topics: Topics,
+pub(crate) struct Parts {
+    pub(crate) registry: RegistryHandle,
+    pub(crate) observe: Arc<dyn FunctionObserver>,
+    pub(crate) direct: Arc<dyn FunctionInvoker>,
+    pub(crate) topics: TopicWriter,
     /// Records that were given up.
-    pub letters: DeadLetters,
+    pub(crate) letters: DeadLetters,
     /// Runs revisions over the past.
-    pub replays: Replays,
-    /// Tells of shadows.
-    pub shadows: Shadows,
+    pub(crate) replays: ReplayService,
+    pub(crate) shadows: ShadowReports,
     /// Reads the past of topics.
-    pub history: History,
-    /// The figures.
-    pub metrics: Metrics,
-    /// What functions used.
-    pub usage: Usage,
+    pub(crate) history: TopicHistory,
+    pub(crate) metrics: HostMetrics,
+    pub(crate) usage: UsageRecorder,
     /// How much a request may bring.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// A folder for uploads while they arrive. It exists.
-    pub uploads_folder: PathBuf,
-    /// Who may do what.
-    pub tokens: Tokens,
+    pub(crate) uploads_folder: PathBuf,
+    pub(crate) tokens: AccessTokens,
 }
 
 /// How much a request may bring, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// A module.
-    pub upload: u64,
-    /// Any other body.
-    pub request: u64,
+pub(crate) struct Limits {
+    pub(crate) upload: u64,
+    pub(crate) request: u64,
 }
 
 /// The API. Clones share everything.
 #[derive(Clone)]
-pub struct Api {
-    registry: Handle,
-    observe: Arc<dyn Observe>,
-    direct: Arc<dyn Direct>,
-    topics: Topics,
+pub(crate) struct Api {
+    registry: RegistryHandle,
+    observe: Arc<dyn FunctionObserver>,
+    direct: Arc<dyn FunctionInvoker>,
+    topics: TopicWriter,
     letters: DeadLetters,
-    replays: Replays,
-    shadows: Shadows,
-    history: History,
-    metrics: Metrics,
-    usage: Usage,
+    replays: ReplayService,
+    shadows: ShadowReports,
+    history: TopicHistory,
+    metrics: HostMetrics,
+    usage: UsageRecorder,
     limits: Limits,
     shared: Arc<Shared>,
 }
 
-/// What requests share.
 struct Shared {
     arriving: Semaphore,
     uploads: Semaphore,
     uploads_folder: PathBuf,
     followers: Arc<Semaphore>,
     traces: Arc<Semaphore>,
-    answers: invoke::Answers,
-    tokens: Tokens,
+    answers: invoke::IdempotencyCache,
+    tokens: AccessTokens,
     /// Cancelled when the host stops: what would go on without end, ends.
     stop: CancellationToken,
 }
 
 impl Api {
     /// An API over these parts.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let Parts { registry, observe, direct, topics, .. } = parts;
         let Parts { letters, replays, shadows, history, metrics, usage, limits, uploads_folder, tokens, .. } = parts;
         let shared = Shared {
@@ -158,7 +147,7 @@ impl Api {
             uploads_folder,
             followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
             traces: Arc::new(Semaphore::new(lineage::TRACES_AT_ONCE)),
-            answers: invoke::Answers::default(),
+            answers: invoke::IdempotencyCache::default(),
             tokens,
             stop: CancellationToken::new(),
         };
@@ -170,20 +159,19 @@ impl Api {
     fn router(self, listen: SocketAddr) -> Router {
         let (router, paths, access) = routes(self.limits).into_parts();
         let document: Arc<str> = openapi::document(paths).into();
-        let guard = Guard { tokens: self.shared.tokens.clone(), access: Arc::new(access) };
+        let guard = Authorization { tokens: self.shared.tokens.clone(), access: Arc::new(access) };
         router
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(path_not_found)
             .with_state(self)
-            .layer(axum::Extension(openapi::Document(document)))
-            .layer(middleware::from_fn_with_state(guard, guard::check))
-            .layer(middleware::from_fn_with_state(Door(listen), door::check))
+            .layer(axum::Extension(openapi::OpenApiDocument(document)))
+            .layer(middleware::from_fn_with_state(guard, authorization::check))
+            .layer(middleware::from_fn_with_state(OriginCheck(listen), origin_check::check))
     }
 }
 
-/// Every route.
-fn routes(limits: Limits) -> Routes {
-    Routes::new()
+fn routes(limits: Limits) -> RouteTable {
+    RouteTable::new()
         .add::<functions::__path_list, _>(functions::list)
         .add::<functions::__path_get, _>(functions::get)
         .add_large::<deploy::__path_put, _>(deploy::put, limits.upload.saturating_add(FORM_BYTES))
@@ -218,10 +206,10 @@ fn routes(limits: Limits) -> Routes {
         .add::<openapi::__path_get, _>(openapi::get)
 }
 
-async fn path_not_found(uri: axum::http::Uri) -> Problem {
-    Problem::new(ErrorCode::PathNotFound).with_detail(format!("{} is no path of this API", uri.path()))
+async fn path_not_found(uri: axum::http::Uri) -> ApiProblem {
+    ApiProblem::new(ErrorCode::PathNotFound).with_detail(format!("{} is no path of this API", uri.path()))
 }
 
-async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
-    Problem::new(ErrorCode::MethodNotAllowed).with_detail(format!("{} does not take {method}", uri.path()))
+async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> ApiProblem {
+    ApiProblem::new(ErrorCode::MethodNotAllowed).with_detail(format!("{} does not take {method}", uri.path()))
 }

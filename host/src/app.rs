@@ -1,39 +1,39 @@
 //! L6: the composition root: the only place where parts meet.
 
-mod audience;
 mod demo;
 mod embedded;
+mod event_printer;
 mod host;
 mod identity;
-pub mod local;
+pub(crate) mod local;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-pub(crate) use audience::Audience;
-pub use demo::{DemoOptions, demo};
-pub(crate) use embedded::{Embedded, Listening};
+pub(crate) use demo::{DemoOptions, demo};
+pub(crate) use embedded::{ApiListener, EmbeddedHost};
+pub(crate) use event_printer::EventPrinter;
 
-use self::host::{Host, Surroundings};
-use self::identity::Identity;
+use self::host::{ClusterBackend, Host};
+use self::identity::HostIdentity;
 use crate::api;
 use crate::config::host::{HostConfig, LogFormat};
 use crate::error_code::ErrorCode;
 use crate::failpoint;
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
-use crate::telemetry::otlp::Otlp;
+use crate::telemetry::otlp::OtlpHandle;
 
 /// Runs a host until it is told to stop.
-pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let format = match config.log.format {
         LogFormat::Text => LineFormat::Text,
         LogFormat::Json => LineFormat::Json,
     };
-    let otlp = Otlp::new(&config.otlp).context("otlp can't be used").context(ErrorCode::InvalidHostConfig)?;
+    let otlp = OtlpHandle::new(&config.otlp).context("otlp can't be used").context(ErrorCode::InvalidHostConfig)?;
     logs::start(&config.log.level, format, otlp.log_layer())?;
     failpoint::set_up();
-    let identity = Identity::take(&config.data_dir).context(ErrorCode::DataDirUnusable)?;
+    let identity = HostIdentity::take(&config.data_dir).context(ErrorCode::DataDirUnusable)?;
     // What is wrong with the files is told before anything starts.
     let tls = config.api.tls.as_ref().map(api::acceptor).transpose().context(ErrorCode::InvalidHostConfig)?;
     let listener = TcpListener::bind(config.listen)
@@ -41,7 +41,7 @@ pub async fn serve(config: HostConfig) -> anyhow::Result<()> {
         .with_context(|| format!("can't listen on {}", config.listen))
         .context(ErrorCode::CannotListen)?;
     let stop = shutdown::on_signal()?;
-    let surroundings = Surroundings::of_cluster(&config, identity.id.clone(), otlp)?;
+    let surroundings = ClusterBackend::of_cluster(&config, identity.id.clone(), otlp)?;
     let host = Host::start(&config, surroundings)?;
     tracing::info!(listen = %listener.local_addr()?, kafka = config.kafka.bootstrap_servers, host = &*identity.id,
         version = env!("CARGO_PKG_VERSION"), "millstream is listening");

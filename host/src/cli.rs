@@ -1,7 +1,7 @@
 //! L6: the command line, one file a verb.
 //!
 //! A verb writes its result, and nothing else, to the stream that it is given (stdout); progress goes to stderr. It
-//! ends well or with a [`Failure`], which decides the exit code.
+//! ends well or with a [`VerbFailure`], which decides the exit code.
 
 mod bench;
 mod build;
@@ -45,7 +45,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use failure::Failure;
+use failure::VerbFailure;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -67,38 +67,38 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Serve(serve::Arguments),
-    Demo(demo::Arguments),
-    Dev(dev::Arguments),
-    New(new::Arguments),
-    Build(build::Arguments),
-    Test(test::Arguments),
-    Bench(bench::Arguments),
-    Deploy(deploy::Arguments),
-    List(list::Arguments),
-    Status(status::Arguments),
-    Delete(delete::Arguments),
-    Invoke(invoke::Arguments),
-    Publish(publish::Arguments),
-    Logs(logs::Arguments),
-    Revisions(revisions::Arguments),
-    Rollback(rollback::Arguments),
-    Shadow(shadow::Arguments),
-    Promote(promote::Arguments),
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Dev(dev::DevArgs),
+    New(new::NewArgs),
+    Build(build::BuildArgs),
+    Test(test::TestArgs),
+    Bench(bench::BenchArgs),
+    Deploy(deploy::DeployArgs),
+    List(list::ListArgs),
+    Status(status::StatusArgs),
+    Delete(delete::DeleteArgs),
+    Invoke(invoke::InvokeArgs),
+    Publish(publish::PublishArgs),
+    Logs(logs::LogsArgs),
+    Revisions(revisions::RevisionsArgs),
+    Rollback(rollback::RollbackArgs),
+    Shadow(shadow::ShadowArgs),
+    Promote(promote::PromoteArgs),
     Pause(pause::PauseArguments),
     Resume(pause::ResumeArguments),
-    Reset(reset::Arguments),
-    Replay(replay::Arguments),
-    Dlq(dlq::Arguments),
-    Trigger(trigger::Arguments),
-    Trace(trace::Arguments),
-    Usage(usage::Arguments),
-    Config(config::Arguments),
-    Completions(completions::Arguments),
+    Reset(reset::ResetArgs),
+    Replay(replay::ReplayArgs),
+    Dlq(dlq::DlqArgs),
+    Trigger(trigger::TriggerArgs),
+    Trace(trace::TraceArgs),
+    Usage(usage::UsageArgs),
+    Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 impl Verb {
-    fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
+    fn run(self, out: &mut dyn Write) -> Result<(), VerbFailure> {
         match self {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Demo(arguments) => demo::run(&arguments),
@@ -133,7 +133,7 @@ impl Verb {
 }
 
 /// Runs the verb that the process was started with. A wrong command line ends the process with exit code 2.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let command_line = CommandLine::parse();
     // Not locked: `demo` prints from other threads.
     let mut out = io::stdout();

@@ -3,42 +3,35 @@
 
 use std::borrow::Cow;
 
-pub mod attribute;
-pub mod http;
-pub mod line;
+pub(crate) mod attribute;
+pub(crate) mod http;
+pub(crate) mod line;
 mod place;
-pub mod structured;
+pub(crate) mod structured;
 
 /// An event: its attributes and its data.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Event<'a> {
-    /// `id`.
-    pub id: String,
-    /// `source`.
-    pub source: String,
-    /// `type`.
-    pub type_: String,
-    /// `subject`.
-    pub subject: Option<String>,
-    /// `time`.
-    pub time: Option<String>,
-    /// `datacontenttype`.
-    pub datacontenttype: Option<String>,
-    /// `dataschema`.
-    pub dataschema: Option<String>,
+pub(crate) struct Event<'a> {
+    pub(crate) id: String,
+    pub(crate) source: String,
+    pub(crate) type_: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) time: Option<String>,
+    pub(crate) datacontenttype: Option<String>,
+    pub(crate) dataschema: Option<String>,
     /// Every other attribute, in order.
-    pub extensions: Vec<(String, String)>,
+    pub(crate) extensions: Vec<(String, String)>,
     /// The event's data as bytes.
-    pub data: Option<Cow<'a, [u8]>>,
+    pub(crate) data: Option<Cow<'a, [u8]>>,
 }
 
 /// Why something that says that it is a CloudEvent can't be read as one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAnEvent(pub String);
+pub(crate) struct NotAnEvent(pub String);
 
 /// Checks the attributes that every event has.
-pub fn check_required(version: Option<&str>, id: &str, source: &str, type_: &str) -> Result<(), NotAnEvent> {
+pub(crate) fn check_required(version: Option<&str>, id: &str, source: &str, type_: &str) -> Result<(), NotAnEvent> {
     match version {
         Some("1.0") => {}
         Some(other) => return Err(NotAnEvent(format!("specversion {other:?} is not supported, expected \"1.0\""))),

@@ -4,14 +4,13 @@
 //! function's processing guarantee: [`at_least_once`] writes at once and commits what is acknowledged, [`exactly_once`]
 //! writes and commits in one transaction. Owns the trackers. Does not know guests, lanes or events.
 
-pub mod at_least_once;
-pub mod committer;
-pub mod delivery;
-pub mod exactly_once;
-pub mod offset_map;
-pub mod refusal;
-pub mod selection;
-pub mod sent;
-pub mod tracker;
-pub mod transaction;
-pub mod turns;
+pub(crate) mod at_least_once;
+pub(crate) mod committer;
+pub(crate) mod delivery;
+pub(crate) mod exactly_once;
+pub(crate) mod in_flight_parcel;
+pub(crate) mod producer_pair;
+pub(crate) mod refusal;
+pub(crate) mod selection;
+pub(crate) mod tracker;
+pub(crate) mod transaction;

@@ -9,18 +9,18 @@
 //!                           │                                        └► model::function::Manifest
 //! ```
 
-pub mod defaults;
-pub mod host;
+pub(crate) mod defaults;
+pub(crate) mod host;
 mod kafka_options;
-pub mod manifest;
-pub mod node;
-pub mod offset_target;
-pub mod problem;
-pub mod quantity;
+pub(crate) mod manifest;
+pub(crate) mod node;
+pub(crate) mod offset_target;
+pub(crate) mod problem;
+pub(crate) mod quantity;
 #[cfg(test)]
 mod reference;
 
 mod section;
-pub mod suggest;
-pub mod timetable;
+pub(crate) mod suggest;
+pub(crate) mod timetable;
 mod value;

@@ -4,7 +4,7 @@
 //! and never waits: a partition whose budget is used up is left alone until work is finished, and paused when that
 //! takes long. It must not know lanes, guests or outputs.
 
-pub mod decode;
-pub mod filter;
-pub mod intake;
-pub mod partition;
+pub(crate) mod decode;
+pub(crate) mod filter;
+pub(crate) mod intake;
+pub(crate) mod partition;

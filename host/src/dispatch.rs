@@ -2,7 +2,7 @@
 //!
 //! Owns which record may run next and which must wait for another. Knows no Kafka, no guest and no output.
 
-pub mod board;
-pub mod lanes;
-pub mod pace;
-pub mod retry;
+pub(crate) mod board;
+pub(crate) mod lanes;
+pub(crate) mod pace;
+pub(crate) mod retry;

@@ -3,11 +3,11 @@
 //! Owns how an emission or a dead letter is written to Kafka, and which outputs a function has. Publishes nothing: it
 //! fills parcels for the committer.
 
-pub mod attributes;
-pub mod dead_letter;
-pub mod encoder;
-pub mod structured;
-pub mod traceparent;
+pub(crate) mod attributes;
+pub(crate) mod dead_letter;
+pub(crate) mod encoder;
+pub(crate) mod structured;
+pub(crate) mod traceparent;
 
 #[cfg(test)]
 mod tests;

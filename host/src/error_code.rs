@@ -10,36 +10,34 @@ macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:literal, $title:literal, $remedy:literal;)+) => {
         /// A kind of error that users meet.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum ErrorCode {
+        pub(crate) enum ErrorCode {
             $($(#[$doc])* $variant,)+
         }
 
         impl ErrorCode {
-            /// Every code.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
 
             /// The code, such as `MS0101`.
-            pub const fn code(self) -> &'static str {
+            pub(crate) const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
 
             /// The status of an HTTP answer with this code.
-            pub const fn http_status(self) -> u16 {
+            pub(crate) const fn http_status(self) -> u16 {
                 match self { $(Self::$variant => $status,)+ }
             }
 
             /// What happened, the same for all errors of the code.
-            pub const fn title(self) -> &'static str {
+            pub(crate) const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)+ }
             }
 
             /// What to do about it, in a line.
-            pub const fn remedy(self) -> &'static str {
+            pub(crate) const fn remedy(self) -> &'static str {
                 match self { $(Self::$variant => $remedy,)+ }
             }
 
-            /// The page about it.
-            pub const fn page(self) -> &'static str {
+            pub(crate) const fn page(self) -> &'static str {
                 match self {
                     $(Self::$variant => concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/errors/", $code, ".md"),)+
                 }
@@ -97,7 +95,6 @@ error_codes! {
     MethodNotAllowed = "MS0203", 405,
         "the path does not take this method",
         "use a method of the answer's Allow header";
-    /// The request is malformed.
     InvalidRequest = "MS0204", 400,
         "the request is malformed",
         "correct what the detail names";
@@ -141,7 +138,6 @@ error_codes! {
     RequestTimeout = "MS0214", 408,
         "the request did not arrive in time",
         "send the body without pauses";
-    /// The host is busy.
     TooManyRequests = "MS0215", 429,
         "the host is busy",
         "try again after the seconds of the Retry-After header";
@@ -173,7 +169,6 @@ error_codes! {
     ShadowDiffers = "MS0242", 409,
         "the shadow is not seen to do the same as the live revision",
         "look at the differences with `millstream shadow NAME`; leave --if-same out if they are meant";
-    /// Kafka does not answer.
     KafkaUnavailable = "MS0301", 503,
         "Kafka does not answer",
         "check that the brokers of kafka.bootstrap_servers run and can be reached";
@@ -193,7 +188,6 @@ error_codes! {
     GroupInUse = "MS0305", 409,
         "the function's consumer group still has members",
         "stop what uses the group, then deploy again";
-    /// Kafka refused a request.
     KafkaRefused = "MS0306", 502,
         "Kafka refused a request",
         "see Kafka's reason in the detail; mostly a right that the host's user lacks";
@@ -229,7 +223,6 @@ error_codes! {
     UnexpectedAnswer = "MS0502", 500,
         "the answer is not one of a Millstream host",
         "check that --host names a Millstream host of this version";
-    /// The build failed.
     BuildFailed = "MS0503", 500,
         "the build failed",
         "correct what the build printed";
@@ -245,11 +238,9 @@ error_codes! {
     InvalidEvent = "MS0506", 400,
         "the event cannot be read",
         "give a CloudEvent in structured JSON, with specversion, id, source and type";
-    /// The function failed.
     InvocationFailed = "MS0507", 500,
         "the function failed",
         "see the class of the fault and its message";
-    /// Tests failed.
     TestsFailed = "MS0511", 500,
         "tests failed",
         "correct the function, or what its fixtures expect; --update writes what came out into them";
@@ -261,7 +252,6 @@ error_codes! {
     FolderNotMade = "MS0521", 500,
         "the folder of a new function cannot be made",
         "name a folder that is not there yet, where you may write: --path DIR";
-    /// The replay differs.
     ReplayDiffers = "MS0531", 500,
         "the replay differs",
         "look at the differences; leave --check out if they are meant";
@@ -273,7 +263,7 @@ error_codes! {
 
 impl ErrorCode {
     /// The code that reads `text`, if there is one.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.code() == text)
     }
 }

@@ -8,16 +8,16 @@
 /// A test made this step fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a failpoint was reached")]
-pub struct Injected;
+pub(crate) struct InjectedFailure;
 
 /// Reads `FAILPOINTS`. Call it once, early.
-pub fn set_up() {
+pub(crate) fn set_up() {
     #[cfg(feature = "failpoints")]
     std::mem::forget(fail::FailScenario::setup());
 }
 
 /// The place `name` is reached.
-pub fn at(name: &'static str) -> Result<(), Injected> {
+pub(crate) fn at(name: &'static str) -> Result<(), InjectedFailure> {
     #[cfg(feature = "failpoints")]
     fail::fail_point!(name, |action| active::act(action.as_deref().unwrap_or_default()));
     let _ = name;
@@ -25,7 +25,7 @@ pub fn at(name: &'static str) -> Result<(), Injected> {
 }
 
 /// The place `name` is reached, and what happens there happens beside what follows.
-pub fn beside(name: &'static str) {
+pub(crate) fn beside(name: &'static str) {
     #[cfg(feature = "failpoints")]
     std::thread::spawn(move || at(name));
     let _ = name;
@@ -39,12 +39,12 @@ mod active {
 
     use super::Injected;
 
-    pub(super) fn act(action: &str) -> Result<(), Injected> {
+    pub(crate) fn act(action: &str) -> Result<(), InjectedFailure> {
         let (action, wait) = action.split_once(',').unwrap_or((action, "0"));
         let signal = match action {
             "kill" => Signal::KILL,
             "stop" => Signal::STOP,
-            _ => return Err(Injected),
+            _ => return Err(InjectedFailure),
         };
         // A signal to oneself can't be refused; were it, the test would notice.
         let _ = kill_process(getpid(), signal);

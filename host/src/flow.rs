@@ -1,3 +1,3 @@
 //! L1: bounded hand-over between stages.
 
-pub mod budget;
+pub(crate) mod budget;

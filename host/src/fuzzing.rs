@@ -11,7 +11,6 @@ use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestError, TestRunn
 
 /// Inputs that are tried before the clock is looked at again.
 const ROUND: u32 = 256;
-/// A moment.
 const UNASKED: Duration = Duration::from_millis(300);
 /// Texts at which readers turn: ends, escapes, numbers beyond all types, lengths that lie.
 const TOKENS: [&[u8]; 24] = [

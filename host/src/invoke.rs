@@ -3,8 +3,8 @@
 //! Owns calls: how many records share one, what a fault means for the others, and the pool of instances. Knows no
 //! Kafka, no lane and no output.
 
-pub mod admission;
-pub mod call;
-pub mod emulate;
-pub mod local;
-pub mod pool;
+pub(crate) mod admission;
+pub(crate) mod call;
+pub(crate) mod emulate;
+pub(crate) mod local;
+pub(crate) mod pool;

@@ -13,32 +13,51 @@
 //! `docs/architecture.md` is the guide; the layers below are checked by a test.
 
 // L0
-pub mod model;
+mod model;
 // L1
-pub mod cloudevents;
-pub mod config;
-pub mod error_code;
-pub mod failpoint;
-pub mod flow;
+mod cloudevents;
+mod config;
+mod error_code;
+mod failpoint;
+mod flow;
 #[cfg(test)]
 mod fuzzing;
-pub mod shutdown;
-pub mod telemetry;
+mod shutdown;
+mod telemetry;
 // L2
-pub mod kafka;
-pub mod wasm;
+mod kafka;
+mod wasm;
 // L3
-pub mod commit;
-pub mod consume;
-pub mod dispatch;
-pub mod emit;
-pub mod invoke;
+mod commit;
+mod consume;
+mod dispatch;
+mod emit;
+mod invoke;
 // L4
-pub mod lineage;
-pub mod pipeline;
-pub mod registry;
+mod execute;
+mod lineage;
+mod registry;
 // L5
-pub mod api;
+mod pipeline;
 // L6
-pub mod app;
-pub mod cli;
+mod inspect;
+mod redrive;
+mod schedule;
+// L7
+mod api;
+// L8
+mod app;
+mod cli;
+
+#[doc(hidden)]
+pub mod stages;
+
+use std::process::ExitCode;
+
+/// Runs the program: the command line, or, when a host started it so, the compiler of one module.
+pub fn run() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == wasm::compile::WORD) {
+        return wasm::compile::child_main();
+    }
+    cli::run()
+}

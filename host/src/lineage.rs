@@ -5,14 +5,14 @@
 //! reading the topics to which the readers of the record's topic write, from the record's own time on, within bounds. What
 //! was not looked at is said.
 //!
-//! It knows functions by their revisions, which the caller gives, and topics by [`crate::kafka::history`].
+//! It knows functions by their revisions, which the caller gives, and topics by [`crate::kafka::read::history`].
 
-mod place;
-mod told;
+mod provenance;
+mod record_id;
+mod topology;
 mod trace;
 mod view;
-mod wiring;
 
-pub use place::{InvalidPlace, Place};
-pub use trace::{Question, TraceError, trace};
-pub use view::{Fault, Kind, Lineage, Node, Scan};
+pub(crate) use record_id::{InvalidPlace, RecordId};
+pub(crate) use trace::{TraceError, TraceRequest, trace};
+pub(crate) use view::{Lineage, LineageNode, NodeFault, NodeKind, ScanReport};

@@ -7,24 +7,16 @@
 //!           a partition          a partition                      a shard
 //! ```
 
-pub mod aside;
-pub mod blocker;
-pub mod build;
-mod compare;
-pub mod dead_letters;
-pub mod direct;
-pub mod function;
+pub(crate) mod background;
+pub(crate) mod blocker;
+pub(crate) mod build;
+pub(crate) mod calls;
+pub(crate) mod function;
 mod guest_log;
-mod lone;
-pub mod replay;
-pub mod revisions;
-pub mod scheduler;
-pub mod shadow;
-pub mod shard;
-pub mod shard_view;
-pub mod supervisor;
-pub mod tick;
-pub mod topics;
-pub mod watchdog;
-pub mod worker;
-mod workshop;
+mod prepare;
+pub(crate) mod shard;
+pub(crate) mod shard_view;
+pub(crate) mod supervisor;
+pub(crate) mod topics;
+pub(crate) mod watchdog;
+pub(crate) mod worker;

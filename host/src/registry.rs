@@ -15,29 +15,29 @@
 //! revision's number is never given twice while the function lives; nothing here touches a running function.
 
 mod artifact_cache;
-pub mod catalogue;
-pub mod cluster;
-mod course;
+pub(crate) mod catalogue;
+mod catalogue_view;
+pub(crate) mod cluster;
 mod delete;
 mod deploy;
+mod desired_state;
 mod durable_file;
 mod error;
-pub mod folder_log;
+pub(crate) mod folder_log;
 mod handle;
-pub mod inspect;
-pub mod kafka_log;
-pub mod log;
-mod publication;
-pub mod record;
+pub(crate) mod inspect;
+pub(crate) mod kafka_log;
+pub(crate) mod log;
+pub(crate) mod record;
 mod reset;
 mod revise;
 mod shadow;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use deploy::Deployed;
-pub use error::{ArtifactError, ChangeError};
-pub use handle::{Handle, Parts};
-pub use log::Expectation;
-pub use publication::{Publication, Readiness, View, publication};
-pub use reset::ResetOrder;
+pub(crate) use catalogue_view::{CatalogueView, RegistryReadiness, publication};
+pub(crate) use deploy::DeployOutcome;
+pub(crate) use error::{ArtifactError, ChangeError};
+pub(crate) use handle::{RegistryHandle, RegistryParts};
+pub(crate) use log::LiveExpectation;
+pub(crate) use reset::ResetOrder;

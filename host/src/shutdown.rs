@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled at the first SIGTERM or SIGINT. A second signal ends the process at once.
-pub fn on_signal() -> std::io::Result<CancellationToken> {
+pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,8 +1,8 @@
 //! L1: what is counted and timed, and how it is shown.
 
-pub mod exposition;
-pub mod function_metrics;
-pub mod guest_lines;
-pub mod logs;
-pub mod otlp;
-pub mod usage;
+pub(crate) mod exposition;
+pub(crate) mod function_metrics;
+pub(crate) mod guest_lines;
+pub(crate) mod logs;
+pub(crate) mod otlp;
+pub(crate) mod usage;

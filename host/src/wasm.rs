@@ -1,7 +1,7 @@
 //! The sandbox: the only room that knows the Wasm engine.
 //!
-//! An [`Engine`] loads a module into a [`Program`]; a program with a revision's limits is a [`Sandbox`]; a sandbox
-//! starts [`Instance`]s, and an instance is called with a flat batch and answers with one verdict per record.
+//! An [`WasmEngine`] loads a module into a [`LoadedProgram`]; a program with a revision's limits is a [`Sandbox`]; a sandbox
+//! starts [`GuestInstance`]s, and an instance is called with a flat batch and answers with one verdict per record.
 //!
 //! Invariants: whatever a guest does is a [`Fault`](crate::model::outcome::Fault), never a panic or an error of the
 //! host. Bytes that a user sent are parsed and compiled, never loaded as code. An instance that faulted is not used
@@ -9,7 +9,7 @@
 
 mod cache;
 mod capability;
-pub mod compile;
+pub(crate) mod compile;
 mod config;
 mod engine;
 mod entry;
@@ -19,12 +19,12 @@ mod instance;
 mod limiter;
 mod link;
 mod load;
-pub mod log;
+pub(crate) mod log;
 #[cfg(test)]
 mod measure;
 mod program;
 mod sandbox;
-pub mod shape;
+pub(crate) mod shape;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -33,9 +33,9 @@ mod tests;
 mod ticker;
 mod timer;
 
-pub use config::{Compile, EngineOptions};
-pub use engine::{Engine, EngineError};
-pub use instance::Instance;
-pub use load::LoadError;
-pub use program::Program;
-pub use sandbox::{Sandbox, StartError};
+pub(crate) use config::{CompileLocation, EngineOptions};
+pub(crate) use engine::{EngineError, WasmEngine};
+pub(crate) use instance::GuestInstance;
+pub(crate) use load::LoadError;
+pub(crate) use program::LoadedProgram;
+pub(crate) use sandbox::{Sandbox, StartError};

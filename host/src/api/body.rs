@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
-use super::problem::Problem;
+use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
@@ -18,7 +18,7 @@ const REST_BYTES: usize = 1 << 20;
 const REST_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads `body`, which has at most `limit` bytes.
-pub(super) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, Problem> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<Bytes, ApiProblem> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
@@ -32,11 +32,11 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, limit: u64) -> Result<
             Err(too_large(limit))
         }
         Ok(Err(error)) => {
-            Err(Problem::new(ErrorCode::InvalidRequest).with_detail(format!("the body broke off: {error}")))
+            Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail(format!("the body broke off: {error}")))
         }
         Err(_elapsed) => {
             let detail = format!("the body did not arrive within {} s", ARRIVES_WITHIN.as_secs());
-            Err(Problem::new(ErrorCode::RequestTimeout).with_detail(detail))
+            Err(ApiProblem::new(ErrorCode::RequestTimeout).with_detail(detail))
         }
     }
 }
@@ -64,7 +64,7 @@ async fn pass_over(stream: &mut BodyDataStream) {
     }
 }
 
-fn too_large(limit: u64) -> Problem {
-    Problem::new(ErrorCode::RequestTooLarge)
+fn too_large(limit: u64) -> ApiProblem {
+    ApiProblem::new(ErrorCode::RequestTooLarge)
         .with_detail(format!("the body has more than the {limit} bytes of the host's limits.request"))
 }

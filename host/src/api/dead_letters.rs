@@ -11,16 +11,16 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::invoke::not_called;
-use super::name::Name;
-use super::problem::{Problem, ProblemView, of_admin, of_topic_log};
-use super::query::Query;
-use super::{Api, body, functions};
+use crate::api::invoke::not_called;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin, of_topic_log};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions};
 use crate::error_code::ErrorCode;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::pipeline::dead_letters::{Bounds, Edit, LettersError, Order, Parts, Which};
-pub(super) use view::{
+use crate::redrive::{LetterSelection, LettersError, RecordOverride, RedrivePlan, RemainingRanges, UpperBounds};
+pub(crate) use view::{
     HeaderView, LetterAlone, LetterList, LetterView, MarkView, RedriveAnswer, RedriveResult, SourceView,
 };
 
@@ -31,7 +31,7 @@ const MOST_PLACES: usize = 100;
 /// Which dead letters.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LettersQuery {
+pub(crate) struct LettersQuery {
     /// At most so many.
     #[param(required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -43,7 +43,7 @@ pub(super) struct LettersQuery {
 /// What is to be handled again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RedriveRequest {
+pub(crate) struct RedriveRequest {
     /// All of them; a few hundred in one request, and `left` of the answer says what is left.
     #[serde(default)]
     all: bool,
@@ -69,7 +69,7 @@ pub(super) struct RedriveRequest {
 /// A dead letter's place in its topic.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlaceRequest {
+pub(crate) struct PlaceRequest {
     partition: i32,
     offset: i64,
 }
@@ -77,7 +77,7 @@ pub(super) struct PlaceRequest {
 /// A header.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HeaderRequest {
+pub(crate) struct HeaderRequest {
     name: String,
     /// Its value as text; none is a header without a value.
     value: Option<String>,
@@ -88,24 +88,24 @@ pub(super) struct HeaderRequest {
 /// The newest first, with why each was given up, and what became of it if it was handled again. Their values are shown one
 /// by one.
 #[utoipa::path(get, path = "/v1/functions/{name}/dead-letters", tag = "dead letters", security(("token" = ["read"])),
-    params(Name, LettersQuery),
+    params(PathName, LettersQuery),
     responses(
         (status = 200, description = "The dead letters, the newest first", body = LetterList),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(
+pub(crate) async fn list(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<LettersQuery>,
-) -> Result<Json<LetterList>, Problem> {
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<LettersQuery>,
+) -> Result<Json<LetterList>, ApiProblem> {
     let live = functions::find(&api, &name)?;
     let limit = match query.limit {
         None => USUAL_LIMIT,
         Some(limit @ 1..=LARGEST_LIMIT) => limit,
         Some(other) => return Err(invalid(format!("limit is {other}, and must be 1 to {LARGEST_LIMIT}"))),
     };
-    let before = query.from.map(|text| text.parse::<Bounds>().map_err(|error| invalid(format!("from: {error}"))));
+    let before = query.from.map(|text| text.parse::<UpperBounds>().map_err(|error| invalid(format!("from: {error}"))));
     let page = api.letters.page(&live, limit, before.transpose()?).await.map_err(problem)?;
     Ok(Json(LetterList::new(name, page)))
 }
@@ -115,17 +115,17 @@ pub(super) async fn list(
 /// With its record's value and headers.
 #[utoipa::path(get, path = "/v1/functions/{name}/dead-letters/{partition}/{offset}", tag = "dead letters",
     security(("token" = ["read"])),
-    params(Name, ("partition" = i32, Path, description = "The dead letter's partition", minimum = 0),
+    params(PathName, ("partition" = i32, Path, description = "The dead letter's partition", minimum = 0),
         ("offset" = i64, Path, description = "The dead letter's offset", minimum = 0)),
     responses(
         (status = 200, description = "The dead letter", body = LetterAlone),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     Path((name, partition, offset)): Path<(String, String, String)>,
-) -> Result<Json<LetterAlone>, Problem> {
+) -> Result<Json<LetterAlone>, ApiProblem> {
     let name = FunctionName::new(&name).map_err(|error| invalid(error.to_string()))?;
     let number = |_| invalid("a dead letter's place is two numbers, such as 0/12".to_owned());
     let (partition, offset) = (partition.parse::<i32>().map_err(number)?, offset.parse::<i64>().map_err(number)?);
@@ -133,7 +133,7 @@ pub(super) async fn get(
     let found = api.letters.letter(&live, partition, offset).await.map_err(problem)?;
     let (letter, mark) = found.ok_or_else(|| {
         let topic = &live.manifest.dead_letter_topic;
-        Problem::new(ErrorCode::DeadLetterNotFound)
+        ApiProblem::new(ErrorCode::DeadLetterNotFound)
             .with_detail(format!("{topic}/{partition}/{offset} is no dead letter of \"{name}\", or not any more"))
     })?;
     Ok(Json(LetterAlone::new(&letter, mark)))
@@ -146,18 +146,18 @@ pub(super) async fn get(
 /// once, unless one insists (`force`); what comes of it has the header `millstream-redriven`. The order of a key is kept
 /// among them.
 #[utoipa::path(post, path = "/v1/functions/{name}/dead-letters/redrive", tag = "dead letters",
-    security(("token" = ["invoke"])), params(Name), request_body(content = RedriveRequest),
+    security(("token" = ["invoke"])), params(PathName), request_body(content = RedriveRequest),
     responses(
         (status = 200, description = "What became of each", body = RedriveAnswer),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done, or only in part", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn redrive(
+pub(crate) async fn redrive(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<RedriveAnswer>, Problem> {
+) -> Result<Json<RedriveAnswer>, ApiProblem> {
     let live = functions::find(&api, &name)?;
     let bytes = body::read(&headers, body, api.limits.request).await?;
     let request: RedriveRequest = serde_json::from_slice(&bytes)
@@ -168,16 +168,17 @@ pub(super) async fn redrive(
 }
 
 impl RedriveRequest {
-    fn order(self, api: &Api, live: &SharedRevision) -> Result<Order, Problem> {
+    fn order(self, api: &Api, live: &SharedRevision) -> Result<RedrivePlan, ApiProblem> {
         let edit = self.edit()?;
         let Self { all, left, letters, revision, force, .. } = self;
         let which = match (all, left, letters.as_slice()) {
             (true, left, []) => {
-                let left = left.map(|text| text.parse::<Parts>().map_err(|error| invalid(format!("left: {error}"))));
-                Which::All(left.transpose()?)
+                let left =
+                    left.map(|text| text.parse::<RemainingRanges>().map_err(|error| invalid(format!("left: {error}"))));
+                LetterSelection::All(left.transpose()?)
             }
             (false, None, [_, ..]) if letters.len() <= MOST_PLACES => {
-                Which::These(letters.iter().map(|place| (place.partition, place.offset)).collect())
+                LetterSelection::These(letters.iter().map(|place| (place.partition, place.offset)).collect())
             }
             _ => return Err(invalid(format!("say either \"all\", or up to {MOST_PLACES} \"letters\""))),
         };
@@ -185,10 +186,10 @@ impl RedriveRequest {
             return Err(invalid("another value or other headers are for one letter alone".to_owned()));
         }
         let revision = revision.map(|number| functions::kept(api, &live.manifest.name, RevisionNumber(number)));
-        Ok(Order { which, revision: revision.transpose()?, force, edit })
+        Ok(RedrivePlan { which, revision: revision.transpose()?, force, edit })
     }
 
-    fn edit(&self) -> Result<Option<Edit>, Problem> {
+    fn edit(&self) -> Result<Option<RecordOverride>, ApiProblem> {
         let value = match (&self.value, &self.value_base64) {
             (Some(_), Some(_)) => return Err(invalid("give value or value_base64, not both".to_owned())),
             (Some(text), None) => Some(text.clone().into_bytes()),
@@ -200,24 +201,24 @@ impl RedriveRequest {
         let headers = self.headers.as_ref().map(|headers| {
             headers.iter().map(|header| (header.name.clone(), header.value.clone().map(String::into_bytes))).collect()
         });
-        let edit = Edit { value, headers };
-        Ok((edit != Edit::default()).then_some(edit))
+        let edit = RecordOverride { value, headers };
+        Ok((edit != RecordOverride::default()).then_some(edit))
     }
 }
 
-fn problem(error: LettersError) -> Problem {
+fn problem(error: LettersError) -> ApiProblem {
     match error {
         LettersError::Admin(error) => of_admin(&error),
         LettersError::Log(error) => of_topic_log(&error),
         LettersError::NotCalled(error) => not_called(error),
-        LettersError::Read(error) => Problem::new(ErrorCode::KafkaUnavailable).with_detail(error.to_string()),
+        LettersError::Read(error) => ApiProblem::new(ErrorCode::KafkaUnavailable).with_detail(error.to_string()),
         error @ LettersError::NotStarted(_) => {
-            Problem::new(ErrorCode::FunctionUnavailable).with_detail(error.to_string())
+            ApiProblem::new(ErrorCode::FunctionUnavailable).with_detail(error.to_string())
         }
-        LettersError::Interrupted => Problem::new(ErrorCode::ShuttingDown),
+        LettersError::Interrupted => ApiProblem::new(ErrorCode::ShuttingDown),
     }
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
 }

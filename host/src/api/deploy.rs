@@ -14,17 +14,17 @@ use serde::Deserialize;
 use tokio::sync::SemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
-use super::functions::view::DeployedView;
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
-use super::{Api, body, functions, if_match, upload};
+use crate::api::functions::view::DeployedView;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions, if_match, upload};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
 use crate::model::ids::FunctionName;
-use crate::model::status::State as FunctionState;
-use crate::registry::Deployed;
+use crate::model::status::FunctionState;
+use crate::registry::DeployOutcome;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How long an upload waits until others have arrived.
@@ -33,21 +33,21 @@ const ARRIVES_AFTER: Duration = Duration::from_secs(20);
 /// The query of a change.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeployQuery {
+pub(crate) struct DeployQuery {
     /// How long to wait until the function runs, such as `30s`. That it does not yet run then is no error.
     #[param(required = false, example = "30s")]
     wait: Option<String>,
 }
 
 impl DeployQuery {
-    pub(super) fn wait(&self) -> Result<Option<Duration>, Problem> {
+    pub(crate) fn wait(&self) -> Result<Option<Duration>, ApiProblem> {
         wait(self.wait.as_deref())
     }
 }
 
 /// How long somebody wants to wait.
-pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, Problem> {
-    let invalid = |error: String| Problem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
+pub(crate) fn wait(text: Option<&str>) -> Result<Option<Duration>, ApiProblem> {
+    let invalid = |error: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
     let wait = text.map(parse_duration).transpose().map_err(invalid)?;
     Ok(wait.map(|wait| wait.min(LONGEST_WAIT)))
 }
@@ -55,7 +55,7 @@ pub(super) fn wait(text: Option<&str>) -> Result<Option<Duration>, Problem> {
 /// A function as it is uploaded.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described; the form is read part by part")]
-pub(super) struct DeployForm {
+pub(crate) struct DeployForm {
     /// The manifest: `application/toml` or `application/json`.
     manifest: String,
     /// The module: `application/wasm`.
@@ -68,7 +68,7 @@ pub(super) struct DeployForm {
 /// Answers once the module is compiled and stored, missing topics are made, and the start offsets are fixed. The same
 /// manifest and module as the live revision make no new one.
 #[utoipa::path(put, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery,
+    params(PathName, DeployQuery,
         ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag; `*`: only when there is one"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only when there is no such function")),
     request_body(content = DeployForm, content_type = "multipart/form-data"),
@@ -78,36 +78,36 @@ pub(super) struct DeployForm {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn put(
+pub(crate) async fn put(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
-    let Arrived { manifest, module, turn } = arrive(&api, &name, form).await?;
+    let ReceivedUpload { manifest, module, turn } = arrive(&api, &name, form).await?;
     let deployed = api.registry.deploy(manifest, module, expectation).await?;
     drop(turn);
     Ok(answer(&api, deployed, wait).await)
 }
 
 /// A function that has arrived. Only so many are in memory at once.
-pub(super) struct Arrived<'a> {
-    pub(super) manifest: Manifest,
-    pub(super) module: Bytes,
+pub(crate) struct ReceivedUpload<'a> {
+    pub(crate) manifest: Manifest,
+    pub(crate) module: Bytes,
     /// Kept until it is deployed.
-    pub(super) turn: SemaphorePermit<'a>,
+    pub(crate) turn: SemaphorePermit<'a>,
 }
 
 /// Takes an upload of `name`.
-pub(super) async fn arrive<'a>(
+pub(crate) async fn arrive<'a>(
     api: &'a Api,
     name: &FunctionName,
     form: Result<Multipart, MultipartRejection>,
-) -> Result<Arrived<'a>, Problem> {
-    let stopping = |_| Problem::new(ErrorCode::ShuttingDown);
+) -> Result<ReceivedUpload<'a>, ApiProblem> {
+    let stopping = |_| ApiProblem::new(ErrorCode::ShuttingDown);
     // Nobody uploads for minutes to hear that the host could not have taken it.
     if let Err(not_ready) = api.registry.check_ready() {
         upload::pass_over(form).await;
@@ -116,16 +116,16 @@ pub(super) async fn arrive<'a>(
 
     let arriving = tokio::time::timeout(ARRIVES_AFTER, api.shared.arriving.acquire()).await;
     let arriving = arriving.map_err(|_elapsed| too_many_uploads())?.map_err(stopping)?;
-    let room = upload::Room { module_bytes: api.limits.upload, folder: &api.shared.uploads_folder };
+    let room = upload::UploadBounds { module_bytes: api.limits.upload, folder: &api.shared.uploads_folder };
     let upload = upload::read(form, name, room).await?;
     drop(arriving);
     // Only from here on it is in memory.
     let turn = api.shared.uploads.acquire().await.map_err(stopping)?;
-    Ok(Arrived { manifest: upload.manifest, module: upload.module.read().await?, turn })
+    Ok(ReceivedUpload { manifest: upload.manifest, module: upload.module.read().await?, turn })
 }
 
-fn too_many_uploads() -> Problem {
-    Problem::new(ErrorCode::TooManyRequests).with_detail("as many uploads arrive as this host takes at once")
+fn too_many_uploads() -> ApiProblem {
+    ApiProblem::new(ErrorCode::TooManyRequests).with_detail("as many uploads arrive as this host takes at once")
 }
 
 /// Change the manifest
@@ -134,7 +134,7 @@ fn too_many_uploads() -> Problem {
 /// decides how records are taken (topics, ordering, concurrency, shards, delivery) restarts the function's consumers;
 /// everything else takes over while records flow. Records that run keep the limits that they started with.
 #[utoipa::path(put, path = "/v1/functions/{name}/manifest", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     request_body(content(
         (serde_json::Value = "application/json", example = json!({ "name": "enrich-bid", "topics": ["bids"], "limits": { "memory": "256MiB" } })),
         (String = "application/toml"),
@@ -144,13 +144,13 @@ fn too_many_uploads() -> Problem {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn put_manifest(
+pub(crate) async fn put_manifest(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
     api.registry.check_ready()?;
@@ -168,7 +168,7 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// What a change led to, once it has settled or `wait` is over.
-pub(super) async fn answer(api: &Api, deployed: Deployed, wait: Option<Duration>) -> Response {
+pub(crate) async fn answer(api: &Api, deployed: DeployOutcome, wait: Option<Duration>) -> Response {
     let revision = deployed.revision;
     let has_started = |state| state != FunctionState::Starting;
     let state = functions::settled_state(api, &revision, wait.unwrap_or_default(), has_started).await;

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::problem::Problem;
-use crate::cloudevents::http::{BATCH, Mode, STRUCTURED};
+use crate::api::problem::ApiProblem;
+use crate::cloudevents::http::{BATCH, ContentMode, STRUCTURED};
 use crate::cloudevents::{NotAnEvent, attribute, check_required, http, structured};
 use crate::error_code::ErrorCode;
-use crate::pipeline::direct::Event;
+use crate::pipeline::calls::InvokeEvent;
 
 /// The most events of one batch.
-pub(super) const MOST_EVENTS: usize = 1000;
+pub(crate) const MOST_EVENTS: usize = 1000;
 
 /// Headers of the trace, which a record carries under the same names.
 const TRACE: [&str; 2] = ["traceparent", "tracestate"];
@@ -24,7 +24,7 @@ const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// A CloudEvent in its JSON format.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described; events are read attribute by attribute")]
-pub(super) struct CloudEvent {
+pub(crate) struct CloudEvent {
     #[schema(pattern = "^1\\.0$", example = "1.0")]
     specversion: String,
     #[schema(min_length = 1)]
@@ -43,45 +43,43 @@ pub(super) struct CloudEvent {
     data_base64: Option<String>,
 }
 
-/// What a request holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// An event.
-    One(Event),
+pub(crate) enum RequestContent {
+    One(InvokeEvent),
     /// A body that says of itself no more than its type.
-    Plain(Event),
+    Plain(InvokeEvent),
     /// Events, each readable or not.
-    Batch(Vec<Result<Event, Problem>>),
+    Batch(Vec<Result<InvokeEvent, ApiProblem>>),
 }
 
 /// Reads a request. `key` wins over what an event says of itself.
-pub(super) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Result<Content, Problem> {
+pub(crate) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Result<RequestContent, ApiProblem> {
     let mut content = match http::mode(headers).map_err(not_an_event)? {
-        Mode::Structured => Content::One(read_structured(body, headers)?),
-        Mode::Batch => Content::Batch(read_batch(body, headers)?),
-        Mode::Binary => Content::One(read_binary(headers, body)?),
-        Mode::Plain => Content::Plain(plain(headers, body)?),
-        Mode::Unsupported(other) => {
+        ContentMode::Structured => RequestContent::One(read_structured(body, headers)?),
+        ContentMode::Batch => RequestContent::Batch(read_batch(body, headers)?),
+        ContentMode::Binary => RequestContent::One(read_binary(headers, body)?),
+        ContentMode::Plain => RequestContent::Plain(plain(headers, body)?),
+        ContentMode::Unsupported(other) => {
             let detail = format!("\"{other}\" is no format of events that is understood; {STRUCTURED} and {BATCH} are");
-            return Err(Problem::new(ErrorCode::UnsupportedMediaType).with_detail(detail));
+            return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType).with_detail(detail));
         }
     };
     if let Some(key) = key {
-        let replace = |event: &mut Event| event.key = Some(key.as_bytes().to_vec());
+        let replace = |event: &mut InvokeEvent| event.key = Some(key.as_bytes().to_vec());
         match &mut content {
-            Content::One(event) | Content::Plain(event) => replace(event),
-            Content::Batch(events) => events.iter_mut().flatten().for_each(replace),
+            RequestContent::One(event) | RequestContent::Plain(event) => replace(event),
+            RequestContent::Batch(events) => events.iter_mut().flatten().for_each(replace),
         }
     }
     Ok(content)
 }
 
-fn plain(headers: &HeaderMap, body: &Bytes) -> Result<Event, Problem> {
+fn plain(headers: &HeaderMap, body: &Bytes) -> Result<InvokeEvent, ApiProblem> {
     let headers = content_type(headers)?.into_iter().chain(trace(headers)).collect();
-    Ok(Event { key: None, value: Some(body.to_vec()), headers })
+    Ok(InvokeEvent { key: None, value: Some(body.to_vec()), headers })
 }
 
-fn read_binary(headers: &HeaderMap, body: &Bytes) -> Result<Event, Problem> {
+fn read_binary(headers: &HeaderMap, body: &Bytes) -> Result<InvokeEvent, ApiProblem> {
     let attributes = http::attributes(headers).map_err(not_an_event)?;
     let given = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
     let required = |name| given(name).unwrap_or_default();
@@ -95,10 +93,10 @@ fn read_binary(headers: &HeaderMap, body: &Bytes) -> Result<Event, Problem> {
     read.extend(content_type(headers)?);
     read.extend(trace(headers));
     // An event without data is a record without a value.
-    Ok(Event { key, value: Some(body.to_vec()).filter(|body| !body.is_empty()), headers: read })
+    Ok(InvokeEvent { key, value: Some(body.to_vec()).filter(|body| !body.is_empty()), headers: read })
 }
 
-fn read_structured(json: &[u8], headers: &HeaderMap) -> Result<Event, Problem> {
+fn read_structured(json: &[u8], headers: &HeaderMap) -> Result<InvokeEvent, ApiProblem> {
     let event = structured::read(json).map_err(not_an_event)?;
     let known = [
         ("id", Some(&event.id)),
@@ -116,18 +114,18 @@ fn read_structured(json: &[u8], headers: &HeaderMap) -> Result<Event, Problem> {
     }
     let key = event.extensions.iter().find(|(name, _)| name == "partitionkey").map(|(_, key)| key.clone().into_bytes());
     let content_type = ("content-type".to_owned(), format!("{STRUCTURED}; charset=UTF-8").into_bytes());
-    Ok(Event {
+    Ok(InvokeEvent {
         key,
         value: Some(json.to_vec()),
         headers: std::iter::once(content_type).chain(trace(headers)).collect(),
     })
 }
 
-fn read_batch(json: &[u8], headers: &HeaderMap) -> Result<Vec<Result<Event, Problem>>, Problem> {
+fn read_batch(json: &[u8], headers: &HeaderMap) -> Result<Vec<Result<InvokeEvent, ApiProblem>>, ApiProblem> {
     let events: Vec<&RawValue> =
         serde_json::from_slice(json).map_err(|error| invalid(format!("a batch is a JSON array of events: {error}")))?;
     if events.len() > MOST_EVENTS {
-        return Err(Problem::new(ErrorCode::RequestTooLarge)
+        return Err(ApiProblem::new(ErrorCode::RequestTooLarge)
             .with_detail(format!("the batch has {} events, and at most {MOST_EVENTS} are taken", events.len())));
     }
     Ok(events.into_iter().map(|event| read_structured(event.get().as_bytes(), headers)).collect())
@@ -137,17 +135,17 @@ fn trace(headers: &HeaderMap) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     TRACE.iter().filter_map(|name| Some(((*name).to_owned(), headers.get(*name)?.as_bytes().to_vec())))
 }
 
-fn content_type(headers: &HeaderMap) -> Result<Option<(String, Vec<u8>)>, Problem> {
+fn content_type(headers: &HeaderMap) -> Result<Option<(String, Vec<u8>)>, ApiProblem> {
     let text = http::content_type(headers).map_err(not_an_event)?;
     Ok(text.map(|text| ("content-type".to_owned(), text.as_bytes().to_vec())))
 }
 
-fn not_an_event(error: NotAnEvent) -> Problem {
+fn not_an_event(error: NotAnEvent) -> ApiProblem {
     invalid(error.0)
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidEvent).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidEvent).with_detail(detail)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is deployed, what it does, and how it goes.
 
-pub(super) mod view;
+pub(crate) mod view;
 
 use std::time::{Duration, Instant};
 
@@ -10,25 +10,24 @@ use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::{Api, if_match, manifest_view};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::{Api, if_match, manifest_view};
 use crate::error_code::ErrorCode;
 use crate::model::function::{Revision, SharedRevision};
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::status::{Counters, FunctionStatus, State as FunctionState};
+use crate::model::status::{FunctionCounters, FunctionState, FunctionStatus};
 use crate::registry::catalogue::StoredRevision;
 use view::{FunctionAlone, FunctionList, FunctionView};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// List the functions
 #[utoipa::path(get, path = "/v1/functions", tag = "functions", security(("token" = ["read"])), responses(
     (status = 200, description = "All functions, by name", body = FunctionList),
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, Problem> {
+pub(crate) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, ApiProblem> {
     api.registry.check_ready()?;
     let revisions = api.registry.list();
     let functions = revisions.iter().map(|revision| view_of(&api, revision)).collect();
@@ -36,12 +35,12 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<FunctionList>, P
 }
 
 /// Show a function with its manifest
-#[utoipa::path(get, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["read"])), params(Name), responses(
+#[utoipa::path(get, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["read"])), params(PathName), responses(
     (status = 200, description = "The function", body = FunctionAlone, headers(("ETag" = String, description = "The live revision's tag"))),
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+pub(crate) async fn get(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let revision = find(&api, &name)?;
     let body = FunctionAlone { function: view_of(&api, &revision), manifest: manifest_view::json(&revision.manifest) };
     Ok(([(ETAG, if_match::etag(revision.number))], Json(body)).into_response())
@@ -50,12 +49,15 @@ pub(super) async fn get(State(api): State<Api>, Name(name): Name) -> Result<Resp
 /// Tell what a function is doing
 ///
 /// On this host: its partitions, and its counters since the host started.
-#[utoipa::path(get, path = "/v1/functions/{name}/status", tag = "functions", security(("token" = ["read"])), params(Name), responses(
+#[utoipa::path(get, path = "/v1/functions/{name}/status", tag = "functions", security(("token" = ["read"])), params(PathName), responses(
     (status = 200, description = "The status", body = FunctionStatus),
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub(super) async fn status(State(api): State<Api>, Name(name): Name) -> Result<Json<FunctionStatus>, Problem> {
+pub(crate) async fn status(
+    State(api): State<Api>,
+    PathName(name): PathName,
+) -> Result<Json<FunctionStatus>, ApiProblem> {
     let revision = find(&api, &name)?;
     Ok(Json(api.observe.status(&name).await.unwrap_or_else(|| unobserved(&revision))))
 }
@@ -64,53 +66,53 @@ pub(super) async fn status(State(api): State<Api>, Name(name): Name) -> Result<J
 ///
 /// Its topics stay; its place in the input topics is forgotten.
 #[utoipa::path(delete, path = "/v1/functions/{name}", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 204, description = "It is gone"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn delete(
+pub(crate) async fn delete(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode, ApiProblem> {
     let expectation = if_match::expectation(&headers)?;
     api.registry.delete(&name, expectation).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// The live revision of `name`.
-pub(super) fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, Problem> {
+pub(crate) fn find(api: &Api, name: &FunctionName) -> Result<SharedRevision, ApiProblem> {
     api.registry.check_ready()?;
     api.registry.get(name).ok_or_else(|| no_such(name))
 }
 
 /// The kept revision of `name` with this number.
-pub(super) fn kept(api: &Api, name: &FunctionName, number: RevisionNumber) -> Result<SharedRevision, Problem> {
+pub(crate) fn kept(api: &Api, name: &FunctionName, number: RevisionNumber) -> Result<SharedRevision, ApiProblem> {
     let kept = api.registry.revisions(name).ok_or_else(|| no_such(name))?;
     find_kept(&kept, name, number).map(|stored| stored.revision.clone())
 }
 
 /// The same among those that are `kept`.
-pub(super) fn find_kept<'a>(
+pub(crate) fn find_kept<'a>(
     kept: &'a [StoredRevision],
     name: &FunctionName,
     number: RevisionNumber,
-) -> Result<&'a StoredRevision, Problem> {
+) -> Result<&'a StoredRevision, ApiProblem> {
     kept.iter().find(|stored| stored.revision.number == number).ok_or_else(|| {
         let numbers: Vec<String> = kept.iter().map(|stored| stored.revision.number.to_string()).collect();
         let detail = format!("revision {number} of \"{name}\" is not kept; kept are {}", numbers.join(", "));
-        Problem::new(ErrorCode::RevisionNotFound).with_detail(detail)
+        ApiProblem::new(ErrorCode::RevisionNotFound).with_detail(detail)
     })
 }
 
-pub(super) fn no_such(name: &FunctionName) -> Problem {
-    Problem::new(ErrorCode::FunctionNotFound).with_detail(format!("no function \"{name}\" is deployed"))
+pub(crate) fn no_such(name: &FunctionName) -> ApiProblem {
+    ApiProblem::new(ErrorCode::FunctionNotFound).with_detail(format!("no function \"{name}\" is deployed"))
 }
 
 /// The state of `revision`: what an earlier one does says nothing about it.
-pub(super) fn state_of(api: &Api, revision: &Revision) -> FunctionState {
+pub(crate) fn state_of(api: &Api, revision: &Revision) -> FunctionState {
     match api.observe.state(&revision.manifest.name) {
         Some((observed, state, _)) if observed >= revision.number => state,
         _ => FunctionState::Starting,
@@ -118,7 +120,7 @@ pub(super) fn state_of(api: &Api, revision: &Revision) -> FunctionState {
 }
 
 /// The state of `revision`, once it is one that `is_settled`, or `wait` is over.
-pub(super) async fn settled_state(
+pub(crate) async fn settled_state(
     api: &Api,
     revision: &Revision,
     wait: Duration,
@@ -149,7 +151,7 @@ fn unobserved(revision: &Revision) -> FunctionStatus {
         state: FunctionState::Starting,
         reason: None,
         partitions: Vec::new(),
-        counters: Counters::default(),
+        counters: FunctionCounters::default(),
         shadow: None,
     }
 }

@@ -5,7 +5,7 @@
 //! Kafka has not acknowledged what was to be published.
 
 mod idempotency;
-pub(super) mod view;
+pub(crate) mod view;
 
 use std::sync::Arc;
 
@@ -19,18 +19,18 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
-use super::events::{self, Content};
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
-use super::{Api, body, functions};
+use crate::api::events::{self, RequestContent};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions};
 use crate::error_code::ErrorCode;
-use crate::kafka::publisher::UnwrittenKind;
+use crate::kafka::produce::publisher::UnwrittenKind;
 use crate::model::ids::FunctionName;
-use crate::model::outcome::{Fault, FaultClass};
-use crate::pipeline::direct::{Call, Called, Event, NotCalled};
-pub(super) use idempotency::Answers;
-use idempotency::{Kept, Turn};
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::pipeline::calls::{InvokeCall, InvokeEvent, InvokeResult, NotCalled};
+pub(crate) use idempotency::IdempotencyCache;
+use idempotency::{KeyClaim, StoredAnswer};
 use view::{Invocation, Invocations};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,7 +41,7 @@ const NUMBER_BITS: u32 = 53;
 /// How a function is called.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct InvokeQuery {
+pub(crate) struct InvokeQuery {
     /// Whether what is emitted is also written to its topics, before the answer.
     #[serde(default)]
     #[param(required = false)]
@@ -55,7 +55,7 @@ pub(super) struct InvokeQuery {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described")]
 #[serde(untagged)]
-pub(super) enum Answer {
+pub(crate) enum InvokeResponse {
     One(Invocation),
     Batch(Invocations),
 }
@@ -69,7 +69,7 @@ pub(super) enum Answer {
 /// The status is 200 once the function was called, also when it failed: see `outcome`, or the header
 /// `millstream-outcome`.
 #[utoipa::path(post, path = "/v1/functions/{name}/invoke", tag = "functions", security(("token" = ["invoke"])),
-    params(Name, InvokeQuery,
+    params(PathName, InvokeQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "Calls with the same key within ten minutes are one call, with one answer", max_length = 255)),
     request_body(content(
         (events::CloudEvent = "application/cloudevents+json"),
@@ -78,27 +78,27 @@ pub(super) enum Answer {
         (String = "text/plain"),
     )),
     responses(
-        (status = 200, description = "The function was called: an invocation, or for a batch all of them", body = Answer,
+        (status = 200, description = "The function was called: an invocation, or for a batch all of them", body = InvokeResponse,
             headers(("millstream-outcome" = String, description = "The outcome; for a batch the first that is not `emitted`"))),
         (status = "4XX", description = "Not called", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not called, or not acknowledged by Kafka", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn invoke(
+pub(crate) async fn invoke(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<InvokeQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<InvokeQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     functions::find(&api, &name)?;
     let body = body::read(&headers, body, api.limits.request).await?;
     let content = events::read(&headers, &body, query.key.as_deref())?;
     let Some(key) = idempotency_key(&headers)? else {
-        return run(api, name, content, query.publish, None).await.map(Kept::into_response);
+        return run(api, name, content, query.publish, None).await.map(StoredAnswer::into_response);
     };
     let turn = match api.shared.answers.turn(&name, &key, fingerprint(&headers, &body, &query))? {
-        Turn::Answered(kept) => return Ok(kept.into_response_again()),
-        Turn::Yours(turn) => turn,
+        KeyClaim::Answered(kept) => return Ok(kept.into_response_again()),
+        KeyClaim::Yours(turn) => turn,
     };
     // To its end although the caller may go away: with the same key it comes back for the answer.
     let work = tokio::spawn(async move {
@@ -108,29 +108,29 @@ pub(super) async fn invoke(
         }
         answer
     });
-    let ended = |_| Problem::new(ErrorCode::ShuttingDown);
-    work.await.map_err(ended)?.map(Kept::into_response)
+    let ended = |_| ApiProblem::new(ErrorCode::ShuttingDown);
+    work.await.map_err(ended)?.map(StoredAnswer::into_response)
 }
 
 async fn run(
     api: Api,
     name: FunctionName,
-    content: Content,
+    content: RequestContent,
     publish: bool,
     key: Option<&str>,
-) -> Result<Kept, Problem> {
+) -> Result<StoredAnswer, ApiProblem> {
     let base = match key {
         Some(key) => number_of(&name, key),
         None => fastrand::i64(0..1 << NUMBER_BITS),
     };
-    let call = |event: Event, index: i64| {
+    let call = |event: InvokeEvent, index: i64| {
         let number = (base + index) & ((1 << NUMBER_BITS) - 1);
-        one(&api, &name, Call { event, number, publish })
+        one(&api, &name, InvokeCall { event, number, publish })
     };
     match content {
-        Content::One(event) => Ok(Kept::of(&call(event, 0).await?)),
-        Content::Plain(event) => Ok(Kept::of(&call(described(event, &name, base), 0).await?)),
-        Content::Batch(events) => {
+        RequestContent::One(event) => Ok(StoredAnswer::of(&call(event, 0).await?)),
+        RequestContent::Plain(event) => Ok(StoredAnswer::of(&call(described(event, &name, base), 0).await?)),
+        RequestContent::Batch(events) => {
             let mut results = Vec::with_capacity(events.len());
             for (index, event) in (0..).zip(events) {
                 results.push(match event {
@@ -138,67 +138,67 @@ async fn run(
                     // As the same bytes in a topic would end.
                     Err(problem) => {
                         let revision = functions::find(&api, &name)?.number;
-                        let fault = Fault::new(FaultClass::Undecodable, problem.text());
+                        let fault = GuestFault::new(FaultClass::Undecodable, problem.text());
                         Invocation::not_called(&name, revision, &fault)
                     }
                 });
             }
-            Ok(Kept::of_batch(&Invocations { results }))
+            Ok(StoredAnswer::of_batch(&Invocations { results }))
         }
     }
 }
 
-async fn one(api: &Api, name: &FunctionName, call: Call) -> Result<Invocation, Problem> {
+async fn one(api: &Api, name: &FunctionName, call: InvokeCall) -> Result<Invocation, ApiProblem> {
     let publish = call.publish;
     let mut called = api.direct.call(name, call).await.map_err(not_called)?;
     refused_outputs(&mut called)?;
     Ok(Invocation::new(&called, publish))
 }
 
-pub(super) fn not_called(error: NotCalled) -> Problem {
+pub(crate) fn not_called(error: NotCalled) -> ApiProblem {
     let code = match error {
         NotCalled::Unavailable { .. } => ErrorCode::FunctionUnavailable,
         NotCalled::Busy { .. } => ErrorCode::TooManyRequests,
     };
-    Problem::new(code).with_detail(error.to_string())
+    ApiProblem::new(code).with_detail(error.to_string())
 }
 
 /// What Kafka refuses for good is the function's outcome; what it does not acknowledge is no answer at all.
-fn refused_outputs(called: &mut Called) -> Result<(), Problem> {
+fn refused_outputs(called: &mut InvokeResult) -> Result<(), ApiProblem> {
     let Ok(emitted) = &called.outcome else { return Ok(()) };
     let mut refused = None;
     for emission in emitted {
         let Some(Err(unwritten)) = &emission.written else { continue };
         let what = format!("output \"{}\", topic {}: {unwritten}", emission.output, emission.topic);
         match unwritten.kind {
-            UnwrittenKind::Unknown => return Err(Problem::new(ErrorCode::NotAcknowledged).with_detail(what)),
-            UnwrittenKind::Forbidden => return Err(Problem::new(ErrorCode::KafkaRefused).with_detail(what)),
-            UnwrittenKind::NoTopic => return Err(Problem::new(ErrorCode::TopicMissing).with_detail(what)),
+            UnwrittenKind::Unknown => return Err(ApiProblem::new(ErrorCode::NotAcknowledged).with_detail(what)),
+            UnwrittenKind::Forbidden => return Err(ApiProblem::new(ErrorCode::KafkaRefused).with_detail(what)),
+            UnwrittenKind::NoTopic => return Err(ApiProblem::new(ErrorCode::TopicMissing).with_detail(what)),
             UnwrittenKind::Refused => refused = refused.or(Some(what)),
         }
     }
     if let Some(what) = refused {
-        called.outcome = Err(Fault::new(FaultClass::OutputRefused, what));
+        called.outcome = Err(GuestFault::new(FaultClass::OutputRefused, what));
     }
     Ok(())
 }
 
 /// A plain body with the attributes that every event has.
-fn described(plain: Event, name: &FunctionName, number: i64) -> Event {
-    let Event { key, value, headers } = plain;
+fn described(plain: InvokeEvent, name: &FunctionName, number: i64) -> InvokeEvent {
+    let InvokeEvent { key, value, headers } = plain;
     let attributes = [
         ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", format!("{}/0/{number}", crate::pipeline::direct::TOPIC)),
+        ("ce_id", format!("{}/0/{number}", crate::pipeline::calls::TOPIC)),
         ("ce_source", format!("/millstream/functions/{name}/invoke")),
         ("ce_type", "dev.millstream.record".to_owned()),
     ];
     let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes()));
-    Event { key, value, headers: attributes.chain(headers).collect() }
+    InvokeEvent { key, value, headers: attributes.chain(headers).collect() }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiProblem> {
     let invalid = || {
-        Problem::new(ErrorCode::InvalidRequest)
+        ApiProblem::new(ErrorCode::InvalidRequest)
             .with_detail("Idempotency-Key comes once and has 1 to 255 visible ASCII characters")
     };
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
@@ -235,7 +235,7 @@ fn fingerprint(headers: &HeaderMap, body: &Bytes, query: &InvokeQuery) -> [u8; 3
     hasher.finalize().into()
 }
 
-impl IntoResponse for Kept {
+impl IntoResponse for StoredAnswer {
     fn into_response(self) -> Response {
         let headers = [(CONTENT_TYPE, "application/json"), (OUTCOME, self.outcome)];
         (headers, Arc::unwrap_or_clone(self.body)).into_response()

@@ -7,16 +7,16 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::Api;
-use super::problem::{Problem, ProblemView, of_admin};
-use super::query::Query;
+use crate::api::Api;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::query::QueryParams;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
-use crate::lineage::{Lineage, Place, Question, TraceError, trace};
+use crate::lineage::{Lineage, RecordId, TraceError, TraceRequest, trace};
 use crate::model::function::SharedRevision;
 
 /// Each reads as fast as Kafka gives.
-pub(super) const TRACES_AT_ONCE: usize = 2;
+pub(crate) const TRACES_AT_ONCE: usize = 2;
 
 const USUAL_WINDOW: Duration = Duration::from_secs(3600);
 const USUAL_RECORDS: usize = 200_000;
@@ -27,7 +27,7 @@ const LONGEST_TIME: Duration = Duration::from_secs(120);
 /// Which record, and how far to look.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LineageQuery {
+pub(crate) struct LineageQuery {
     /// The record's topic.
     topic: String,
     /// Its partition.
@@ -61,11 +61,15 @@ pub(super) struct LineageQuery {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(State(api): State<Api>, Query(query): Query<LineageQuery>) -> Result<Json<Lineage>, Problem> {
+pub(crate) async fn get(
+    State(api): State<Api>,
+    QueryParams(query): QueryParams<LineageQuery>,
+) -> Result<Json<Lineage>, ApiProblem> {
     let question = question(&query)?;
     api.registry.check_ready()?;
-    let busy =
-        |_| Problem::new(ErrorCode::TooManyRequests).with_detail("as many lineages are asked for as the host allows");
+    let busy = |_| {
+        ApiProblem::new(ErrorCode::TooManyRequests).with_detail("as many lineages are asked for as the host allows")
+    };
     let turn = api.shared.traces.clone().try_acquire_owned().map_err(busy)?;
     let kept = |revision: &SharedRevision| api.registry.revisions(&revision.manifest.name).unwrap_or_default();
     let revisions: Vec<SharedRevision> =
@@ -76,14 +80,14 @@ pub(super) async fn get(State(api): State<Api>, Query(query): Query<LineageQuery
         let _turn = turn;
         trace(&history.open()?, &revisions, &question)
     });
-    let traced = traced.await.map_err(|error| Problem::new(ErrorCode::Internal).with_detail(error.to_string()))?;
+    let traced = traced.await.map_err(|error| ApiProblem::new(ErrorCode::Internal).with_detail(error.to_string()))?;
     traced.map(Json).map_err(|error| problem_of(&error))
 }
 
-fn question(query: &LineageQuery) -> Result<Question, Problem> {
-    let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+fn question(query: &LineageQuery) -> Result<TraceRequest, ApiProblem> {
+    let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail);
     let text = format!("{}/{}/{}", query.topic, query.partition, query.offset);
-    let place: Place = text.parse().map_err(|error: crate::lineage::InvalidPlace| invalid(error.to_string()))?;
+    let place: RecordId = text.parse().map_err(|error: crate::lineage::InvalidPlace| invalid(error.to_string()))?;
     let duration = |name: &str, text: &Option<String>, usual: Duration| match text {
         None => Ok(usual),
         Some(text) => parse_duration(text).map_err(|error| invalid(format!("{name}: {error}"))),
@@ -96,7 +100,7 @@ fn question(query: &LineageQuery) -> Result<Question, Problem> {
     if within > LONGEST_TIME {
         return Err(invalid(format!("within is longer than {} s", LONGEST_TIME.as_secs())));
     }
-    Ok(Question {
+    Ok(TraceRequest {
         place,
         whole: query.whole,
         window: duration("window", &query.window, USUAL_WINDOW)?,
@@ -105,10 +109,10 @@ fn question(query: &LineageQuery) -> Result<Question, Problem> {
     })
 }
 
-fn problem_of(error: &TraceError) -> Problem {
+fn problem_of(error: &TraceError) -> ApiProblem {
     match error {
         TraceError::Kafka(error) => of_admin(error),
-        TraceError::NoPartition(_) => Problem::new(ErrorCode::TopicNotFound).with_detail(error.to_string()),
-        TraceError::NoRecord { .. } => Problem::new(ErrorCode::RecordNotFound).with_detail(error.to_string()),
+        TraceError::NoPartition(_) => ApiProblem::new(ErrorCode::TopicNotFound).with_detail(error.to_string()),
+        TraceError::NoRecord { .. } => ApiProblem::new(ErrorCode::RecordNotFound).with_detail(error.to_string()),
     }
 }

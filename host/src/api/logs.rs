@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use utoipa::{IntoParams, ToSchema};
 
-use super::functions::view::moment;
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
-use super::{Api, functions};
+use crate::api::functions::view::moment;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, functions};
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::clock::unix_ms;
-use crate::telemetry::guest_lines::{GuestLines, Line};
+use crate::telemetry::guest_lines::{GuestLine, GuestLines};
 
 const USUAL_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1000;
@@ -36,7 +36,7 @@ const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"
 /// Which lines.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct LogQuery {
+pub(crate) struct LogQuery {
     /// At most so many: the newest of them.
     #[param(required = false, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
@@ -54,7 +54,7 @@ pub(super) struct LogQuery {
 
 /// A line that a guest wrote.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LineView {
+pub(crate) struct LineView {
     /// When, by RFC 3339.
     time: String,
     /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
@@ -69,12 +69,12 @@ pub(super) struct LineView {
 
 /// The lines, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LineList {
+pub(crate) struct LineList {
     lines: Vec<LineView>,
 }
 
 impl LineView {
-    fn new(line: &Line) -> Self {
+    fn new(line: &GuestLine) -> Self {
         let record = line.record.as_deref().map(str::to_owned);
         let (level, revision) = (line.level, line.revision);
         Self { time: moment(line.unix_ms), level, revision, record, line: line.text.to_string() }
@@ -87,7 +87,7 @@ impl LineView {
 /// stream of server-sent events, `line` with a line each, and `missed` with a number where the reader was too slow; a
 /// `Last-Event-ID` goes on after that line.
 #[utoipa::path(get, path = "/v1/functions/{name}/logs", tag = "functions", security(("token" = ["read"])),
-    params(Name, LogQuery),
+    params(PathName, LogQuery),
     responses(
         (status = 200, description = "The lines, the oldest first; or a stream of them", content(
             (LineList = "application/json"),
@@ -96,14 +96,14 @@ impl LineView {
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<LogQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<LogQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     functions::find(&api, &name)?;
-    let wanted = Wanted::new(&query)?;
+    let wanted = LineFilter::new(&query)?;
     let limit = match query.limit {
         None => USUAL_LIMIT,
         Some(limit @ 1..=LARGEST_LIMIT) => limit,
@@ -118,9 +118,11 @@ pub(super) async fn get(
         return Ok(Json(LineList { lines }).into_response());
     }
     // The supervisor takes notice of a new function within a moment.
-    let starting = || Problem::new(ErrorCode::FunctionUnavailable).with_detail(format!("\"{name}\" is about to start"));
+    let starting =
+        || ApiProblem::new(ErrorCode::FunctionUnavailable).with_detail(format!("\"{name}\" is about to start"));
     let lines = lines.ok_or_else(starting)?;
-    let full = |_| Problem::new(ErrorCode::TooManyRequests).with_detail("as many logs are followed as the host allows");
+    let full =
+        |_| ApiProblem::new(ErrorCode::TooManyRequests).with_detail("as many logs are followed as the host allows");
     let place = Arc::clone(&api.shared.followers).try_acquire_owned().map_err(full)?;
     let mut newest = lines.newest();
     newest.mark_changed();
@@ -133,7 +135,7 @@ pub(super) async fn get(
         }
     };
     let waiting = first.iter().map(|line| line_event(line)).collect();
-    let follower = Follower { api, name, lines, newest, wanted, after, waiting, _place: place };
+    let follower = LogFollower { api, name, lines, newest, wanted, after, waiting, _place: place };
     let events = stream::unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((Ok::<_, Infallible>(event), follower))
@@ -141,14 +143,13 @@ pub(super) async fn get(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE_EVERY)).into_response())
 }
 
-/// Which lines are wanted.
-struct Wanted {
+struct LineFilter {
     since_ms: u64,
     level: usize,
 }
 
-impl Wanted {
-    fn new(query: &LogQuery) -> Result<Self, Problem> {
+impl LineFilter {
+    fn new(query: &LogQuery) -> Result<Self, ApiProblem> {
         let since_ms = query.since.as_deref().map(parse_since).transpose()?.unwrap_or(0);
         let level = match query.level.as_deref() {
             None => 0,
@@ -157,7 +158,7 @@ impl Wanted {
         Ok(Self { since_ms, level })
     }
 
-    fn takes(&self, line: &Line) -> bool {
+    fn takes(&self, line: &GuestLine) -> bool {
         line.unix_ms >= self.since_ms && rank(line.level) >= Some(self.level)
     }
 }
@@ -167,7 +168,7 @@ fn rank(level: &str) -> Option<usize> {
 }
 
 /// A moment, or an age: milliseconds since the Unix epoch.
-fn parse_since(text: &str) -> Result<u64, Problem> {
+fn parse_since(text: &str) -> Result<u64, ApiProblem> {
     let moment = match (parse_duration(text), humantime::parse_rfc3339(text)) {
         (Ok(age), _) => SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH),
         (_, Ok(moment)) => moment,
@@ -177,18 +178,18 @@ fn parse_since(text: &str) -> Result<u64, Problem> {
 }
 
 /// Somebody who follows a function's lines.
-struct Follower {
+struct LogFollower {
     api: Api,
     name: crate::model::ids::FunctionName,
     lines: Arc<GuestLines>,
     newest: watch::Receiver<u64>,
-    wanted: Wanted,
+    wanted: LineFilter,
     after: u64,
     waiting: VecDeque<sse::Event>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Follower {
+impl LogFollower {
     /// The next event; nothing when the host stops or the function is gone.
     async fn next(&mut self) -> Option<sse::Event> {
         loop {
@@ -220,12 +221,12 @@ impl Follower {
     }
 }
 
-fn line_event(line: &Line) -> sse::Event {
+fn line_event(line: &GuestLine) -> sse::Event {
     // A struct of texts and a number always becomes JSON.
     let json = serde_json::to_string(&LineView::new(line)).unwrap_or_default();
     sse::Event::default().event("line").id(line.number.to_string()).data(json)
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::config::quantity::{format_duration, format_size};
-use crate::model::function::{Emulation, Manifest, Output, Topics};
+use crate::model::function::{FunctionOutput, Manifest, StartEmulation, TopicSelection};
 
 /// The manifest with every default filled in.
-pub(super) fn json(manifest: &Manifest) -> Value {
+pub(crate) fn json(manifest: &Manifest) -> Value {
     let Manifest { limits, logs, instances, retry, delivery, .. } = manifest;
     let mut view = json!({
         "name": manifest.name,
@@ -51,9 +51,9 @@ pub(super) fn json(manifest: &Manifest) -> Value {
         "kafka": kafka(&manifest.kafka),
     });
     match &manifest.topics {
-        Topics::Named(topics) if topics.is_empty() => {}
-        Topics::Named(topics) => view["topics"] = json!(topics),
-        Topics::Pattern(pattern) => view["topics_pattern"] = json!(pattern),
+        TopicSelection::Named(topics) if topics.is_empty() => {}
+        TopicSelection::Named(topics) => view["topics"] = json!(topics),
+        TopicSelection::Pattern(pattern) => view["topics_pattern"] = json!(pattern),
     }
     if let Some(schedule) = &manifest.schedule {
         view["schedule"] = json!(schedule);
@@ -67,7 +67,7 @@ pub(super) fn json(manifest: &Manifest) -> Value {
     view
 }
 
-fn output(output: &Output) -> Value {
+fn output(output: &FunctionOutput) -> Value {
     let mut view = json!({ "topic": output.topic, "format": output.format });
     if let Some(compression) = output.compression {
         view["compression"] = json!(compression);
@@ -75,7 +75,7 @@ fn output(output: &Output) -> Value {
     view
 }
 
-fn emulation(emulation: &Emulation) -> Value {
+fn emulation(emulation: &StartEmulation) -> Value {
     let range = |(shortest, longest): (Duration, Duration)| {
         format!("{}..{}", format_duration(shortest), format_duration(longest))
     };

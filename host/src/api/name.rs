@@ -7,14 +7,14 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::problem::Problem;
+use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
 /// A function's name, taken from the path and checked.
-pub(super) struct Name(pub(super) FunctionName);
+pub(crate) struct PathName(pub(crate) FunctionName);
 
-impl IntoParams for Name {
+impl IntoParams for PathName {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[a-z][a-z0-9-]{0,62}$"));
         let name = ParameterBuilder::new()
@@ -27,11 +27,11 @@ impl IntoParams for Name {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Name {
-    type Rejection = Problem;
+impl<S: Send + Sync> FromRequestParts<S> for PathName {
+    type Rejection = ApiProblem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiProblem> {
+        let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail);
         let Path(name) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|rejection| invalid(rejection.body_text()))?;

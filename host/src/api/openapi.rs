@@ -9,8 +9,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::Paths;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use super::problem::ProblemView;
-use super::{
+use crate::api::problem::ProblemView;
+use crate::api::{
     dead_letters, deploy, events, functions, invoke, logs, operations, replay, reset, revisions, shadow, topics, usage,
 };
 use crate::lineage;
@@ -58,48 +58,48 @@ details (RFC 9457) with a stable code, whose page is `type`. What a token may do
     replay::TallyView,
     replay::SideView,
     replay::EventView,
-    operations::Health,
-    operations::Ready,
+    operations::HealthReport,
+    operations::ReadinessReport,
     operations::StalledFunction,
     status::FunctionStatus,
-    status::State,
+    status::FunctionState,
     status::PartitionStatus,
     status::BlockedBy,
-    status::Why,
-    status::Counters,
+    status::WaitReason,
+    status::FunctionCounters,
     events::CloudEvent,
-    invoke::Answer,
+    invoke::InvokeResponse,
     invoke::view::Invocation,
     invoke::view::Invocations,
     invoke::view::Emission,
-    invoke::view::Header,
-    invoke::view::Start,
+    invoke::view::EmittedHeader,
+    invoke::view::InstanceStart,
     invoke::view::LogLine,
-    invoke::view::Place,
+    invoke::view::RecordPosition,
     logs::LineView,
     logs::LineList,
     lineage::Lineage,
-    lineage::Node,
-    lineage::Kind,
-    lineage::Fault,
-    lineage::Scan,
+    lineage::LineageNode,
+    lineage::NodeKind,
+    lineage::NodeFault,
+    lineage::ScanReport,
     usage::UsageView,
     usage::FunctionUsage,
-    topics::Published,
-    topics::Written,
+    topics::PublishOutcome,
+    topics::WrittenEvent,
     topics::NotWritten,
     topics::EventResult,
     topics::EventResults,
 )))]
-struct Components;
+struct SharedComponents;
 
 /// The description, as it is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Document(pub(super) Arc<str>);
+pub(crate) struct OpenApiDocument(pub(crate) Arc<str>);
 
 /// The document of these paths, as JSON.
-pub(super) fn document(paths: Paths) -> String {
-    let mut document = Components::openapi();
+pub(crate) fn document(paths: Paths) -> String {
+    let mut document = SharedComponents::openapi();
     document.info.title = "Millstream".to_owned();
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     document.info.description = Some(ABOUT.to_owned());
@@ -119,6 +119,6 @@ pub(super) fn document(paths: Paths) -> String {
 #[utoipa::path(get, path = "/openapi.json", tag = "host", security(()), responses(
     (status = 200, description = "The description", content_type = "application/json", body = serde_json::Value),
 ))]
-pub(super) async fn get(Extension(Document(document)): Extension<Document>) -> impl IntoResponse {
+pub(crate) async fn get(Extension(OpenApiDocument(document)): Extension<OpenApiDocument>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], document.to_string())
 }

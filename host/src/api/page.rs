@@ -11,9 +11,9 @@ use axum::http::header::{
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::problem::{Problem, ProblemView};
+use crate::api::problem::{ApiProblem, ProblemView};
 use crate::error_code::ErrorCode;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
@@ -25,7 +25,7 @@ const ICON: &str = "image/svg+xml";
 
 macro_rules! files {
     ($($kind:ident $name:literal),+ $(,)?) => {
-        &[$(File {
+        &[$(PageFile {
             name: $name,
             kind: $kind,
             bytes: include_bytes!(concat!("../../assets/page/", $name)),
@@ -34,7 +34,7 @@ macro_rules! files {
 }
 
 /// Every file of the page.
-const FILES: &[File] = files![
+const FILES: &[PageFile] = files![
     HTML "index.html",
     CSS "style.css",
     CSS "parts.css",
@@ -59,7 +59,7 @@ const FILES: &[File] = files![
     SCRIPT "usage.js",
 ];
 
-struct File {
+struct PageFile {
     name: &'static str,
     kind: &'static str,
     bytes: &'static [u8],
@@ -71,7 +71,7 @@ struct File {
 #[utoipa::path(get, path = "/", tag = "host", security(()), responses(
     (status = 200, description = "The page", body = String, content_type = "text/html"),
 ))]
-pub(super) async fn index(headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn index(headers: HeaderMap) -> Result<Response, ApiProblem> {
     serve("index.html", &headers)
 }
 
@@ -83,15 +83,15 @@ pub(super) async fn index(headers: HeaderMap) -> Result<Response, Problem> {
         (status = 304, description = "It has not changed"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiProblem> {
     serve(&name, &headers)
 }
 
-fn serve(name: &str, headers: &HeaderMap) -> Result<Response, Problem> {
-    let unknown = || Problem::new(ErrorCode::PathNotFound).with_detail("the page has no such file");
+fn serve(name: &str, headers: &HeaderMap) -> Result<Response, ApiProblem> {
+    let unknown = || ApiProblem::new(ErrorCode::PathNotFound).with_detail("the page has no such file");
     let file = FILES.iter().find(|file| file.name == name).ok_or_else(unknown)?;
     // A host of another version has other files: browsers ask each time, and load what differs.
-    let tag = format!("\"{}\"", Digest::of(file.bytes));
+    let tag = format!("\"{}\"", ArtifactDigest::of(file.bytes));
     let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|known| known.as_bytes() == tag.as_bytes());
     let common = [
         (CONTENT_TYPE, file.kind),

@@ -6,14 +6,14 @@ use axum::http::HeaderMap;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 
-use super::deploy::DeployQuery;
-use super::functions::view::DeployedView;
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
-use super::{Api, functions, if_match};
+use crate::api::deploy::DeployQuery;
+use crate::api::functions::view::DeployedView;
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, functions, if_match};
 use crate::model::ids::FunctionName;
-use crate::model::status::State as FunctionState;
+use crate::model::status::FunctionState;
 
 /// Pause a function
 ///
@@ -21,18 +21,18 @@ use crate::model::status::State as FunctionState;
 /// partitions; nothing is fetched, what runs is finished and committed. Calls over HTTP go on. Pausing again changes
 /// nothing.
 #[utoipa::path(post, path = "/v1/functions/{name}/pause", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 200, description = "It is to be paused; `state` is `paused` once this host has finished what ran", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn pause(
+pub(crate) async fn pause(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     turn(&api, &name, true, &query, &headers).await
 }
 
@@ -40,18 +40,18 @@ pub(super) async fn pause(
 ///
 /// On every host, from where everything before is finished. Resuming what is not paused changes nothing.
 #[utoipa::path(post, path = "/v1/functions/{name}/resume", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
         (status = 200, description = "It is to go on", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn resume(
+pub(crate) async fn resume(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     turn(&api, &name, false, &query, &headers).await
 }
 
@@ -61,7 +61,7 @@ async fn turn(
     paused: bool,
     query: &DeployQuery,
     headers: &HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?.unwrap_or_default();
     let expectation = if_match::expectation(headers)?;
     let revision = api.registry.set_paused(name, paused, expectation).await?;

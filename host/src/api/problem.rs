@@ -19,7 +19,7 @@ const RETRY_AFTER_SECONDS: u16 = 2;
 
 /// An error on its way to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct ApiProblem {
     code: ErrorCode,
     detail: Option<String>,
     challenge: Option<HeaderValue>,
@@ -27,7 +27,7 @@ pub(super) struct Problem {
 
 /// Problem details (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct ProblemView {
+pub(crate) struct ProblemView {
     /// The page about this kind of error.
     #[serde(rename = "type")]
     type_: &'static str,
@@ -44,36 +44,36 @@ pub(super) struct ProblemView {
     detail: Option<String>,
 }
 
-impl Problem {
-    pub(super) fn new(code: ErrorCode) -> Self {
+impl ApiProblem {
+    pub(crate) fn new(code: ErrorCode) -> Self {
         Self { code, detail: None, challenge: None }
     }
 
     /// What happened to this request, and what to do.
-    pub(super) fn with_detail(self, detail: impl Into<String>) -> Self {
+    pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
 
     /// How a client is to show who it is (`WWW-Authenticate`).
-    pub(super) fn with_challenge(self, challenge: HeaderValue) -> Self {
+    pub(crate) fn with_challenge(self, challenge: HeaderValue) -> Self {
         Self { challenge: Some(challenge), ..self }
     }
 
     /// What happened, in a line.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.code.title())
     }
 
     #[cfg(test)]
-    pub(super) fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         self.code
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    pub(super) fn view(&self) -> ProblemView {
+    pub(crate) fn view(&self) -> ProblemView {
         let Self { code, detail, .. } = self;
         ProblemView {
             type_: code.page(),
@@ -86,7 +86,7 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ApiProblem {
     fn into_response(self) -> Response {
         let status = self.status();
         if status == StatusCode::INTERNAL_SERVER_ERROR {
@@ -106,7 +106,7 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<ChangeError> for Problem {
+impl From<ChangeError> for ApiProblem {
     fn from(error: ChangeError) -> Self {
         Self::new(code_of(&error)).with_detail(error.to_string())
     }
@@ -141,13 +141,13 @@ fn code_of(error: &ChangeError) -> ErrorCode {
 }
 
 /// The problem of a question to Kafka.
-pub(super) fn of_admin(error: &AdminError) -> Problem {
-    Problem::new(code_of_admin(error)).with_detail(error.to_string())
+pub(crate) fn of_admin(error: &AdminError) -> ApiProblem {
+    ApiProblem::new(code_of_admin(error)).with_detail(error.to_string())
 }
 
 /// The problem of a topic that is read as a log.
-pub(super) fn of_topic_log(error: &TopicLogError) -> Problem {
-    Problem::new(code_of_topic_log(error)).with_detail(error.to_string())
+pub(crate) fn of_topic_log(error: &TopicLogError) -> ApiProblem {
+    ApiProblem::new(code_of_topic_log(error)).with_detail(error.to_string())
 }
 
 fn code_of_topic_log(error: &TopicLogError) -> ErrorCode {

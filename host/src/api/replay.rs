@@ -14,16 +14,16 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
-use super::name::Name;
-use super::problem::{Problem, ProblemView, of_admin};
-use super::{Api, body, functions};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::{Api, body, functions};
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
+use crate::inspect::replay::{ReplayBaseline, ReplayError, ReplayEvent, ReplayPlan};
 use crate::model::function::SharedRevision;
 use crate::model::ids::RevisionNumber;
-use crate::model::inputs::Inputs;
-use crate::pipeline::replay::{Against, News, Order, ReplayError};
-pub(super) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
+use crate::model::inputs::InputTopics;
+pub(crate) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
 
 const BODY_BYTES: u64 = 64 * 1024;
 const USUAL_RECORDS: u64 = 1_000_000;
@@ -34,7 +34,7 @@ const TELL_EVERY: Duration = Duration::from_millis(200);
 /// What is to be replayed.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReplayRequest {
+pub(crate) struct ReplayRequest {
     /// The topic.
     topic: String,
     /// Only this partition.
@@ -69,7 +69,7 @@ pub(super) struct ReplayRequest {
 /// With what a replay is compared.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum AgainstRequest {
+pub(crate) enum AgainstRequest {
     /// What the function emitted then.
     Recorded,
     /// What the live revision emits now.
@@ -93,25 +93,25 @@ fn latest() -> String {
 /// stream of lines, each JSON with its `kind`: `began`, `difference`, `progress`, and at last `ended` or `failed`. It ends when
 /// the client goes away.
 #[utoipa::path(post, path = "/v1/functions/{name}/replay", tag = "functions", security(("token" = ["deploy"])),
-    params(Name), request_body(content = ReplayRequest),
+    params(PathName), request_body(content = ReplayRequest),
     responses(
         (status = 200, description = "It goes on; a line for each thing to tell", body = ReplayLine, content_type = "application/x-ndjson"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn replay(
+pub(crate) async fn replay(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let live = functions::find(&api, &name)?;
     let bytes = body::read(&headers, body, BODY_BYTES).await?;
     let request: ReplayRequest = serde_json::from_slice(&bytes)
         .map_err(|error| invalid(format!("the body is not such as {{\"topic\": \"bids\"}}: {error}")))?;
     let order = request.order(&api, live)?;
     let news = api.replays.begin(order).await.map_err(problem)?;
-    let lines = Lines { news, stop: api.shared.stop.clone(), told: Instant::now(), is_over: false };
+    let lines = EventLines { news, stop: api.shared.stop.clone(), told: Instant::now(), is_over: false };
     let lines = stream::unfold(lines, |mut lines| async move {
         let line = lines.next().await?;
         Some((Ok::<_, std::convert::Infallible>(line), lines))
@@ -120,7 +120,7 @@ pub(super) async fn replay(
 }
 
 impl ReplayRequest {
-    fn order(self, api: &Api, live: SharedRevision) -> Result<Order, Problem> {
+    fn order(self, api: &Api, live: SharedRevision) -> Result<ReplayPlan, ApiProblem> {
         let name = live.manifest.name.clone();
         let now = SystemTime::now();
         let place = |what: &str, text: &str| {
@@ -134,17 +134,17 @@ impl ReplayRequest {
         let kept: Vec<SharedRevision> =
             api.registry.revisions(&name).unwrap_or_default().into_iter().map(|stored| stored.revision).collect();
         let against = match self.against {
-            Some(AgainstRequest::Nothing) => Against::Nothing,
-            Some(AgainstRequest::Live) => Against::Live(live),
-            Some(AgainstRequest::Recorded) => Against::Recorded(kept),
+            Some(AgainstRequest::Nothing) => ReplayBaseline::Nothing,
+            Some(AgainstRequest::Live) => ReplayBaseline::Live(live),
+            Some(AgainstRequest::Recorded) => ReplayBaseline::Recorded(kept),
             // A bare record does not say what it was emitted for.
-            None if live.manifest.emits_raw() => Against::Live(live),
-            None => Against::Recorded(kept),
+            None if live.manifest.emits_raw() => ReplayBaseline::Live(live),
+            None => ReplayBaseline::Recorded(kept),
         };
         if let Some(output) = &self.output {
             check_output(api, output)?;
         }
-        Ok(Order {
+        Ok(ReplayPlan {
             revision,
             against,
             topic: self.topic,
@@ -160,11 +160,11 @@ impl ReplayRequest {
 }
 
 /// Nobody should take what a replay emits for what a function emitted.
-fn check_output(api: &Api, output: &str) -> Result<(), Problem> {
+fn check_output(api: &Api, output: &str) -> Result<(), ApiProblem> {
     api.topics.check_name(output)?;
     for revision in api.registry.list() {
         let manifest = &revision.manifest;
-        let reads = Inputs::of(manifest).is_ok_and(|inputs| inputs.has(output));
+        let reads = InputTopics::of(manifest).is_ok_and(|inputs| inputs.has(output));
         let writes = manifest.outputs.values().any(|to| to.topic == output) || manifest.dead_letter_topic == output;
         if reads || writes {
             let what = if reads { "reads" } else { "writes to" };
@@ -175,15 +175,14 @@ fn check_output(api: &Api, output: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// News as lines.
-struct Lines {
-    news: mpsc::Receiver<News>,
+struct EventLines {
+    news: mpsc::Receiver<ReplayEvent>,
     stop: tokio_util::sync::CancellationToken,
     told: Instant,
     is_over: bool,
 }
 
-impl Lines {
+impl EventLines {
     async fn next(&mut self) -> Option<Bytes> {
         while !self.is_over {
             let news = tokio::select! {
@@ -191,9 +190,9 @@ impl Lines {
                 news = self.news.recv() => news?,
             };
             match news {
-                News::Progress(_) if self.told.elapsed() < TELL_EVERY => continue,
-                News::Progress(_) => self.told = Instant::now(),
-                News::Ended(_) | News::Failed(_) => self.is_over = true,
+                ReplayEvent::Progress(_) if self.told.elapsed() < TELL_EVERY => continue,
+                ReplayEvent::Progress(_) => self.told = Instant::now(),
+                ReplayEvent::Ended(_) | ReplayEvent::Failed(_) => self.is_over = true,
                 _ => {}
             }
             return Some(ReplayLine::of(news, |error| problem(error).view()).to_bytes());
@@ -202,7 +201,7 @@ impl Lines {
     }
 }
 
-fn problem(error: ReplayError) -> Problem {
+fn problem(error: ReplayError) -> ApiProblem {
     let code = match &error {
         ReplayError::Admin(error) => return of_admin(error),
         ReplayError::Refused(_) => ErrorCode::InvalidRequest,
@@ -212,9 +211,9 @@ fn problem(error: ReplayError) -> Problem {
         ReplayError::NotWritten(..) => ErrorCode::NotAcknowledged,
         ReplayError::Interrupted => ErrorCode::ShuttingDown,
     };
-    Problem::new(code).with_detail(error.to_string())
+    ApiProblem::new(code).with_detail(error.to_string())
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
 }

@@ -9,21 +9,21 @@ use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::{Api, body, functions, if_match};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::{Api, body, functions, if_match};
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 use crate::registry::ResetOrder;
-use crate::registry::cluster::{Move, Selection};
+use crate::registry::cluster::{OffsetMove, PartitionSelection};
 
 const BODY_BYTES: u64 = 4096;
 
 /// Where to.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ResetRequest {
+pub(crate) struct ResetRequest {
     /// `earliest`, `latest`, an offset, a moment by RFC 3339, or an age such as `-1h`. Offsets beyond what a partition has
     /// are its beginning or its end.
     #[schema(example = "-1h")]
@@ -40,7 +40,7 @@ pub(super) struct ResetRequest {
 
 /// From where to where.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ResetView {
+pub(crate) struct ResetView {
     #[schema(value_type = String)]
     name: FunctionName,
     /// Whether nothing was done.
@@ -54,7 +54,7 @@ pub(super) struct ResetView {
 
 /// From where to where in one partition. An offset is mostly a record: compacted ones and marks of transactions are none.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MoveView {
+pub(crate) struct MoveView {
     topic: String,
     partition: i32,
     /// Where the function was; nothing where it had not begun.
@@ -70,7 +70,7 @@ pub(super) struct MoveView {
 }
 
 impl MoveView {
-    fn new(Move { to, from }: &Move) -> Self {
+    fn new(OffsetMove { to, from }: &OffsetMove) -> Self {
         // Where nothing was committed it would have begun at the partition's beginning.
         let was = from.unwrap_or(to.beginning);
         Self {
@@ -91,27 +91,27 @@ impl MoveView {
 /// seconds, and as long as a member lives whose host died. The rest of its partitions stay where they are. A paused
 /// function stays paused. With `dry_run` nothing is done.
 #[utoipa::path(post, path = "/v1/functions/{name}/reset", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     request_body(content = ResetRequest),
     responses(
         (status = 200, description = "From where to where", body = ResetView),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn reset(
+pub(crate) async fn reset(
     State(api): State<Api>,
-    Name(name): Name,
+    PathName(name): PathName,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<ResetView>, Problem> {
-    let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+) -> Result<Json<ResetView>, ApiProblem> {
+    let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail);
     let expectation = if_match::expectation(&headers)?;
     functions::find(&api, &name)?;
     let bytes = body::read(&headers, body, BODY_BYTES).await?;
     let request: ResetRequest = serde_json::from_slice(&bytes)
         .map_err(|error| invalid(format!("the body is not such as {{\"to\": \"earliest\"}}: {error}")))?;
     let to = OffsetTarget::parse(&request.to, SystemTime::now()).map_err(|error| invalid(format!("to: {error}")))?;
-    let selection = Selection { topic: request.topic, partition: request.partition };
+    let selection = PartitionSelection { topic: request.topic, partition: request.partition };
     let order = ResetOrder { selection, to };
     let moves = match request.dry_run {
         true => api.registry.plan_reset(&name, &order).await?,

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::deploy::{self, DeployQuery};
-use super::name::Name;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
-use super::{Api, body, functions, if_match, manifest_view};
+use crate::api::deploy::{self, DeployQuery};
+use crate::api::name::PathName;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body, functions, if_match, manifest_view};
 use crate::error_code::ErrorCode;
-use crate::model::function::Shape;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::function::ModuleShape;
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::registry::catalogue::StoredRevision;
 
 /// The largest body of a rollback.
@@ -25,16 +25,16 @@ const BODY_BYTES: u64 = 4096;
 
 /// A revision that is kept.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RevisionView {
+pub(crate) struct RevisionView {
     /// Its number.
     #[schema(value_type = u64)]
     revision: RevisionNumber,
     /// The module's SHA-256.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: Shape,
+    shape: ModuleShape,
     /// The module's size.
     module_bytes: u64,
     /// When it was deployed, by RFC 3339.
@@ -49,7 +49,7 @@ pub(super) struct RevisionView {
 
 /// The revisions that are kept, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RevisionList {
+pub(crate) struct RevisionList {
     #[schema(value_type = String)]
     name: FunctionName,
     revisions: Vec<RevisionView>,
@@ -57,7 +57,7 @@ pub(super) struct RevisionList {
 
 /// A revision with its manifest.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RevisionAlone {
+pub(crate) struct RevisionAlone {
     #[serde(flatten)]
     revision: RevisionView,
     /// The manifest with every default filled in.
@@ -68,7 +68,7 @@ pub(super) struct RevisionAlone {
 /// Where to go back to.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RollbackRequest {
+pub(crate) struct RollbackRequest {
     /// The revision; the one before the live one when it is left out.
     #[schema(minimum = 1)]
     revision: Option<u64>,
@@ -92,13 +92,13 @@ impl RevisionView {
 /// List a function's revisions
 ///
 /// The newest ten are kept, fewer when their manifests are large.
-#[utoipa::path(get, path = "/v1/functions/{name}/revisions", tag = "functions", security(("token" = ["read"])), params(Name),
+#[utoipa::path(get, path = "/v1/functions/{name}/revisions", tag = "functions", security(("token" = ["read"])), params(PathName),
     responses(
         (status = 200, description = "The revisions, the newest first", body = RevisionList, headers(("ETag" = String, description = "The live revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn list(State(api): State<Api>, Name(name): Name) -> Result<Response, Problem> {
+pub(crate) async fn list(State(api): State<Api>, PathName(name): PathName) -> Result<Response, ApiProblem> {
     let kept = kept(&api, &name)?;
     let live = live(&kept);
     let revisions = kept.iter().rev().map(|stored| RevisionView::new(stored, live)).collect();
@@ -107,17 +107,17 @@ pub(super) async fn list(State(api): State<Api>, Name(name): Name) -> Result<Res
 
 /// Show a revision with its manifest
 #[utoipa::path(get, path = "/v1/functions/{name}/revisions/{revision}", tag = "functions", security(("token" = ["read"])),
-    params(Name, ("revision" = u64, Path, description = "The revision's number", minimum = 1)),
+    params(PathName, ("revision" = u64, Path, description = "The revision's number", minimum = 1)),
     responses(
         (status = 200, description = "The revision", body = RevisionAlone),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
     Path((name, revision)): Path<(String, String)>,
-) -> Result<Json<RevisionAlone>, Problem> {
-    let invalid = |detail: String| Problem::new(ErrorCode::InvalidRequest).with_detail(detail);
+) -> Result<Json<RevisionAlone>, ApiProblem> {
+    let invalid = |detail: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail);
     let name = FunctionName::new(&name).map_err(|error| invalid(error.to_string()))?;
     let number = revision.parse().map_err(|_| invalid("a revision is a number, such as 3".to_owned()))?;
     let kept = kept(&api, &name)?;
@@ -132,20 +132,20 @@ pub(super) async fn get(
 /// that they began with, and the function's place in its topics stays. When the live revision has that manifest and
 /// module already, it stays.
 #[utoipa::path(post, path = "/v1/functions/{name}/rollback", tag = "functions", security(("token" = ["deploy"])),
-    params(Name, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
+    params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     request_body(content = Option<RollbackRequest>, description = "Nothing, for the revision before the live one"),
     responses(
-        (status = 200, description = "The new revision", body = super::functions::view::DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = 200, description = "The new revision", body = crate::api::functions::view::DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn rollback(
+pub(crate) async fn rollback(
     State(api): State<Api>,
-    Name(name): Name,
-    Query(query): Query<DeployQuery>,
+    PathName(name): PathName,
+    QueryParams(query): QueryParams<DeployQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let wait = query.wait()?;
     let expectation = if_match::expectation(&headers)?;
     let bytes = body::read(&headers, body, BODY_BYTES).await?;
@@ -153,7 +153,7 @@ pub(super) async fn rollback(
         b"" => None,
         json => serde_json::from_slice(json).map_err(|error| {
             let detail = format!("the body is not {{\"revision\": NUMBER}}, and not empty: {error}");
-            Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+            ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
         })?,
     };
     let to = request.unwrap_or_default().revision.map(RevisionNumber);
@@ -161,7 +161,7 @@ pub(super) async fn rollback(
     Ok(deploy::answer(&api, deployed, wait).await)
 }
 
-fn kept(api: &Api, name: &FunctionName) -> Result<Vec<StoredRevision>, Problem> {
+fn kept(api: &Api, name: &FunctionName) -> Result<Vec<StoredRevision>, ApiProblem> {
     api.registry.check_ready()?;
     api.registry.revisions(name).ok_or_else(|| functions::no_such(name))
 }

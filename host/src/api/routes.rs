@@ -11,40 +11,38 @@ use axum::routing::{MethodFilter, MethodRouter};
 use axum::{Router, routing};
 use utoipa::openapi::path::{HttpMethod, Operation, Paths};
 
-use super::Api;
-use crate::config::host::Scope;
+use crate::api::Api;
+use crate::config::host::TokenScope;
 
 /// What a route asks of whoever calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
-    /// Nothing.
+pub(crate) enum RequiredScope {
     Nothing,
     /// A token with this scope, where the host has tokens.
-    Token(Scope),
+    Token(TokenScope),
 }
 
 /// What the routes ask, by method and path.
-pub(super) type Access = HashMap<(Method, String), Asks>;
+pub(crate) type AccessTable = HashMap<(Method, String), RequiredScope>;
 
-/// The routes so far.
-pub(super) struct Routes {
+pub(crate) struct RouteTable {
     router: Router<Api>,
     paths: Paths,
-    access: Access,
+    access: AccessTable,
 }
 
-impl Routes {
-    pub(super) fn new() -> Self {
-        Self { router: Router::new(), paths: Paths::new(), access: Access::new() }
+impl RouteTable {
+    pub(crate) fn new() -> Self {
+        Self { router: Router::new(), paths: Paths::new(), access: AccessTable::new() }
     }
 
     /// Adds a handler with the document `P` that `#[utoipa::path]` made of it.
-    pub(super) fn add<P: utoipa::Path, T: 'static>(self, handler: impl Handler<T, Api>) -> Self {
+    pub(crate) fn add<P: utoipa::Path, T: 'static>(self, handler: impl Handler<T, Api>) -> Self {
         self.route::<P>(|filter| routing::on(filter, handler))
     }
 
     /// The same for one whose extractors take bodies of up to `most` bytes.
-    pub(super) fn add_large<P: utoipa::Path, T: 'static>(self, handler: impl Handler<T, Api>, most: u64) -> Self {
+    pub(crate) fn add_large<P: utoipa::Path, T: 'static>(self, handler: impl Handler<T, Api>, most: u64) -> Self {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         self.route::<P>(|filter| routing::on(filter, handler).layer(DefaultBodyLimit::max(most)))
     }
@@ -64,20 +62,20 @@ impl Routes {
     }
 
     /// The router, the document's paths, and what each asks.
-    pub(super) fn into_parts(self) -> (Router<Api>, Paths, Access) {
+    pub(crate) fn into_parts(self) -> (Router<Api>, Paths, AccessTable) {
         let Self { router, paths, access } = self;
         (router, paths, access)
     }
 }
 
 /// What the document of an operation says that it asks. One that says nothing asks for most.
-fn asks(operation: &Operation) -> Asks {
+fn asks(operation: &Operation) -> RequiredScope {
     let Some(first) = operation.security.as_ref().and_then(|security| security.first()) else {
-        return Asks::Token(Scope::Deploy);
+        return RequiredScope::Token(TokenScope::Deploy);
     };
     let security = serde_json::to_value(first).unwrap_or_default();
     match security["token"][0].as_str() {
-        None => Asks::Nothing,
-        Some(scope) => Asks::Token(Scope::parse(scope).unwrap_or(Scope::Deploy)),
+        None => RequiredScope::Nothing,
+        Some(scope) => RequiredScope::Token(TokenScope::parse(scope).unwrap_or(TokenScope::Deploy)),
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: how many, how slow they may be, and how they end.
 
-mod bodies;
-mod places;
+mod connection_limiter;
+mod tracked_body;
 
 use std::convert::Infallible;
 use std::io;
@@ -20,9 +20,9 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, tls};
-use bodies::Noting;
-use places::{Place, Places};
+use crate::api::{Api, tls};
+use connection_limiter::{ConnectionLimiter, ConnectionSlot};
+use tracked_body::TrackedBody;
 
 const CONNECTIONS: usize = 512;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -34,10 +34,10 @@ const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
 /// Accepting fails while no file descriptor is free.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-type Service = TowerToHyperService<axum::Router>;
+type ApiService = TowerToHyperService<axum::Router>;
 
 /// Serves until `shutdown`, then lets the requests that run end.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     api: Api,
     tls: Option<TlsAcceptor>,
@@ -45,7 +45,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let stop = api.shared.stop.clone();
     let service = TowerToHyperService::new(api.router(listener.local_addr()?));
-    let places = Places::new(CONNECTIONS);
+    let places = ConnectionLimiter::new(CONNECTIONS);
     let mut connections = tokio::task::JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -85,7 +85,13 @@ pub async fn serve(
     Ok(())
 }
 
-async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, stop: CancellationToken, place: Place) {
+async fn begin(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    service: ApiService,
+    stop: CancellationToken,
+    place: ConnectionSlot,
+) {
     let Some(tls) = tls else { return serve_connection(stream, service, stop, place).await };
     match tokio::time::timeout(HANDSHAKE_WITHIN, tls.accept(stream)).await {
         Ok(Ok(stream)) => serve_connection(stream, service, stop, place).await,
@@ -97,18 +103,18 @@ async fn begin(stream: TcpStream, tls: Option<TlsAcceptor>, service: Service, st
 
 async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite,
-    service: Service,
+    service: ApiService,
     stop: CancellationToken,
-    place: Place,
+    place: ConnectionSlot,
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         place.note(false);
         let asking = place.clone();
-        let answer = service.call(request.map(|body| Body::new(Noting::request(body, asking))));
+        let answer = service.call(request.map(|body| Body::new(TrackedBody::request(body, asking))));
         let place = place.clone();
         async move {
             let answer: Result<_, Infallible> = answer.await;
-            answer.map(|answer| answer.map(|body| Noting::answer(body, place)))
+            answer.map(|answer| answer.map(|body| TrackedBody::answer(body, place)))
         }
     });
     let mut stream = TimeoutStream::new(stream);

@@ -1,6 +1,7 @@
 //! The API over a registry on a folder, without a network.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -9,31 +10,31 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{Api, Limits, Parts, Topics, serve};
-use crate::config::host::Tokens;
-use crate::invoke::admission::Admission;
-use crate::kafka::admin::{Admin, TopicCreation};
-use crate::kafka::history::History;
-use crate::kafka::poller::Pollers;
-use crate::kafka::producer::Producers;
-use crate::kafka::publisher::Publisher;
+use crate::api::{Api, Limits, Parts, TopicWriter, serve};
+use crate::config::host::AccessTokens;
+use crate::inspect::replay::ReplayService;
+use crate::inspect::shadow::ShadowReports;
+use crate::invoke::admission::InstanceAdmission;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::admin::{KafkaAdmin, TopicCreation};
+use crate::kafka::group::poller::PollerThreads;
+use crate::kafka::produce::producer::ProducerSet;
+use crate::kafka::produce::publisher::HostPublisher;
+use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::survey::Survey;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::status::{Counters, FunctionStatus, Observe, State};
-use crate::pipeline::aside::Aside;
-use crate::pipeline::build::Environment;
-use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::{Call, Called, Direct, NotCalled};
-use crate::pipeline::replay::Replays;
-use crate::pipeline::shadow::Shadows;
-use crate::pipeline::supervisor::{self, Artifacts, Ground};
+use crate::model::status::{FunctionCounters, FunctionObserver, FunctionState, FunctionStatus};
+use crate::pipeline::background::BackgroundRuntime;
+use crate::pipeline::build::KafkaContext;
+use crate::pipeline::calls::{FunctionInvoker, InvokeCall, InvokeResult, NotCalled};
+use crate::pipeline::supervisor::{self, ArtifactSource, HostServices};
+use crate::redrive::DeadLetters;
 use crate::registry::tests::open;
-use crate::telemetry::exposition::Metrics;
+use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::telemetry::usage::Usage;
-use crate::wasm::{Engine, EngineOptions};
+use crate::telemetry::usage::UsageRecorder;
+use crate::wasm::{EngineOptions, WasmEngine};
 
 mod calls;
 mod guarded;
@@ -45,12 +46,12 @@ const LISTEN: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 8080);
 const TOML: &str = "name = \"mill\"\ntopics = [\"in\"]\n";
 
 /// Shows every function in this state, at this revision.
-struct Fixed(Mutex<Option<(State, u64)>>, Mutex<Option<std::time::Duration>>);
+struct Fixed(Mutex<Option<(FunctionState, u64)>>, Mutex<Option<std::time::Duration>>);
 
-impl Observe for Fixed {
+impl FunctionObserver for Fixed {
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
-        let seen = *self.0.lock().unwrap();
-        let (name, partitions, counters) = (name.to_string(), Vec::new(), Counters::default());
+        let seen = *self.0.lock();
+        let (name, partitions, counters) = (name.to_string(), Vec::new(), FunctionCounters::default());
         let status = seen.map(|(state, revision)| FunctionStatus {
             name,
             revision,
@@ -67,26 +68,26 @@ impl Observe for Fixed {
         Box::pin(std::future::ready(Vec::new()))
     }
 
-    fn state(&self, _: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
-        let (state, revision) = (*self.0.lock().unwrap())?;
-        Some((RevisionNumber(revision), state, (state == State::Stalled).then(|| "topic in".to_owned())))
+    fn state(&self, _: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)> {
+        let (state, revision) = (*self.0.lock())?;
+        Some((RevisionNumber(revision), state, (state == FunctionState::Stalled).then(|| "topic in".to_owned())))
     }
 
     fn kafka_is_silent_for(&self) -> Option<std::time::Duration> {
-        *self.1.lock().unwrap()
+        *self.1.lock()
     }
 }
 
 /// Answers calls as `calls` tells, and has no Kafka.
 #[derive(Default)]
 struct Guests {
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<InvokeCall>>,
     lines: Arc<GuestLines>,
 }
 
-impl Direct for Guests {
-    fn call<'a>(&'a self, name: &'a FunctionName, call: Call) -> BoxFuture<'a, Result<Called, NotCalled>> {
-        self.calls.lock().unwrap().push(call.clone());
+impl FunctionInvoker for Guests {
+    fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>> {
+        self.calls.lock().push(call.clone());
         Box::pin(std::future::ready(calls::called(name, &call)))
     }
 
@@ -96,36 +97,36 @@ impl Direct for Guests {
 }
 
 /// What functions would run on, if there were any.
-fn ground(kafka: ClientSettings, admin: Admin) -> (Ground, supervisor::Handle) {
-    static ENGINE: std::sync::LazyLock<Engine> = std::sync::LazyLock::new(|| {
-        Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).unwrap()
+fn ground(kafka: ClientSettings, admin: KafkaAdmin) -> (HostServices, supervisor::FunctionDirectory) {
+    static ENGINE: std::sync::LazyLock<WasmEngine> = std::sync::LazyLock::new(|| {
+        WasmEngine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).unwrap()
     });
     struct NoModules;
-    impl Artifacts for NoModules {
+    impl ArtifactSource for NoModules {
         fn module(&self, _: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>> {
             Box::pin(std::future::ready(Err("there is none".to_owned())))
         }
     }
-    let survey = Survey::new(&kafka).unwrap();
-    let environment = Environment {
+    let survey = MetadataProbe::new(&kafka).unwrap();
+    let environment = KafkaContext {
         tracer: Default::default(),
-        producers: Producers::new(kafka.clone()),
+        producers: ProducerSet::new(kafka.clone()),
         survey: survey.clone(),
         kafka,
         admin,
-        pollers: Arc::new(Pollers::start(1).unwrap()),
+        pollers: Arc::new(PollerThreads::start(1).unwrap()),
         cluster: "test".into(),
         host_id: "test".into(),
     };
-    let ground = Ground {
+    let ground = HostServices {
         environment,
         engine: ENGINE.clone(),
-        admission: Arc::new(Admission::new(1)),
+        admission: Arc::new(InstanceAdmission::new(1)),
         artifacts: Arc::new(NoModules),
-        aside: Aside::start().unwrap(),
-        metrics: Metrics::default(),
+        aside: BackgroundRuntime::start().unwrap(),
+        metrics: HostMetrics::default(),
     };
-    (ground, supervisor::Handle::new(survey))
+    (ground, supervisor::FunctionDirectory::new(survey))
 }
 
 struct Host {
@@ -137,30 +138,30 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
-        Self::with_tokens(Tokens::default())
+        Self::with_tokens(AccessTokens::default())
     }
 
-    fn with_tokens(tokens: Tokens) -> Self {
+    fn with_tokens(tokens: AccessTokens) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (registry, _) = open(folder.path());
         let observed = Arc::new(Fixed(Mutex::new(None), Mutex::new(None)));
         let guests = Arc::new(Guests::default());
         // Nobody is there.
         let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
-        let admin = Admin::new(kafka.clone(), TopicCreation::Broker).unwrap();
-        let publisher = Publisher::new(kafka.clone());
+        let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).unwrap();
+        let publisher = HostPublisher::new(kafka.clone());
         let (ground, functions) = ground(kafka.clone(), admin.clone());
-        let metrics = Metrics::default();
+        let metrics = HostMetrics::default();
         let api = Api::new(Parts {
             registry,
-            observe: Arc::clone(&observed) as Arc<dyn Observe>,
-            direct: Arc::clone(&guests) as Arc<dyn Direct>,
-            topics: Topics::new(admin.clone(), publisher.clone(), "millstream."),
+            observe: Arc::clone(&observed) as Arc<dyn FunctionObserver>,
+            direct: Arc::clone(&guests) as Arc<dyn FunctionInvoker>,
+            topics: TopicWriter::new(admin.clone(), publisher.clone(), "millstream."),
             letters: DeadLetters::new(ground.clone(), functions.clone(), "millstream.", -1),
-            shadows: Shadows::new(admin, functions),
-            replays: Replays::new(ground, publisher),
-            history: History::new(kafka),
-            usage: Usage::open(folder.path(), metrics.clone()).unwrap(),
+            shadows: ShadowReports::new(admin, functions),
+            replays: ReplayService::new(ground, publisher),
+            history: TopicHistory::new(kafka),
+            usage: UsageRecorder::open(folder.path(), metrics.clone()).unwrap(),
             metrics,
             limits: Limits { upload: LIMIT, request: LIMIT },
             uploads_folder: folder.path().to_owned(),
@@ -344,7 +345,7 @@ async fn changes_of_something_old_are_refused() {
 #[tokio::test]
 async fn waiting_ends_when_this_very_revision_runs_and_is_no_error_when_it_does_not() {
     let host = Host::new();
-    *host.observed.0.lock().unwrap() = Some((State::Running, 1));
+    *host.observed.0.lock() = Some((FunctionState::Running, 1));
     let parts = good(TOML, b"one");
     let running = host.put("/v1/functions/mill?wait=60s", &parts).await;
     assert_eq!((running.status, running.body["state"].as_str()), (StatusCode::CREATED, Some("running")));
@@ -381,7 +382,7 @@ async fn a_stalled_function_is_named_and_fails_only_who_asks_strictly() {
     let host = Host::new();
     host.deploy(TOML, b"one").await;
     assert_eq!(host.ask("GET", "/readyz?strict=true").await.status, StatusCode::OK);
-    *host.observed.0.lock().unwrap() = Some((State::Stalled, 1));
+    *host.observed.0.lock() = Some((FunctionState::Stalled, 1));
     let answer = host.ask("GET", "/readyz").await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.body["stalled"], serde_json::json!([{ "function": "mill", "reason": "topic in" }]));
@@ -394,7 +395,7 @@ async fn a_stalled_function_is_named_and_fails_only_who_asks_strictly() {
 #[tokio::test]
 async fn a_host_whose_kafka_is_away_is_not_ready_and_lives() {
     let host = Host::new();
-    let silent = |seconds| *host.observed.1.lock().unwrap() = Some(std::time::Duration::from_secs(seconds));
+    let silent = |seconds| *host.observed.1.lock() = Some(std::time::Duration::from_secs(seconds));
     silent(5);
     assert_eq!(host.ask("GET", "/readyz").await.status, StatusCode::OK, "a broker restarts");
     silent(12);

@@ -14,15 +14,13 @@ use crate::config::host::TlsFiles;
 
 /// Why the API cannot be served over TLS.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// A file cannot be used.
     #[error("{setting}: cannot use {path}: {reason}")]
     File {
         /// The setting that names it.
         setting: &'static str,
-        /// The file.
         path: String,
-        /// Why.
         reason: String,
     },
     /// The certificate and the key are no pair, or of a kind that is not known.
@@ -31,7 +29,7 @@ pub enum TlsError {
 }
 
 /// What takes connections over TLS.
-pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let TlsFiles { certificate, private_key } = files;
     let unusable = |setting, path: &Path, reason: String| {
         let path = path.display().to_string();
@@ -55,6 +53,6 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
 }
 
 /// Whether an error of a handshake says that the client speaks no TLS.
-pub(super) fn is_plain(error: &io::Error) -> bool {
+pub(crate) fn is_plain(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData && error.to_string().contains("InvalidContentType")
 }

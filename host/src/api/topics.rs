@@ -1,7 +1,8 @@
 //! Events into topics: answered once Kafka has acknowledged them.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -12,16 +13,16 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::events::{self, Content};
-use super::invoke::view::Place;
-use super::problem::{Problem, ProblemView, of_admin};
-use super::query::Query;
-use super::{Api, body};
+use crate::api::events::{self, RequestContent};
+use crate::api::invoke::view::RecordPosition;
+use crate::api::problem::{ApiProblem, ProblemView, of_admin};
+use crate::api::query::QueryParams;
+use crate::api::{Api, body};
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
-use crate::kafka::admin::Admin;
-use crate::kafka::publisher::{self, Message, Publisher, Unwritten, UnwrittenKind};
-use crate::pipeline::direct::Event;
+use crate::kafka::admin::KafkaAdmin;
+use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, PublishedMessage, UnwrittenKind};
+use crate::pipeline::calls::InvokeEvent;
 
 /// How long a topic that was there is taken to be there still. Kafka says it too when it is not.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
@@ -30,15 +31,15 @@ const KAFKAS_OWN: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__s
 
 /// Writes events to topics. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct Topics {
-    admin: Admin,
-    publisher: Publisher,
+pub(crate) struct TopicWriter {
+    admin: KafkaAdmin,
+    publisher: HostPublisher,
     registry_prefix: Arc<str>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<KnownTopics>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KnownTopics {
     topics: BTreeMap<String, i32>,
     since: Option<Instant>,
 }
@@ -46,7 +47,7 @@ struct Known {
 /// How events are published.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct PublishQuery {
+pub(crate) struct PublishQuery {
     /// The key of every record; else each event's `partitionkey`.
     #[param(required = false)]
     key: Option<String>,
@@ -54,7 +55,7 @@ pub(super) struct PublishQuery {
 
 /// An event that Kafka has.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Written {
+pub(crate) struct WrittenEvent {
     topic: String,
     partition: i32,
     offset: i64,
@@ -63,20 +64,20 @@ pub(super) struct Written {
 /// What became of one event of a batch: a place, or an error.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum EventResult {
-    Written(Written),
+pub(crate) enum EventResult {
+    Written(WrittenEvent),
     NotWritten(NotWritten),
 }
 
 /// An event of a batch that was not written, as far as one knows.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct NotWritten {
+pub(crate) struct NotWritten {
     error: ProblemView,
 }
 
 /// What became of the events of a batch, in their order.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct EventResults {
+pub(crate) struct EventResults {
     results: Vec<EventResult>,
 }
 
@@ -84,8 +85,8 @@ pub(super) struct EventResults {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only described")]
 #[serde(untagged)]
-pub(super) enum Published {
-    One(Written),
+pub(crate) enum PublishOutcome {
+    One(WrittenEvent),
     Batch(EventResults),
 }
 
@@ -102,40 +103,40 @@ pub(super) enum Published {
         (String = "text/plain"),
     )),
     responses(
-        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = Published),
+        (status = 202, description = "Kafka has all of it: a place, or for a batch all places", body = PublishOutcome),
         (status = 207, description = "Kafka has some events of the batch, or none", body = EventResults),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not acknowledged", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn publish(
+pub(crate) async fn publish(
     State(api): State<Api>,
     Path(topic): Path<String>,
-    Query(query): Query<PublishQuery>,
+    QueryParams(query): QueryParams<PublishQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     api.topics.check(&topic).await?;
     let body = body::read(&headers, body, api.limits.request).await?;
     match events::read(&headers, &body, query.key.as_deref())? {
-        Content::One(event) | Content::Plain(event) => {
+        RequestContent::One(event) | RequestContent::Plain(event) => {
             let written = api.topics.write(&topic, std::slice::from_ref(&event)).await.into_iter().next();
-            let written = written.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
+            let written = written.ok_or_else(|| ApiProblem::new(ErrorCode::Internal))?;
             let place = written.map_err(|unwritten| not_written(&topic, &unwritten))?;
-            Ok((StatusCode::ACCEPTED, Json(Written::new(&topic, place))).into_response())
+            Ok((StatusCode::ACCEPTED, Json(WrittenEvent::new(&topic, place))).into_response())
         }
-        Content::Batch(events) => {
-            let readable: Vec<Event> = events.iter().flatten().cloned().collect();
+        RequestContent::Batch(events) => {
+            let readable: Vec<InvokeEvent> = events.iter().flatten().cloned().collect();
             let mut written = api.topics.write(&topic, &readable).await.into_iter();
             let results: Vec<EventResult> = events
                 .into_iter()
                 .map(|event| {
-                    let unanswered = || Err(Problem::new(ErrorCode::Internal));
+                    let unanswered = || Err(ApiProblem::new(ErrorCode::Internal));
                     let written = |_| match written.next() {
                         Some(result) => result.map_err(|unwritten| not_written(&topic, &unwritten)),
                         None => unanswered(),
                     };
                     match event.and_then(written) {
-                        Ok(place) => EventResult::Written(Written::new(&topic, place)),
+                        Ok(place) => EventResult::Written(WrittenEvent::new(&topic, place)),
                         Err(problem) => EventResult::NotWritten(NotWritten { error: problem.view() }),
                     }
                 })
@@ -147,20 +148,20 @@ pub(super) async fn publish(
     }
 }
 
-impl Written {
-    fn new(topic: &str, place: Place) -> Self {
+impl WrittenEvent {
+    fn new(topic: &str, place: RecordPosition) -> Self {
         Self { topic: topic.to_owned(), partition: place.partition, offset: place.offset }
     }
 }
 
-impl Topics {
+impl TopicWriter {
     /// Writes with `publisher` to the topics that `admin` lists, but not to the registry's.
-    pub fn new(admin: Admin, publisher: Publisher, registry_prefix: &str) -> Self {
+    pub(crate) fn new(admin: KafkaAdmin, publisher: HostPublisher, registry_prefix: &str) -> Self {
         Self { admin, publisher, registry_prefix: registry_prefix.into(), known: Arc::default() }
     }
 
     /// Whether `topic` may be written to: a client that is asked for a topic that is not there may create it.
-    async fn check(&self, topic: &str) -> Result<(), Problem> {
+    async fn check(&self, topic: &str) -> Result<(), ApiProblem> {
         self.check_name(topic)?;
         if self.is_known(topic) {
             return Ok(());
@@ -169,64 +170,68 @@ impl Topics {
         let found = topics.contains_key(topic);
         let meant =
             nearest(topic, topics.keys().map(String::as_str)).map(|meant| format!("; did you mean \"{meant}\"?"));
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known { topics, since: Some(Instant::now()) };
+        *self.known.lock() = KnownTopics { topics, since: Some(Instant::now()) };
         if found {
             return Ok(());
         }
         let detail = format!("Kafka has no topic \"{topic}\"{}", meant.unwrap_or_default());
-        Err(Problem::new(ErrorCode::TopicNotFound).with_detail(detail))
+        Err(ApiProblem::new(ErrorCode::TopicNotFound).with_detail(detail))
     }
 
     /// Whether `topic` is a name, and neither the hosts' nor Kafka's own.
-    pub(super) fn check_name(&self, topic: &str) -> Result<(), Problem> {
+    pub(crate) fn check_name(&self, topic: &str) -> Result<(), ApiProblem> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let is_name =
             (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
         if !is_name {
             let shown: String = topic.chars().take(80).collect();
             let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
-            return Err(Problem::new(ErrorCode::InvalidRequest).with_detail(detail));
+            return Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail));
         }
         let registrys =
             ["functions", "artifacts", "redriven", "schedule"].map(|name| format!("{}{name}", self.registry_prefix));
         if registrys.iter().any(|own| own == topic) {
             let detail = format!("\"{topic}\" is the hosts' own: deploys and redrives write to it");
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(detail));
+            return Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(detail));
         }
         if KAFKAS_OWN.contains(&topic) {
-            return Err(Problem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
+            return Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
         }
         Ok(())
     }
 
     fn is_known(&self, topic: &str) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         known.since.is_some_and(|since| since.elapsed() < KNOWN_FOR) && known.topics.contains_key(topic)
     }
 
     /// Writes one event to a topic of the hosts' own making.
-    pub(super) async fn publish_one(&self, topic: &str, event: &Event) -> Result<Written, Problem> {
+    pub(crate) async fn publish_one(&self, topic: &str, event: &InvokeEvent) -> Result<WrittenEvent, ApiProblem> {
         let written = self.write(topic, std::slice::from_ref(event)).await.into_iter().next();
-        let place = written.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
-        Ok(Written::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
+        let place = written.ok_or_else(|| ApiProblem::new(ErrorCode::Internal))?;
+        Ok(WrittenEvent::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
     }
 
-    async fn write(&self, topic: &str, events: &[Event]) -> Vec<Result<Place, Unwritten>> {
-        let messages: Vec<Message<'_>> = events
+    async fn write(&self, topic: &str, events: &[InvokeEvent]) -> Vec<Result<RecordPosition, PublishError>> {
+        let messages: Vec<PublishedMessage<'_>> = events
             .iter()
-            .map(|Event { key, value, headers }| Message { key: key.as_deref(), value: value.as_deref(), headers })
+            .map(|InvokeEvent { key, value, headers }| PublishedMessage {
+                key: key.as_deref(),
+                value: value.as_deref(),
+                headers,
+            })
             .collect();
-        let place = |publisher::Written { partition, offset }| Place { partition, offset };
+        let place = |publisher::WrittenPosition { partition, offset }| RecordPosition { partition, offset };
         self.publisher.write(topic, &messages).await.into_iter().map(|written| written.map(place)).collect()
     }
 }
 
-fn not_written(topic: &str, unwritten: &Unwritten) -> Problem {
+fn not_written(topic: &str, unwritten: &PublishError) -> ApiProblem {
     let code = match unwritten.kind {
         UnwrittenKind::Refused => ErrorCode::EventRefused,
         UnwrittenKind::Forbidden => ErrorCode::KafkaRefused,
         UnwrittenKind::NoTopic => ErrorCode::TopicNotFound,
         UnwrittenKind::Unknown => ErrorCode::NotAcknowledged,
     };
-    Problem::new(code).with_detail(format!("topic \"{topic}\": {unwritten}"))
+    ApiProblem::new(code).with_detail(format!("topic \"{topic}\": {unwritten}"))
 }

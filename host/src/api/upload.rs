@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::problem::Problem;
+use crate::api::problem::ApiProblem;
 use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
@@ -22,35 +22,34 @@ use crate::model::ids::FunctionName;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(300);
 /// How long the rest of a refused upload is taken.
 const REST_WITHIN: Duration = Duration::from_secs(10);
-pub(super) const MANIFEST_BYTES: u64 = 256 * 1024;
+pub(crate) const MANIFEST_BYTES: u64 = 256 * 1024;
 
-/// Reads a manifest's text.
-pub(super) type ParseManifest = fn(&str) -> Result<Manifest, ManifestError>;
+pub(crate) type ParseManifest = fn(&str) -> Result<Manifest, ManifestError>;
 
 /// What an upload may bring, and where it is kept.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room<'a> {
-    pub(super) module_bytes: u64,
-    pub(super) folder: &'a Path,
+pub(crate) struct UploadBounds<'a> {
+    pub(crate) module_bytes: u64,
+    pub(crate) folder: &'a Path,
 }
 
 /// A function that has arrived.
 #[derive(Debug)]
-pub(super) struct Upload {
-    pub(super) manifest: Manifest,
-    pub(super) module: Stored,
+pub(crate) struct StoredUpload {
+    pub(crate) manifest: Manifest,
+    pub(crate) module: SpooledModule,
 }
 
 /// A module in a file that has no name: it goes when this goes, or when the host ends.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(crate) struct SpooledModule {
     file: File,
     bytes: usize,
 }
 
-impl Stored {
+impl SpooledModule {
     /// The module, for when it is worked on.
-    pub(super) async fn read(mut self) -> Result<Bytes, Problem> {
+    pub(crate) async fn read(mut self) -> Result<Bytes, ApiProblem> {
         let mut module = Vec::with_capacity(self.bytes);
         let read = async {
             self.file.rewind().await?;
@@ -62,24 +61,28 @@ impl Stored {
 }
 
 /// Reads the form of a request that deploys `name`.
-pub(super) async fn read(
+pub(crate) async fn read(
     form: Result<Multipart, MultipartRejection>,
     name: &FunctionName,
-    room: Room<'_>,
-) -> Result<Upload, Problem> {
+    room: UploadBounds<'_>,
+) -> Result<StoredUpload, ApiProblem> {
     let form = form.map_err(|_| {
-        Problem::new(ErrorCode::UnsupportedMediaType).with_detail(
+        ApiProblem::new(ErrorCode::UnsupportedMediaType).with_detail(
             "the request must be multipart/form-data, with its boundary, of the parts \"manifest\" and \"module\"",
         )
     })?;
     match tokio::time::timeout(ARRIVES_WITHIN, read_parts(form, name, room)).await {
         Ok(upload) => upload,
-        Err(_elapsed) => Err(Problem::new(ErrorCode::RequestTimeout)
+        Err(_elapsed) => Err(ApiProblem::new(ErrorCode::RequestTimeout)
             .with_detail(format!("the upload did not arrive within {} s", ARRIVES_WITHIN.as_secs()))),
     }
 }
 
-async fn read_parts(mut form: Multipart, name: &FunctionName, room: Room<'_>) -> Result<Upload, Problem> {
+async fn read_parts(
+    mut form: Multipart,
+    name: &FunctionName,
+    room: UploadBounds<'_>,
+) -> Result<StoredUpload, ApiProblem> {
     let (mut manifest, mut module) = (None, None);
     while let Some(part) = form.next_field().await.map_err(|error| broken(&error, room.module_bytes))? {
         let read = match part.name().unwrap_or_default() {
@@ -94,14 +97,14 @@ async fn read_parts(mut form: Multipart, name: &FunctionName, room: Room<'_>) ->
         }
     }
     match (manifest, module) {
-        (Some(manifest), Some(module)) => Ok(Upload { manifest, module }),
+        (Some(manifest), Some(module)) => Ok(StoredUpload { manifest, module }),
         (None, _) => Err(invalid("part \"manifest\" is missing")),
         (_, None) => Err(invalid("part \"module\" is missing")),
     }
 }
 
 /// Takes what arrives of an upload that is refused.
-pub(super) async fn pass_over(form: Result<Multipart, MultipartRejection>) {
+pub(crate) async fn pass_over(form: Result<Multipart, MultipartRejection>) {
     if let Ok(form) = form {
         pass_over_rest(form).await;
     }
@@ -115,14 +118,14 @@ async fn pass_over_rest(mut form: Multipart) {
     let _ = tokio::time::timeout(REST_WITHIN, rest).await;
 }
 
-async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest, Problem> {
+async fn read_manifest(part: Field<'_>, name: &FunctionName) -> Result<Manifest, ApiProblem> {
     let parse = manifest_parser(media_type(&part), "part \"manifest\"")?;
     let bytes = collect(part, MANIFEST_BYTES).await?;
     parse_manifest(parse, &bytes, name)
 }
 
 /// Reads manifests of a media type.
-pub(super) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManifest, Problem> {
+pub(crate) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManifest, ApiProblem> {
     match media_type {
         "application/toml" => Ok(manifest::from_toml),
         "application/json" => Ok(manifest::from_json),
@@ -131,28 +134,28 @@ pub(super) fn manifest_parser(media_type: &str, what: &str) -> Result<ParseManif
 }
 
 /// The manifest in `bytes`, which must be the one of `name`.
-pub(super) fn parse_manifest(parse: ParseManifest, bytes: &[u8], name: &FunctionName) -> Result<Manifest, Problem> {
+pub(crate) fn parse_manifest(parse: ParseManifest, bytes: &[u8], name: &FunctionName) -> Result<Manifest, ApiProblem> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|_| Problem::new(ErrorCode::InvalidManifest).with_detail("the manifest is not UTF-8"))?;
+        .map_err(|_| ApiProblem::new(ErrorCode::InvalidManifest).with_detail("the manifest is not UTF-8"))?;
     let manifest =
-        parse(text).map_err(|error| Problem::new(ErrorCode::InvalidManifest).with_detail(error.to_string()))?;
+        parse(text).map_err(|error| ApiProblem::new(ErrorCode::InvalidManifest).with_detail(error.to_string()))?;
     if manifest.name != *name {
         let detail = format!("the path names \"{name}\", the manifest \"{}\"", manifest.name);
-        return Err(Problem::new(ErrorCode::NameMismatch).with_detail(detail));
+        return Err(ApiProblem::new(ErrorCode::NameMismatch).with_detail(detail));
     }
     Ok(manifest)
 }
 
-async fn read_module(part: Field<'_>, room: Room<'_>) -> Result<Stored, Problem> {
+async fn read_module(part: Field<'_>, room: UploadBounds<'_>) -> Result<SpooledModule, ApiProblem> {
     match media_type(&part) {
         "application/wasm" => store(part, room).await,
         other => Err(wrong_type("part \"module\"", other, "application/wasm")),
     }
 }
 
-async fn store(mut part: Field<'_>, room: Room<'_>) -> Result<Stored, Problem> {
+async fn store(mut part: Field<'_>, room: UploadBounds<'_>) -> Result<SpooledModule, ApiProblem> {
     let file = tempfile::tempfile_in(room.folder).map_err(|error| not_kept(&error))?;
-    let mut stored = Stored { file: File::from_std(file), bytes: 0 };
+    let mut stored = SpooledModule { file: File::from_std(file), bytes: 0 };
     while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error, room.module_bytes))? {
         stored.bytes += chunk.len();
         if stored.bytes as u64 > room.module_bytes {
@@ -164,11 +167,12 @@ async fn store(mut part: Field<'_>, room: Room<'_>) -> Result<Stored, Problem> {
     Ok(stored)
 }
 
-fn not_kept(error: &std::io::Error) -> Problem {
-    Problem::new(ErrorCode::DataDirUnusable).with_detail(format!("the upload cannot be kept while it arrives: {error}"))
+fn not_kept(error: &std::io::Error) -> ApiProblem {
+    ApiProblem::new(ErrorCode::DataDirUnusable)
+        .with_detail(format!("the upload cannot be kept while it arrives: {error}"))
 }
 
-async fn collect(mut part: Field<'_>, limit: u64) -> Result<Bytes, Problem> {
+async fn collect(mut part: Field<'_>, limit: u64) -> Result<Bytes, ApiProblem> {
     let name = part.name().unwrap_or_default().to_owned();
     let mut bytes = BytesMut::new();
     while let Some(chunk) = part.chunk().await.map_err(|error| broken(&error, limit))? {
@@ -185,22 +189,23 @@ fn media_type<'a>(part: &'a Field<'_>) -> &'a str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-fn broken(error: &MultipartError, limit: u64) -> Problem {
+fn broken(error: &MultipartError, limit: u64) -> ApiProblem {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => too_large("the request", limit),
         _ => invalid(error.body_text()),
     }
 }
 
-fn too_large(what: &str, limit: u64) -> Problem {
-    Problem::new(ErrorCode::UploadTooLarge).with_detail(format!("{what} has more than the {limit} bytes it may have"))
+fn too_large(what: &str, limit: u64) -> ApiProblem {
+    ApiProblem::new(ErrorCode::UploadTooLarge)
+        .with_detail(format!("{what} has more than the {limit} bytes it may have"))
 }
 
-fn wrong_type(what: &str, found: &str, expected: &str) -> Problem {
+fn wrong_type(what: &str, found: &str, expected: &str) -> ApiProblem {
     let found = if found.is_empty() { "no content type".to_owned() } else { format!("\"{}\"", found.escape_debug()) };
-    Problem::new(ErrorCode::UnsupportedMediaType).with_detail(format!("{what} has {found}; it must be {expected}"))
+    ApiProblem::new(ErrorCode::UnsupportedMediaType).with_detail(format!("{what} has {found}; it must be {expected}"))
 }
 
-fn invalid(detail: impl Into<String>) -> Problem {
-    Problem::new(ErrorCode::InvalidUpload).with_detail(detail)
+fn invalid(detail: impl Into<String>) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidUpload).with_detail(detail)
 }

@@ -11,21 +11,21 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Api;
-use super::functions::view::moment;
-use super::problem::{Problem, ProblemView};
-use super::query::Query;
+use crate::api::Api;
+use crate::api::functions::view::moment;
+use crate::api::problem::{ApiProblem, ProblemView};
+use crate::api::query::QueryParams;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
-use crate::telemetry::usage::history::{Period, Used};
+use crate::telemetry::usage::history::{UsagePeriod, UsageTotals};
 
 const USUAL_SECONDS: u64 = 3600;
 
 /// Of which time, and of which function.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct UsageQuery {
+pub(crate) struct UsageQuery {
     /// From this moment on, by RFC 3339 or as an age such as `1d`; one hour ago without it.
     #[param(required = false, example = "1d")]
     from: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct UsageQuery {
 
 /// What functions used on this host.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct UsageView {
+pub(crate) struct UsageView {
     /// The first moment that is counted: `from` widened to what is kept, minutes for three hours and hours for 32 days.
     from: String,
     /// The moment before which is counted.
@@ -53,7 +53,7 @@ pub(super) struct UsageView {
 
 /// What one function used.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct FunctionUsage {
+pub(crate) struct FunctionUsage {
     function: String,
     /// Records that were handed to the guest, each attempt for itself.
     invocations: u64,
@@ -80,11 +80,11 @@ pub(super) struct FunctionUsage {
         (status = 200, description = "The usage", content((UsageView = "application/json"), (String = "text/csv"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
     ))]
-pub(super) async fn get(
+pub(crate) async fn get(
     State(api): State<Api>,
-    Query(query): Query<UsageQuery>,
+    QueryParams(query): QueryParams<UsageQuery>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiProblem> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let second = |name: &str, text: &Option<String>, usual: u64| match text {
         None => Ok(usual),
@@ -108,7 +108,7 @@ pub(super) async fn get(
     };
     let usage = api.usage.clone();
     let period = tokio::task::spawn_blocking(move || usage.period(from..to, function.as_ref()));
-    let period = period.await.map_err(|error| Problem::new(ErrorCode::Internal).with_detail(error.to_string()))?;
+    let period = period.await.map_err(|error| ApiProblem::new(ErrorCode::Internal).with_detail(error.to_string()))?;
     let view = UsageView::new(&period);
     Ok(match is_csv {
         true => ([(CONTENT_TYPE, "text/csv; charset=utf-8")], view.csv()).into_response(),
@@ -116,8 +116,8 @@ pub(super) async fn get(
     })
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ErrorCode::InvalidRequest).with_detail(detail)
+fn invalid(detail: String) -> ApiProblem {
+    ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail)
 }
 
 /// Seconds since the Unix epoch.
@@ -130,7 +130,7 @@ fn parse_moment(text: &str, now: u64) -> Option<u64> {
 }
 
 impl UsageView {
-    fn new(period: &Period) -> Self {
+    fn new(period: &UsagePeriod) -> Self {
         let text = |seconds: u64| moment(seconds.saturating_mul(1000));
         Self {
             from: text(period.seconds.start),
@@ -155,8 +155,8 @@ impl UsageView {
 }
 
 impl FunctionUsage {
-    fn new(used: &Used) -> Self {
-        let Used { function, amounts } = used;
+    fn new(used: &UsageTotals) -> Self {
+        let UsageTotals { function, amounts } = used;
         Self {
             function: function.to_string(),
             invocations: amounts.invocations,

@@ -8,15 +8,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use self::script::SCRIPT;
-use self::stage::{Stage, Tally};
+use self::stage::{DemoBroker, EventTally};
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
 
 /// How the demo is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// Whether it stays up when the auction is over.
-    pub stay: bool,
+    pub(crate) stay: bool,
 }
 
 /// The pause between two events of the script, so that one can read along.
@@ -43,12 +43,12 @@ What you saw:
 ";
 
 /// Plays the auction on the embedded broker.
-pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| "error".to_owned());
     logs::start(&level, LineFormat::Text, None)?;
     let stop = shutdown::on_signal()?;
     println!("{OPENING}");
-    let mut stage = Stage::set().await.context("the demo could not be set up")?;
+    let mut stage = DemoBroker::set().await.context("the demo could not be set up")?;
     let played = tokio::select! {
         played = play(&mut stage) => played,
         () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
@@ -71,7 +71,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn play(stage: &mut Stage) -> anyhow::Result<Tally> {
+async fn play(stage: &mut DemoBroker) -> anyhow::Result<EventTally> {
     for event in SCRIPT {
         stage.put_in(event).await?;
         stage.show_what_appears(PAUSE).await?;

@@ -12,31 +12,30 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::host::{Host, Surroundings};
 use crate::api;
+use crate::app::host::{ClusterBackend, Host};
 use crate::config::host::HostConfig;
 use crate::error_code::ErrorCode;
-use crate::kafka::admin::{Admin, TopicCreation};
+use crate::kafka::admin::{KafkaAdmin, TopicCreation};
 use crate::kafka::embedded::EmbeddedBroker;
+use crate::kafka::read::topic_watch::TopicWatch;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::watch::Watch;
 use crate::registry::folder_log::FolderLog;
 use crate::registry::publication;
-use crate::telemetry::otlp::Otlp;
+use crate::telemetry::otlp::OtlpHandle;
 
 /// Where the API is unless somebody is there already.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// See the module.
-pub(crate) struct Embedded {
-    pub(super) broker: EmbeddedBroker,
-    pub(super) kafka: ClientSettings,
-    pub(super) host: Host,
+pub(crate) struct EmbeddedHost {
+    pub(crate) broker: EmbeddedBroker,
+    pub(crate) kafka: ClientSettings,
+    pub(crate) host: Host,
     // Last: its files are in use until the host has ended.
     _folder: TempDir,
 }
 
-impl Embedded {
+impl EmbeddedHost {
     /// Starts a broker, and a host on it that calls the cluster `name`. Topics that it makes have `partitions`.
     pub(crate) fn start(name: &str, partitions: i32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no folder for temporary files")?;
@@ -49,14 +48,13 @@ impl Embedded {
         Ok(Self { broker, kafka, host, _folder: folder })
     }
 
-    /// Where the broker is.
     pub(crate) fn bootstrap_servers(&self) -> String {
         self.broker.bootstrap_servers()
     }
 
     /// Sees what appears in topics that are named later.
-    pub(crate) fn watch(&self) -> anyhow::Result<Watch> {
-        Ok(Watch::open(&self.kafka, &[])?)
+    pub(crate) fn watch(&self) -> anyhow::Result<TopicWatch> {
+        Ok(TopicWatch::open(&self.kafka, &[])?)
     }
 
     /// Serves the API until `stop`: at `wanted`, else at the usual address, or on any port when that is taken.
@@ -64,7 +62,7 @@ impl Embedded {
         &self,
         wanted: Option<SocketAddr>,
         stop: CancellationToken,
-    ) -> anyhow::Result<Listening> {
+    ) -> anyhow::Result<ApiListener> {
         let listener = match wanted {
             Some(address) => TcpListener::bind(address)
                 .await
@@ -77,24 +75,21 @@ impl Embedded {
         };
         let address = listener.local_addr()?;
         let task = tokio::spawn(api::serve(listener, self.host.api(), None, stop.cancelled_owned()));
-        Ok(Listening { address, task })
+        Ok(ApiListener { address, task })
     }
 
-    /// Ends host and broker.
     pub(crate) async fn stop(self) {
         self.host.stop().await;
     }
 }
 
 /// An API that is served.
-pub(crate) struct Listening {
-    /// Where.
+pub(crate) struct ApiListener {
     pub(crate) address: SocketAddr,
     task: JoinHandle<std::io::Result<()>>,
 }
 
-impl Listening {
-    /// Waits for its end.
+impl ApiListener {
     pub(crate) async fn ended(self) {
         if let Ok(Err(error)) = self.task.await {
             tracing::error!(%error, "the API ended");
@@ -118,12 +113,12 @@ fn surroundings(
     broker: &EmbeddedBroker,
     kafka: ClientSettings,
     folder: &Path,
-) -> anyhow::Result<Surroundings> {
+) -> anyhow::Result<ClusterBackend> {
     let creator = broker.clone();
     let create =
         move |topic: &str, partitions: i32| creator.create_topic(topic, partitions).map_err(|error| error.to_string());
-    let admin = Admin::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
+    let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Embedded(Arc::new(create)))?;
     let (publication, view) = publication();
     let log = Arc::new(FolderLog::open(&folder.join("registry"), publication)?);
-    Ok(Surroundings { kafka, admin, log, view, host_id: name.into(), pulse: None, otlp: Otlp::default() })
+    Ok(ClusterBackend { kafka, admin, log, view, host_id: name.into(), pulse: None, otlp: OtlpHandle::default() })
 }

@@ -9,66 +9,66 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Api, Topics};
-use crate::config::host::{CreatedTopics, HostConfig, Tokens};
+use crate::api::{self, Api, TopicWriter};
+use crate::config::host::{AccessTokens, CreatedTopics, HostConfig};
 use crate::error_code::ErrorCode;
-use crate::invoke::admission::Admission;
-use crate::kafka::admin::{Admin, TopicCreation};
-use crate::kafka::history::History;
-use crate::kafka::poller::Pollers;
-use crate::kafka::producer::Producers;
-use crate::kafka::publisher::Publisher;
+use crate::inspect::replay::ReplayService;
+use crate::inspect::shadow::ShadowReports;
+use crate::invoke::admission::InstanceAdmission;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::admin::{KafkaAdmin, TopicCreation};
+use crate::kafka::group::poller::PollerThreads;
+use crate::kafka::produce::producer::ProducerSet;
+use crate::kafka::produce::publisher::HostPublisher;
+use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::survey::Survey;
-use crate::model::function::{Shape, SharedRevision};
-use crate::model::ids::Digest;
-use crate::model::status::Observe;
-use crate::pipeline::aside::Aside;
-use crate::pipeline::build::Environment;
-use crate::pipeline::dead_letters::DeadLetters;
-use crate::pipeline::direct::Caller;
-use crate::pipeline::replay::Replays;
-use crate::pipeline::scheduler::Scheduler;
-use crate::pipeline::shadow::Shadows;
-use crate::pipeline::supervisor::{self, Artifacts, Ground, Supervisor};
-use crate::pipeline::watchdog::Watchdog;
+use crate::model::function::{ModuleShape, SharedRevision};
+use crate::model::ids::ArtifactDigest;
+use crate::model::status::FunctionObserver;
+use crate::pipeline::background::BackgroundRuntime;
+use crate::pipeline::build::KafkaContext;
+use crate::pipeline::calls::PipelineInvoker;
+use crate::pipeline::supervisor::{self, ArtifactSource, FunctionSupervisor, HostServices};
+use crate::pipeline::watchdog::ShardWatchdog;
+use crate::redrive::DeadLetters;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
-use crate::registry::inspect::{Inspect, ModuleRefused};
-use crate::registry::log::Log;
-use crate::registry::{self, View, kafka_log, publication};
-use crate::telemetry::exposition::Metrics;
-use crate::telemetry::otlp::{Figures, Otlp, Sending};
-use crate::telemetry::usage::Usage;
+use crate::registry::inspect::{ModuleInspector, ModuleRefused};
+use crate::registry::log::RegistryLog;
+use crate::registry::{self, CatalogueView, kafka_log, publication};
+use crate::schedule::Scheduler;
+use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::otlp::{ExporterTasks, MetricsSource, OtlpHandle};
+use crate::telemetry::usage::UsageRecorder;
 use crate::wasm::compile::{CompileLimits, CompilerCommand};
-use crate::wasm::{Compile, Engine, EngineOptions};
+use crate::wasm::{CompileLocation, EngineOptions, WasmEngine};
 
 /// Threads that poll consumers. One serves some hundred consumers; a second keeps a busy one from delaying them all.
 const POLLERS: usize = 2;
 
 /// What differs between a real cluster and the embedded broker.
-pub(super) struct Surroundings {
-    pub(super) kafka: ClientSettings,
-    pub(super) admin: Admin,
-    pub(super) log: Arc<dyn Log>,
-    pub(super) view: View,
-    pub(super) host_id: Arc<str>,
+pub(crate) struct ClusterBackend {
+    pub(crate) kafka: ClientSettings,
+    pub(crate) admin: KafkaAdmin,
+    pub(crate) log: Arc<dyn RegistryLog>,
+    pub(crate) view: CatalogueView,
+    pub(crate) host_id: Arc<str>,
     /// A topic that is always there: who asks for it sees whether Kafka answers.
-    pub(super) pulse: Option<String>,
+    pub(crate) pulse: Option<String>,
     /// What is sent to a collector.
-    pub(super) otlp: Otlp,
+    pub(crate) otlp: OtlpHandle,
 }
 
-impl Surroundings {
+impl ClusterBackend {
     /// A Kafka cluster, with the registry in its topics.
-    pub(super) fn of_cluster(config: &HostConfig, host_id: Arc<str>, otlp: Otlp) -> anyhow::Result<Self> {
+    pub(crate) fn of_cluster(config: &HostConfig, host_id: Arc<str>, otlp: OtlpHandle) -> anyhow::Result<Self> {
         let kafka = ClientSettings {
             bootstrap_servers: config.kafka.bootstrap_servers.clone(),
             options: config.kafka.options.clone(),
         };
         // What is wrong here is wrong with the options: nothing is sent yet.
-        let admin = Admin::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;
+        let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;
         let (publication, view) = publication();
-        let options = kafka_log::Options {
+        let options = kafka_log::KafkaLogOptions {
             settings: kafka.clone(),
             prefix: config.topics.registry_prefix.clone(),
             replication: config.topics.replication_factor,
@@ -79,35 +79,34 @@ impl Surroundings {
     }
 }
 
-/// A running host.
-pub(super) struct Host {
-    pub(super) registry: registry::Handle,
-    observe: supervisor::Handle,
-    metrics: Metrics,
-    usage: Usage,
-    topics: Topics,
-    history: History,
-    publisher: Publisher,
+pub(crate) struct Host {
+    pub(crate) registry: registry::RegistryHandle,
+    observe: supervisor::FunctionDirectory,
+    metrics: HostMetrics,
+    usage: UsageRecorder,
+    topics: TopicWriter,
+    history: TopicHistory,
+    publisher: HostPublisher,
     letters: DeadLetters,
-    replays: Replays,
-    shadows: Shadows,
+    replays: ReplayService,
+    shadows: ShadowReports,
     limits: api::Limits,
     data_dir: PathBuf,
-    tokens: Tokens,
+    tokens: AccessTokens,
     supervisor: JoinHandle<()>,
     scheduler: JoinHandle<()>,
-    sending: Sending,
+    sending: ExporterTasks,
     stop: CancellationToken,
 }
 
 impl Host {
     /// Starts everything but the API.
-    pub(super) fn start(config: &HostConfig, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let Surroundings { kafka, admin, log, view, host_id, pulse, otlp } = surroundings;
+    pub(crate) fn start(config: &HostConfig, surroundings: ClusterBackend) -> anyhow::Result<Self> {
+        let ClusterBackend { kafka, admin, log, view, host_id, pulse, otlp } = surroundings;
         let total = config.instances.total;
-        let engine = Engine::new(EngineOptions {
+        let engine = WasmEngine::new(EngineOptions {
             max_instances: u32::try_from(total).context("instances.total is too large")?,
-            compile: Compile::Child {
+            compile: CompileLocation::Child {
                 command: CompilerCommand::this_program(),
                 limits: CompileLimits {
                     wall: config.limits.compile_timeout,
@@ -127,7 +126,7 @@ impl Host {
             partitions: config.topics.partitions,
             replication: config.topics.replication_factor,
         };
-        let registry = registry::Handle::new(registry::Parts {
+        let registry = registry::RegistryHandle::new(registry::RegistryParts {
             log,
             view,
             cluster: Arc::new(KafkaCluster::new(admin.clone(), policy)),
@@ -136,44 +135,44 @@ impl Host {
         })
         .context("the folder of artifacts can't be used")
         .context(ErrorCode::DataDirUnusable)?;
-        let metrics = Metrics::default().with_telemetry(otlp.counts());
-        let usage = Usage::open(&config.data_dir, metrics.clone())
+        let metrics = HostMetrics::default().with_telemetry(otlp.counts());
+        let usage = UsageRecorder::open(&config.data_dir, metrics.clone())
             .context("the file of usage can't be used")
             .context(ErrorCode::DataDirUnusable)?;
-        let survey = Survey::new(&kafka).context("the settings of [kafka] are refused")?;
-        let observe = supervisor::Handle::new(survey.clone());
+        let survey = MetadataProbe::new(&kafka).context("the settings of [kafka] are refused")?;
+        let observe = supervisor::FunctionDirectory::new(survey.clone());
         let sending = otlp.start(&host_id, figures(&metrics, &observe));
-        let publisher = Publisher::new(kafka.clone());
-        let topics = Topics::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
-        let history = History::new(kafka.clone());
-        let ground = Ground {
-            environment: Environment {
-                producers: Producers::new(kafka.clone()),
+        let publisher = HostPublisher::new(kafka.clone());
+        let topics = TopicWriter::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
+        let history = TopicHistory::new(kafka.clone());
+        let ground = HostServices {
+            environment: KafkaContext {
+                producers: ProducerSet::new(kafka.clone()),
                 survey: survey.clone(),
                 kafka,
                 admin,
-                pollers: Arc::new(Pollers::start(POLLERS).context("can't start the poller threads")?),
+                pollers: Arc::new(PollerThreads::start(POLLERS).context("can't start the poller threads")?),
                 cluster: config.cluster.name.as_str().into(),
                 host_id,
                 tracer: otlp.tracer(),
             },
             engine,
-            admission: Arc::new(Admission::new(total)),
+            admission: Arc::new(InstanceAdmission::new(total)),
             artifacts: Arc::new(RegistryArtifacts(registry.clone())),
-            aside: Aside::start().context("can't start the thread for what may wait")?,
+            aside: BackgroundRuntime::start().context("can't start the thread for what may wait")?,
             metrics: metrics.clone(),
         };
         let CreatedTopics { registry_prefix, replication_factor, .. } = &config.topics;
         let letters = DeadLetters::new(ground.clone(), observe.clone(), registry_prefix, *replication_factor);
-        let replays = Replays::new(ground.clone(), publisher.clone());
+        let replays = ReplayService::new(ground.clone(), publisher.clone());
         let scheduler =
             Scheduler::new(ground.environment.clone(), registry.table(), registry_prefix, *replication_factor);
-        let shadows = Shadows::new(ground.environment.admin.clone(), observe.clone());
+        let shadows = ShadowReports::new(ground.environment.admin.clone(), observe.clone());
         let stop = CancellationToken::new();
-        let supervisor = Supervisor::new(ground, registry.table(), observe.clone());
+        let supervisor = FunctionSupervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         tokio::spawn(usage.clone().run(stop.clone()));
-        let watchdog = Watchdog::new(survey, observe.clone(), config.watchdog.stalled_after, pulse);
+        let watchdog = ShardWatchdog::new(survey, observe.clone(), config.watchdog.stalled_after, pulse);
         tokio::spawn(watchdog.run(stop.clone()));
         let scheduler = tokio::spawn(scheduler.run(stop.clone()));
         let limits = api::Limits { upload: config.limits.upload, request: config.limits.request };
@@ -200,11 +199,11 @@ impl Host {
     }
 
     /// What the API is made of.
-    pub(super) fn api(&self) -> Api {
+    pub(crate) fn api(&self) -> Api {
         Api::new(api::Parts {
             registry: self.registry.clone(),
             observe: Arc::new(self.observe.clone()),
-            direct: Arc::new(Caller::new(self.observe.clone(), self.publisher.clone())),
+            direct: Arc::new(PipelineInvoker::new(self.observe.clone(), self.publisher.clone())),
             topics: self.topics.clone(),
             letters: self.letters.clone(),
             replays: self.replays.clone(),
@@ -219,12 +218,12 @@ impl Host {
     }
 
     /// Asks what functions are doing.
-    pub(super) fn observe(&self) -> &impl Observe {
+    pub(crate) fn observe(&self) -> &impl FunctionObserver {
         &self.observe
     }
 
     /// Drains, commits, leaves every group.
-    pub(super) async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
             if let Err(error) = task.await {
@@ -237,7 +236,7 @@ impl Host {
 }
 
 /// The figures as `/metrics` shows them.
-fn figures(metrics: &Metrics, observe: &supervisor::Handle) -> Figures {
+fn figures(metrics: &HostMetrics, observe: &supervisor::FunctionDirectory) -> MetricsSource {
     let (metrics, observe) = (metrics.clone(), observe.clone());
     Arc::new(move || -> BoxFuture<'static, String> {
         let (metrics, observe) = (metrics.clone(), observe.clone());
@@ -246,10 +245,10 @@ fn figures(metrics: &Metrics, observe: &supervisor::Handle) -> Figures {
 }
 
 /// Checks uploads by loading them.
-struct EngineInspect(Engine);
+struct EngineInspect(WasmEngine);
 
-impl Inspect for EngineInspect {
-    fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
+impl ModuleInspector for EngineInspect {
+    fn check(&self, digest: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ModuleShape, ModuleRefused>> {
         Box::pin(async move {
             let program = self.0.load(Arc::from(&*module), digest).await;
             program
@@ -260,9 +259,9 @@ impl Inspect for EngineInspect {
 }
 
 /// Takes modules from the registry.
-struct RegistryArtifacts(registry::Handle);
+struct RegistryArtifacts(registry::RegistryHandle);
 
-impl Artifacts for RegistryArtifacts {
+impl ArtifactSource for RegistryArtifacts {
     fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>> {
         Box::pin(async move {
             let module = self.0.artifact(&revision).await;

@@ -10,7 +10,7 @@ const LENGTH: usize = 12;
 
 /// Why a host has no identity.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub(crate) enum IdentityError {
     /// Another process has the folder.
     #[error("the data folder {0} is in use by another host; give each host its own MILLSTREAM_DATA_DIR")]
     InUse(PathBuf),
@@ -18,25 +18,19 @@ pub enum IdentityError {
     #[error(
         "the data folder {folder} can't be used: {source}; set MILLSTREAM_DATA_DIR to one that this user may write to"
     )]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    Folder { folder: PathBuf, source: io::Error },
 }
 
 /// A host's identity. The data folder is this process's until it is dropped.
 #[derive(Debug)]
-pub struct Identity {
-    /// `host.id`.
-    pub id: Arc<str>,
+pub(crate) struct HostIdentity {
+    pub(crate) id: Arc<str>,
     lock: File,
 }
 
-impl Identity {
+impl HostIdentity {
     /// Takes the data folder, and reads its identity or makes one.
-    pub fn take(folder: &Path) -> Result<Self, IdentityError> {
+    pub(crate) fn take(folder: &Path) -> Result<Self, IdentityError> {
         let failed = |source| IdentityError::Folder { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let path = folder.join("host.id");
@@ -55,7 +49,7 @@ impl Identity {
     }
 }
 
-impl Drop for Identity {
+impl Drop for HostIdentity {
     /// A child that is being started holds what this process has open for a moment: closing alone would not let go.
     fn drop(&mut self) {
         if let Err(error) = self.lock.unlock() {
@@ -84,17 +78,17 @@ mod tests {
     #[test]
     fn it_is_kept_and_held_by_one_process() {
         let folder = tempfile::tempdir().expect("a folder");
-        let first = Identity::take(folder.path()).expect("a new identity");
+        let first = HostIdentity::take(folder.path()).expect("a new identity");
         let id = first.id.clone();
-        assert!(matches!(Identity::take(folder.path()), Err(IdentityError::InUse(_))));
+        assert!(matches!(HostIdentity::take(folder.path()), Err(IdentityError::InUse(_))));
         drop(first);
-        assert_eq!(Identity::take(folder.path()).expect("the same identity").id, id);
+        assert_eq!(HostIdentity::take(folder.path()).expect("the same identity").id, id);
     }
 
     #[test]
     fn what_is_no_identity_is_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("host.id"), "../../etc").expect("written");
-        assert!(is_identity(&Identity::take(folder.path()).expect("an identity").id));
+        assert!(is_identity(&HostIdentity::take(folder.path()).expect("an identity").id));
     }
 }

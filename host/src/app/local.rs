@@ -1,7 +1,7 @@
 //! A function without Kafka: records go through the host's own stages (decode, filter, call, encode) in this process,
 //! and what comes out stays in memory. What `millstream test` and `millstream bench` stand on.
 
-pub mod starts;
+pub(crate) mod starts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,70 +9,69 @@ use std::time::{Duration, Instant};
 
 use millstream_flat::{Emissions, Record};
 
-use crate::consume::decode::{self, Fields};
+use crate::consume::decode::{self, RawFields};
 use crate::consume::filter;
-use crate::emit::encoder::Encoder;
-use crate::invoke::admission::Admission;
-use crate::invoke::call::{Attempt, Invoker, Spent, Verdicts};
+use crate::emit::encoder::EmissionEncoder;
+use crate::invoke::admission::InstanceAdmission;
+use crate::invoke::call::{BatchDuration, Invoker, OutcomeSink, RecordAttempt};
 use crate::invoke::local::LocalEmission;
-use crate::invoke::pool::Pool;
+use crate::invoke::pool::InstancePool;
 use crate::model::batch_bytes::BatchLimits;
-use crate::model::function::{Manifest, Revision, Shape, SharedRevision, Topics};
-use crate::model::ids::{Digest, RevisionNumber};
-use crate::model::lease::Lease;
-use crate::model::outcome::Fault;
+use crate::model::function::{Manifest, ModuleShape, Revision, SharedRevision, TopicSelection};
+use crate::model::ids::{ArtifactDigest, RevisionNumber};
+use crate::model::lease::PartitionLease;
+use crate::model::outcome::GuestFault;
 use crate::model::parcel::Parcel;
 use crate::model::position::TopicPartition;
-use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::LogSink;
-use crate::wasm::{Engine, LoadError, Program};
+use crate::wasm::{LoadError, LoadedProgram, WasmEngine};
 
 /// What events name as their cluster.
 const CLUSTER: &str = "local";
 /// How attributes begin that only a host sets: it leaves those of guests out.
 const MILLSTREAM: &str = "millstream";
-/// Sandboxes of one session.
-pub const INSTANCES: u32 = 4;
+pub(crate) const INSTANCES: u32 = 4;
 
-/// A loaded function.
 #[derive(Debug)]
-pub struct LocalFunction {
-    program: Program,
+pub(crate) struct LocalFunction {
+    program: LoadedProgram,
     revision: SharedRevision,
     compiled_in: Duration,
 }
 
 /// A record as Kafka would give it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LocalRecord {
+pub(crate) struct LocalRecord {
     /// Its topic; without one the function's first.
-    pub topic: Option<String>,
-    /// Its key.
-    pub key: Option<Vec<u8>>,
-    /// Its value.
-    pub value: Option<Vec<u8>>,
+    pub(crate) topic: Option<String>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
     /// Its headers, which say what the value is.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// What became of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum LocalOutcome {
     /// A filter kept it from the guest.
     Filtered,
     /// The guest emitted these events, which may be none, and a host would publish them.
     Emitted(Vec<LocalEmission>),
-    /// It failed.
-    Failed(Fault),
+    Failed(GuestFault),
 }
 
 impl LocalFunction {
     /// Loads `module` as the first revision of the function that `manifest` declares.
-    pub async fn load(engine: &Engine, module: Arc<[u8]>, mut manifest: Manifest) -> Result<Self, LoadError> {
+    pub(crate) async fn load(
+        engine: &WasmEngine,
+        module: Arc<[u8]>,
+        mut manifest: Manifest,
+    ) -> Result<Self, LoadError> {
         // Another platform's delays would only make one wait.
         manifest.instances.emulate = None;
-        let digest = Digest::of(&module);
+        let digest = ArtifactDigest::of(&module);
         let module_bytes = module.len() as u64;
         let loading = Instant::now();
         let program = engine.load(module, digest).await?;
@@ -83,33 +82,32 @@ impl LocalFunction {
     }
 
     /// How the module is called.
-    pub fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> ModuleShape {
         self.revision.shape
     }
 
     /// How long the module took to be inspected, compiled and linked.
-    pub fn compiled_in(&self) -> Duration {
+    pub(crate) fn compiled_in(&self) -> Duration {
         self.compiled_in
     }
 
-    /// What the function declares.
-    pub fn manifest(&self) -> &Manifest {
+    pub(crate) fn manifest(&self) -> &Manifest {
         &self.revision.manifest
     }
 
     /// A host of its own for the function: sandboxes that nobody used before, offsets from 0. `env` is added to the
     /// manifest's. To be called on a runtime.
-    pub fn session(&self, env: &BTreeMap<String, String>, logs: LogSink) -> Session {
+    pub(crate) fn session(&self, env: &BTreeMap<String, String>, logs: LogSink) -> LocalSession {
         let manifest = &self.revision.manifest;
         let mut all = manifest.env.clone();
         all.extend(env.iter().map(|(name, value)| (name.clone(), value.clone())));
         let metrics = Arc::new(FunctionMetrics::default());
         let sandbox = self.program.sandbox_with(&manifest.limits, &all, Arc::clone(&metrics), logs);
-        let admission = Arc::new(Admission::new(INSTANCES as usize));
-        let pool = Pool::new(sandbox, &manifest.instances, admission, Arc::clone(&metrics));
-        Session {
+        let admission = Arc::new(InstanceAdmission::new(INSTANCES as usize));
+        let pool = InstancePool::new(sandbox, &manifest.instances, admission, Arc::clone(&metrics));
+        LocalSession {
             invoker: Invoker::new(Arc::clone(&self.revision), pool, CLUSTER.into()),
-            encoder: Encoder::new(&self.revision, &BatchLimits::default()),
+            encoder: EmissionEncoder::new(&self.revision, &BatchLimits::default()),
             revision: Arc::clone(&self.revision),
             metrics,
             next_offset: 0,
@@ -117,58 +115,58 @@ impl LocalFunction {
     }
 }
 
-/// A function at work.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct LocalSession {
     revision: SharedRevision,
     invoker: Invoker,
-    encoder: Encoder,
+    encoder: EmissionEncoder,
     metrics: Arc<FunctionMetrics>,
     next_offset: i64,
 }
 
-impl Session {
+impl LocalSession {
     /// Handles one record, as the given attempt, and tells what became of it.
-    pub async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> Outcome {
+    pub(crate) async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> LocalOutcome {
         let chunk = self.chunk(record.topic.as_deref(), std::slice::from_ref(record), passes);
         if chunk.records.is_empty() {
-            return Outcome::Filtered;
+            return LocalOutcome::Filtered;
         }
         let mut kept = Vec::with_capacity(1);
-        let mut emitting = Emitting::new(self, &chunk, |verdict| kept.push(verdict));
+        let mut emitting = EncodingSink::new(self, &chunk, |verdict| kept.push(verdict));
         emitting.run(attempt).await;
         match kept.pop() {
-            Some(Ok(emissions)) => Outcome::Emitted(emissions),
-            Some(Err(fault)) => Outcome::Failed(fault),
+            Some(Ok(emissions)) => LocalOutcome::Emitted(emissions),
+            Some(Err(fault)) => LocalOutcome::Failed(fault),
             // Every record that is not held up gets a verdict.
-            None => Outcome::Emitted(Vec::new()),
+            None => LocalOutcome::Emitted(Vec::new()),
         }
     }
 
     /// Handles records of the function's first topic together, in one call of the guest where its shape and its
     /// isolation allow it. What it emits is encoded and thrown away; `hear` is told how many events each record led to.
-    pub async fn handle_all(
+    pub(crate) async fn handle_all(
         &mut self,
         records: &[LocalRecord],
-        mut hear: impl FnMut(Result<usize, Fault>) + Send,
-    ) -> Spent {
+        mut hear: impl FnMut(Result<usize, GuestFault>) + Send,
+    ) -> BatchDuration {
         let chunk = self.chunk(None, records, passes);
-        let mut counting = Emitting::new(self, &chunk, |verdict: Result<Count, Fault>| hear(verdict.map(|Count(n)| n)));
+        let mut counting = EncodingSink::new(self, &chunk, |verdict: Result<EmissionCount, GuestFault>| {
+            hear(verdict.map(|EmissionCount(n)| n))
+        });
         counting.run(1).await
     }
 
     /// The most linear memory that one of its sandboxes ever had, in bytes.
-    pub fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         u64::try_from(self.metrics.memory_high_water_bytes.get()).unwrap_or_default()
     }
 
-    /// Sandboxes that were started.
-    pub fn cold_starts(&self) -> u64 {
+    pub(crate) fn cold_starts(&self) -> u64 {
         self.metrics.cold_starts.get()
     }
 
     /// The records as if there were no filters.
-    fn unfiltered(&mut self, records: &[LocalRecord]) -> Arc<Chunk> {
+    fn unfiltered(&mut self, records: &[LocalRecord]) -> Arc<RecordChunk> {
         self.chunk(None, records, |_, _| true)
     }
 
@@ -178,16 +176,17 @@ impl Session {
         topic: Option<&str>,
         records: &[LocalRecord],
         passes: impl Fn(&[u8], &Manifest) -> bool,
-    ) -> Arc<Chunk> {
+    ) -> Arc<RecordChunk> {
         let topic = topic.unwrap_or_else(|| first_topic(&self.revision.manifest));
-        let lease = Arc::new(Lease::new(TopicPartition::new(topic, 0), 1, self.next_offset));
-        let mut chunk = Chunk { lease, revision: Arc::clone(&self.revision), arena: Vec::new(), records: Vec::new() };
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new(topic, 0), 1, self.next_offset));
+        let mut chunk =
+            RecordChunk { lease, revision: Arc::clone(&self.revision), arena: Vec::new(), records: Vec::new() };
         for record in records {
             let headers: Vec<(&str, Option<&[u8]>)> =
                 record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
             let (from, offset) = (self.next_offset, self.next_offset);
             self.next_offset += 1;
-            let fields = Fields {
+            let fields = RawFields {
                 topic,
                 partition: 0,
                 offset,
@@ -213,8 +212,8 @@ impl Session {
 
 fn first_topic(manifest: &Manifest) -> &str {
     match &manifest.topics {
-        Topics::Named(topics) => topics.first().map_or("input", String::as_str),
-        Topics::Pattern(_) => "input",
+        TopicSelection::Named(topics) => topics.first().map_or("input", String::as_str),
+        TopicSelection::Pattern(_) => "input",
     }
 }
 
@@ -230,11 +229,11 @@ fn now_ms() -> i64 {
 }
 
 /// How much of what was emitted somebody wants.
-trait Kept: Send {
+trait OutcomeDetail: Send {
     fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self;
 }
 
-impl Kept for Vec<LocalEmission> {
+impl OutcomeDetail for Vec<LocalEmission> {
     fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self {
         let left = |name: &str| !name.starts_with(MILLSTREAM);
         let kept = |mut emission: LocalEmission| {
@@ -245,44 +244,44 @@ impl Kept for Vec<LocalEmission> {
     }
 }
 
-/// How many there were.
-struct Count(usize);
+struct EmissionCount(usize);
 
-impl Kept for Count {
+impl OutcomeDetail for EmissionCount {
     fn of(emissions: &Emissions<'_>, _key: Option<&[u8]>) -> Self {
         Self(emissions.len())
     }
 }
 
 /// Hears verdicts, encodes as a host would, and tells what is left of each.
-struct Emitting<'a, K, H> {
-    session: &'a Session,
-    chunk: &'a Arc<Chunk>,
+struct EncodingSink<'a, K, H> {
+    session: &'a LocalSession,
+    chunk: &'a Arc<RecordChunk>,
     parcel: Parcel,
     hear: H,
     kept: std::marker::PhantomData<fn() -> K>,
 }
 
-impl<'a, K: Kept, H: FnMut(Result<K, Fault>) + Send> Emitting<'a, K, H> {
-    fn new(session: &'a Session, chunk: &'a Arc<Chunk>, hear: H) -> Self {
+impl<'a, K: OutcomeDetail, H: FnMut(Result<K, GuestFault>) + Send> EncodingSink<'a, K, H> {
+    fn new(session: &'a LocalSession, chunk: &'a Arc<RecordChunk>, hear: H) -> Self {
         Self { session, chunk, parcel: Parcel::default(), hear, kept: std::marker::PhantomData }
     }
 
-    async fn run(&mut self, number: u32) -> Spent {
+    async fn run(&mut self, number: u32) -> BatchDuration {
         let records = 0..self.chunk.records.len() as u32;
-        let attempts: Vec<Attempt> =
-            records.map(|index| Attempt::new(RecordRef { chunk: Arc::clone(self.chunk), index }, number)).collect();
+        let attempts: Vec<RecordAttempt> = records
+            .map(|index| RecordAttempt::new(RecordRef { chunk: Arc::clone(self.chunk), index }, number))
+            .collect();
         let session = self.session;
         session.invoker.run(&attempts, self).await
     }
 }
 
-impl<K: Kept, H: FnMut(Result<K, Fault>) + Send> Verdicts for Emitting<'_, K, H> {
+impl<K: OutcomeDetail, H: FnMut(Result<K, GuestFault>) + Send> OutcomeSink for EncodingSink<'_, K, H> {
     fn is_held_up(&self, _index: usize) -> bool {
         false
     }
 
-    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>) {
         let record = RecordRef { chunk: Arc::clone(self.chunk), index: index as u32 };
         let kept = verdict.and_then(|emissions| {
             self.session.encoder.emitted(&mut self.parcel, &record, 1, None, &emissions)?;

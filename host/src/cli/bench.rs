@@ -6,7 +6,7 @@ mod start;
 use std::io::Write;
 use std::time::Duration;
 
-use super::failure::Failure;
+use crate::cli::failure::VerbFailure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,22 +16,21 @@ Examples:
 /// Measure what a function costs, without host or Kafka
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct BenchArgs {
     #[command(subcommand)]
-    what: What,
+    what: BenchSubject,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
-    Start(start::Arguments),
-    Run(run::Arguments),
+enum BenchSubject {
+    Start(start::BenchStartArgs),
+    Run(run::BenchRunArgs),
 }
 
-/// Measures.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &BenchArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     match &arguments.what {
-        What::Start(arguments) => start::run(arguments, out),
-        What::Run(arguments) => run::run(arguments, out),
+        BenchSubject::Start(arguments) => start::run(arguments, out),
+        BenchSubject::Run(arguments) => run::run(arguments, out),
     }
 }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::failure::Failure;
-use super::progress;
-use super::project::{self, ManifestFile};
+use crate::cli::failure::VerbFailure;
+use crate::cli::progress;
+use crate::cli::project::{self, ManifestFile};
 use crate::error_code::ErrorCode;
 
 const EXAMPLES: &str = "\
@@ -25,30 +25,30 @@ const LOOKS_EVERY: Duration = Duration::from_millis(10);
 /// manifest's `module` path, which is printed. Needs no host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct BuildArgs {
     /// The folder with the function's millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
 }
 
 /// Builds and prints where the module is.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &BuildArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let manifest = project::read_folder(&arguments.folder)?;
     let module = build_folder(&arguments.folder, &manifest)?;
     Ok(writeln!(out, "{}", module.display())?)
 }
 
 /// Builds the module of `folder` and answers its path. Without a build line the module is taken as it is.
-pub(super) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, Failure> {
+pub(crate) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
     build_folder_until(folder, manifest, &|| false)
 }
 
 /// The same; ends the build when `is_over` says so.
-pub(super) fn build_folder_until(
+pub(crate) fn build_folder_until(
     folder: &Path,
     manifest: &ManifestFile,
     is_over: &dyn Fn() -> bool,
-) -> Result<PathBuf, Failure> {
+) -> Result<PathBuf, VerbFailure> {
     // Without a place to look there is no use in building.
     project::module_path(folder, &manifest.project)?;
     if let Some(line) = &manifest.project.build {
@@ -59,14 +59,14 @@ pub(super) fn build_folder_until(
 }
 
 /// The module of `folder` as the last build left it.
-pub(super) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, Failure> {
+pub(crate) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
     let module = project::module_path(folder, &manifest.project)?;
     project::check_module(&module)?;
     Ok(module)
 }
 
-fn run_line(folder: &Path, line: &str, is_over: &dyn Fn() -> bool) -> Result<(), Failure> {
-    let failed = |reason: String| Failure::new(ErrorCode::BuildFailed, format!("`{line}` {reason}"));
+fn run_line(folder: &Path, line: &str, is_over: &dyn Fn() -> bool) -> Result<(), VerbFailure> {
+    let failed = |reason: String| VerbFailure::new(ErrorCode::BuildFailed, format!("`{line}` {reason}"));
     // Stdout is for our own result.
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new("sh");
@@ -92,19 +92,19 @@ fn run_line(folder: &Path, line: &str, is_over: &dyn Fn() -> bool) -> Result<(),
 mod tests {
     use super::*;
 
-    fn build(build: &str) -> Result<String, Failure> {
+    fn build(build: &str) -> Result<String, VerbFailure> {
         let folder = tempfile::tempdir().unwrap();
         let manifest = format!("name = \"f\"\ntopics = [\"in\"]\nmodule = \"out/f.wasm\"\nbuild = '{build}'");
         std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
         let mut out = Vec::new();
-        run(&Arguments { folder: folder.path().to_owned() }, &mut out)?;
+        run(&BuildArgs { folder: folder.path().to_owned() }, &mut out)?;
         let printed = String::from_utf8(out).unwrap();
         Ok(printed.trim_end().strip_prefix(folder.path().to_str().unwrap()).unwrap().to_owned())
     }
 
-    fn code_of(result: Result<String, Failure>) -> String {
+    fn code_of(result: Result<String, VerbFailure>) -> String {
         match result {
-            Err(Failure::Told(told)) => told.code.clone(),
+            Err(VerbFailure::Told(told)) => told.code.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(code_of(build("exit 3")), "MS0503");
         assert_eq!(code_of(build("true")), "MS0504");
         assert_eq!(code_of(build("mkdir out && echo text > out/f.wasm")), "MS0504");
-        let nowhere = Arguments { folder: PathBuf::from("no/such/folder") };
+        let nowhere = BuildArgs { folder: PathBuf::from("no/such/folder") };
         assert_eq!(code_of(run(&nowhere, &mut Vec::new()).map(|()| String::new())), "MS0505");
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Command;
 use clap_complete::Shell;
 
-use super::failure::Failure;
+use crate::cli::failure::VerbFailure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,14 +16,14 @@ Examples:
 /// Print a script with which a shell completes verbs and options
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Prints the script for `command`.
-pub(super) fn run(arguments: &Arguments, mut command: Command, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &CompletionsArgs, mut command: Command, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
@@ -42,7 +42,7 @@ mod tests {
     fn every_shell_gets_every_verb() {
         for shell in Shell::value_variants() {
             let mut out = Vec::new();
-            run(&Arguments { shell: *shell }, CommandLine::command(), &mut out).unwrap();
+            run(&CompletionsArgs { shell: *shell }, CommandLine::command(), &mut out).unwrap();
             let script = String::from_utf8(out).unwrap();
             for verb in CommandLine::command().get_subcommands() {
                 assert!(script.contains(verb.get_name()), "{shell}: {}", verb.get_name());

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::failure::Failure;
-use super::serve::ConfigurationFile;
+use crate::cli::failure::VerbFailure;
+use crate::cli::serve::ConfigurationFile;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,7 +17,7 @@ Examples:
 /// environment variable. Secrets are hidden.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct ConfigArgs {
     #[command(flatten)]
     configuration: ConfigurationFile,
     /// Print one JSON object: path → value and origin
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints the configuration in force.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &ConfigArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let config = arguments.configuration.load(false)?;
     if arguments.json {
         return Ok(writeln!(out, "{:#}", config.to_json())?);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -23,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// initial_offset.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DeleteArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -34,8 +34,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Deletes a function.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DeleteArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let name = arguments.name.as_str();
     let answer = client
@@ -51,12 +50,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn a_deleted_function_is_confirmed() {
-        let host = FakeHost::start(vec![Answer::new(204, ""), Answer::new(200, r#"{"name":"f"}"#)]);
-        let arguments = |json| Arguments { name: FunctionName::new("f").unwrap(), host: host.arguments(), json };
+        let host = FakeHost::start(vec![CannedAnswer::new(204, ""), CannedAnswer::new(200, r#"{"name":"f"}"#)]);
+        let arguments = |json| DeleteArgs { name: FunctionName::new("f").unwrap(), host: host.arguments(), json };
         let mut out = Vec::new();
         run(&arguments(false), &mut out).unwrap();
         assert_eq!(out, b"deleted f\n");

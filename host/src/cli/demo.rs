@@ -1,8 +1,8 @@
 //! `millstream demo`: plays the auction on the embedded broker.
 
-use super::failure::Failure;
-use super::runtime;
 use crate::app::{self, DemoOptions};
+use crate::cli::failure::VerbFailure;
+use crate::cli::runtime;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,13 +15,12 @@ Examples:
 /// line `demo: N in, N out, N dead letters`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DemoArgs {
     /// Keep the host up when the auction is over, until Ctrl-C
     #[arg(long)]
     stay: bool,
 }
 
-/// Plays the demo.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    runtime::block_on(app::demo(DemoOptions { stay: arguments.stay }))?.map_err(|error| Failure::of_running(&error))
+pub(crate) fn run(arguments: &DemoArgs) -> Result<(), VerbFailure> {
+    runtime::block_on(app::demo(DemoOptions { stay: arguments.stay }))?.map_err(|error| VerbFailure::of_running(&error))
 }

@@ -9,12 +9,12 @@ use reqwest::blocking::multipart::{Form, Part};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::build::build_folder;
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
-use super::project::{self, ManifestFile};
-use crate::config::manifest::Notation;
+use crate::cli::build::build_folder;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
+use crate::cli::project::{self, ManifestFile};
+use crate::config::manifest::ManifestNotation;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
 
@@ -34,7 +34,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// deployed already gets a new revision.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DeployArgs {
     /// The folder with the function's millstream.toml; it is built first
     #[arg(value_name = "DIR", required_unless_present = "manifest")]
     folder: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub(super) struct Arguments {
 
 /// What a host answers to a shadow's deploy.
 #[derive(Debug, Deserialize)]
-struct Cast {
+struct ShadowDeployed {
     name: String,
     revision: u64,
     digest: String,
@@ -74,7 +74,7 @@ struct Cast {
 
 /// What a host answers to a deploy.
 #[derive(Debug, Deserialize)]
-struct Deployed {
+struct RevisionDeployed {
     name: String,
     revision: u64,
     digest: String,
@@ -82,44 +82,44 @@ struct Deployed {
 }
 
 /// Builds, uploads, and prints what became of it.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DeployArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let (manifest, module_path) = prepare(arguments)?;
     let client = HostClient::new(&arguments.host)?;
     if arguments.shadow {
         return cast(&client, arguments, &manifest, &module_path, out);
     }
     let answer = upload(&client, &manifest, &module_path, arguments.wait)?;
-    let deployed: Deployed = serde_json::from_value(answer.clone())
-        .map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    let deployed: RevisionDeployed = serde_json::from_value(answer.clone())
+        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
     if arguments.wait.is_some() && deployed.state == "starting" {
         progress::tell(format_args!("it is still starting: watch `millstream status {}`", deployed.name));
     }
     if arguments.json {
         return Ok(writeln!(out, "{answer:#}")?);
     }
-    let Deployed { name, revision, digest, state } = deployed;
+    let RevisionDeployed { name, revision, digest, state } = deployed;
     Ok(writeln!(out, "deployed {name}@{revision} ({digest}), {state}")?)
 }
 
 fn cast(
     client: &HostClient,
-    arguments: &Arguments,
+    arguments: &DeployArgs,
     manifest: &ManifestFile,
     module: &Path,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), VerbFailure> {
     let name = manifest.project.manifest.name.as_str();
     let query = (!arguments.ignore.is_empty()).then(|| ("ignore", arguments.ignore.join(",")));
     let answer = send(client, &["v1", "functions", name, "shadow"], manifest, module, query, ANSWER_TIMEOUT)?;
     if arguments.json {
         return Ok(writeln!(out, "{answer:#}")?);
     }
-    let Cast { name, revision, digest, live } =
-        serde_json::from_value(answer).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    let ShadowDeployed { name, revision, digest, live } = serde_json::from_value(answer)
+        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
     Ok(writeln!(out, "{name}@{revision} ({digest}) is the shadow of {name}@{live}")?)
 }
 
-fn prepare(arguments: &Arguments) -> Result<(ManifestFile, PathBuf), Failure> {
+fn prepare(arguments: &DeployArgs) -> Result<(ManifestFile, PathBuf), VerbFailure> {
     match (&arguments.folder, &arguments.manifest, &arguments.module) {
         (Some(folder), _, _) => {
             let manifest = project::read_folder(folder)?;
@@ -132,17 +132,17 @@ fn prepare(arguments: &Arguments) -> Result<(ManifestFile, PathBuf), Failure> {
             Ok((manifest, module.clone()))
         }
         // The command line asks for one or the other.
-        _ => Err(Failure::new(ErrorCode::NoProject, "neither a folder nor a manifest with a module was named")),
+        _ => Err(VerbFailure::new(ErrorCode::NoProject, "neither a folder nor a manifest with a module was named")),
     }
 }
 
 /// Uploads the module at `path` and gives what the host answers; with `wait`, once the function runs or that is over.
-pub(super) fn upload(
+pub(crate) fn upload(
     client: &HostClient,
     manifest: &ManifestFile,
     path: &Path,
     wait: Option<Duration>,
-) -> Result<Value, Failure> {
+) -> Result<Value, VerbFailure> {
     let name = manifest.project.manifest.name.as_str();
     let query = wait.map(|wait| ("wait", format!("{}ms", wait.as_millis())));
     send(client, &["v1", "functions", name], manifest, path, query, ANSWER_TIMEOUT + wait.unwrap_or_default())
@@ -156,13 +156,13 @@ fn send(
     module: &Path,
     query: Option<(&str, String)>,
     timeout: Duration,
-) -> Result<Value, Failure> {
+) -> Result<Value, VerbFailure> {
     let bytes: Arc<[u8]> = std::fs::read(module)
         .map_err(|error| {
-            Failure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", module.display()))
+            VerbFailure::new(ErrorCode::ArtifactMissing, format!("cannot read {}: {error}", module.display()))
         })?
         .into();
-    let upload = progress::Upload::begin(module, bytes.len() as u64);
+    let upload = progress::UploadProgress::begin(module, bytes.len() as u64);
     let answer = client.change(path, |http, mut url| {
         if let Some((name, value)) = &query {
             url.query_pairs_mut().append_pair(name, value);
@@ -170,13 +170,13 @@ fn send(
         http.put(url).timeout(timeout).multipart(form(manifest, &bytes, &upload))
     });
     drop(upload);
-    answer?.ok_or_else(|| Failure::new(ErrorCode::UnexpectedAnswer, "the answer to a deploy is empty"))
+    answer?.ok_or_else(|| VerbFailure::new(ErrorCode::UnexpectedAnswer, "the answer to a deploy is empty"))
 }
 
-fn form(manifest: &ManifestFile, module: &Arc<[u8]>, upload: &progress::Upload) -> Form {
+fn form(manifest: &ManifestFile, module: &Arc<[u8]>, upload: &progress::UploadProgress) -> Form {
     let manifest_type = match manifest.notation {
-        Notation::Toml => "application/toml",
-        Notation::Json => "application/json",
+        ManifestNotation::Toml => "application/toml",
+        ManifestNotation::Json => "application/json",
     };
     let bytes = upload.read(Cursor::new(Arc::clone(module)));
     let module = Part::reader_with_length(bytes, module.len() as u64).file_name("module.wasm");
@@ -194,13 +194,13 @@ fn typed(part: Part, media_type: &'static str) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const ANSWER: &str =
         r#"{"name":"f","revision":2,"digest":"sha256:00","shape":"millstream-batch","state":"running"}"#;
 
-    fn arguments(folder: &std::path::Path, host: HostArguments) -> Arguments {
-        Arguments {
+    fn arguments(folder: &std::path::Path, host: HostArguments) -> DeployArgs {
+        DeployArgs {
             folder: Some(folder.to_owned()),
             manifest: None,
             module: None,
@@ -217,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let manifest = "name = \"f\"\ntopics = [\"in\"]\nmodule = \"f.wasm\"\nbuild = 'printf \"\\0asm12\" > f.wasm'";
         std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
-        let host = FakeHost::start(vec![Answer::new(200, ANSWER)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, ANSWER)]);
         let mut out = Vec::new();
         run(&arguments(folder.path(), host.arguments()), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "deployed f@2 (sha256:00), running\n");
@@ -237,9 +237,9 @@ mod tests {
         std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
         let answer =
             r#"{"name":"f","revision":3,"digest":"sha256:00","shape":"millstream-batch","live":2,"since":"now"}"#;
-        let host = FakeHost::start(vec![Answer::new(201, answer)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(201, answer)]);
         let ignore = vec!["time".to_owned(), "x".to_owned()];
-        let shadow = Arguments { shadow: true, ignore, wait: None, ..arguments(folder.path(), host.arguments()) };
+        let shadow = DeployArgs { shadow: true, ignore, wait: None, ..arguments(folder.path(), host.arguments()) };
         let mut out = Vec::new();
         run(&shadow, &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "f@3 (sha256:00) is the shadow of f@2\n");
@@ -251,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("millstream.toml"), "name = \"f\"\ntopic = [\"in\"]").unwrap();
         let nobody = HostArguments { host: FakeHost::start(vec![]).address(), token: None };
-        let Err(Failure::Told(told)) = run(&arguments(folder.path(), nobody), &mut Vec::new()) else {
+        let Err(VerbFailure::Told(told)) = run(&arguments(folder.path(), nobody), &mut Vec::new()) else {
             panic!("it is to be told")
         };
         assert_eq!(told.code, "MS0101");

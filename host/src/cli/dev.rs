@@ -15,17 +15,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
-use super::runtime;
-use crate::app::{Audience, Embedded, Listening};
+use crate::app::{ApiListener, EmbeddedHost, EventPrinter};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
+use crate::cli::runtime;
 use crate::error_code::ErrorCode;
-use crate::kafka::watch::Watch;
+use crate::kafka::read::topic_watch::TopicWatch;
 use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
-use project::Project;
-use watcher::Watcher;
+use project::DevProject;
+use watcher::FolderWatcher;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(200);
 /// the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DevArgs {
     /// The folders of functions, each with a millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folders: Vec<PathBuf>,
@@ -68,16 +68,16 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Runs until Ctrl-C.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DevArgs) -> Result<(), VerbFailure> {
     // What is no project is said before anything starts.
-    let mut projects = arguments.folders.iter().map(|folder| Project::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let mut projects =
+        arguments.folders.iter().map(|folder| DevProject::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| LOG_LEVEL.to_owned());
     logs::start(&level, LineFormat::Text, None)
-        .map_err(|error| Failure::new(ErrorCode::InvalidHostConfig, error.to_string()))?;
+        .map_err(|error| VerbFailure::new(ErrorCode::InvalidHostConfig, error.to_string()))?;
     let runtime = runtime::new()?;
-    let started = runtime.block_on(start(arguments.listen)).map_err(|error| Failure::of_running(&error))?;
-    let Started { embedded, listening, watch, stop } = started;
+    let started = runtime.block_on(start(arguments.listen)).map_err(|error| VerbFailure::of_running(&error))?;
+    let DevServer { embedded, listening, watch, stop } = started;
     greet(&embedded, listening.address);
     let shown = show(Arc::clone(&watch), stop.clone());
     let result = follow(&mut projects, listening.address, &watch, &stop);
@@ -94,22 +94,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// What runs until the end.
-struct Started {
-    embedded: Embedded,
-    listening: Listening,
-    watch: Arc<Watch>,
+struct DevServer {
+    embedded: EmbeddedHost,
+    listening: ApiListener,
+    watch: Arc<TopicWatch>,
     stop: CancellationToken,
 }
 
-async fn start(listen: Option<SocketAddr>) -> anyhow::Result<Started> {
+async fn start(listen: Option<SocketAddr>) -> anyhow::Result<DevServer> {
     let stop = shutdown::on_signal()?;
-    let embedded = Embedded::start("dev", PARTITIONS)?;
+    let embedded = EmbeddedHost::start("dev", PARTITIONS)?;
     let listening = embedded.listen(listen, stop.clone()).await?;
     let watch = Arc::new(embedded.watch()?);
-    Ok(Started { embedded, listening, watch, stop })
+    Ok(DevServer { embedded, listening, watch, stop })
 }
 
-fn greet(embedded: &Embedded, api: SocketAddr) {
+fn greet(embedded: &EmbeddedHost, api: SocketAddr) {
     let broker = embedded.bootstrap_servers();
     let is_usual = api.port() == 8080;
     progress::tell(format_args!("API    http://{api}"));
@@ -121,12 +121,17 @@ fn greet(embedded: &Embedded, api: SocketAddr) {
 }
 
 /// Builds and deploys, and again at each change, until `stop`.
-fn follow(projects: &mut [Project], api: SocketAddr, watch: &Watch, stop: &CancellationToken) -> Result<(), Failure> {
+fn follow(
+    projects: &mut [DevProject],
+    api: SocketAddr,
+    watch: &TopicWatch,
+    stop: &CancellationToken,
+) -> Result<(), VerbFailure> {
     let host = format!("http://{api}").parse().map_err(|error| {
-        Failure::new(ErrorCode::Internal, format!("the host's own address cannot be read: {error}"))
+        VerbFailure::new(ErrorCode::Internal, format!("the host's own address cannot be read: {error}"))
     })?;
     let client = HostClient::new(&HostArguments { host, token: None })?;
-    let mut watcher = Watcher::new()?;
+    let mut watcher = FolderWatcher::new()?;
     let mut topics = Vec::new();
     while !stop.is_cancelled() {
         for index in 0..projects.len() {
@@ -144,7 +149,7 @@ fn follow(projects: &mut [Project], api: SocketAddr, watch: &Watch, stop: &Cance
                 project.tell_changes(&changed);
                 for topic in project.rebuild(&client, &others, stop) {
                     if !topics.contains(&topic) {
-                        watch.add(&topic).map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
+                        watch.add(&topic).map_err(|error| VerbFailure::new(ErrorCode::Internal, error.to_string()))?;
                         topics.push(topic);
                     }
                 }
@@ -156,8 +161,8 @@ fn follow(projects: &mut [Project], api: SocketAddr, watch: &Watch, stop: &Cance
 }
 
 /// Shows on standard output what appears, until `stop`.
-fn show(watch: Arc<Watch>, stop: CancellationToken) -> JoinHandle<()> {
-    let audience = Audience::new();
+fn show(watch: Arc<TopicWatch>, stop: CancellationToken) -> JoinHandle<()> {
+    let audience = EventPrinter::new();
     std::thread::spawn(move || {
         while !stop.is_cancelled() {
             match watch.next(LOOKS_EVERY) {

@@ -6,7 +6,7 @@ mod show;
 
 use std::io::Write;
 
-use super::failure::Failure;
+use crate::cli::failure::VerbFailure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,39 +18,38 @@ Examples:
 /// Look at dead letters, and handle them again
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DlqArgs {
     #[command(subcommand)]
-    action: Action,
+    action: DlqAction,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
-    List(list::Arguments),
-    Show(show::Arguments),
-    Redrive(redrive::Arguments),
+enum DlqAction {
+    List(list::DlqListArgs),
+    Show(show::DlqShowArgs),
+    Redrive(redrive::DlqRedriveArgs),
 }
 
-/// Does what is asked.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DlqArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     match &arguments.action {
-        Action::List(arguments) => list::run(arguments, out),
-        Action::Show(arguments) => show::run(arguments, out),
-        Action::Redrive(arguments) => redrive::run(arguments, out),
+        DlqAction::List(arguments) => list::run(arguments, out),
+        DlqAction::Show(arguments) => show::run(arguments, out),
+        DlqAction::Redrive(arguments) => redrive::run(arguments, out),
     }
 }
 
 /// A dead letter's place in its topic: `PARTITION/OFFSET`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct RecordId {
     partition: i32,
     offset: i64,
 }
 
-fn place(text: &str) -> Result<Place, String> {
+fn place(text: &str) -> Result<RecordId, String> {
     let read = || {
         let (partition, offset) = text.split_once('/')?;
-        Some(Place { partition: partition.parse().ok()?, offset: offset.parse().ok()? })
+        Some(RecordId { partition: partition.parse().ok()?, offset: offset.parse().ok()? })
     };
-    let is_place = |place: &Place| place.partition >= 0 && place.offset >= 0;
+    let is_place = |place: &RecordId| place.partition >= 0 && place.offset >= 0;
     read().filter(is_place).ok_or_else(|| "write PARTITION/OFFSET, such as 0/12".to_owned())
 }

@@ -4,51 +4,46 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 
-use super::table::Paint;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 
 /// The exit codes beside success and clap's 2 for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Exit {
+pub(crate) enum ExitStatus {
     Failed = 1,
     NotFound = 3,
     Unreachable = 4,
 }
 
-/// Why a verb failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum VerbFailure {
     /// To be told on stderr.
-    Told(Box<Told>),
+    Told(Box<ReportedError>),
     /// Whoever read our results has enough of them: `millstream list | head -1`.
     ReaderGone,
 }
 
 /// What is told of a failure.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(crate) struct ReportedError {
     /// The code; a host of another version may have one that is unknown here.
-    pub(super) code: String,
-    /// What happened.
-    pub(super) detail: String,
-    /// What was probably meant.
-    pub(super) suggestion: Option<String>,
-    /// What to do.
-    pub(super) remedy: Option<String>,
-    /// How the process ends.
-    pub(super) exit: Exit,
+    pub(crate) code: String,
+    pub(crate) detail: String,
+    pub(crate) suggestion: Option<String>,
+    pub(crate) remedy: Option<String>,
+    pub(crate) exit: ExitStatus,
 }
 
-impl Failure {
+impl VerbFailure {
     /// A failure of kind `code`.
-    pub(super) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         let exit = match code {
-            ErrorCode::FunctionNotFound => Exit::NotFound,
-            ErrorCode::HostUnreachable => Exit::Unreachable,
-            _ => Exit::Failed,
+            ErrorCode::FunctionNotFound => ExitStatus::NotFound,
+            ErrorCode::HostUnreachable => ExitStatus::Unreachable,
+            _ => ExitStatus::Failed,
         };
-        Self::Told(Box::new(Told {
+        Self::Told(Box::new(ReportedError {
             code: code.code().to_owned(),
             detail: detail.into(),
             suggestion: None,
@@ -58,7 +53,7 @@ impl Failure {
     }
 
     /// The failure of something that runs long. Whoever knows its code attaches it as context of the error.
-    pub(super) fn of_running(error: &anyhow::Error) -> Self {
+    pub(crate) fn of_running(error: &anyhow::Error) -> Self {
         let code = error.downcast_ref::<ErrorCode>().copied();
         let causes = error.chain().map(ToString::to_string);
         let detail: Vec<String> = causes.filter(|cause| code.is_none_or(|code| *cause != code.code())).collect();
@@ -66,7 +61,7 @@ impl Failure {
     }
 
     /// The same with the word that was probably meant.
-    pub(super) fn suggesting(mut self, meant: Option<&str>) -> Self {
+    pub(crate) fn suggesting(mut self, meant: Option<&str>) -> Self {
         if let Self::Told(told) = &mut self {
             told.suggestion = meant.map(|meant| format!("did you mean \"{meant}\"?"));
         }
@@ -74,12 +69,12 @@ impl Failure {
     }
 
     /// Tells it on stderr and answers how the process ends.
-    pub(super) fn tell(&self) -> ExitCode {
+    pub(crate) fn tell(&self) -> ExitCode {
         match self {
             Self::ReaderGone => ExitCode::SUCCESS,
             Self::Told(told) => {
                 let mut stderr = io::stderr();
-                let paint = Paint::for_stream(stderr.is_terminal());
+                let paint = ColorChoice::for_stream(stderr.is_terminal());
                 // Nobody is left to be told that stderr is gone.
                 let _ = stderr.write_all(told.render(paint).as_bytes());
                 ExitCode::from(told.exit as u8)
@@ -88,8 +83,8 @@ impl Failure {
     }
 }
 
-impl Told {
-    fn render(&self, paint: Paint) -> String {
+impl ReportedError {
+    fn render(&self, paint: ColorChoice) -> String {
         let mut text = format!("{} {}\n", paint.red(&format!("error[{}]:", self.code)), self.detail);
         for line in self.suggestion.iter() {
             // Writing to a String cannot fail.
@@ -102,7 +97,7 @@ impl Told {
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for VerbFailure {
     /// An error of writing results.
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -118,19 +113,19 @@ mod tests {
 
     use super::*;
 
-    fn told(failure: Failure) -> Told {
+    fn told(failure: VerbFailure) -> ReportedError {
         match failure {
-            Failure::Told(told) => *told,
-            Failure::ReaderGone => panic!("it is to be told"),
+            VerbFailure::Told(told) => *told,
+            VerbFailure::ReaderGone => panic!("it is to be told"),
         }
     }
 
     #[test]
     fn people_read_what_happened_and_what_to_do() {
-        let failure = Failure::new(ErrorCode::FunctionNotFound, "there is no function \"uppercse\"");
+        let failure = VerbFailure::new(ErrorCode::FunctionNotFound, "there is no function \"uppercse\"");
         let told = told(failure.suggesting(Some("uppercase")));
         assert_eq!(
-            told.render(Paint::Plain),
+            told.render(ColorChoice::Plain),
             "error[MS0201]: there is no function \"uppercse\"\n  did you mean \"uppercase\"?\n  \
              what to do: check the name: `millstream list` shows all functions\n"
         );
@@ -138,16 +133,16 @@ mod tests {
 
     #[test]
     fn scripts_tell_failures_apart() {
-        assert_eq!(told(Failure::new(ErrorCode::FunctionNotFound, "")).exit as u8, 3);
-        assert_eq!(told(Failure::new(ErrorCode::HostUnreachable, "")).exit as u8, 4);
-        assert_eq!(told(Failure::new(ErrorCode::InvalidManifest, "")).exit as u8, 1);
+        assert_eq!(told(VerbFailure::new(ErrorCode::FunctionNotFound, "")).exit as u8, 3);
+        assert_eq!(told(VerbFailure::new(ErrorCode::HostUnreachable, "")).exit as u8, 4);
+        assert_eq!(told(VerbFailure::new(ErrorCode::InvalidManifest, "")).exit as u8, 1);
     }
 
     #[test]
     fn a_code_can_be_attached_to_an_error_of_running() {
         let refused: Result<(), io::Error> = Err(io::Error::other("address in use"));
         let error = refused.context("cannot listen on 127.0.0.1:1").context(ErrorCode::CannotListen).unwrap_err();
-        let told = told(Failure::of_running(&error));
+        let told = told(VerbFailure::of_running(&error));
         assert_eq!(
             (told.code.as_str(), told.detail.as_str()),
             ("MS0402", "cannot listen on 127.0.0.1:1: address in use")
@@ -156,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_enough_is_no_failure() {
-        let gone = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert!(matches!(gone, Failure::ReaderGone));
+        let gone = VerbFailure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(matches!(gone, VerbFailure::ReaderGone));
     }
 }

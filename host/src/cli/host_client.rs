@@ -8,8 +8,8 @@ use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::{Exit, Failure, Told};
-use super::progress;
+use crate::cli::failure::{ExitStatus, ReportedError, VerbFailure};
+use crate::cli::progress;
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
@@ -22,16 +22,16 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Which host a verb talks to.
 #[derive(Debug, clap::Args)]
-pub(super) struct HostArguments {
+pub(crate) struct HostArguments {
     /// The host's address
     #[arg(
         long, env = "MILLSTREAM_HOST", default_value = "http://127.0.0.1:8080", value_name = "URL",
         value_parser = parse_host
     )]
-    pub(super) host: Url,
+    pub(crate) host: Url,
     /// A token of the host, where it has some. Better from the environment than on a command line that others see
     #[arg(long, env = "MILLSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(super) token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 fn parse_host(text: &str) -> Result<Url, String> {
@@ -44,7 +44,7 @@ fn parse_host(text: &str) -> Result<Url, String> {
 
 /// A connection to a host's API.
 #[derive(Debug)]
-pub(super) struct HostClient {
+pub(crate) struct HostClient {
     base: Url,
     http: Client,
 }
@@ -60,7 +60,7 @@ struct ProblemDetails {
 
 impl HostClient {
     /// A client of the host that `arguments` name; connects only with the first request.
-    pub(super) fn new(arguments: &HostArguments) -> Result<Self, Failure> {
+    pub(crate) fn new(arguments: &HostArguments) -> Result<Self, VerbFailure> {
         let base = arguments.host.clone();
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -71,29 +71,30 @@ impl HostClient {
             builder = builder.no_proxy();
         }
         if let Some(token) = &arguments.token {
-            let unfit = |_| Failure::new(ErrorCode::Unauthorized, "the token has characters that no header may have");
+            let unfit =
+                |_| VerbFailure::new(ErrorCode::Unauthorized, "the token has characters that no header may have");
             let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(unfit)?;
             value.set_sensitive(true);
             builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
         }
         let http = builder
             .build()
-            .map_err(|error| Failure::new(ErrorCode::Internal, format!("cannot make an HTTP client: {error}")))?;
+            .map_err(|error| VerbFailure::new(ErrorCode::Internal, format!("cannot make an HTTP client: {error}")))?;
         Ok(Self { base, http })
     }
 
     /// Reads the resource at `path`, such as `["v1", "functions"]`.
-    pub(super) fn get(&self, path: &[&str]) -> Result<Value, Failure> {
+    pub(crate) fn get(&self, path: &[&str]) -> Result<Value, VerbFailure> {
         self.json_of(self.send(self.http.get(self.url(path)))?)
     }
 
     /// Makes the change that `request` makes of a client and an address, again and again while the host is not ready.
     /// The answer is nothing when it has no body.
-    pub(super) fn change(
+    pub(crate) fn change(
         &self,
         path: &[&str],
         request: impl Fn(&Client, Url) -> RequestBuilder,
-    ) -> Result<Option<Value>, Failure> {
+    ) -> Result<Option<Value>, VerbFailure> {
         let give_up = Instant::now() + READY_TIMEOUT;
         loop {
             let response = self.send(request(&self.http, self.url(path)))?;
@@ -107,11 +108,11 @@ impl HostClient {
     }
 
     /// Sends what `request` makes of a client and an address, once, and gives an answer that is a success.
-    pub(super) fn once(
+    pub(crate) fn once(
         &self,
         path: &[&str],
         request: impl FnOnce(&Client, Url) -> RequestBuilder,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, VerbFailure> {
         let response = self.send(request(&self.http, self.url(path)))?;
         match response.status().is_success() {
             true => Ok(response),
@@ -120,13 +121,13 @@ impl HostClient {
     }
 
     /// What a stream that ended early ends with.
-    pub(super) fn broken_off(&self, error: &std::io::Error) -> Failure {
-        Failure::new(ErrorCode::HostUnreachable, format!("{} broke off: {}", self.base, innermost(error)))
+    pub(crate) fn broken_off(&self, error: &std::io::Error) -> VerbFailure {
+        VerbFailure::new(ErrorCode::HostUnreachable, format!("{} broke off: {}", self.base, innermost(error)))
     }
 
     /// `failure` with the deployed function that was probably meant by `name`, if it says that there is none.
-    pub(super) fn with_suggestion(&self, failure: Failure, name: &FunctionName) -> Failure {
-        if !matches!(&failure, Failure::Told(told) if told.exit == Exit::NotFound) {
+    pub(crate) fn with_suggestion(&self, failure: VerbFailure, name: &FunctionName) -> VerbFailure {
+        if !matches!(&failure, VerbFailure::Told(told) if told.exit == ExitStatus::NotFound) {
             return failure;
         }
         let Ok(list) = self.get(&["v1", "functions"]) else { return failure };
@@ -144,12 +145,12 @@ impl HostClient {
         url
     }
 
-    fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    fn send(&self, request: RequestBuilder) -> Result<Response, VerbFailure> {
         request.send().map_err(|error| self.unreachable(&error))
     }
 
     /// The JSON of an answer.
-    pub(super) fn json_of(&self, response: Response) -> Result<Value, Failure> {
+    pub(crate) fn json_of(&self, response: Response) -> Result<Value, VerbFailure> {
         let status = response.status();
         if !status.is_success() {
             return Err(self.failure_of(response));
@@ -159,14 +160,16 @@ impl HostClient {
     }
 
     /// The failure of problem details that came within a stream.
-    pub(super) fn failure_of_json(problem: &Value) -> Failure {
+    pub(crate) fn failure_of_json(problem: &Value) -> VerbFailure {
         match serde_json::from_value::<ProblemDetails>(problem.clone()) {
             Ok(problem) => problem.into(),
-            Err(error) => Failure::new(ErrorCode::UnexpectedAnswer, format!("a problem that can't be read: {error}")),
+            Err(error) => {
+                VerbFailure::new(ErrorCode::UnexpectedAnswer, format!("a problem that can't be read: {error}"))
+            }
         }
     }
 
-    fn failure_of(&self, response: Response) -> Failure {
+    fn failure_of(&self, response: Response) -> VerbFailure {
         let status = response.status();
         match response.bytes().map(|body| serde_json::from_slice::<ProblemDetails>(&body)) {
             Ok(Ok(problem)) => problem.into(),
@@ -175,26 +178,26 @@ impl HostClient {
         }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+    fn unreachable(&self, error: &reqwest::Error) -> VerbFailure {
         let reason = innermost(error);
         let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
-        Failure::new(ErrorCode::HostUnreachable, format!("{} {what}: {reason}", self.base))
+        VerbFailure::new(ErrorCode::HostUnreachable, format!("{} {what}: {reason}", self.base))
     }
 
-    fn unexpected(&self, status: StatusCode, reason: &str) -> Failure {
-        Failure::new(ErrorCode::UnexpectedAnswer, format!("{} answered {status}: {reason}", self.base))
+    fn unexpected(&self, status: StatusCode, reason: &str) -> VerbFailure {
+        VerbFailure::new(ErrorCode::UnexpectedAnswer, format!("{} answered {status}: {reason}", self.base))
     }
 }
 
-impl From<ProblemDetails> for Failure {
+impl From<ProblemDetails> for VerbFailure {
     fn from(problem: ProblemDetails) -> Self {
         let code = ErrorCode::parse(&problem.code);
-        let exit = if code == Some(ErrorCode::FunctionNotFound) { Exit::NotFound } else { Exit::Failed };
+        let exit = if code == Some(ErrorCode::FunctionNotFound) { ExitStatus::NotFound } else { ExitStatus::Failed };
         // A detail alone may not tell what went wrong, and a title never tells to what.
         let detail =
             problem.detail.map_or_else(|| problem.title.clone(), |detail| format!("{}: {detail}", problem.title));
         let remedy = problem.remedy.or_else(|| code.map(|code| code.remedy().to_owned()));
-        Self::Told(Box::new(Told { code: problem.code, detail, suggestion: None, remedy, exit }))
+        Self::Told(Box::new(ReportedError { code: problem.code, detail, suggestion: None, remedy, exit }))
     }
 }
 
@@ -228,12 +231,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
-    fn told(failure: Failure) -> Told {
+    fn told(failure: VerbFailure) -> ReportedError {
         match failure {
-            Failure::Told(told) => *told,
-            Failure::ReaderGone => panic!("it is to be told"),
+            VerbFailure::Told(told) => *told,
+            VerbFailure::ReaderGone => panic!("it is to be told"),
         }
     }
 
@@ -249,17 +252,17 @@ mod tests {
     fn problem_details_are_told_to_people() {
         let problem = r#"{"type":"x","title":"the manifest is not valid","status":400,"code":"MS0101",
             "detail":"concurrency: 0 is out of range","remedy":"choose 1 to 1024"}"#;
-        let host = FakeHost::start(vec![Answer::new(400, problem)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(400, problem)]);
         let told = told(host.client().get(&["v1", "functions"]).unwrap_err());
         assert_eq!(told.detail, "the manifest is not valid: concurrency: 0 is out of range");
         assert_eq!((told.code.as_str(), told.remedy.as_deref()), ("MS0101", Some("choose 1 to 1024")));
-        assert_eq!(told.exit, Exit::Failed);
+        assert_eq!(told.exit, ExitStatus::Failed);
         assert_eq!(host.requests()[0].line, "GET /v1/functions HTTP/1.1");
     }
 
     #[test]
     fn a_token_goes_along() {
-        let host = FakeHost::start(vec![Answer::new(200, "{}")]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, "{}")]);
         let arguments = HostArguments { token: Some("secret-secret-16".to_owned()), ..host.arguments() };
         HostClient::new(&arguments).unwrap().get(&["v1"]).unwrap();
         assert_eq!(host.requests()[0].authorization.as_deref(), Some("Bearer secret-secret-16"));
@@ -267,10 +270,10 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_recognised() {
-        let host = FakeHost::start(vec![Answer::new(404, "<html>"), Answer::new(200, "<html>")]);
+        let host = FakeHost::start(vec![CannedAnswer::new(404, "<html>"), CannedAnswer::new(200, "<html>")]);
         for _ in 0..2 {
             let told = told(host.client().get(&["v1"]).unwrap_err());
-            assert_eq!((told.code.as_str(), told.exit), ("MS0502", Exit::Failed));
+            assert_eq!((told.code.as_str(), told.exit), ("MS0502", ExitStatus::Failed));
         }
     }
 
@@ -279,14 +282,14 @@ mod tests {
         let address = FakeHost::start(vec![]).address();
         let client = HostClient::new(&HostArguments { host: address, token: None }).unwrap();
         let told = told(client.get(&["v1"]).unwrap_err());
-        assert_eq!((told.code.as_str(), told.exit), ("MS0501", Exit::Unreachable));
+        assert_eq!((told.code.as_str(), told.exit), ("MS0501", ExitStatus::Unreachable));
     }
 
     #[test]
     fn a_change_waits_until_the_host_is_ready() {
         let host = FakeHost::start(vec![
-            Answer::new(503, "{}").with_header("Retry-After: 1"),
-            Answer::new(200, "{\"ok\":true}"),
+            CannedAnswer::new(503, "{}").with_header("Retry-After: 1"),
+            CannedAnswer::new(200, "{\"ok\":true}"),
         ]);
         let answer = host.client().change(&["v1"], |http, url| http.delete(url)).unwrap();
         assert_eq!(answer, Some(serde_json::json!({ "ok": true })));
@@ -295,8 +298,9 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_gets_a_suggestion() {
-        let host = FakeHost::start(vec![Answer::new(200, r#"{"functions":[{"name":"uppercase"},{"name":"sleepy"}]}"#)]);
-        let failure = Failure::new(ErrorCode::FunctionNotFound, "there is none");
+        let host =
+            FakeHost::start(vec![CannedAnswer::new(200, r#"{"functions":[{"name":"uppercase"},{"name":"sleepy"}]}"#)]);
+        let failure = VerbFailure::new(ErrorCode::FunctionNotFound, "there is none");
         let failure = host.client().with_suggestion(failure, &FunctionName::new("upercase").unwrap());
         assert_eq!(told(failure).suggestion.as_deref(), Some("did you mean \"uppercase\"?"));
     }

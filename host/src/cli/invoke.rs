@@ -1,24 +1,24 @@
 //! `millstream invoke`: runs a module on one event without host or Kafka, or calls a function of a host.
 
-pub(super) mod input;
+pub(crate) mod input;
 mod local;
-pub(super) mod print;
+pub(crate) mod print;
 mod remote;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
-use super::host_client::HostArguments;
-use super::project;
-use super::runtime;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::HostArguments;
+use crate::cli::project;
+use crate::cli::runtime;
 use crate::config::manifest::{self, ManifestError};
 use crate::error_code::ErrorCode;
 use crate::model::function::Manifest;
 use crate::model::ids::FunctionName;
 use input::InputArguments;
-pub(super) use input::OptionalInput;
-pub(super) use print::printable;
+pub(crate) use input::OptionalInput;
+pub(crate) use print::printable;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,10 +34,10 @@ Examples:
 /// it fails, or asks for a retry, or rejects the event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct InvokeArgs {
     /// A Wasm module, or the name of a function
     #[arg(value_name = "FILE.wasm|NAME", value_parser = parse_target)]
-    target: Target,
+    target: InvokeTarget,
     #[command(flatten)]
     input: InputArguments,
     /// For a file: take environment, limits and outputs from this manifest
@@ -53,36 +53,37 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What is run.
 #[derive(Debug, Clone)]
-enum Target {
+enum InvokeTarget {
     File(PathBuf),
     Function(FunctionName),
 }
 
 /// A function's name has neither dots nor slashes, and a module's path has either.
-fn parse_target(text: &str) -> Result<Target, String> {
+fn parse_target(text: &str) -> Result<InvokeTarget, String> {
     if text.contains(['.', '/', std::path::MAIN_SEPARATOR]) {
-        return Ok(Target::File(text.into()));
+        return Ok(InvokeTarget::File(text.into()));
     }
     let not_either = |error| format!("{error}; a module is given by its path, such as ./{text}.wasm");
-    FunctionName::new(text).map(Target::Function).map_err(not_either)
+    FunctionName::new(text).map(InvokeTarget::Function).map_err(not_either)
 }
 
 /// Runs what is to be run on one record and prints what becomes of it.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
-    let not_for = |what: &str| Err(Failure::new(ErrorCode::InvalidRequest, what));
+pub(crate) fn run(arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
+    let not_for = |what: &str| Err(VerbFailure::new(ErrorCode::InvalidRequest, what));
     match &arguments.target {
-        Target::Function(_) if arguments.manifest.is_some() => {
+        InvokeTarget::Function(_) if arguments.manifest.is_some() => {
             not_for("--manifest is for files: a function of a host has its own")
         }
-        Target::Function(name) => remote::run(name, arguments, out),
-        Target::File(_) if arguments.publish => not_for("--publish is for functions of a host: a file has no topics"),
-        Target::File(module) => run_file(module, arguments, out),
+        InvokeTarget::Function(name) => remote::run(name, arguments, out),
+        InvokeTarget::File(_) if arguments.publish => {
+            not_for("--publish is for functions of a host: a file has no topics")
+        }
+        InvokeTarget::File(module) => run_file(module, arguments, out),
     }
 }
 
-fn run_file(module: &Path, arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+fn run_file(module: &Path, arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     project::check_module(module)?;
     let record = arguments.input.record()?;
     let (manifest, outputs) = match &arguments.manifest {
@@ -101,9 +102,9 @@ fn run_file(module: &Path, arguments: &Arguments, out: &mut dyn Write) -> Result
 }
 
 /// The manifest of a module that has none: all defaults.
-pub(super) fn default_manifest() -> Result<Manifest, Failure> {
+pub(crate) fn default_manifest() -> Result<Manifest, VerbFailure> {
     manifest::from_toml("name = \"invoked\"\ntopics = [\"input\"]")
-        .map_err(|error: ManifestError| Failure::new(ErrorCode::Internal, error.to_string()))
+        .map_err(|error: ManifestError| VerbFailure::new(ErrorCode::Internal, error.to_string()))
 }
 
 #[cfg(test)]

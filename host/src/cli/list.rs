@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::{self, Align, Paint};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::error_code::ErrorCode;
 
 const EXAMPLES: &str = "\
@@ -19,7 +19,7 @@ Examples:
 /// List the functions that are deployed
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     host: HostArguments,
     /// Print the host's answer as it is
@@ -42,29 +42,28 @@ struct ListedFunction {
 }
 
 #[derive(Debug, Deserialize)]
-struct List {
+struct FunctionList {
     functions: Vec<ListedFunction>,
 }
 
-/// Prints what is deployed.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &ListArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let answer = HostClient::new(&arguments.host)?.get(&["v1", "functions"])?;
     if arguments.json {
         return Ok(writeln!(out, "{answer:#}")?);
     }
-    let list: List =
-        serde_json::from_value(answer).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    print(&list, Paint::for_stream(std::io::stdout().is_terminal()), out)
+    let list: FunctionList = serde_json::from_value(answer)
+        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    print(&list, ColorChoice::for_stream(std::io::stdout().is_terminal()), out)
 }
 
-fn print(list: &List, paint: Paint, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(list: &FunctionList, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let columns = [
-        ("NAME", Align::Left),
-        ("STATE", Align::State),
-        ("REVISION", Align::Right),
-        ("SHAPE", Align::Left),
-        ("TOPICS", Align::Left),
-        ("DEPLOYED", Align::Left),
+        ("NAME", CellAlign::Left),
+        ("STATE", CellAlign::State),
+        ("REVISION", CellAlign::Right),
+        ("SHAPE", CellAlign::Left),
+        ("TOPICS", CellAlign::Left),
+        ("DEPLOYED", CellAlign::Left),
     ];
     let rows: Vec<[String; 6]> = list.functions.iter().map(row).collect();
     Ok(table::write(out, paint, columns, &rows)?)
@@ -91,7 +90,7 @@ const MOST_MILLISECONDS: u64 = 253_370_764_800_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const ANSWER: &str = r#"{"functions":[
         {"name":"enrich-bid","revision":12,"digest":"sha256:00","shape":"millstream-batch","state":"running",
@@ -101,9 +100,9 @@ mod tests {
 
     #[test]
     fn functions_stand_in_a_table() {
-        let list: List = serde_json::from_str(ANSWER).unwrap();
+        let list: FunctionList = serde_json::from_str(ANSWER).unwrap();
         let mut out = Vec::new();
-        print(&list, Paint::Plain, &mut out).unwrap();
+        print(&list, ColorChoice::Plain, &mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "NAME        STATE     REVISION  SHAPE             TOPICS           DEPLOYED\n\
@@ -114,9 +113,9 @@ mod tests {
 
     #[test]
     fn json_is_the_hosts_answer() {
-        let host = FakeHost::start(vec![Answer::new(200, ANSWER)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, ANSWER)]);
         let mut out = Vec::new();
-        run(&Arguments { host: host.arguments(), json: true }, &mut out).unwrap();
+        run(&ListArgs { host: host.arguments(), json: true }, &mut out).unwrap();
         let printed: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(printed, serde_json::from_str::<Value>(ANSWER).unwrap());
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::print::printable;
-use super::table::Paint;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::print::printable;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
@@ -25,7 +25,7 @@ const FOLLOW_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The last lines that its guests logged, or wrote to stdout and stderr, since the host started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct LogsArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -49,7 +49,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints lines, and goes on with those to come when it is asked to.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "logs"];
     let mut query = vec![("limit", arguments.limit.to_string())];
@@ -63,7 +63,8 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         if arguments.follow { request.timeout(FOLLOW_TIMEOUT) } else { request }
     };
     let response = client.once(&path, request).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
-    let print = Print { as_json: arguments.json, paint: Paint::for_stream(std::io::stdout().is_terminal()) };
+    let print =
+        LinePrinter { as_json: arguments.json, paint: ColorChoice::for_stream(std::io::stdout().is_terminal()) };
     if !arguments.follow {
         let answer = client.json_of(response)?;
         return answer["lines"].as_array().into_iter().flatten().try_for_each(|line| print.line(line, out));
@@ -81,27 +82,26 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     Ok(())
 }
 
-/// How lines are shown.
-struct Print {
+struct LinePrinter {
     as_json: bool,
-    paint: Paint,
+    paint: ColorChoice,
 }
 
-impl Print {
-    fn event(&self, event: &str, data: &str, out: &mut dyn Write) -> Result<(), Failure> {
-        let data: Value =
-            serde_json::from_str(data).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+impl LinePrinter {
+    fn event(&self, event: &str, data: &str, out: &mut dyn Write) -> Result<(), VerbFailure> {
+        let data: Value = serde_json::from_str(data)
+            .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
         match event {
             "line" => self.line(&data, out)?,
-            "missed" => {
-                super::progress::tell(format_args!("{data} lines were missed: they came faster than they were read"))
-            }
+            "missed" => crate::cli::progress::tell(format_args!(
+                "{data} lines were missed: they came faster than they were read"
+            )),
             _ => {}
         }
         Ok(out.flush()?)
     }
 
-    fn line(&self, line: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+    fn line(&self, line: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
         if self.as_json {
             return Ok(writeln!(out, "{line}")?);
         }
@@ -124,14 +124,14 @@ impl Print {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const LINE: &str = r#"{"time":"2026-01-01T00:00:00.000Z","level":"warn","revision":2,"record":"bids/0/7","line":"late \u001b[2J"}"#;
 
     fn printed(answer: &str, follow: bool, json: bool) -> (String, String) {
-        let host = FakeHost::start(vec![Answer::new(200, answer)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
         let (name, since, level) = (FunctionName::new("f").unwrap(), Some("10m".to_owned()), None);
-        let arguments = Arguments { name, follow, limit: 5, since, level, host: host.arguments(), json };
+        let arguments = LogsArgs { name, follow, limit: 5, since, level, host: host.arguments(), json };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         (String::from_utf8(out).unwrap(), host.requests()[0].line.clone())

@@ -7,11 +7,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
-use super::progress;
+use crate::cli::failure::VerbFailure;
+use crate::cli::progress;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
-use language::Language;
+use language::GuestLanguage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,13 +26,13 @@ Examples:
 /// `millstream deploy` sends it to a host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct NewArgs {
     /// The function's name
     #[arg(value_parser = function_name)]
     name: FunctionName,
     /// The language to write it in
-    #[arg(long, value_enum, default_value_t = Language::Rust)]
-    lang: Language,
+    #[arg(long, value_enum, default_value_t = GuestLanguage::Rust)]
+    lang: GuestLanguage,
     /// The folder to make [default: one with the function's name, here]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 /// Makes the folder and prints where it is.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &NewArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = arguments.path.clone().unwrap_or_else(|| PathBuf::from(arguments.name.as_str()));
     let sdk = sdk_path(arguments)?;
     check_free(&folder)?;
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 }
 
 /// The files of the new folder, by their paths in it.
-fn files(arguments: &Arguments, sdk: Option<&str>) -> Vec<(String, String)> {
+fn files(arguments: &NewArgs, sdk: Option<&str>) -> Vec<(String, String)> {
     let name = arguments.name.as_str();
     let language = arguments.lang;
     let marks = [
@@ -75,7 +75,7 @@ fn files(arguments: &Arguments, sdk: Option<&str>) -> Vec<(String, String)> {
     let fill = |text: &str| marks.iter().fold(text.to_owned(), |text, (mark, value)| text.replace(mark, value));
     let mut files: Vec<(String, String)> =
         language.files().iter().map(|(path, text)| ((*path).to_owned(), fill(text))).collect();
-    if language == Language::Rust && sdk.is_none() {
+    if language == GuestLanguage::Rust && sdk.is_none() {
         files.push((format!("{}/Cargo.toml", sdk::FOLDER), fill(sdk::WORKSPACE)));
         files.extend(sdk::FILES.iter().map(|(path, text)| (format!("{}/{path}", sdk::FOLDER), (*text).to_owned())));
     }
@@ -83,10 +83,10 @@ fn files(arguments: &Arguments, sdk: Option<&str>) -> Vec<(String, String)> {
 }
 
 /// The SDK that was asked for, as Cargo is to find it from any folder.
-fn sdk_path(arguments: &Arguments) -> Result<Option<String>, Failure> {
+fn sdk_path(arguments: &NewArgs) -> Result<Option<String>, VerbFailure> {
     let Some(sdk) = &arguments.sdk else { return Ok(None) };
     let wrong = |reason: String| not_made(format!("--sdk {}: {reason}", sdk.display()));
-    if arguments.lang != Language::Rust {
+    if arguments.lang != GuestLanguage::Rust {
         return Err(wrong("only a function in Rust has an SDK".to_owned()));
     }
     let sdk = sdk.canonicalize().map_err(|error| wrong(error.to_string()))?;
@@ -101,7 +101,7 @@ fn sdk_path(arguments: &Arguments) -> Result<Option<String>, Failure> {
 }
 
 /// Refuses a folder that has something in it.
-fn check_free(folder: &Path) -> Result<(), Failure> {
+fn check_free(folder: &Path) -> Result<(), VerbFailure> {
     match fs::read_dir(folder) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
@@ -120,8 +120,8 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     fs::File::create_new(path)?.write_all(text.as_bytes())
 }
 
-fn not_made(detail: String) -> Failure {
-    Failure::new(ErrorCode::FolderNotMade, detail)
+fn not_made(detail: String) -> VerbFailure {
+    VerbFailure::new(ErrorCode::FolderNotMade, detail)
 }
 
 fn function_name(text: &str) -> Result<FunctionName, String> {

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
 use crate::model::ids::FunctionName;
 
 const PAUSE_EXAMPLES: &str = "\
@@ -28,9 +28,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// keeps its place in its topics. Calls over HTTP go on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = PAUSE_EXAMPLES)]
-pub(super) struct PauseArguments {
+pub(crate) struct PauseArguments {
     #[command(flatten)]
-    common: Common,
+    common: PauseArgs,
 }
 
 /// Let a paused function go on, on every host of the cluster
@@ -38,13 +38,13 @@ pub(super) struct PauseArguments {
 /// From where everything before is finished, with the revision that is live now.
 #[derive(Debug, clap::Args)]
 #[command(after_help = RESUME_EXAMPLES)]
-pub(super) struct ResumeArguments {
+pub(crate) struct ResumeArguments {
     #[command(flatten)]
-    common: Common,
+    common: PauseArgs,
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
+struct PauseArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -55,17 +55,15 @@ struct Common {
     json: bool,
 }
 
-/// Pauses.
-pub(super) fn pause(arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn pause(arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), VerbFailure> {
     turn(&arguments.common, "pause", "paused", out)
 }
 
-/// Lets it go on.
-pub(super) fn resume(arguments: &ResumeArguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn resume(arguments: &ResumeArguments, out: &mut dyn Write) -> Result<(), VerbFailure> {
     turn(&arguments.common, "resume", "running", out)
 }
 
-fn turn(arguments: &Common, verb: &str, wanted: &str, out: &mut dyn Write) -> Result<(), Failure> {
+fn turn(arguments: &PauseArgs, verb: &str, wanted: &str, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let name = arguments.name.as_str();
     let answer = client
@@ -88,14 +86,14 @@ fn turn(arguments: &Common, verb: &str, wanted: &str, out: &mut dyn Write) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn it_is_told_what_the_function_does_now() {
         let answers =
-            ["paused", "running"].map(|state| Answer::new(200, &format!(r#"{{"name":"f","state":"{state}"}}"#)));
+            ["paused", "running"].map(|state| CannedAnswer::new(200, &format!(r#"{{"name":"f","state":"{state}"}}"#)));
         let host = FakeHost::start(answers.into());
-        let common = || Common { name: FunctionName::new("f").unwrap(), host: host.arguments(), json: false };
+        let common = || PauseArgs { name: FunctionName::new("f").unwrap(), host: host.arguments(), json: false };
         let mut out = Vec::new();
         pause(&PauseArguments { common: common() }, &mut out).unwrap();
         resume(&ResumeArguments { common: common() }, &mut out).unwrap();

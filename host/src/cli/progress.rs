@@ -1,9 +1,9 @@
 //! What a person wants to know while a verb runs: lines, and on a terminal a bar for what takes long.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressBarIter, ProgressDrawTarget, ProgressStyle};
@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(120);
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Tells `what` on stderr. That nobody reads it is no reason to stop.
-pub(super) fn tell(what: impl Display) {
+pub(crate) fn tell(what: impl Display) {
     let write = || {
         let _ = writeln!(io::stderr(), "{what}");
     };
@@ -25,16 +25,16 @@ pub(super) fn tell(what: impl Display) {
 }
 
 fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
-    BAR.lock().unwrap_or_else(PoisonError::into_inner)
+    BAR.lock()
 }
 
 /// An upload and what the host makes of it: a bar while bytes go, then how long one has waited. Where nobody watches it is
 /// a line. It is gone when this is dropped.
-pub(super) struct Upload(ProgressBar);
+pub(crate) struct UploadProgress(ProgressBar);
 
-impl Upload {
+impl UploadProgress {
     /// Of the module at `path`.
-    pub(super) fn begin(path: &Path, bytes: u64) -> Self {
+    pub(crate) fn begin(path: &Path, bytes: u64) -> Self {
         let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
         drawn.set_style(style("uploading {bar:30} {bytes} of {total_bytes}"));
         if drawn.is_hidden() || !is_watched() {
@@ -46,26 +46,26 @@ impl Upload {
     }
 
     /// Reads `module` for the request, and shows how far it is.
-    pub(super) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
+    pub(crate) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
         // A request that is made again begins again.
         self.0.reset();
-        Sending { module: self.0.wrap_read(module), bar: self.0.clone() }
+        UploadReader { module: self.0.wrap_read(module), bar: self.0.clone() }
     }
 }
 
-impl Drop for Upload {
+impl Drop for UploadProgress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
         *bar() = None;
     }
 }
 
-struct Sending<R> {
+struct UploadReader<R> {
     module: ProgressBarIter<R>,
     bar: ProgressBar,
 }
 
-impl<R: Read> Read for Sending<R> {
+impl<R: Read> Read for UploadReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.module.read(buffer)?;
         if self.bar.length().is_some_and(|all| self.bar.position() >= all) {
@@ -78,11 +78,11 @@ impl<R: Read> Read for Sending<R> {
 
 /// How far something is of which there is so much, and a word beside it. Where nobody watches nothing is drawn. It is gone
 /// when this is dropped.
-pub(super) struct Bar(ProgressBar);
+pub(crate) struct ProgressLine(ProgressBar);
 
-impl Bar {
+impl ProgressLine {
     /// Of something that has not begun.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let drawn = match is_watched() {
             true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()),
             false => ProgressBar::hidden(),
@@ -92,23 +92,23 @@ impl Bar {
     }
 
     /// Notes how much there is to do.
-    pub(super) fn of(&self, all: u64) {
+    pub(crate) fn of(&self, all: u64) {
         self.0.set_length(all);
     }
 
     /// Shows that so much is done.
-    pub(super) fn show(&self, done: u64, beside: String) {
+    pub(crate) fn show(&self, done: u64, beside: String) {
         self.0.set_position(done);
         self.0.set_message(beside);
     }
 
     /// Lets something be written above it.
-    pub(super) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 }
 
-impl Drop for Bar {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_was_given() {
-        let upload = Upload::begin(Path::new("f.wasm"), 5);
+        let upload = UploadProgress::begin(Path::new("f.wasm"), 5);
         for _ in 0..2 {
             let mut sent = Vec::new();
             upload.read(&b"hello"[..]).read_to_end(&mut sent).unwrap();

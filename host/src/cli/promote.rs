@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -21,7 +21,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// run end on the revision that they began with. `millstream shadow` shows what will change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct PromoteArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -35,8 +35,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Promotes.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &PromoteArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "promote"];
     let answer = client
@@ -57,16 +56,16 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn a_promotion_says_what_is_live_now() {
-        let answers = (0..2).map(|_| Answer::new(200, r#"{"name":"f","revision":4}"#)).collect();
+        let answers = (0..2).map(|_| CannedAnswer::new(200, r#"{"name":"f","revision":4}"#)).collect();
         let host = FakeHost::start(answers);
         let mut out = Vec::new();
         for if_same in [false, true] {
             let name = FunctionName::new("f").unwrap();
-            run(&Arguments { name, if_same, host: host.arguments(), json: false }, &mut out).unwrap();
+            run(&PromoteArgs { name, if_same, host: host.arguments(), json: false }, &mut out).unwrap();
         }
         assert_eq!(String::from_utf8(out).unwrap(), "f is at revision 4 now\n".repeat(2));
         let lines: Vec<String> = host.requests().into_iter().map(|request| request.line).collect();

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::input::{InputArguments, body};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::input::{InputArguments, body};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,7 +16,7 @@ Examples:
 /// Ends well once Kafka has acknowledged it. The topic must exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct PublishArgs {
     /// The topic
     #[arg(value_name = "TOPIC")]
     topic: String,
@@ -29,8 +29,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Publishes one event.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &PublishArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let record = arguments.input.record()?;
     let response =
@@ -46,13 +45,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn the_place_of_what_was_written_is_printed() {
-        let host = FakeHost::start(vec![Answer::new(202, r#"{"topic":"bids","partition":1,"offset":7}"#)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(202, r#"{"topic":"bids","partition":1,"offset":7}"#)]);
         let input = InputArguments::of_data("hello", Some("lot 7"));
-        let arguments = Arguments { topic: "bids".to_owned(), input, host: host.arguments(), json: false };
+        let arguments = PublishArgs { topic: "bids".to_owned(), input, host: host.arguments(), json: false };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         assert_eq!(out, b"bids/1/7\n");

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress::{self, Bar};
-use super::sides;
-use super::table::Paint;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress::{self, ProgressLine};
+use crate::cli::sides;
+use crate::cli::table::ColorChoice;
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
@@ -31,10 +31,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
 /// the output topics have for the same record, without what differs from run to run: trace and revision.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct ReplayArgs {
     /// The function, and the revision that is run; without it the live one
     #[arg(value_name = "FUNCTION[@REVISION]", value_parser = subject)]
-    function: Subject,
+    function: ReplaySubject,
     /// The topic
     #[arg(long)]
     topic: String,
@@ -74,12 +74,12 @@ pub(super) struct Arguments {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Subject {
+struct ReplaySubject {
     name: FunctionName,
     revision: Option<NonZeroU64>,
 }
 
-fn subject(text: &str) -> Result<Subject, String> {
+fn subject(text: &str) -> Result<ReplaySubject, String> {
     let (name, revision) = match text.split_once('@') {
         Some((name, revision)) => {
             let number = revision.parse().map_err(|_| format!("\"{revision}\" is no revision: write NAME@3"))?;
@@ -87,15 +87,14 @@ fn subject(text: &str) -> Result<Subject, String> {
         }
         None => (text, None),
     };
-    FunctionName::new(name).map(|name| Subject { name, revision }).map_err(|error| error.to_string())
+    FunctionName::new(name).map(|name| ReplaySubject { name, revision }).map_err(|error| error.to_string())
 }
 
 fn place(text: &str) -> Result<String, String> {
     OffsetTarget::parse(text, SystemTime::now()).map(|_| text.to_owned())
 }
 
-/// Replays.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &ReplayArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let name = &arguments.function.name;
     let response = client
@@ -103,13 +102,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             http.post(url).json(&request(arguments)).timeout(ANSWER_TIMEOUT)
         })
         .map_err(|failure| client.with_suggestion(failure, name))?;
-    let paint = Paint::for_stream(std::io::stdout().is_terminal());
-    let bar = Bar::new();
+    let paint = ColorChoice::for_stream(std::io::stdout().is_terminal());
+    let bar = ProgressLine::new();
     let mut different = None;
     for line in BufReader::new(response).lines() {
         let line = line.map_err(|error| client.broken_off(&error))?;
         let news: Value = serde_json::from_str(&line)
-            .map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, format!("a line is no JSON: {error}")))?;
+            .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, format!("a line is no JSON: {error}")))?;
         if arguments.json {
             writeln!(out, "{line}")?;
         }
@@ -132,14 +131,14 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     match different {
         None => Err(client.broken_off(&std::io::Error::other("it did not say that it was over"))),
         Some(different) if arguments.check && different > 0 => {
-            Err(Failure::new(ErrorCode::ReplayDiffers, format!("{different} records differ")))
+            Err(VerbFailure::new(ErrorCode::ReplayDiffers, format!("{different} records differ")))
         }
         Some(_) => Ok(()),
     }
 }
 
-fn request(arguments: &Arguments) -> Value {
-    let Arguments { function, topic, partition, from, to, against, ignore, output, most, show, .. } = arguments;
+fn request(arguments: &ReplayArgs) -> Value {
+    let ReplayArgs { function, topic, partition, from, to, against, ignore, output, most, show, .. } = arguments;
     json!({
         "topic": topic, "partition": partition, "from": from, "to": to, "revision": function.revision,
         "against": against, "ignore": ignore, "output": output, "most_records": most, "most_shown": show,
@@ -150,14 +149,14 @@ fn number(news: &Value, name: &str) -> u64 {
     news[name].as_u64().unwrap_or_default()
 }
 
-fn print_difference(topic: &str, news: &Value, paint: Paint, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_difference(topic: &str, news: &Value, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let key =
         news["key"].as_str().or(news["key_base64"].as_str()).map(|key| format!("  key={key}")).unwrap_or_default();
     writeln!(out, "{topic}/{}/{}{}", news["partition"], news["offset"], key.escape_debug())?;
     sides::print(&news["expected"], &news["got"], paint, out)
 }
 
-fn print_tally(news: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_tally(news: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let of = |name: &str| number(news, name);
     writeln!(
         out,
@@ -179,7 +178,7 @@ fn print_tally(news: &Value, out: &mut dyn Write) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const STREAM: &str = r#"{"kind":"began","partitions":[{"partition":0,"from":0,"to":9}],"offsets":9}
 {"kind":"progress","records":5,"different":0}
@@ -187,8 +186,8 @@ mod tests {
 {"kind":"difference","partition":0,"offset":8,"expected":{"outcome":"emitted","events":[]},"got":{"outcome":"trap","message":"told to\nmore","events":[]}}
 {"kind":"ended","records":9,"filtered":1,"given_up":1,"emitted":8,"same":7,"different":2,"not_handled":0,"written":0}"#;
 
-    fn arguments(host: &FakeHost) -> Arguments {
-        Arguments {
+    fn arguments(host: &FakeHost) -> ReplayArgs {
+        ReplayArgs {
             function: subject("f@3").unwrap(),
             topic: "in".to_owned(),
             partition: None,
@@ -207,7 +206,7 @@ mod tests {
 
     #[test]
     fn differences_are_lines_of_a_diff() {
-        let host = FakeHost::start(vec![Answer::new(200, STREAM), Answer::new(200, STREAM)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, STREAM), CannedAnswer::new(200, STREAM)]);
         let mut out = Vec::new();
         run(&arguments(&host), &mut out).unwrap();
         let printed = String::from_utf8(out).unwrap();
@@ -217,8 +216,8 @@ mod tests {
              in/0/8\n  - no event\n  + trap  told to\n\
              9 records: 7 the same, 2 different, 0 not handled yet; 1 filtered, 1 given up, 8 events\n"
         );
-        let checked = run(&Arguments { check: true, json: true, ..arguments(&host) }, &mut Vec::new());
-        assert!(matches!(checked, Err(Failure::Told(told)) if told.detail.contains("2 records differ")));
+        let checked = run(&ReplayArgs { check: true, json: true, ..arguments(&host) }, &mut Vec::new());
+        assert!(matches!(checked, Err(VerbFailure::Told(told)) if told.detail.contains("2 records differ")));
         let request = &host.requests()[0];
         assert_eq!(request.line, "POST /v1/functions/f/replay HTTP/1.1");
         assert!(
@@ -232,9 +231,9 @@ mod tests {
     fn a_replay_that_ends_early_has_failed() {
         let failed = r#"{"kind":"failed","problem":{"code":"MS0301","title":"Kafka does not answer","detail":"gone"}}"#;
         let cut = r#"{"kind":"began","partitions":[],"offsets":0}"#;
-        let host = FakeHost::start(vec![Answer::new(200, failed), Answer::new(200, cut)]);
-        let told = |result: Result<(), Failure>| match result {
-            Err(Failure::Told(told)) => told.code,
+        let host = FakeHost::start(vec![CannedAnswer::new(200, failed), CannedAnswer::new(200, cut)]);
+        let told = |result: Result<(), VerbFailure>| match result {
+            Err(VerbFailure::Told(told)) => told.code,
             other => panic!("{other:?}"),
         };
         assert_eq!(told(run(&arguments(&host), &mut Vec::new())), "MS0301");

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::progress;
-use super::table::{self, Align, Paint};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::progress;
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::config::offset_target::OffsetTarget;
 use crate::model::ids::FunctionName;
 
@@ -27,7 +27,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 /// which it handles nothing. What is handled again is emitted again. A paused function stays paused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct ResetArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -54,10 +54,9 @@ fn place(text: &str) -> Result<String, String> {
     OffsetTarget::parse(text, SystemTime::now()).map(|_| text.to_owned())
 }
 
-/// Resets.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &ResetArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
-    let Arguments { name, to, topic, partition, dry_run, .. } = arguments;
+    let ResetArgs { name, to, topic, partition, dry_run, .. } = arguments;
     let wanted = json!({ "to": to, "topic": topic, "partition": partition, "dry_run": dry_run });
     let answer = client
         .change(&["v1", "functions", name.as_str(), "reset"], |http, url| {
@@ -77,14 +76,14 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     Ok(())
 }
 
-fn print(answer: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(answer: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let columns = [
-        ("PARTITION", Align::Left),
-        ("FROM", Align::Right),
-        ("TO", Align::Right),
-        ("END", Align::Right),
-        ("AGAIN", Align::Right),
-        ("SKIPPED", Align::Right),
+        ("PARTITION", CellAlign::Left),
+        ("FROM", CellAlign::Right),
+        ("TO", CellAlign::Right),
+        ("END", CellAlign::Right),
+        ("AGAIN", CellAlign::Right),
+        ("SKIPPED", CellAlign::Right),
     ];
     let partitions = answer["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rows: Vec<[String; 6]> = partitions
@@ -95,21 +94,21 @@ fn print(answer: &Value, out: &mut dyn Write) -> Result<(), Failure> {
             [place, number("from"), number("to"), number("end"), number("again"), number("skipped")]
         })
         .collect();
-    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+    Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn a_reset_shows_from_where_to_where() {
         let answer = r#"{"name":"f","dry_run":true,"again":20,"skipped":0,"partitions":[
             {"topic":"in","partition":0,"from":30,"to":10,"again":20,"skipped":0,"end":40},
             {"topic":"in","partition":1,"from":null,"to":0,"again":0,"skipped":0,"end":0}]}"#;
-        let host = FakeHost::start(vec![Answer::new(200, answer)]);
-        let arguments = Arguments {
+        let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
+        let arguments = ResetArgs {
             name: FunctionName::new("f").unwrap(),
             to: "-1h".to_owned(),
             topic: Some("in".to_owned()),

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::{self, Align, Paint};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -15,7 +15,7 @@ Examples:
 /// List the revisions of a function that are kept, the newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct RevisionsArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -26,8 +26,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints the revisions.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &RevisionsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "revisions"];
     let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
@@ -35,13 +34,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         return Ok(writeln!(out, "{answer:#}")?);
     }
     let columns = [
-        ("REVISION", Align::Right),
-        ("LIVE", Align::Left),
-        ("SHAPE", Align::Left),
-        ("BYTES", Align::Right),
-        ("DEPLOYED", Align::Left),
-        ("RESTORES", Align::Right),
-        ("DIGEST", Align::Left),
+        ("REVISION", CellAlign::Right),
+        ("LIVE", CellAlign::Left),
+        ("SHAPE", CellAlign::Left),
+        ("BYTES", CellAlign::Right),
+        ("DEPLOYED", CellAlign::Left),
+        ("RESTORES", CellAlign::Right),
+        ("DIGEST", CellAlign::Left),
     ];
     let revisions = answer["revisions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rows: Vec<_> = revisions
@@ -55,21 +54,21 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             [number("revision"), live, text("shape"), bytes, text("deployed_at"), restores, digest]
         })
         .collect();
-    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+    Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn revisions_are_a_table() {
         let answer = r#"{"name":"f","revisions":[
             {"revision":3,"digest":"sha256:0123456789abcdef","shape":"wasi-http","module_bytes":9,"deployed_at":"now","live":true,"restores":1},
             {"revision":2,"digest":"sha256:fedcba9876543210","shape":"wasi-http","module_bytes":8,"deployed_at":"then","live":false}]}"#;
-        let host = FakeHost::start(vec![Answer::new(200, answer)]);
-        let arguments = Arguments { name: FunctionName::new("f").unwrap(), host: host.arguments(), json: false };
+        let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
+        let arguments = RevisionsArgs { name: FunctionName::new("f").unwrap(), host: host.arguments(), json: false };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         let printed = String::from_utf8(out).unwrap();

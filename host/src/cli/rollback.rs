@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -24,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// revisions` lists those that are kept, the last ten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct RollbackArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -38,8 +38,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Rolls back.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &RollbackArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "rollback"];
     let wanted = arguments.to.map(|revision| json!({ "revision": revision }));
@@ -63,16 +62,16 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn a_rollback_says_what_is_live_now() {
-        let answers = (0..2).map(|_| Answer::new(200, r#"{"name":"f","revision":4}"#)).collect();
+        let answers = (0..2).map(|_| CannedAnswer::new(200, r#"{"name":"f","revision":4}"#)).collect();
         let host = FakeHost::start(answers);
         let mut out = Vec::new();
         for to in [None, NonZeroU64::new(2)] {
             let name = FunctionName::new("f").unwrap();
-            run(&Arguments { name, to, host: host.arguments(), json: false }, &mut out).unwrap();
+            run(&RollbackArgs { name, to, host: host.arguments(), json: false }, &mut out).unwrap();
         }
         assert_eq!(String::from_utf8(out).unwrap(), "f is at revision 4 now\n".repeat(2));
         let requests = host.requests();

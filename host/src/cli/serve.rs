@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::failure::Failure;
-use super::runtime;
 use crate::app;
+use crate::cli::failure::VerbFailure;
+use crate::cli::runtime;
 use crate::config::host::{HostConfig, HostConfigError};
 use crate::error_code::ErrorCode;
 
@@ -20,7 +20,7 @@ Examples:
 /// SIGTERM or Ctrl-C, finishes what it has begun, commits and leaves its groups.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct ServeArgs {
     #[command(flatten)]
     configuration: ConfigurationFile,
     /// Listen on any address although there are no tokens: everybody who reaches it may deploy code
@@ -30,24 +30,23 @@ pub(super) struct Arguments {
 
 /// Where the host's configuration is.
 #[derive(Debug, clap::Args)]
-pub(super) struct ConfigurationFile {
+pub(crate) struct ConfigurationFile {
     /// The host's configuration in TOML
     #[arg(long = "config", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 impl ConfigurationFile {
-    /// Reads the configuration.
-    pub(super) fn load(&self, is_insecure: bool) -> Result<HostConfig, Failure> {
+    pub(crate) fn load(&self, is_insecure: bool) -> Result<HostConfig, VerbFailure> {
         HostConfig::load(self.file.as_deref(), is_insecure)
-            .map_err(|error: HostConfigError| Failure::new(ErrorCode::InvalidHostConfig, error.to_string()))
+            .map_err(|error: HostConfigError| VerbFailure::new(ErrorCode::InvalidHostConfig, error.to_string()))
     }
 }
 
 /// Runs a host until it is told to stop.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &ServeArgs) -> Result<(), VerbFailure> {
     let config = arguments.configuration.load(arguments.insecure)?;
-    let served = runtime::block_on(app::serve(config))?.map_err(|error| Failure::of_running(&error));
+    let served = runtime::block_on(app::serve(config))?.map_err(|error| VerbFailure::of_running(&error));
     if served.is_ok() {
         // Only now, that the runtime is gone: librdkafka takes up to a second to end each client.
         tracing::info!("stopped");

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::printable;
-use super::sides;
-use super::table::Paint;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::printable;
+use crate::cli::sides;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
@@ -29,7 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// differences are the last ones that this host saw: lines with - are the live revision's, lines with + the shadow's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct ShadowArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -49,8 +49,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Shows, or stops.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &ShadowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let name = arguments.name.as_str();
     let path = ["v1", "functions", name, "shadow"];
@@ -66,12 +65,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
     match arguments.json {
         true => writeln!(out, "{answer:#}")?,
-        false => print(&answer, arguments.show, Paint::for_stream(std::io::stdout().is_terminal()), out)?,
+        false => print(&answer, arguments.show, ColorChoice::for_stream(std::io::stdout().is_terminal()), out)?,
     }
     match number(&answer, "different") {
         0 => Ok(()),
         different if arguments.check => {
-            Err(Failure::new(ErrorCode::ShadowDiffers, format!("{different} records differ")))
+            Err(VerbFailure::new(ErrorCode::ShadowDiffers, format!("{different} records differ")))
         }
         _ => Ok(()),
     }
@@ -85,7 +84,7 @@ fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
     answer[name].as_str().unwrap_or_default()
 }
 
-fn print(answer: &Value, show: usize, paint: Paint, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(answer: &Value, show: usize, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let name = text(answer, "name");
     let against = match text(answer, "against") {
         "live" => "what that emits when it is run again",
@@ -131,7 +130,7 @@ fn print(answer: &Value, show: usize, paint: Paint, out: &mut dyn Write) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const ANSWER: &str = r#"{"name":"f","revision":3,"live":2,"since":"now","against":"recorded","ignore":[],
         "records":9,"same":7,"different":2,"differs":1,"live_only":0,"shadow_only":0,"shadow_failed":1,"skipped":0,"lag":4,
@@ -142,14 +141,14 @@ mod tests {
         {"topic":"in","partition":0,"offset":8,"kind":"shadow_failed","live":{"outcome":"emitted","events":[]},
          "shadow":{"outcome":"trap","message":"told to\nmore","events":[]}}]}"#;
 
-    fn arguments(host: &FakeHost) -> Arguments {
+    fn arguments(host: &FakeHost) -> ShadowArgs {
         let name = FunctionName::new("f").unwrap();
-        Arguments { name, stop: false, check: false, show: 10, host: host.arguments(), json: false }
+        ShadowArgs { name, stop: false, check: false, show: 10, host: host.arguments(), json: false }
     }
 
     #[test]
     fn a_person_sees_counts_and_the_last_differences() {
-        let host = FakeHost::start(vec![Answer::new(200, ANSWER), Answer::new(200, ANSWER)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, ANSWER), CannedAnswer::new(200, ANSWER)]);
         let mut out = Vec::new();
         run(&arguments(&host), &mut out).unwrap();
         let head = "f@3 beside f@2, compared with what that emitted since now\n  Kafka is away\n\
@@ -160,16 +159,16 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), format!("{head}{first}{last}"));
 
         let mut out = Vec::new();
-        let checked = run(&Arguments { check: true, show: 1, ..arguments(&host) }, &mut out);
-        assert!(matches!(checked, Err(Failure::Told(told)) if told.code == "MS0242"));
+        let checked = run(&ShadowArgs { check: true, show: 1, ..arguments(&host) }, &mut out);
+        assert!(matches!(checked, Err(VerbFailure::Told(told)) if told.code == "MS0242"));
         assert_eq!(String::from_utf8(out).unwrap(), format!("{head}{last}"));
     }
 
     #[test]
     fn a_shadow_is_stopped() {
-        let host = FakeHost::start(vec![Answer::new(204, "")]);
+        let host = FakeHost::start(vec![CannedAnswer::new(204, "")]);
         let mut out = Vec::new();
-        run(&Arguments { stop: true, ..arguments(&host) }, &mut out).unwrap();
+        run(&ShadowArgs { stop: true, ..arguments(&host) }, &mut out).unwrap();
         assert_eq!(out, b"the shadow of f is stopped\n");
         assert_eq!(host.requests()[0].line, "DELETE /v1/functions/f/shadow HTTP/1.1");
     }

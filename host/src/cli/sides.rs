@@ -4,11 +4,11 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::table::Paint;
+use crate::cli::failure::VerbFailure;
+use crate::cli::table::ColorChoice;
 
 /// Prints what only one of both sides has: of `expected` with a minus, of `got` with a plus.
-pub(super) fn print(expected: &Value, got: &Value, paint: Paint, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn print(expected: &Value, got: &Value, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let (expected, got) = (lines(expected), lines(got));
     for line in expected.iter().filter(|line| !got.contains(line)) {
         writeln!(out, "  {}", paint.red(&format!("- {line}")))?;

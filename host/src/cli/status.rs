@@ -2,13 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::invoke::printable;
-use super::table::{self, Align, Paint};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::invoke::printable;
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
-use crate::model::status::{BlockedBy, Counters, FunctionStatus, PartitionStatus, Why};
+use crate::model::status::{BlockedBy, FunctionCounters, FunctionStatus, PartitionStatus, WaitReason};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,7 @@ const LONGEST_KEY: usize = 32;
 /// the watermark up, and what it waits for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct StatusArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -36,20 +36,19 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints a function's status.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &StatusArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "status"];
     let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
     if arguments.json {
         return Ok(writeln!(out, "{answer:#}")?);
     }
-    let status: FunctionStatus =
-        serde_json::from_value(answer).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    print(&status, Paint::for_stream(std::io::stdout().is_terminal()), out)
+    let status: FunctionStatus = serde_json::from_value(answer)
+        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    print(&status, ColorChoice::for_stream(std::io::stdout().is_terminal()), out)
 }
 
-fn print(status: &FunctionStatus, paint: Paint, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(status: &FunctionStatus, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let state = serde_json::to_value(status.state).unwrap_or_default();
     let state = state.as_str().unwrap_or_default();
     writeln!(out, "{}@{}  {}", status.name, status.revision, paint.state(state, state))?;
@@ -70,21 +69,21 @@ fn print(status: &FunctionStatus, paint: Paint, out: &mut dyn Write) -> Result<(
     print_counters(&status.counters, out)
 }
 
-fn print_partitions(status: &FunctionStatus, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_partitions(status: &FunctionStatus, out: &mut dyn Write) -> Result<(), VerbFailure> {
     if status.partitions.is_empty() {
         return Ok(writeln!(out, "no partition is assigned to this host")?);
     }
     let columns = [
-        ("PARTITION", Align::Left),
-        ("WATERMARK", Align::Right),
-        ("END", Align::Right),
-        ("LAG", Align::Right),
-        ("IN FLIGHT", Align::Right),
-        ("OLDEST", Align::Right),
-        ("BLOCKED BY", Align::Left),
+        ("PARTITION", CellAlign::Left),
+        ("WATERMARK", CellAlign::Right),
+        ("END", CellAlign::Right),
+        ("LAG", CellAlign::Right),
+        ("IN FLIGHT", CellAlign::Right),
+        ("OLDEST", CellAlign::Right),
+        ("BLOCKED BY", CellAlign::Left),
     ];
     let rows: Vec<[String; 7]> = status.partitions.iter().map(row).collect();
-    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+    Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
 }
 
 fn row(at: &PartitionStatus) -> [String; 7] {
@@ -108,12 +107,12 @@ fn blocker(by: &BlockedBy) -> String {
         (None, None) => String::new(),
     };
     let why = match by.why {
-        Why::Running => "runs".to_owned(),
-        Why::Queued => "waits for a worker".to_owned(),
-        Why::Retry { attempt, max_attempts, in_ms } => {
+        WaitReason::Running => "runs".to_owned(),
+        WaitReason::Queued => "waits for a worker".to_owned(),
+        WaitReason::Retry { attempt, max_attempts, in_ms } => {
             format!("attempt {attempt} of {max_attempts} in {}", table::age(in_ms))
         }
-        Why::Kafka => "waits for Kafka".to_owned(),
+        WaitReason::Kafka => "waits for Kafka".to_owned(),
     };
     format!("offset {}{key}: {why}", by.offset)
 }
@@ -125,27 +124,27 @@ fn shortened(key: &str) -> String {
     }
 }
 
-fn print_counters(counters: &Counters, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_counters(counters: &FunctionCounters, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let columns = [
-        ("RECEIVED", Align::Right),
-        ("FILTERED", Align::Right),
-        ("SUCCEEDED", Align::Right),
-        ("EMITTED", Align::Right),
-        ("RETRIED", Align::Right),
-        ("DEAD LETTERS", Align::Right),
-        ("COLD STARTS", Align::Right),
-        ("HOT STARTS", Align::Right),
+        ("RECEIVED", CellAlign::Right),
+        ("FILTERED", CellAlign::Right),
+        ("SUCCEEDED", CellAlign::Right),
+        ("EMITTED", CellAlign::Right),
+        ("RETRIED", CellAlign::Right),
+        ("DEAD LETTERS", CellAlign::Right),
+        ("COLD STARTS", CellAlign::Right),
+        ("HOT STARTS", CellAlign::Right),
     ];
-    let Counters { received, filtered, succeeded, emitted, retried, dead_lettered, cold_starts, hot_starts } =
+    let FunctionCounters { received, filtered, succeeded, emitted, retried, dead_lettered, cold_starts, hot_starts } =
         *counters;
     let row = [received, filtered, succeeded, emitted, retried, dead_lettered, cold_starts, hot_starts];
-    Ok(table::write(out, Paint::Plain, columns, &[row.map(|count| count.to_string())])?)
+    Ok(table::write(out, ColorChoice::Plain, columns, &[row.map(|count| count.to_string())])?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const ANSWER: &str = r#"{"name":"f","revision":3,"state":"stalled","reason":"bids/0 waits for its retry",
         "partitions":[{"topic":"bids","partition":0,"watermark":10,"end":1210,"lag":1200,"in_flight":5,
@@ -157,7 +156,7 @@ mod tests {
 
     fn printed(status: &FunctionStatus) -> String {
         let mut out = Vec::new();
-        print(status, Paint::Plain, &mut out).unwrap();
+        print(status, ColorChoice::Plain, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -188,9 +187,9 @@ mod tests {
         let by = |key: Option<&str>, why| {
             blocker(&BlockedBy { offset: 4, key: key.map(str::to_owned), key_base64: None, why })
         };
-        assert_eq!(by(None, Why::Running), "offset 4: runs");
-        assert_eq!(by(Some("a\u{1b}[2J"), Why::Queued), "offset 4 (key a\\u{1b}[2J): waits for a worker");
-        let long = by(Some(&"é".repeat(40)), Why::Kafka);
+        assert_eq!(by(None, WaitReason::Running), "offset 4: runs");
+        assert_eq!(by(Some("a\u{1b}[2J"), WaitReason::Queued), "offset 4 (key a\\u{1b}[2J): waits for a worker");
+        let long = by(Some(&"é".repeat(40)), WaitReason::Kafka);
         assert_eq!(long, format!("offset 4 (key {}…): waits for Kafka", "é".repeat(32)));
     }
 
@@ -206,12 +205,12 @@ mod tests {
     #[test]
     fn an_unknown_name_ends_with_a_suggestion() {
         let host = FakeHost::start(vec![
-            Answer::new(404, r#"{"code":"MS0201","title":"there is no such function","detail":"\"ff\""}"#),
-            Answer::new(200, r#"{"functions":[{"name":"fn"}]}"#),
+            CannedAnswer::new(404, r#"{"code":"MS0201","title":"there is no such function","detail":"\"ff\""}"#),
+            CannedAnswer::new(200, r#"{"functions":[{"name":"fn"}]}"#),
         ]);
-        let arguments = Arguments { name: FunctionName::new("ff").unwrap(), host: host.arguments(), json: false };
+        let arguments = StatusArgs { name: FunctionName::new("ff").unwrap(), host: host.arguments(), json: false };
         let failure = run(&arguments, &mut Vec::new()).unwrap_err();
-        let Failure::Told(told) = failure else { panic!("it is to be told") };
+        let VerbFailure::Told(told) = failure else { panic!("it is to be told") };
         assert_eq!((told.exit as u8, told.suggestion.as_deref()), (3, Some("did you mean \"fn\"?")));
         assert_eq!(host.requests()[0].line, "GET /v1/functions/ff/status HTTP/1.1");
     }

@@ -3,49 +3,46 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 
-use crate::model::status::State;
+use crate::model::status::FunctionState;
 
-/// Whether to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(crate) enum ColorChoice {
     Plain,
     Coloured,
 }
 
-impl Paint {
+impl ColorChoice {
     /// Colours for a terminal, unless `NO_COLOR` is set (https://no-color.org).
-    pub(super) fn for_stream(is_terminal: bool) -> Self {
+    pub(crate) fn for_stream(is_terminal: bool) -> Self {
         let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").as_deref() == Some(OsStr::new("dumb"));
         if is_terminal && !is_unwanted && !is_dumb { Self::Coloured } else { Self::Plain }
     }
 
-    /// `text` as something bad.
-    pub(super) fn red(self, text: &str) -> String {
+    pub(crate) fn red(self, text: &str) -> String {
         self.with("31", text)
     }
 
-    /// `text` as something good.
-    pub(super) fn green(self, text: &str) -> String {
+    pub(crate) fn green(self, text: &str) -> String {
         self.with("32", text)
     }
 
     /// `text` as something to look at.
-    pub(super) fn yellow(self, text: &str) -> String {
+    pub(crate) fn yellow(self, text: &str) -> String {
         self.with("33", text)
     }
 
     /// `text` as something beside the point.
-    pub(super) fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
     /// `text`, the name of a state, as good or bad as the state is.
-    pub(super) fn state(self, state: &str, text: &str) -> String {
+    pub(crate) fn state(self, state: &str, text: &str) -> String {
         match serde_json::from_value(state.into()) {
-            Ok(State::Running) => self.green(text),
-            Ok(State::Starting | State::Paused | State::Parked) => self.yellow(text),
-            Ok(State::Stalled | State::Failed) => self.red(text),
+            Ok(FunctionState::Running) => self.green(text),
+            Ok(FunctionState::Starting | FunctionState::Paused | FunctionState::Parked) => self.yellow(text),
+            Ok(FunctionState::Stalled | FunctionState::Failed) => self.red(text),
             Err(_) => text.to_owned(),
         }
     }
@@ -60,7 +57,7 @@ impl Paint {
 
 /// Where a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum CellAlign {
     Left,
     Right,
     /// To the left, and coloured as a state.
@@ -68,10 +65,10 @@ pub(super) enum Align {
 }
 
 /// Writes `rows` below `columns`, each column as wide as its widest cell.
-pub(super) fn write<const N: usize>(
+pub(crate) fn write<const N: usize>(
     out: &mut dyn Write,
-    paint: Paint,
-    columns: [(&str, Align); N],
+    paint: ColorChoice,
+    columns: [(&str, CellAlign); N],
     rows: &[[String; N]],
 ) -> io::Result<()> {
     let width_of = |index: usize, title: &str| {
@@ -80,12 +77,12 @@ pub(super) fn write<const N: usize>(
     };
     let widths: Vec<usize> = columns.iter().enumerate().map(|(index, (title, _))| width_of(index, title)).collect();
     let titles = columns.map(|(title, _)| title.to_owned());
-    write_row(out, Paint::Plain, &columns, &widths, &titles)?;
+    write_row(out, ColorChoice::Plain, &columns, &widths, &titles)?;
     rows.iter().try_for_each(|row| write_row(out, paint, &columns, &widths, row))
 }
 
 /// A time of so many milliseconds, in the two units that tell most: `850ms`, `12s`, `3m5s`, `2h10m`, `4d3h`.
-pub(super) fn age(milliseconds: u64) -> String {
+pub(crate) fn age(milliseconds: u64) -> String {
     // Rounded up: what is less than a second after all is nearly one.
     let seconds = milliseconds.div_ceil(1000);
     let two = |large: u64, unit: &str, small: u64, part: &str| match small {
@@ -103,16 +100,16 @@ pub(super) fn age(milliseconds: u64) -> String {
 
 fn write_row<const N: usize>(
     out: &mut dyn Write,
-    paint: Paint,
-    columns: &[(&str, Align); N],
+    paint: ColorChoice,
+    columns: &[(&str, CellAlign); N],
     widths: &[usize],
     cells: &[String; N],
 ) -> io::Result<()> {
     let aligned = columns.iter().zip(widths).zip(cells).map(|(((_, align), width), cell)| match align {
-        Align::Left => format!("{cell:<width$}"),
-        Align::Right => format!("{cell:>width$}"),
+        CellAlign::Left => format!("{cell:<width$}"),
+        CellAlign::Right => format!("{cell:>width$}"),
         // Padded first: colours take no place.
-        Align::State => paint.state(cell, &format!("{cell:<width$}")),
+        CellAlign::State => paint.state(cell, &format!("{cell:<width$}")),
     });
     let line = aligned.collect::<Vec<_>>().join("  ");
     writeln!(out, "{}", line.trim_end())
@@ -122,9 +119,9 @@ fn write_row<const N: usize>(
 mod tests {
     use super::*;
 
-    fn table(paint: Paint) -> String {
+    fn table(paint: ColorChoice) -> String {
         let mut out = Vec::new();
-        let columns = [("NAME", Align::Left), ("STATE", Align::State), ("LAG", Align::Right)];
+        let columns = [("NAME", CellAlign::Left), ("STATE", CellAlign::State), ("LAG", CellAlign::Right)];
         let row = |cells: [&str; 3]| cells.map(str::to_owned);
         write(&mut out, paint, columns, &[row(["a", "running", "5"]), row(["longer", "failed", "1000"])]).unwrap();
         String::from_utf8(out).unwrap()
@@ -133,7 +130,7 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         assert_eq!(
-            table(Paint::Plain),
+            table(ColorChoice::Plain),
             "NAME    STATE     LAG\n\
              a       running     5\n\
              longer  failed   1000\n"
@@ -148,15 +145,15 @@ mod tests {
 
     #[test]
     fn colours_do_not_move_columns() {
-        let coloured = table(Paint::Coloured);
+        let coloured = table(ColorChoice::Coloured);
         assert!(coloured.contains("\x1b[32mrunning\x1b[0m     5\n"));
         assert!(coloured.contains("\x1b[31mfailed \x1b[0m  1000\n"));
         let plain = ["\x1b[32m", "\x1b[31m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
-        assert_eq!(plain, table(Paint::Plain));
+        assert_eq!(plain, table(ColorChoice::Plain));
     }
 
     #[test]
     fn only_terminals_are_coloured() {
-        assert_eq!(Paint::for_stream(false), Paint::Plain);
+        assert_eq!(ColorChoice::for_stream(false), ColorChoice::Plain);
     }
 }

@@ -11,16 +11,16 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::build::{self, build_folder};
-use super::failure::Failure;
-use super::project;
-use super::runtime;
-use super::table::Paint;
 use crate::app::local::{INSTANCES, LocalFunction, LocalRecord};
+use crate::cli::build::{self, build_folder};
+use crate::cli::failure::VerbFailure;
+use crate::cli::project;
+use crate::cli::runtime;
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
-use crate::wasm::{Engine, EngineOptions};
+use crate::wasm::{EngineOptions, WasmEngine};
 use fixture::FixtureFile;
-use report::Report;
+use report::TestReport;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ Examples:
 /// without host or Kafka; each case has sandboxes of its own. docs/writing-a-function.md describes the fixtures.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct TestArgs {
     /// The folder with the function's millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
 }
 
 /// Runs the cases and prints what became of each.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &TestArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = &arguments.folder;
     let manifest = project::read_folder(folder)?;
     let files = fixture::read_folder(folder)?;
@@ -64,24 +64,25 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         false => build_folder(folder, &manifest)?,
     };
     let module: Arc<[u8]> = std::fs::read(&module)
-        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", module.display())))?
+        .map_err(|error| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", module.display())))?
         .into();
-    let paint = if arguments.json { Paint::Plain } else { Paint::for_stream(std::io::stdout().is_terminal()) };
-    let mut report = Report::new(paint, !arguments.json);
+    let paint =
+        if arguments.json { ColorChoice::Plain } else { ColorChoice::for_stream(std::io::stdout().is_terminal()) };
+    let mut report = TestReport::new(paint, !arguments.json);
     runtime::block_on(async {
         let options = EngineOptions { max_instances: 2 * INSTANCES, ..EngineOptions::default() };
-        let engine = Engine::new(options).map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let engine = WasmEngine::new(options).map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
         let function = LocalFunction::load(&engine, module, manifest.project.manifest).await;
-        let function = function.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let function = function.map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
         for file in &files {
             run_file(file, &function, arguments, &mut report, out).await?;
         }
-        Ok::<(), Failure>(())
+        Ok::<(), VerbFailure>(())
     })??;
     if report.ran() == 0
         && let Some(filter) = &arguments.filter
     {
-        return Err(Failure::new(ErrorCode::InvalidFixture, format!("no case has \"{filter}\" in its name")));
+        return Err(VerbFailure::new(ErrorCode::InvalidFixture, format!("no case has \"{filter}\" in its name")));
     }
     report.close(out)?;
     if arguments.json {
@@ -89,25 +90,25 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     }
     match report.failed() {
         0 => Ok(()),
-        failed => Err(Failure::new(ErrorCode::TestsFailed, format!("{failed} of {} cases failed", report.ran()))),
+        failed => Err(VerbFailure::new(ErrorCode::TestsFailed, format!("{failed} of {} cases failed", report.ran()))),
     }
 }
 
 /// The events of all fixtures of the function in `folder`.
-pub(super) fn events_of_folder(folder: &Path) -> Result<Vec<LocalRecord>, Failure> {
+pub(crate) fn events_of_folder(folder: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
     fixture::read_folder(folder)?.iter().map(events).collect::<Result<Vec<_>, _>>().map(|events| events.concat())
 }
 
 /// The events of the cases in one file, at least one.
-pub(super) fn events_of_file(path: &Path) -> Result<Vec<LocalRecord>, Failure> {
+pub(crate) fn events_of_file(path: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
     events(&FixtureFile::read(path)?)
 }
 
-fn events(file: &FixtureFile) -> Result<Vec<LocalRecord>, Failure> {
+fn events(file: &FixtureFile) -> Result<Vec<LocalRecord>, VerbFailure> {
     let events: Vec<LocalRecord> =
         file.cases()?.into_iter().flat_map(|case| case.steps).map(|step| step.record).collect();
     match events.is_empty() {
-        true => Err(Failure::new(ErrorCode::InvalidFixture, format!("{} has no case", file.name))),
+        true => Err(VerbFailure::new(ErrorCode::InvalidFixture, format!("{} has no case", file.name))),
         false => Ok(events),
     }
 }
@@ -115,10 +116,10 @@ fn events(file: &FixtureFile) -> Result<Vec<LocalRecord>, Failure> {
 async fn run_file(
     file: &FixtureFile,
     function: &LocalFunction,
-    arguments: &Arguments,
-    report: &mut Report,
+    arguments: &TestArgs,
+    report: &mut TestReport,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), VerbFailure> {
     let cases = file.cases()?;
     let mut updates = Vec::new();
     for case in &cases {

@@ -1,50 +1,50 @@
 //! A host that answers what a test tells it to, one connection an answer, and then is gone.
 
+use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use reqwest::Url;
 
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::host_client::{HostArguments, HostClient};
 
 /// What the host answers to one request.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct CannedAnswer {
     status: u16,
     headers: String,
     body: String,
 }
 
-impl Answer {
-    pub(super) fn new(status: u16, body: &str) -> Self {
+impl CannedAnswer {
+    pub(crate) fn new(status: u16, body: &str) -> Self {
         Self { status, headers: String::new(), body: body.to_owned() }
     }
 
-    pub(super) fn with_header(self, header: &str) -> Self {
+    pub(crate) fn with_header(self, header: &str) -> Self {
         Self { headers: format!("{}{header}\r\n", self.headers), ..self }
     }
 }
 
 /// What the host was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) line: String,
-    pub(super) authorization: Option<String>,
-    pub(super) body: String,
+pub(crate) struct SeenRequest {
+    pub(crate) line: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: String,
 }
 
-/// The host.
 #[derive(Debug)]
-pub(super) struct FakeHost {
+pub(crate) struct FakeHost {
     address: Url,
-    requests: Arc<Mutex<Vec<Request>>>,
+    requests: Arc<Mutex<Vec<SeenRequest>>>,
     thread: JoinHandle<()>,
 }
 
 impl FakeHost {
-    pub(super) fn start(answers: Vec<Answer>) -> Self {
+    pub(crate) fn start(answers: Vec<CannedAnswer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -53,34 +53,34 @@ impl FakeHost {
             for answer in answers {
                 let (stream, _) = listener.accept().unwrap();
                 let request = serve(stream, &answer);
-                seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                seen.lock().push(request);
             }
         });
         Self { address, requests, thread }
     }
 
-    pub(super) fn arguments(&self) -> HostArguments {
+    pub(crate) fn arguments(&self) -> HostArguments {
         HostArguments { host: self.address.clone(), token: None }
     }
 
-    pub(super) fn client(&self) -> HostClient {
+    pub(crate) fn client(&self) -> HostClient {
         HostClient::new(&self.arguments()).unwrap()
     }
 
     /// Its address, when it has given all its answers and is gone.
-    pub(super) fn address(self) -> Url {
+    pub(crate) fn address(self) -> Url {
         self.thread.join().unwrap();
         self.address
     }
 
     /// What it was asked, when it has given all its answers and is gone.
-    pub(super) fn requests(self) -> Vec<Request> {
+    pub(crate) fn requests(self) -> Vec<SeenRequest> {
         self.thread.join().unwrap();
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.lock().clone()
     }
 }
 
-fn serve(stream: TcpStream, answer: &Answer) -> Request {
+fn serve(stream: TcpStream, answer: &CannedAnswer) -> SeenRequest {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -101,10 +101,10 @@ fn serve(stream: TcpStream, answer: &Answer) -> Request {
     }
     let mut body = vec![0; body_bytes];
     reader.read_exact(&mut body).unwrap();
-    let Answer { status, headers, body: answer } = answer;
+    let CannedAnswer { status, headers, body: answer } = answer;
     let length = answer.len();
     let mut stream = stream;
     write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{answer}")
         .unwrap();
-    Request { line: line.trim_end().to_owned(), authorization, body: String::from_utf8_lossy(&body).into_owned() }
+    SeenRequest { line: line.trim_end().to_owned(), authorization, body: String::from_utf8_lossy(&body).into_owned() }
 }

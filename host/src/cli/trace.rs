@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::Paint;
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
-use crate::lineage::{Kind, Lineage, Node, Place};
+use crate::lineage::{Lineage, LineageNode, NodeKind, RecordId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,10 +25,10 @@ const ANSWER_SLACK: Duration = Duration::from_secs(30);
 /// write, dead letters among them. Where the search was cut short is said on stderr.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct TraceArgs {
     /// The record
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
-    place: Place,
+    place: RecordId,
     /// Show everything that the first cause led to, and not only what the record led to
     #[arg(long)]
     whole: bool,
@@ -48,10 +48,9 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints a record's lineage.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &TraceArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
-    let Place { partition, offset } = &arguments.place;
+    let RecordId { partition, offset } = &arguments.place;
     let mut query = vec![
         ("topic", partition.topic.to_string()),
         ("partition", partition.partition.to_string()),
@@ -70,18 +69,24 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     if arguments.json {
         return Ok(writeln!(out, "{answer:#}")?);
     }
-    let lineage: Lineage =
-        serde_json::from_value(answer).map_err(|error| Failure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    let paint = Paint::for_stream(std::io::stdout().is_terminal());
+    let lineage: Lineage = serde_json::from_value(answer)
+        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
+    let paint = ColorChoice::for_stream(std::io::stdout().is_terminal());
     print(&lineage.root, paint, "", "", out)?;
     for cut in &lineage.scan.cut {
-        super::progress::tell(format_args!("the search was cut short {cut}: there may be more"));
+        crate::cli::progress::tell(format_args!("the search was cut short {cut}: there may be more"));
     }
     Ok(())
 }
 
 /// Prints a record and what it led to; `first` stands before its line, `rest` before the lines below.
-fn print(node: &Node, paint: Paint, first: &str, rest: &str, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(
+    node: &LineageNode,
+    paint: ColorChoice,
+    first: &str,
+    rest: &str,
+    out: &mut dyn Write,
+) -> Result<(), VerbFailure> {
     writeln!(out, "{first}{}", line(node, paint))?;
     let last = node.effects.len().saturating_sub(1);
     for (index, effect) in node.effects.iter().enumerate() {
@@ -91,13 +96,13 @@ fn print(node: &Node, paint: Paint, first: &str, rest: &str, out: &mut dyn Write
     Ok(())
 }
 
-fn line(node: &Node, paint: Paint) -> String {
+fn line(node: &LineageNode, paint: ColorChoice) -> String {
     let place = format!("{}/{}/{}", node.topic, node.partition, node.offset);
     let mut parts = vec![match node.kind {
-        Kind::Event => place,
-        Kind::DeadLetter => paint.red(&format!("✗ {place}")),
-        Kind::Missing => paint.dim(&format!("{place} (no longer there)")),
-        Kind::Call => "a call over HTTP".to_owned(),
+        NodeKind::Event => place,
+        NodeKind::DeadLetter => paint.red(&format!("✗ {place}")),
+        NodeKind::Missing => paint.dim(&format!("{place} (no longer there)")),
+        NodeKind::Call => "a call over HTTP".to_owned(),
     }];
     parts.extend(node.type_.as_deref().map(shown));
     parts.extend(node.id.as_deref().map(|id| format!("id={}", shown(id))));
@@ -133,7 +138,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     const ANSWER: &str = r#"{"root":{"kind":"event","topic":"bids","partition":0,"offset":3,"id":"7","type":"bid","effects":[
         {"kind":"event","topic":"accepted","partition":1,"offset":9,"type":"ok\u001b[2J","function":"place-bid","revision":2,
@@ -144,11 +149,11 @@ mod tests {
 
     #[test]
     fn a_lineage_is_a_tree() {
-        let host = FakeHost::start(vec![Answer::new(200, ANSWER)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, ANSWER)]);
         let place = "bids/0/3".parse().unwrap();
         let (whole, records) = (true, Some(5));
         let (window, within) = (Some("2h".to_owned()), None);
-        let arguments = Arguments { place, whole, window, records, within, host: host.arguments(), json: false };
+        let arguments = TraceArgs { place, whole, window, records, within, host: host.arguments(), json: false };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         assert_eq!(

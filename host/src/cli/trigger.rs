@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -14,7 +14,7 @@ Examples:
 /// Run a function now that otherwise runs by the clock
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct TriggerArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -25,8 +25,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Triggers.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &TriggerArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "trigger"];
     // Once: a second tick would be another one.
@@ -44,12 +43,12 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn the_place_of_the_tick_is_told() {
-        let host = FakeHost::start(vec![Answer::new(202, r#"{"topic":"f.ticks","partition":0,"offset":3}"#)]);
-        let arguments = Arguments { name: FunctionName::new("f").unwrap(), host: host.arguments(), json: false };
+        let host = FakeHost::start(vec![CannedAnswer::new(202, r#"{"topic":"f.ticks","partition":0,"offset":3}"#)]);
+        let arguments = TriggerArgs { name: FunctionName::new("f").unwrap(), host: host.arguments(), json: false };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "f.ticks/0/3\n");

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::host_client::{HostArguments, HostClient};
-use super::table::{self, Align, Paint};
+use crate::cli::failure::VerbFailure;
+use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -20,7 +20,7 @@ Examples:
 /// Each host tells its own: the sum over all hosts is the whole. Three hours are kept by the minute, 32 days by the hour.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct UsageArgs {
     /// Of this function only
     #[arg(value_parser = FunctionName::new)]
     name: Option<FunctionName>,
@@ -40,8 +40,7 @@ pub(super) struct Arguments {
     csv: bool,
 }
 
-/// Prints usage.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &UsageArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let mut query = Vec::new();
     query.extend(arguments.from.as_ref().map(|from| ("from", from.clone())));
@@ -60,13 +59,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     writeln!(out, "{} to {}\n", text(&answer["from"]), text(&answer["to"]))?;
     let columns = [
-        ("FUNCTION", Align::Left),
-        ("INVOCATIONS", Align::Right),
-        ("CALLS", Align::Right),
-        ("GB·S", Align::Right),
-        ("CPU S", Align::Right),
-        ("IN", Align::Right),
-        ("OUT", Align::Right),
+        ("FUNCTION", CellAlign::Left),
+        ("INVOCATIONS", CellAlign::Right),
+        ("CALLS", CellAlign::Right),
+        ("GB·S", CellAlign::Right),
+        ("CPU S", CellAlign::Right),
+        ("IN", CellAlign::Right),
+        ("OUT", CellAlign::Right),
     ];
     let rows: Vec<_> = answer["functions"]
         .as_array()
@@ -88,23 +87,23 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
             ]
         })
         .collect();
-    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+    Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn usage_is_a_table_or_comma_separated() {
         let json = r#"{"from":"then","to":"now","functions":[{"function":"f","invocations":1000,"calls":10,
             "gb_seconds":0.25,"cpu_seconds":1.5,"wall_seconds":2,"bytes_in":2048,"bytes_out":1}]}"#;
-        let host = FakeHost::start(vec![Answer::new(200, json), Answer::new(200, "function,from\r\n")]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, json), CannedAnswer::new(200, "function,from\r\n")]);
         let mut out = Vec::new();
         for csv in [false, true] {
             let (name, from, to) = (Some(FunctionName::new("f").unwrap()), Some("1d".to_owned()), None);
-            run(&Arguments { name, from, to, host: host.arguments(), json: false, csv }, &mut out).unwrap();
+            run(&UsageArgs { name, from, to, host: host.arguments(), json: false, csv }, &mut out).unwrap();
         }
         let printed = String::from_utf8(out).unwrap();
         let words: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 64 * 1024;
 
 /// Checks the name and the value of an attribute that somebody from outside gives.
-pub fn check(name: &str, value: &str) -> Result<(), String> {
+pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
     let shown: String = name.chars().take(LONGEST_NAME).collect();
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if DATA.contains(&name) {
@@ -53,22 +53,22 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
 
 /// A character that no attribute may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forbidden(char);
+pub(crate) struct ForbiddenCharacter(char);
 
-impl fmt::Display for Forbidden {
+impl fmt::Display for ForbiddenCharacter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the control character U+{:04X}, which CloudEvents 1.0 forbids", u32::from(self.0))
     }
 }
 
 /// The first character of `value` that the type String of CloudEvents excludes, of what a text can hold.
-pub fn forbidden(value: &str) -> Option<Forbidden> {
+pub(crate) fn forbidden(value: &str) -> Option<ForbiddenCharacter> {
     // Nearly all values are printable ASCII, and to see that takes no decoding.
     if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return None;
     }
     let is_noncharacter = |c: char| (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
-    value.chars().find(|c| c.is_control() || is_noncharacter(*c)).map(Forbidden)
+    value.chars().find(|c| c.is_control() || is_noncharacter(*c)).map(ForbiddenCharacter)
 }
 
 fn is_moment(text: &str) -> bool {

@@ -6,12 +6,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use millstream_flat::Record;
 
-use super::{Event, NotAnEvent, check_required, place, structured};
+use crate::cloudevents::{Event, NotAnEvent, check_required, place, structured};
 
 const PREFIX: &str = "ce-";
 
 /// The headers of a request that carries `record`: its attributes, and the type of its data.
-pub fn headers(record: &Record<'_>) -> HeaderMap {
+pub(crate) fn headers(record: &Record<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut add = |name: &str, value: &str| {
         // A name that HTTP does not take is none that CloudEvents would.
@@ -43,7 +43,7 @@ pub fn headers(record: &Record<'_>) -> HeaderMap {
 
 /// In which way a message carries events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum ContentMode {
     /// One event, all of it in a JSON body.
     Structured,
     /// Events in a JSON array.
@@ -57,30 +57,29 @@ pub enum Mode {
 }
 
 /// The media type of a structured event, and of a batch of them.
-pub const STRUCTURED: &str = "application/cloudevents+json";
-/// See [`STRUCTURED`].
-pub const BATCH: &str = "application/cloudevents-batch+json";
+pub(crate) const STRUCTURED: &str = "application/cloudevents+json";
+pub(crate) const BATCH: &str = "application/cloudevents-batch+json";
 
 /// The mode of a message with these headers.
-pub fn mode(headers: &HeaderMap) -> Result<Mode, NotAnEvent> {
+pub(crate) fn mode(headers: &HeaderMap) -> Result<ContentMode, NotAnEvent> {
     let media_type = content_type(headers)?.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     Ok(match media_type.to_ascii_lowercase().as_str() {
-        STRUCTURED => Mode::Structured,
-        BATCH => Mode::Batch,
-        other if other.starts_with("application/cloudevents") => Mode::Unsupported(other.to_owned()),
-        _ if headers.keys().any(|name| name.as_str().starts_with(PREFIX)) => Mode::Binary,
-        _ => Mode::Plain,
+        STRUCTURED => ContentMode::Structured,
+        BATCH => ContentMode::Batch,
+        other if other.starts_with("application/cloudevents") => ContentMode::Unsupported(other.to_owned()),
+        _ if headers.keys().any(|name| name.as_str().starts_with(PREFIX)) => ContentMode::Binary,
+        _ => ContentMode::Plain,
     })
 }
 
 /// The header `Content-Type`, which in binary mode is the attribute `datacontenttype`.
-pub fn content_type(headers: &HeaderMap) -> Result<Option<&str>, NotAnEvent> {
+pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, NotAnEvent> {
     let value = headers.get(CONTENT_TYPE).map(HeaderValue::to_str).transpose();
     value.map_err(|_| NotAnEvent("the header Content-Type is not ASCII".to_owned()))
 }
 
 /// The attributes that are headers, each once, decoded and not checked any further; `datacontenttype` is none of them.
-pub fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, String)>, NotAnEvent> {
+pub(crate) fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, String)>, NotAnEvent> {
     let mut read = Vec::new();
     for header in headers.keys() {
         let Some(name) = header.as_str().strip_prefix(PREFIX) else { continue };
@@ -100,14 +99,16 @@ pub fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, String)>, NotAnEvent
 }
 
 /// The events of an answer. An empty one has none.
-pub fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Event<'a>>, NotAnEvent> {
+pub(crate) fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Event<'a>>, NotAnEvent> {
     match mode(headers)? {
-        Mode::Batch => structured::read_batch(body),
-        Mode::Structured => Ok(vec![structured::read(body)?]),
-        Mode::Binary => Ok(vec![binary(headers, body)?]),
-        Mode::Unsupported(format) => Err(NotAnEvent(format!("event format {format:?} is not supported, only JSON is"))),
-        Mode::Plain if body.is_empty() => Ok(Vec::new()),
-        Mode::Plain => Err(NotAnEvent(format!(
+        ContentMode::Batch => structured::read_batch(body),
+        ContentMode::Structured => Ok(vec![structured::read(body)?]),
+        ContentMode::Binary => Ok(vec![binary(headers, body)?]),
+        ContentMode::Unsupported(format) => {
+            Err(NotAnEvent(format!("event format {format:?} is not supported, only JSON is")))
+        }
+        ContentMode::Plain if body.is_empty() => Ok(Vec::new()),
+        ContentMode::Plain => Err(NotAnEvent(format!(
             "{} bytes of {:?} without the header ce-specversion are no event; answer with an event, a batch or an \
              empty body",
             body.len(),

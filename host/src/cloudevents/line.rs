@@ -8,11 +8,11 @@ use millstream_flat::Record;
 use serde::ser::{Error as _, SerializeMap as _, Serializer as _};
 use serde_json::value::RawValue;
 
-use super::{place, structured};
+use crate::cloudevents::{place, structured};
 
 /// Appends the event of `record` and the end of its line to `out`. JSON data is in `data`, the same value without white
 /// space around it and without line breaks between its tokens; all other is in `data_base64`, byte for byte.
-pub fn write(out: &mut Vec<u8>, record: &Record<'_>) -> Result<(), serde_json::Error> {
+pub(crate) fn write(out: &mut Vec<u8>, record: &Record<'_>) -> Result<(), serde_json::Error> {
     let mut serializer = serde_json::Serializer::new(&mut *out);
     let mut event = serializer.serialize_map(None)?;
     event.serialize_entry("specversion", "1.0")?;

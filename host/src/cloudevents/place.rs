@@ -15,7 +15,7 @@ const KEY: &str = "millstreamkey";
 ///
 /// A key that is not UTF-8 is given in base64. All values are texts, for an offset is larger than what CloudEvents
 /// takes for an integer.
-pub(super) fn extensions<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
+pub(crate) fn extensions<'a>(record: &Record<'a>) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> + use<'a> {
     let own = record.extensions().filter(|(name, _)| ![TOPIC, PARTITION, OFFSET, KEY].contains(name));
     let key = record.key().map(|key| match std::str::from_utf8(key) {
         Ok(text) => Cow::Borrowed(text),

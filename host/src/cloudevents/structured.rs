@@ -6,12 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;
 
-use super::{Event, NotAnEvent, check_required};
+use crate::cloudevents::{Event, NotAnEvent, check_required};
 
-/// Reads a structured event.
-pub fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
+pub(crate) fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
     let broken = |error: serde_json::Error| NotAnEvent(format!("structured event: {error}"));
-    let members: Members<'_> = serde_json::from_slice(json).map_err(broken)?;
+    let members: ObjectMembers<'_> = serde_json::from_slice(json).map_err(broken)?;
     let mut event = Event::default();
     let mut version = None;
     let mut data: Option<&RawValue> = None;
@@ -59,14 +58,14 @@ pub fn read(json: &[u8]) -> Result<Event<'_>, NotAnEvent> {
 }
 
 /// Reads a batch: a JSON array of structured events.
-pub fn read_batch(json: &[u8]) -> Result<Vec<Event<'_>>, NotAnEvent> {
+pub(crate) fn read_batch(json: &[u8]) -> Result<Vec<Event<'_>>, NotAnEvent> {
     let events: Vec<&RawValue> =
         serde_json::from_slice(json).map_err(|error| NotAnEvent(format!("batch of events: {error}")))?;
     events.into_iter().map(|event| read(event.get().as_bytes())).collect()
 }
 
 /// Whether a `datacontenttype` says JSON; none given means JSON in structured mode.
-pub fn is_json(content_type: Option<&str>) -> bool {
+pub(crate) fn is_json(content_type: Option<&str>) -> bool {
     let Some(content_type) = content_type else { return true };
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let subtype = media_type.rsplit('/').next().unwrap_or_default();
@@ -96,13 +95,13 @@ fn shorten(json: &str) -> String {
 }
 
 /// The members of an object, in order, each value still as text.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct ObjectMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> serde::Deserialize<'de> for ObjectMembers<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members<'de>;
+        struct MembersVisitor;
+        impl<'de> serde::de::Visitor<'de> for MembersVisitor {
+            type Value = ObjectMembers<'de>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str("a JSON object")
@@ -113,10 +112,10 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
                 while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
                     members.push((Cow::Owned(name), value));
                 }
-                Ok(Members(members))
+                Ok(ObjectMembers(members))
             }
         }
-        deserializer.deserialize_map(Visitor)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 

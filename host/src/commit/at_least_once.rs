@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::delivery::{Delivery, Trackers, count};
-use super::refusal::{Refuse, follow_up};
-use super::sent::{Rest, Sent};
-use super::tracker::{Place, Tracker};
-use crate::flow::budget::Share;
-use crate::kafka::consumer::{self, Consumer};
-use crate::kafka::generation::Generation;
-use crate::kafka::producer::{Batching, Producers, Round, Undelivered};
-use crate::kafka::tickets::Delivered;
-use crate::model::lease::Lease;
-use crate::model::parcel::{Message, Parcel};
+use crate::commit::delivery::{Delivery, LeaseTrackers, count};
+use crate::commit::in_flight_parcel::{InFlightParcel, ParcelCompletion};
+use crate::commit::refusal::{RejectHandler, follow_up};
+use crate::commit::tracker::{CommitPosition, ProgressTracker};
+use crate::flow::budget::BudgetShare;
+use crate::kafka::group::consumer::{self, GroupConsumer};
+use crate::kafka::group::generation::GroupGeneration;
+use crate::kafka::produce::producer::{ClientGeneration, DeliveryError, MessageBatching, ProducerSet};
+use crate::kafka::produce::tickets::DeliveryWatcher;
+use crate::model::lease::PartitionLease;
+use crate::model::parcel::{Parcel, ParcelMessage};
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// The wait before a message that could not be delivered is given to the producer again.
@@ -30,24 +30,21 @@ const MANY_ON_THEIR_WAY: usize = 1000;
 const GATHER: Duration = Duration::from_millis(5);
 
 /// What it is made with.
-pub struct Options {
-    /// Where messages go.
-    pub producers: Producers,
-    /// Whose offsets are committed.
-    pub consumer: Arc<Consumer>,
-    /// See [`Refuse`].
-    pub refuse: Refuse,
+pub(crate) struct AtLeastOnceOptions {
+    pub(crate) producers: ProducerSet,
+    pub(crate) consumer: Arc<GroupConsumer>,
+    pub(crate) refuse: RejectHandler,
     /// Told what a person should know.
-    pub trouble: Box<dyn Fn(String) + Send + Sync>,
+    pub(crate) trouble: Box<dyn Fn(String) + Send + Sync>,
     /// Where emissions, dead letters and commits are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
 /// What happens by and by.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum DeliveryEvent {
     /// Every message of a parcel was acknowledged or refused.
-    Acknowledged(Arc<Sent>),
+    Acknowledged(Arc<InFlightParcel>),
     /// What could not be delivered is due again.
     Again,
     /// What was gathered is due.
@@ -57,41 +54,37 @@ pub enum Event {
 }
 
 /// A parcel that waits to be written.
-struct Waiting {
+struct WaitingParcel {
     parcel: Parcel,
-    rest: Rest,
-    batching: Batching,
+    rest: ParcelCompletion,
+    batching: MessageBatching,
 }
 
 /// See the module.
 ///
 /// What was not delivered holds up everything that comes after it, so that no lane is overtaken by itself: nothing more is
 /// written until all that is on its way is answered, then what failed, then what waited, in their old order.
-pub struct AtLeastOnce {
-    options: Options,
-    events: mpsc::UnboundedReceiver<Event>,
-    tell: mpsc::UnboundedSender<Event>,
+pub(crate) struct AtLeastOnce {
+    options: AtLeastOnceOptions,
+    events: mpsc::UnboundedReceiver<DeliveryEvent>,
+    tell: mpsc::UnboundedSender<DeliveryEvent>,
     commit_is_under_way: bool,
     next_number: u64,
-    /// Parcels on their way.
     on_their_way: usize,
-    /// Messages of these.
     messages_on_their_way: usize,
     /// Parcels that wait for more of them, in order, with their numbers.
-    gathered: Vec<(u64, Waiting)>,
+    gathered: Vec<(u64, WaitingParcel)>,
     /// What failed and what waits behind it, by the parcels' numbers.
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<u64, WaitingParcel>,
     /// Whether what comes must wait although nothing failed: another client would overtake what is on its way.
     holds: bool,
     /// How long what failed waits.
     again_after: Duration,
-    /// Which clients write.
-    round: Round,
+    round: ClientGeneration,
 }
 
 impl AtLeastOnce {
-    /// Nothing is under way.
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: AtLeastOnceOptions) -> Self {
         let (tell, events) = mpsc::unbounded_channel();
         Self {
             options,
@@ -105,22 +98,22 @@ impl AtLeastOnce {
             waiting: BTreeMap::new(),
             holds: false,
             again_after: Duration::ZERO,
-            round: Round::default(),
+            round: ClientGeneration::default(),
         }
     }
 
-    async fn write(&mut self, number: u64, waiting: Waiting, trackers: &mut Trackers) {
-        let Waiting { mut parcel, rest, batching } = waiting;
+    async fn write(&mut self, number: u64, waiting: WaitingParcel, trackers: &mut LeaseTrackers) {
+        let WaitingParcel { mut parcel, rest, batching } = waiting;
         // What was done under a dead lease is not this host's to publish.
-        parcel.retain(Lease::is_alive);
-        let sent = Sent::new(number, parcel, rest, self.tell.clone());
+        parcel.retain(PartitionLease::is_alive);
+        let sent = InFlightParcel::new(number, parcel, rest, self.tell.clone());
         self.on_their_way += 1;
         self.messages_on_their_way += sent.parcel.messages.len();
         if sent.parcel.messages.is_empty() {
             self.acknowledged(&sent, trackers);
             return;
         }
-        let alike = |one: &Message, other: &Message| {
+        let alike = |one: &ParcelMessage, other: &ParcelMessage| {
             one.compression == other.compression && one.batch_bytes == other.batch_bytes
         };
         let mut start = 0;
@@ -130,8 +123,12 @@ impl AtLeastOnce {
             match self.options.producers.with(self.round, first.compression, batching, first.batch_bytes) {
                 Ok(producer) => producer.send(&sent.parcel, numbers, sent.clone()).await,
                 Err(error) => {
-                    let undelivered =
-                        Undelivered { for_good: false, together: false, unanswered: false, reason: error.to_string() };
+                    let undelivered = DeliveryError {
+                        for_good: false,
+                        together: false,
+                        unanswered: false,
+                        reason: error.to_string(),
+                    };
                     let refused = numbers.map(|number| (number as u32, undelivered.clone())).collect();
                     sent.clone().delivered(messages.len(), refused);
                 }
@@ -140,7 +137,7 @@ impl AtLeastOnce {
     }
 
     /// What was refused follows in a parcel of its own, and what the parcel finishes waits for that.
-    fn acknowledged(&mut self, sent: &Arc<Sent>, trackers: &mut Trackers) {
+    fn acknowledged(&mut self, sent: &Arc<InFlightParcel>, trackers: &mut LeaseTrackers) {
         let Some(rest) = sent.take_rest() else { return };
         self.on_their_way -= 1;
         self.messages_on_their_way -= sent.parcel.messages.len();
@@ -156,8 +153,8 @@ impl AtLeastOnce {
         } else {
             let parcel = follow_up(&self.options.refuse, &sent.parcel, &refused);
             let batching = match refused.iter().any(|(_, undelivered)| undelivered.together) {
-                true => Batching::Alone,
-                false => Batching::Together,
+                true => MessageBatching::Alone,
+                false => MessageBatching::Together,
             };
             if let Some((index, undelivered)) = refused.iter().find(|(_, undelivered)| !undelivered.for_good) {
                 let topic = &sent.parcel.messages[*index as usize].topic;
@@ -167,7 +164,7 @@ impl AtLeastOnce {
                     self.again_after = RESEND_AFTER;
                 }
             }
-            self.waiting.insert(sent.number, Waiting { parcel, rest, batching });
+            self.waiting.insert(sent.number, WaitingParcel { parcel, rest, batching });
             self.waiting.extend(self.gathered.drain(..));
         }
         if self.on_their_way == 0 {
@@ -180,18 +177,18 @@ impl AtLeastOnce {
     fn go_on(&mut self) {
         if !self.waiting.is_empty() {
             let wait = std::mem::take(&mut self.again_after);
-            self.tell_after(wait, Event::Again);
+            self.tell_after(wait, DeliveryEvent::Again);
         }
     }
 
-    fn gather(&mut self, number: u64, waiting: Waiting) {
+    fn gather(&mut self, number: u64, waiting: WaitingParcel) {
         if self.gathered.is_empty() {
-            self.tell_after(GATHER, Event::Gathered);
+            self.tell_after(GATHER, DeliveryEvent::Gathered);
         }
         self.gathered.push((number, waiting));
     }
 
-    fn tell_after(&self, wait: Duration, event: Event) {
+    fn tell_after(&self, wait: Duration, event: DeliveryEvent) {
         let tell = self.tell.clone();
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
@@ -202,13 +199,13 @@ impl AtLeastOnce {
 }
 
 impl Delivery for AtLeastOnce {
-    type Event = Event;
+    type Event = DeliveryEvent;
 
-    async fn publish(&mut self, mut parcel: Parcel, share: Share, trackers: &mut Trackers) {
-        let rest = Rest { runs: std::mem::take(&mut parcel.runs), share };
+    async fn publish(&mut self, mut parcel: Parcel, share: BudgetShare, trackers: &mut LeaseTrackers) {
+        let rest = ParcelCompletion { runs: std::mem::take(&mut parcel.runs), share };
         let number = self.next_number;
         self.next_number += 1;
-        let waiting = Waiting { parcel, rest, batching: Batching::Together };
+        let waiting = WaitingParcel { parcel, rest, batching: MessageBatching::Together };
         if self.holds || !self.waiting.is_empty() {
             self.waiting.insert(number, waiting);
         } else if !self.gathered.is_empty() || self.messages_on_their_way >= MANY_ON_THEIR_WAY {
@@ -218,7 +215,7 @@ impl Delivery for AtLeastOnce {
         }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> DeliveryEvent {
         match self.events.recv().await {
             Some(event) => event,
             // It holds a sender itself.
@@ -226,27 +223,27 @@ impl Delivery for AtLeastOnce {
         }
     }
 
-    async fn heed(&mut self, event: Event, trackers: &mut Trackers) {
+    async fn heed(&mut self, event: DeliveryEvent, trackers: &mut LeaseTrackers) {
         match event {
-            Event::Acknowledged(sent) => self.acknowledged(&sent, trackers),
-            Event::Again => {
+            DeliveryEvent::Acknowledged(sent) => self.acknowledged(&sent, trackers),
+            DeliveryEvent::Again => {
                 // Nothing is on its way.
                 self.round = self.options.producers.unbroken(self.round);
                 let waiting = std::mem::take(&mut self.waiting);
-                let alone = waiting.values().any(|waiting| waiting.batching == Batching::Alone);
-                let batching = if alone { Batching::Alone } else { Batching::Together };
+                let alone = waiting.values().any(|waiting| waiting.batching == MessageBatching::Alone);
+                let batching = if alone { MessageBatching::Alone } else { MessageBatching::Together };
                 for (number, waiting) in waiting {
-                    self.write(number, Waiting { batching, ..waiting }, trackers).await;
+                    self.write(number, WaitingParcel { batching, ..waiting }, trackers).await;
                 }
                 self.holds = alone && self.on_their_way > 0;
             }
             // After a failure these wait behind it, and nothing is gathered.
-            Event::Gathered => {
+            DeliveryEvent::Gathered => {
                 for (number, waiting) in std::mem::take(&mut self.gathered) {
                     self.write(number, waiting, trackers).await;
                 }
             }
-            Event::Committed(succeeded) => {
+            DeliveryEvent::Committed(succeeded) => {
                 self.commit_is_under_way = false;
                 trackers.values_mut().for_each(|tracker| tracker.settle_commit(succeeded));
                 if succeeded {
@@ -256,7 +253,7 @@ impl Delivery for AtLeastOnce {
         }
     }
 
-    fn commit(&mut self, trackers: &mut Trackers) {
+    fn commit(&mut self, trackers: &mut LeaseTrackers) {
         if self.commit_is_under_way {
             return;
         }
@@ -272,15 +269,15 @@ impl Delivery for AtLeastOnce {
                 tracing::warn!(%error, "offsets were not committed; they are tried again");
             }
             // The committer is gone only when its shard is.
-            let _ = tell.send(Event::Committed(committed.is_ok()));
+            let _ = tell.send(DeliveryEvent::Committed(committed.is_ok()));
         });
     }
 
-    fn is_settled(&self, tracker: &Tracker) -> bool {
+    fn is_settled(&self, tracker: &ProgressTracker) -> bool {
         tracker.outstanding == 0
     }
 
-    async fn release(&mut self, mut released: Vec<Tracker>) {
+    async fn release(&mut self, mut released: Vec<ProgressTracker>) {
         let places = places(released.iter_mut());
         if places.is_empty() {
             return;
@@ -298,15 +295,18 @@ impl Delivery for AtLeastOnce {
     }
 
     /// A commit of the consumer's own is checked by Kafka against its present generation.
-    fn follow(&mut self, _: Option<Arc<Generation>>) {}
+    fn follow(&mut self, _: Option<Arc<GroupGeneration>>) {}
 }
 
-fn places<'a>(trackers: impl Iterator<Item = &'a mut Tracker>) -> Vec<(Arc<Lease>, Place)> {
+fn places<'a>(trackers: impl Iterator<Item = &'a mut ProgressTracker>) -> Vec<(Arc<PartitionLease>, CommitPosition)> {
     trackers.filter_map(|tracker| tracker.begin_commit().map(|place| (tracker.lease.clone(), place))).collect()
 }
 
 /// The last chance: what fails in the middle of a rebalance is tried again at once.
-fn commit_at_last(consumer: &Consumer, places: &[(Arc<Lease>, Place)]) -> Result<(), consumer::Error> {
+fn commit_at_last(
+    consumer: &GroupConsumer,
+    places: &[(Arc<PartitionLease>, CommitPosition)],
+) -> Result<(), consumer::GroupError> {
     const ATTEMPTS: usize = 3;
     let mut committed = commit_places(consumer, places);
     for _ in 1..ATTEMPTS {
@@ -319,6 +319,9 @@ fn commit_at_last(consumer: &Consumer, places: &[(Arc<Lease>, Place)]) -> Result
     committed
 }
 
-fn commit_places(consumer: &Consumer, places: &[(Arc<Lease>, Place)]) -> Result<(), consumer::Error> {
+fn commit_places(
+    consumer: &GroupConsumer,
+    places: &[(Arc<PartitionLease>, CommitPosition)],
+) -> Result<(), consumer::GroupError> {
     consumer.commit(places.iter().map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str())))
 }

@@ -7,43 +7,41 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::delivery::{Delivery, Trackers};
-use super::tracker::Tracker;
-use crate::flow::budget::Share;
-use crate::kafka::generation::Generation;
-use crate::model::lease::Lease;
-use crate::model::offsets::Progress;
+use crate::commit::delivery::{Delivery, LeaseTrackers};
+use crate::commit::tracker::ProgressTracker;
+use crate::flow::budget::BudgetShare;
+use crate::kafka::group::generation::GroupGeneration;
+use crate::model::lease::PartitionLease;
+use crate::model::offsets::PartitionProgress;
 use crate::model::parcel::Parcel;
 
 /// What a committer can be told. The channel has no bound of its own: parcels hold their share of a budget, and the
 /// others are as many as there are partitions.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum CommitCommand {
     /// The group changed: what is committed from now on is committed as a member of this generation.
-    Generation(Option<Arc<Generation>>),
+    Generation(Option<Arc<GroupGeneration>>),
     /// A partition was assigned, with what was finished before.
-    Assigned(Arc<Lease>, Progress),
-    /// Outcomes to publish.
-    Publish(Parcel, Share),
+    Assigned(Arc<PartitionLease>, PartitionProgress),
+    Publish(Parcel, BudgetShare),
     /// Offsets that need no work.
-    Skipped(Arc<Lease>, std::ops::Range<i64>),
+    Skipped(Arc<PartitionLease>, std::ops::Range<i64>),
     /// Commit what is finished of these leases, and forget them. Answered when that is done, or at the deadline.
-    Release(Vec<Arc<Lease>>, Instant, oneshot::Sender<()>),
+    Release(Vec<Arc<PartitionLease>>, Instant, oneshot::Sender<()>),
     /// Forget these leases: they are somebody else's.
-    Forget(Vec<Arc<Lease>>),
+    Forget(Vec<Arc<PartitionLease>>),
 }
 
-/// See the module.
-pub struct Committer<D> {
+pub(crate) struct Committer<D> {
     delivery: D,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::UnboundedReceiver<CommitCommand>,
     freed: Box<dyn Fn() + Send + Sync>,
     commit_interval: Duration,
-    trackers: Trackers,
-    releases: Vec<Release>,
+    trackers: LeaseTrackers,
+    releases: Vec<BudgetRelease>,
 }
 
-struct Release {
+struct BudgetRelease {
     epochs: Vec<u64>,
     deadline: Instant,
     answer: oneshot::Sender<()>,
@@ -51,17 +49,17 @@ struct Release {
 
 impl<D: Delivery> Committer<D> {
     /// A committer that takes `commands` and calls `freed` when a partition's budget grew.
-    pub fn new(
+    pub(crate) fn new(
         delivery: D,
-        commands: mpsc::UnboundedReceiver<Command>,
+        commands: mpsc::UnboundedReceiver<CommitCommand>,
         freed: Box<dyn Fn() + Send + Sync>,
         commit_interval: Duration,
     ) -> Self {
-        Self { delivery, commands, freed, commit_interval, trackers: Trackers::new(), releases: Vec::new() }
+        Self { delivery, commands, freed, commit_interval, trackers: LeaseTrackers::new(), releases: Vec::new() }
     }
 
     /// Works until every sender of commands is gone, or the task is aborted.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(self.commit_interval.max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -81,28 +79,28 @@ impl<D: Delivery> Committer<D> {
         }
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn obey(&mut self, command: CommitCommand) {
         match command {
-            Command::Generation(generation) => self.delivery.follow(generation),
-            Command::Assigned(lease, finished) => {
-                self.trackers.insert(lease.epoch, Tracker::new(lease, finished));
+            CommitCommand::Generation(generation) => self.delivery.follow(generation),
+            CommitCommand::Assigned(lease, finished) => {
+                self.trackers.insert(lease.epoch, ProgressTracker::new(lease, finished));
             }
-            Command::Publish(parcel, share) => {
+            CommitCommand::Publish(parcel, share) => {
                 self.note_known(&parcel);
                 self.delivery.publish(parcel, share, &mut self.trackers).await;
             }
-            Command::Skipped(lease, offsets) => {
+            CommitCommand::Skipped(lease, offsets) => {
                 if let Some(tracker) = self.trackers.get_mut(&lease.epoch) {
                     tracker.know(offsets.clone(), 0);
                     tracker.acknowledge(offsets);
                 }
             }
-            Command::Release(leases, deadline, answer) => {
+            CommitCommand::Release(leases, deadline, answer) => {
                 let epochs = leases.iter().map(|lease| lease.epoch).collect();
-                self.releases.push(Release { epochs, deadline, answer });
+                self.releases.push(BudgetRelease { epochs, deadline, answer });
                 self.delivery.commit(&mut self.trackers);
             }
-            Command::Forget(leases) => {
+            CommitCommand::Forget(leases) => {
                 for lease in leases {
                     self.trackers.remove(&lease.epoch);
                 }
@@ -126,11 +124,11 @@ impl<D: Delivery> Committer<D> {
     async fn finish_releases(&mut self) {
         let now = Instant::now();
         let (trackers, delivery) = (&self.trackers, &self.delivery);
-        let is_due = |release: &mut Release| {
+        let is_due = |release: &mut BudgetRelease| {
             let is_done = |epoch| trackers.get(epoch).is_none_or(|tracker| delivery.is_settled(tracker));
             release.deadline <= now || release.epochs.iter().all(is_done)
         };
-        let due: Vec<Release> = self.releases.extract_if(.., is_due).collect();
+        let due: Vec<BudgetRelease> = self.releases.extract_if(.., is_due).collect();
         for release in due {
             let released = release.epochs.iter().filter_map(|epoch| self.trackers.remove(epoch)).collect();
             self.delivery.release(released).await;

@@ -4,44 +4,48 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::tracker::Tracker;
-use crate::flow::budget::Share;
-use crate::kafka::generation::Generation;
+use crate::commit::tracker::ProgressTracker;
+use crate::flow::budget::BudgetShare;
+use crate::kafka::group::generation::GroupGeneration;
 use crate::model::parcel::Parcel;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// The trackers of a shard's leases, by epoch.
-pub type Trackers = HashMap<u64, Tracker>;
+pub(crate) type LeaseTrackers = HashMap<u64, ProgressTracker>;
 
 /// A way to publish outcomes and to commit what is finished.
-pub trait Delivery: Send + 'static {
+pub(crate) trait Delivery: Send + 'static {
     /// What happens by and by: acknowledgements, answers.
     type Event: Send;
 
     /// Takes outcomes. Their runs were counted as outstanding by the trackers.
-    fn publish(&mut self, parcel: Parcel, share: Share, trackers: &mut Trackers) -> impl Future<Output = ()> + Send;
+    fn publish(
+        &mut self,
+        parcel: Parcel,
+        share: BudgetShare,
+        trackers: &mut LeaseTrackers,
+    ) -> impl Future<Output = ()> + Send;
 
     /// What happens next. Safe to cancel.
     fn next(&mut self) -> impl Future<Output = Self::Event> + Send;
 
-    /// Heeds what happened.
-    fn heed(&mut self, event: Self::Event, trackers: &mut Trackers) -> impl Future<Output = ()> + Send;
+    fn heed(&mut self, event: Self::Event, trackers: &mut LeaseTrackers) -> impl Future<Output = ()> + Send;
 
     /// Commits what can be committed: called every commit interval, and as soon as leases are to be released.
-    fn commit(&mut self, trackers: &mut Trackers);
+    fn commit(&mut self, trackers: &mut LeaseTrackers);
 
     /// Whether nothing more would be committed of a lease that is to be released.
-    fn is_settled(&self, tracker: &Tracker) -> bool;
+    fn is_settled(&self, tracker: &ProgressTracker) -> bool;
 
     /// The last that is done for leases whose trackers were taken away.
-    fn release(&mut self, released: Vec<Tracker>) -> impl Future<Output = ()> + Send;
+    fn release(&mut self, released: Vec<ProgressTracker>) -> impl Future<Output = ()> + Send;
 
     /// The group has another generation from now on, or this host is in none.
-    fn follow(&mut self, generation: Option<Arc<Generation>>);
+    fn follow(&mut self, generation: Option<Arc<GroupGeneration>>);
 }
 
 /// Counts what Kafka has taken of a parcel, all but the `refused` messages.
-pub(super) fn count(metrics: &FunctionMetrics, parcel: &Parcel, refused: impl Iterator<Item = u32>) {
+pub(crate) fn count(metrics: &FunctionMetrics, parcel: &Parcel, refused: impl Iterator<Item = u32>) {
     use crate::model::parcel::MessageKind::Emission;
     let emissions = parcel.messages.iter().filter(|message| message.kind == Emission).count();
     let (mut emitted, mut dead) = (emissions, parcel.messages.len() - emissions);

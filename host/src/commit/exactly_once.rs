@@ -12,14 +12,14 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use super::delivery::{Delivery, Trackers, count};
-use super::refusal::{Refuse, Refused, amended};
-use super::selection::{Pending, ProgressByEpoch, select};
-use super::tracker::{Place, Tracker};
-use super::transaction::{Content, Outcome, Transactor};
-use crate::flow::budget::{Budget, Share};
-use crate::kafka::generation::Generation;
-use crate::model::lease::Lease;
+use crate::commit::delivery::{Delivery, LeaseTrackers, count};
+use crate::commit::refusal::{RejectHandler, RejectedMessage, amended};
+use crate::commit::selection::{PendingOutcomes, ProgressByEpoch, select};
+use crate::commit::tracker::{CommitPosition, ProgressTracker};
+use crate::commit::transaction::{TransactionContent, TransactionOutcome, TransactionRunner};
+use crate::flow::budget::{BudgetShare, ByteBudget};
+use crate::kafka::group::generation::GroupGeneration;
+use crate::model::lease::PartitionLease;
 use crate::model::parcel::Parcel;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
@@ -33,53 +33,49 @@ const MANY: usize = 50_000;
 const TRY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// What it is made with.
-pub struct Options {
+pub(crate) struct ExactlyOnceOptions {
     /// What finished outcomes may hold: when it is scarce, a commit makes room.
-    pub pending: Budget,
+    pub(crate) pending: ByteBudget,
     /// Whether no record waits for a worker.
-    pub is_idle: Box<dyn Fn() -> bool + Send + Sync>,
-    /// See [`Refuse`].
-    pub refuse: Refuse,
+    pub(crate) is_idle: Box<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) refuse: RejectHandler,
     /// Told what a person should know.
-    pub trouble: Box<dyn Fn(String) + Send + Sync>,
+    pub(crate) trouble: Box<dyn Fn(String) + Send + Sync>,
     /// Where emissions, dead letters, commits and aborts are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
 /// What happens by and by.
-pub enum Event {
+pub(crate) enum TransactionEvent {
     /// The connection is there, or is not.
-    Connected(Box<Transactor>, Result<(), String>),
-    /// A transaction ended.
-    Ended(Box<Ended>),
+    Connected(Box<TransactionRunner>, Result<(), String>),
+    Ended(Box<EndedTransaction>),
     /// It is time to try again.
     TryAgain,
 }
 
-/// A transaction that ended.
-pub struct Ended {
-    transactor: Transactor,
-    transaction: Transaction,
-    outcome: Outcome,
+pub(crate) struct EndedTransaction {
+    transactor: TransactionRunner,
+    transaction: RunningTransaction,
+    outcome: TransactionOutcome,
 }
 
 /// A transaction, and where its partitions stand when it is committed.
-struct Transaction {
-    content: Content,
+struct RunningTransaction {
+    content: TransactionContent,
     progress: ProgressByEpoch,
 }
 
-/// See the module.
-pub struct ExactlyOnce {
-    options: Options,
-    queue: VecDeque<Pending>,
+pub(crate) struct ExactlyOnce {
+    options: ExactlyOnceOptions,
+    queue: VecDeque<PendingOutcomes>,
     queued_records: usize,
-    generation: Option<Arc<Generation>>,
+    generation: Option<Arc<GroupGeneration>>,
     /// None while a thread has it.
-    transactor: Option<Transactor>,
-    under_way: Option<JoinHandle<Event>>,
+    transactor: Option<TransactionRunner>,
+    under_way: Option<JoinHandle<TransactionEvent>>,
     /// A transaction of which nobody knows whether it was committed: nothing else is committed before that is settled.
-    unsettled: Option<Transaction>,
+    unsettled: Option<RunningTransaction>,
     not_before: Option<Instant>,
     wait: Duration,
     /// A commit was wanted while another was under way.
@@ -88,7 +84,7 @@ pub struct ExactlyOnce {
 
 impl ExactlyOnce {
     /// Connects at once, so that whatever an earlier process of the same id left open is settled early.
-    pub fn new(options: Options, transactor: Transactor) -> Self {
+    pub(crate) fn new(options: ExactlyOnceOptions, transactor: TransactionRunner) -> Self {
         let mut delivery = Self {
             options,
             queue: VecDeque::new(),
@@ -105,10 +101,10 @@ impl ExactlyOnce {
         delivery
     }
 
-    fn connect(&mut self, mut transactor: Transactor) {
+    fn connect(&mut self, mut transactor: TransactionRunner) {
         self.under_way = Some(tokio::task::spawn_blocking(move || {
             let connected = transactor.connect();
-            Event::Connected(Box::new(transactor), connected)
+            TransactionEvent::Connected(Box::new(transactor), connected)
         }));
     }
 
@@ -118,7 +114,7 @@ impl ExactlyOnce {
     }
 
     /// Begins a transaction, when there is something to commit and nothing in the way.
-    fn begin(&mut self, trackers: &Trackers) {
+    fn begin(&mut self, trackers: &LeaseTrackers) {
         self.is_wanted = true;
         if self.under_way.is_some() || self.not_before.is_some() {
             return;
@@ -137,7 +133,7 @@ impl ExactlyOnce {
         self.is_wanted = false;
     }
 
-    fn fill(&mut self, trackers: &Trackers) -> Option<Transaction> {
+    fn fill(&mut self, trackers: &LeaseTrackers) -> Option<RunningTransaction> {
         let generation = self.generation.clone().filter(|generation| generation.is_current())?;
         let alive = trackers.values().filter(|tracker| tracker.lease.is_alive());
         let mut progress: ProgressByEpoch =
@@ -145,7 +141,7 @@ impl ExactlyOnce {
         let pending = select(&mut self.queue, &mut progress);
         self.queued_records = self.queue.iter().map(|pending| pending.parcel.finished_records()).sum();
         let number = fastrand::u64(1..);
-        let places: Vec<(Arc<Lease>, Place)> = progress
+        let places: Vec<(Arc<PartitionLease>, CommitPosition)> = progress
             .iter()
             .filter_map(|(epoch, progress)| {
                 let tracker = trackers.get(epoch)?;
@@ -156,16 +152,16 @@ impl ExactlyOnce {
             debug_assert!(pending.is_empty(), "outcomes without a place");
             return None;
         }
-        let content = Content { pending, places, generation, number, is_unsettled: false };
-        Some(Transaction { content, progress })
+        let content = TransactionContent { pending, places, generation, number, is_unsettled: false };
+        Some(RunningTransaction { content, progress })
     }
 
-    fn ended(&mut self, ended: Ended, trackers: &mut Trackers) {
-        let Ended { transactor, transaction, outcome } = ended;
+    fn ended(&mut self, ended: EndedTransaction, trackers: &mut LeaseTrackers) {
+        let EndedTransaction { transactor, transaction, outcome } = ended;
         self.transactor = Some(transactor);
         match outcome {
-            Outcome::Committed => self.committed(transaction, trackers),
-            Outcome::Refused(refused) => {
+            TransactionOutcome::Committed => self.committed(transaction, trackers),
+            TransactionOutcome::Refused(refused) => {
                 let mut transaction = transaction;
                 let amended = self.amend(&mut transaction.content.pending, refused);
                 self.queue_again(transaction);
@@ -173,20 +169,20 @@ impl ExactlyOnce {
                     self.pause("Kafka refuses a dead letter that only refers to its record".to_owned());
                 }
             }
-            Outcome::Overtaken | Outcome::BatchRefused => self.queue_again(transaction),
-            Outcome::Aborted(reason) => {
+            TransactionOutcome::Overtaken | TransactionOutcome::BatchRefused => self.queue_again(transaction),
+            TransactionOutcome::Aborted(reason) => {
                 self.queue_again(transaction);
                 self.pause(reason);
             }
-            Outcome::Unknown(reason) => {
+            TransactionOutcome::Unknown(reason) => {
                 self.unsettled = Some(transaction);
                 self.pause(reason);
             }
         }
     }
 
-    fn committed(&mut self, transaction: Transaction, trackers: &mut Trackers) {
-        let Transaction { content, mut progress } = transaction;
+    fn committed(&mut self, transaction: RunningTransaction, trackers: &mut LeaseTrackers) {
+        let RunningTransaction { content, mut progress } = transaction;
         self.wait = TRY_AGAIN_AFTER.0;
         self.options.metrics.commits.inc();
         for pending in content.pending {
@@ -206,8 +202,12 @@ impl ExactlyOnce {
     }
 
     /// Puts dead letters in the place of refused records. Tells whether anything changed.
-    fn amend(&self, pending: &mut [Pending], refused: Vec<(usize, u32, crate::kafka::producer::Undelivered)>) -> bool {
-        let mut by_outcome: Vec<Vec<Refused>> = Vec::new();
+    fn amend(
+        &self,
+        pending: &mut [PendingOutcomes],
+        refused: Vec<(usize, u32, crate::kafka::produce::producer::DeliveryError)>,
+    ) -> bool {
+        let mut by_outcome: Vec<Vec<RejectedMessage>> = Vec::new();
         by_outcome.resize_with(pending.len(), Vec::new);
         for (outcome, message, undelivered) in refused {
             by_outcome[outcome].push((message, undelivered));
@@ -219,7 +219,7 @@ impl ExactlyOnce {
         changed
     }
 
-    fn queue_again(&mut self, transaction: Transaction) {
+    fn queue_again(&mut self, transaction: RunningTransaction) {
         self.options.metrics.aborts.inc();
         for pending in transaction.content.pending.into_iter().rev() {
             self.queued_records += pending.parcel.finished_records();
@@ -238,17 +238,17 @@ impl ExactlyOnce {
 }
 
 impl Delivery for ExactlyOnce {
-    type Event = Event;
+    type Event = TransactionEvent;
 
-    async fn publish(&mut self, parcel: Parcel, share: Share, trackers: &mut Trackers) {
+    async fn publish(&mut self, parcel: Parcel, share: BudgetShare, trackers: &mut LeaseTrackers) {
         self.queued_records += parcel.finished_records();
-        self.queue.push_back(Pending { parcel, share });
+        self.queue.push_back(PendingOutcomes { parcel, share });
         if self.is_due() {
             self.begin(trackers);
         }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> TransactionEvent {
         if let Some(under_way) = &mut self.under_way {
             match under_way.await.map_err(JoinError::try_into_panic) {
                 Ok(event) => return event,
@@ -263,48 +263,48 @@ impl Delivery for ExactlyOnce {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
-        Event::TryAgain
+        TransactionEvent::TryAgain
     }
 
-    async fn heed(&mut self, event: Event, trackers: &mut Trackers) {
+    async fn heed(&mut self, event: TransactionEvent, trackers: &mut LeaseTrackers) {
         match event {
-            Event::Connected(transactor, Ok(())) => {
+            TransactionEvent::Connected(transactor, Ok(())) => {
                 self.under_way = None;
                 self.transactor = Some(*transactor);
             }
-            Event::Connected(transactor, Err(reason)) => {
+            TransactionEvent::Connected(transactor, Err(reason)) => {
                 self.under_way = None;
                 self.transactor = Some(*transactor);
                 self.pause(reason);
             }
-            Event::Ended(ended) => {
+            TransactionEvent::Ended(ended) => {
                 self.under_way = None;
                 self.ended(*ended, trackers);
             }
-            Event::TryAgain => self.not_before = None,
+            TransactionEvent::TryAgain => self.not_before = None,
         }
         if self.is_wanted || self.is_due() {
             self.begin(trackers);
         }
     }
 
-    fn commit(&mut self, trackers: &mut Trackers) {
+    fn commit(&mut self, trackers: &mut LeaseTrackers) {
         self.begin(trackers);
     }
 
-    fn is_settled(&self, tracker: &Tracker) -> bool {
+    fn is_settled(&self, tracker: &ProgressTracker) -> bool {
         tracker.outstanding == 0 && !tracker.is_uncommitted()
     }
 
     /// What is not committed by now is dropped with its lease, and runs elsewhere.
-    async fn release(&mut self, _: Vec<Tracker>) {}
+    async fn release(&mut self, _: Vec<ProgressTracker>) {}
 
-    fn follow(&mut self, generation: Option<Arc<Generation>>) {
+    fn follow(&mut self, generation: Option<Arc<GroupGeneration>>) {
         self.generation = generation;
     }
 }
 
-fn carry_out(mut transactor: Transactor, mut transaction: Transaction) -> Event {
+fn carry_out(mut transactor: TransactionRunner, mut transaction: RunningTransaction) -> TransactionEvent {
     let outcome = transactor.carry_out(&mut transaction.content);
-    Event::Ended(Box::new(Ended { transactor, transaction, outcome }))
+    TransactionEvent::Ended(Box::new(EndedTransaction { transactor, transaction, outcome }))
 }

@@ -3,19 +3,19 @@
 
 use std::sync::Arc;
 
-use crate::kafka::producer::Undelivered;
-use crate::model::outcome::{Fault, FaultClass};
-use crate::model::parcel::{Message, MessageKind, Parcel};
-use crate::model::work::{Chunk, RecordRef};
+use crate::kafka::produce::producer::DeliveryError;
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::model::parcel::{MessageKind, Parcel, ParcelMessage};
+use crate::model::work::{RecordChunk, RecordRef};
 
 /// Makes the dead letter of a record whose emission Kafka refused.
-pub type Refuse = Box<dyn Fn(&mut Parcel, &RecordRef, &Fault) + Send + Sync>;
+pub(crate) type RejectHandler = Box<dyn Fn(&mut Parcel, &RecordRef, &GuestFault) + Send + Sync>;
 
 /// A message of a parcel that was not delivered.
-pub type Refused = (u32, Undelivered);
+pub(crate) type RejectedMessage = (u32, DeliveryError);
 
 /// What takes the place of a message; nothing when the same message is to be tried again.
-fn replacement(message: &Message, undelivered: &Undelivered) -> Option<MessageKind> {
+fn replacement(message: &ParcelMessage, undelivered: &DeliveryError) -> Option<MessageKind> {
     match message.kind {
         _ if !undelivered.for_good => None,
         MessageKind::Emission => Some(MessageKind::DeadLetter),
@@ -25,11 +25,11 @@ fn replacement(message: &Message, undelivered: &Undelivered) -> Option<MessageKi
 }
 
 fn replace(
-    refuse: &Refuse,
+    refuse: &RejectHandler,
     into: &mut Parcel,
     parcel: &Parcel,
-    message: &Message,
-    why: &Undelivered,
+    message: &ParcelMessage,
+    why: &DeliveryError,
     kind: MessageKind,
 ) {
     if kind == MessageKind::DeadLetterReference {
@@ -39,11 +39,11 @@ fn replace(
     }
     let record = &parcel.records[message.record as usize];
     let reason = format!("Kafka refused what it emitted to {}: {why}", message.topic);
-    refuse(into, record, &Fault::new(FaultClass::OutputRefused, reason));
+    refuse(into, record, &GuestFault::new(FaultClass::OutputRefused, reason));
 }
 
 /// One line, however many they are: a whole batch is refused at once.
-fn warn(parcel: &Parcel, refused: &[Refused]) {
+fn warn(parcel: &Parcel, refused: &[RejectedMessage]) {
     let Some((index, undelivered)) = refused.first() else { return };
     let message = &parcel.messages[*index as usize];
     let record = &parcel.records[message.record as usize];
@@ -52,13 +52,13 @@ fn warn(parcel: &Parcel, refused: &[Refused]) {
 }
 
 /// Where a record is, so that several refused emissions of one become one dead letter.
-fn identity(parcel: &Parcel, message: &Message) -> (*const Chunk, u32) {
+fn identity(parcel: &Parcel, message: &ParcelMessage) -> (*const RecordChunk, u32) {
     let record = &parcel.records[message.record as usize];
     (Arc::as_ptr(&record.chunk), record.index)
 }
 
 /// The messages that follow `parcel`, of which all but the `refused` ones stand: those again, or their dead letters.
-pub(super) fn follow_up(refuse: &Refuse, parcel: &Parcel, refused: &[Refused]) -> Parcel {
+pub(crate) fn follow_up(refuse: &RejectHandler, parcel: &Parcel, refused: &[RejectedMessage]) -> Parcel {
     warn(parcel, refused);
     let mut again = Parcel::default();
     let mut dead = Vec::new();
@@ -79,7 +79,7 @@ pub(super) fn follow_up(refuse: &Refuse, parcel: &Parcel, refused: &[Refused]) -
 
 /// `parcel`, of which nothing stands, with a dead letter in the place of all messages of a record that has a refused one.
 /// Nothing when no message was refused for good: then the parcel can only be tried again.
-pub(super) fn amended(refuse: &Refuse, parcel: &mut Parcel, refused: &[Refused]) -> bool {
+pub(crate) fn amended(refuse: &RejectHandler, parcel: &mut Parcel, refused: &[RejectedMessage]) -> bool {
     warn(parcel, refused);
     let mut dead = Vec::new();
     for (index, undelivered) in refused {

@@ -6,45 +6,44 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::offset_map;
-use crate::flow::budget::Share;
-use crate::model::offsets::Progress;
-use crate::model::parcel::{Parcel, Run};
+use crate::flow::budget::BudgetShare;
+use crate::model::offset_map;
+use crate::model::offsets::PartitionProgress;
+use crate::model::parcel::{FinishedRun, Parcel};
 
 /// Outcomes that are not committed yet, with their share of the shard's budget.
 #[derive(Debug)]
-pub struct Pending {
-    /// The outcomes.
-    pub parcel: Parcel,
+pub(crate) struct PendingOutcomes {
+    pub(crate) parcel: Parcel,
     /// Given back once they are committed, or dropped with their lease.
-    pub share: Share,
+    pub(crate) share: BudgetShare,
 }
 
 /// Progress of each lease, by epoch.
-pub type ProgressByEpoch = HashMap<u64, Progress>;
+pub(crate) type ProgressByEpoch = HashMap<u64, PartitionProgress>;
 
 /// Below so many ranges a map fits whatever they are: two varints of at most ten bytes each.
 const ALWAYS_FITS: usize = 140;
 
 /// Takes outcomes from `queue` and notes them in `progress`. Those of other leases than these are dropped.
-pub fn select(queue: &mut VecDeque<Pending>, progress: &mut ProgressByEpoch) -> Vec<Pending> {
+pub(crate) fn select(queue: &mut VecDeque<PendingOutcomes>, progress: &mut ProgressByEpoch) -> Vec<PendingOutcomes> {
     let mut taken = Vec::with_capacity(queue.len());
     let mut waiting = VecDeque::new();
-    while let Some(Pending { mut parcel, share }) = queue.pop_front() {
+    while let Some(PendingOutcomes { mut parcel, share }) = queue.pop_front() {
         parcel.retain(|lease| lease.is_alive() && progress.contains_key(&lease.epoch));
         if parcel.is_empty() {
             continue;
         }
         if waiting.is_empty() && enter(progress, &parcel.runs) {
-            taken.push(Pending { parcel, share });
+            taken.push(PendingOutcomes { parcel, share });
             continue;
         }
         let lowest = parcel.take_runs(|run| enter_at_watermark(progress, run));
         if !lowest.is_empty() {
-            taken.push(Pending { parcel: lowest, share: Share::default() });
+            taken.push(PendingOutcomes { parcel: lowest, share: BudgetShare::default() });
         }
         if !parcel.is_empty() {
-            waiting.push_back(Pending { parcel, share });
+            waiting.push_back(PendingOutcomes { parcel, share });
         }
     }
     *queue = waiting;
@@ -52,8 +51,8 @@ pub fn select(queue: &mut VecDeque<Pending>, progress: &mut ProgressByEpoch) -> 
 }
 
 /// Notes all `runs`, or none where a map would not fit.
-fn enter(progress: &mut ProgressByEpoch, runs: &[Run]) -> bool {
-    let is_small = |run: &Run| {
+fn enter(progress: &mut ProgressByEpoch, runs: &[FinishedRun]) -> bool {
+    let is_small = |run: &FinishedRun| {
         progress.get(&run.lease.epoch).is_none_or(|progress| progress.range_count() + runs.len() < ALWAYS_FITS)
     };
     if runs.iter().all(is_small) {
@@ -70,7 +69,7 @@ fn enter(progress: &mut ProgressByEpoch, runs: &[Run]) -> bool {
     fits
 }
 
-fn enter_at_watermark(progress: &mut ProgressByEpoch, run: &Run) -> bool {
+fn enter_at_watermark(progress: &mut ProgressByEpoch, run: &FinishedRun) -> bool {
     let begins_there = progress.get(&run.lease.epoch).is_some_and(|progress| run.offsets.start <= progress.watermark());
     if begins_there {
         note(progress, std::slice::from_ref(run));
@@ -78,7 +77,7 @@ fn enter_at_watermark(progress: &mut ProgressByEpoch, run: &Run) -> bool {
     begins_there
 }
 
-fn note(progress: &mut ProgressByEpoch, runs: &[Run]) {
+fn note(progress: &mut ProgressByEpoch, runs: &[FinishedRun]) {
     for run in runs {
         if let Some(progress) = progress.get_mut(&run.lease.epoch) {
             progress.finish(run.offsets.clone(), 0);
@@ -93,27 +92,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::lease::Lease;
+    use crate::model::lease::PartitionLease;
     use crate::model::position::TopicPartition;
 
-    fn lease(epoch: u64) -> Arc<Lease> {
-        Arc::new(Lease::new(TopicPartition::new("t", epoch as i32), epoch, 0))
+    fn lease(epoch: u64) -> Arc<PartitionLease> {
+        Arc::new(PartitionLease::new(TopicPartition::new("t", epoch as i32), epoch, 0))
     }
 
-    fn pending(lease: &Arc<Lease>, offsets: impl IntoIterator<Item = i64>) -> Pending {
-        let run = |offset| Run { lease: lease.clone(), offsets: offset..offset + 1, records: 1 };
+    fn pending(lease: &Arc<PartitionLease>, offsets: impl IntoIterator<Item = i64>) -> PendingOutcomes {
+        let run = |offset| FinishedRun { lease: lease.clone(), offsets: offset..offset + 1, records: 1 };
         let parcel = Parcel { runs: offsets.into_iter().map(run).collect(), ..Parcel::default() };
-        Pending { parcel, share: Share::default() }
+        PendingOutcomes { parcel, share: BudgetShare::default() }
     }
 
-    fn offsets(pending: &[Pending]) -> Vec<i64> {
+    fn offsets(pending: &[PendingOutcomes]) -> Vec<i64> {
         pending.iter().flat_map(|pending| pending.parcel.runs.iter().map(|run| run.offsets.start)).collect()
     }
 
     #[test]
     fn what_does_not_fit_waits_until_the_stuck_record_is_finished() {
         let lease = lease(1);
-        let mut progress: ProgressByEpoch = [(1, Progress::new(0))].into();
+        let mut progress: ProgressByEpoch = [(1, PartitionProgress::new(0))].into();
         // Every other record far apart: a map of 3,000 such ranges is too large.
         let mut queue: VecDeque<_> = (1..3000).map(|step| pending(&lease, [step * 1_000_000])).collect();
         let first = select(&mut queue, &mut progress);
@@ -130,7 +129,7 @@ mod tests {
     fn outcomes_of_other_leases_are_dropped() {
         let (dead, gone, alive) = (lease(1), lease(2), lease(3));
         dead.kill();
-        let mut progress: ProgressByEpoch = [(1, Progress::new(0)), (3, Progress::new(0))].into();
+        let mut progress: ProgressByEpoch = [(1, PartitionProgress::new(0)), (3, PartitionProgress::new(0))].into();
         let mut queue = VecDeque::from([pending(&dead, [0]), pending(&gone, [0]), pending(&alive, [0])]);
         assert_eq!(select(&mut queue, &mut progress).len(), 1);
         assert!(queue.is_empty());
@@ -145,14 +144,14 @@ mod tests {
         ) {
             let lease = lease(1);
             let offset = |index: i64| index * 1_000_000;
-            let run = |index: i64| Run { lease: lease.clone(), offsets: offset(index) - 999_999..offset(index) + 1, records: 1 };
-            let mut progress: ProgressByEpoch = [(1, Progress::new(-999_999))].into();
+            let run = |index: i64| FinishedRun { lease: lease.clone(), offsets: offset(index) - 999_999..offset(index) + 1, records: 1 };
+            let mut progress: ProgressByEpoch = [(1, PartitionProgress::new(-999_999))].into();
             let mut queue = VecDeque::new();
             let mut published = Vec::new();
             let (late, early): (Vec<_>, Vec<_>) = order.into_iter().partition(|index| (*index as usize) < stuck);
             for indexes in early.chunks(at_once).chain(late.chunks(1)) {
                 let parcel = Parcel { runs: indexes.iter().map(|index| run(*index)).collect(), ..Parcel::default() };
-                queue.push_back(Pending { parcel, share: Share::default() });
+                queue.push_back(PendingOutcomes { parcel, share: BudgetShare::default() });
                 published.extend(select(&mut queue, &mut progress).iter().flat_map(|pending| pending.parcel.runs.clone()).map(|run| run.offsets.end));
                 prop_assert!(offset_map::fits(&progress[&1]));
             }

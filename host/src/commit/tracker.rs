@@ -3,38 +3,35 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::offset_map::{self, LONGEST};
-use crate::model::lease::Lease;
-use crate::model::offsets::Progress;
+use crate::model::lease::PartitionLease;
+use crate::model::offset_map::{self, LONGEST};
+use crate::model::offsets::PartitionProgress;
 
 /// The progress of one lease.
 ///
 /// Two lines run behind each other: records whose outcome is known (they free the partition's budget), and records
 /// whose every emission is acknowledged (they may be committed).
 #[derive(Debug)]
-pub struct Tracker {
-    /// The right to commit.
-    pub lease: Arc<Lease>,
-    known: Progress,
-    acknowledged: Progress,
+pub struct ProgressTracker {
+    pub(crate) lease: Arc<PartitionLease>,
+    known: PartitionProgress,
+    acknowledged: PartitionProgress,
     /// Parcels with records of this lease that Kafka has not acknowledged.
-    pub outstanding: usize,
-    committed: Progress,
-    committing: Option<Progress>,
+    pub(crate) outstanding: usize,
+    committed: PartitionProgress,
+    committing: Option<PartitionProgress>,
 }
 
 /// What a commit says of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The watermark.
-    pub offset: i64,
-    /// The out-of-order map.
-    pub metadata: String,
+pub(crate) struct CommitPosition {
+    pub(crate) offset: i64,
+    pub(crate) metadata: String,
 }
 
-impl Tracker {
+impl ProgressTracker {
     /// A tracker that goes on where `finished` stands.
-    pub fn new(lease: Arc<Lease>, finished: Progress) -> Self {
+    pub(crate) fn new(lease: Arc<PartitionLease>, finished: PartitionProgress) -> Self {
         lease.set_watermark(finished.watermark());
         Self {
             lease,
@@ -47,7 +44,7 @@ impl Tracker {
     }
 
     /// Notes that the outcome of `records` records is known. Tells whether the partition's budget grew.
-    pub fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
+    pub(crate) fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
         let passed = self.known.finish(offsets, records);
         self.lease.set_known(self.known.watermark());
         if passed > 0 {
@@ -57,23 +54,23 @@ impl Tracker {
     }
 
     /// Notes that nothing of `offsets` is left to do.
-    pub fn acknowledge(&mut self, offsets: Range<i64>) {
+    pub(crate) fn acknowledge(&mut self, offsets: Range<i64>) {
         self.acknowledged.finish(offsets, 0);
         self.lease.set_watermark(self.acknowledged.watermark());
     }
 
     /// What is finished, whether Kafka knows it or not.
-    pub fn progress(&self) -> &Progress {
+    pub(crate) fn progress(&self) -> &PartitionProgress {
         &self.acknowledged
     }
 
     /// Whether more is finished than Kafka knows.
-    pub fn is_uncommitted(&self) -> bool {
+    pub(crate) fn is_uncommitted(&self) -> bool {
         self.acknowledged != self.committed
     }
 
     /// Where `progress` stands, when Kafka does not know it.
-    pub fn place(&self, progress: &Progress, transaction: u64) -> Option<Place> {
+    pub(crate) fn place(&self, progress: &PartitionProgress, transaction: u64) -> Option<CommitPosition> {
         if *progress == self.committed {
             return None;
         }
@@ -82,11 +79,11 @@ impl Tracker {
             tracing::debug!(partition = %self.lease.partition, ranges = encoded.left_out,
                 "the out-of-order map is full: after a crash some finished records would run again");
         }
-        Some(Place { offset: progress.watermark(), metadata: encoded.text })
+        Some(CommitPosition { offset: progress.watermark(), metadata: encoded.text })
     }
 
     /// What should be committed, when it is not already. Call [`Self::settle_commit`] with the answer.
-    pub fn begin_commit(&mut self) -> Option<Place> {
+    pub(crate) fn begin_commit(&mut self) -> Option<CommitPosition> {
         if !self.lease.is_alive() {
             return None;
         }
@@ -96,7 +93,7 @@ impl Tracker {
     }
 
     /// Notes Kafka's answer to the last commit.
-    pub fn settle_commit(&mut self, succeeded: bool) {
+    pub(crate) fn settle_commit(&mut self, succeeded: bool) {
         if let Some(progress) = self.committing.take()
             && succeeded
         {
@@ -105,7 +102,7 @@ impl Tracker {
     }
 
     /// Notes that Kafka knows `progress`.
-    pub fn committed(&mut self, progress: Progress) {
+    pub(crate) fn committed(&mut self, progress: PartitionProgress) {
         self.lease.set_committed(progress.watermark());
         self.committed = progress;
     }
@@ -116,10 +113,10 @@ mod tests {
     use super::*;
     use crate::model::position::TopicPartition;
 
-    fn tracker() -> Tracker {
-        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), 1, 10));
+    fn tracker() -> ProgressTracker {
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new("t", 0), 1, 10));
         lease.take(4);
-        Tracker::new(lease, Progress::new(10))
+        ProgressTracker::new(lease, PartitionProgress::new(10))
     }
 
     #[test]
@@ -129,7 +126,7 @@ mod tests {
         assert_eq!(tracker.lease.in_flight(), 2);
         assert_eq!(tracker.lease.watermark(), 10);
         tracker.acknowledge(10..12);
-        assert_eq!(tracker.begin_commit(), Some(Place { offset: 12, metadata: String::new() }));
+        assert_eq!(tracker.begin_commit(), Some(CommitPosition { offset: 12, metadata: String::new() }));
     }
 
     #[test]

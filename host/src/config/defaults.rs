@@ -2,33 +2,33 @@
 
 use std::sync::LazyLock;
 
-use super::node::{Node, Table, from_toml};
+use crate::config::node::{ConfigNode, NodeTable, from_toml};
 
 /// The text, with the comments that document each key.
-pub const TEXT: &str = include_str!("../default.toml");
+pub(crate) const TEXT: &str = include_str!("../default.toml");
 
-static TREE: LazyLock<Table> =
+static TREE: LazyLock<NodeTable> =
     LazyLock::new(|| from_toml(TEXT).expect("default.toml is part of the program and read by its tests"));
 
 /// The defaults of the host's configuration.
-pub(super) fn host() -> &'static Table {
+pub(crate) fn host() -> &'static NodeTable {
     table("host")
 }
 
 /// The defaults of a manifest.
-pub(super) fn function() -> &'static Table {
+pub(crate) fn function() -> &'static NodeTable {
     table("function")
 }
 
 /// The start delays of other platforms.
-pub(super) fn emulation() -> &'static Table {
+pub(crate) fn emulation() -> &'static NodeTable {
     table("emulation")
 }
 
-fn table(name: &str) -> &'static Table {
-    static EMPTY: Table = Table::new();
+fn table(name: &str) -> &'static NodeTable {
+    static EMPTY: NodeTable = NodeTable::new();
     match TREE.get(name) {
-        Some(Node::Table(table)) => table,
+        Some(ConfigNode::Table(table)) => table,
         _ => &EMPTY,
     }
 }

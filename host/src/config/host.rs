@@ -13,52 +13,49 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::defaults;
-use super::node;
-use super::problem::{Problem, write_all};
-use super::section::{Layer, Origin, Report, Section, Setting};
+use crate::config::defaults;
+use crate::config::node;
+use crate::config::problem::{ConfigProblem, write_all};
+use crate::config::section::{ConfigLayer, ConfigSection, EffectiveSetting, ReadReport, ValueOrigin};
 
-pub use access::{ApiAccess, Scope, TlsFiles, Token, Tokens};
-pub use otlp::Otlp;
+pub(crate) use access::{AccessToken, AccessTokens, ApiAccess, TlsFiles, TokenScope};
+pub(crate) use otlp::OtlpConfig;
 
 /// What `millstream serve` runs by.
 #[derive(Debug, Clone, PartialEq)]
-pub struct HostConfig {
-    /// The API's address.
-    pub listen: SocketAddr,
+pub(crate) struct HostConfig {
+    pub(crate) listen: SocketAddr,
     /// Whether `listen` may be any address although there are no tokens.
-    pub insecure: bool,
+    pub(crate) insecure: bool,
     /// Who may call the API, and how it is served.
-    pub api: ApiAccess,
+    pub(crate) api: ApiAccess,
     /// The folder for compiled modules and the host's identity.
-    pub data_dir: PathBuf,
-    /// The way to Kafka.
-    pub kafka: KafkaConnection,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) kafka: KafkaConnection,
     /// The topics that the host makes.
-    pub topics: CreatedTopics,
+    pub(crate) topics: CreatedTopics,
     /// What an upload may cost.
-    pub limits: UploadLimits,
+    pub(crate) limits: UploadLimits,
     /// Sandboxes of all functions together.
-    pub instances: InstanceBudget,
+    pub(crate) instances: InstanceBudget,
     /// Looks after partitions that make no progress.
-    pub watchdog: Watchdog,
+    pub(crate) watchdog: WatchdogConfig,
     /// The Kafka cluster, as events name it.
-    pub cluster: Cluster,
+    pub(crate) cluster: ClusterConfig,
     /// What the host writes to stderr.
-    pub log: Log,
+    pub(crate) log: LogConfig,
     /// What is sent to an OpenTelemetry collector.
-    pub otlp: Otlp,
+    pub(crate) otlp: OtlpConfig,
     /// Each value with its origin, section by section.
-    settings: Vec<Setting>,
+    settings: Vec<EffectiveSetting>,
 }
 
-/// The way to Kafka.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KafkaConnection {
+pub(crate) struct KafkaConnection {
     /// The brokers to ask first, separated by commas.
-    pub bootstrap_servers: String,
+    pub(crate) bootstrap_servers: String,
     /// Settings passed to librdkafka as they are. They may hold secrets.
-    pub options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for KafkaConnection {
@@ -74,90 +71,81 @@ impl fmt::Debug for KafkaConnection {
 
 /// The topics that the host makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreatedTopics {
+pub(crate) struct CreatedTopics {
     /// Whether missing input, output and dead letter topics are created.
-    pub create: bool,
+    pub(crate) create: bool,
     /// The partitions of every created topic but the registry's.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// The replicas of every created topic; -1 is the cluster's default.
-    pub replication_factor: i32,
+    pub(crate) replication_factor: i32,
     /// What the names of the registry's topics start with.
-    pub registry_prefix: String,
+    pub(crate) registry_prefix: String,
 }
 
 /// What an upload may cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadLimits {
+pub(crate) struct UploadLimits {
     /// The largest module, in bytes.
-    pub upload: u64,
+    pub(crate) upload: u64,
     /// The largest body of any other request, in bytes.
-    pub request: u64,
+    pub(crate) request: u64,
     /// The memory for compiling one module, in bytes.
-    pub compile_memory: u64,
+    pub(crate) compile_memory: u64,
     /// The time for compiling one module.
-    pub compile_timeout: Duration,
+    pub(crate) compile_timeout: Duration,
 }
 
 /// Sandboxes of all functions together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceBudget {
+pub(crate) struct InstanceBudget {
     /// How many may exist at once.
-    pub total: usize,
+    pub(crate) total: usize,
 }
 
 /// Looks after partitions that make no progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watchdog {
+pub(crate) struct WatchdogConfig {
     /// How long a partition with lag may stand still.
-    pub stalled_after: Duration,
+    pub(crate) stalled_after: Duration,
 }
 
 /// The Kafka cluster, as events name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
+pub(crate) struct ClusterConfig {
     /// Part of `source` of records that are no CloudEvents.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// What the host writes to stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
+pub(crate) struct LogConfig {
     /// A level or filter directives.
-    pub level: String,
-    /// How a line looks.
-    pub format: LogFormat,
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
 }
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
+pub(crate) enum LogFormat {
     Text,
-    /// A JSON object.
     Json,
 }
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum HostConfigError {
+pub(crate) enum HostConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {path}: {source}; check the path that --config names")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Values are wrong.
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Invalid(InvalidHostConfig),
 }
 
 /// Everything that is wrong with a host's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidHostConfig {
+pub(crate) struct InvalidHostConfig {
     /// The problems, at least one.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<ConfigProblem>,
 }
 
 impl fmt::Display for InvalidHostConfig {
@@ -170,7 +158,7 @@ impl std::error::Error for InvalidHostConfig {}
 
 impl HostConfig {
     /// Reads `file`, if there is one, and this process's environment, in which `is_insecure` sets `MILLSTREAM_INSECURE`.
-    pub fn load(file: Option<&Path>, is_insecure: bool) -> Result<Self, HostConfigError> {
+    pub(crate) fn load(file: Option<&Path>, is_insecure: bool) -> Result<Self, HostConfigError> {
         let text = match file {
             None => String::new(),
             Some(path) => std::fs::read_to_string(path)
@@ -184,21 +172,21 @@ impl HostConfig {
     }
 
     /// Reads the text of a file and environment variables.
-    pub fn from_parts(
+    pub(crate) fn from_parts(
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, InvalidHostConfig> {
         let variables: BTreeMap<String, String> = variables.into_iter().collect();
-        let file =
-            node::from_toml(text).map_err(|error| InvalidHostConfig { problems: vec![Problem::new("", error)] })?;
+        let file = node::from_toml(text)
+            .map_err(|error| InvalidHostConfig { problems: vec![ConfigProblem::new("", error)] })?;
         let environment = environment::read(&variables);
         let layers = vec![
-            Layer { origin: Origin::Environment, table: &environment },
-            Layer { origin: Origin::File, table: &file },
-            Layer { origin: Origin::Default, table: defaults::host() },
+            ConfigLayer { origin: ValueOrigin::Environment, table: &environment },
+            ConfigLayer { origin: ValueOrigin::File, table: &file },
+            ConfigLayer { origin: ValueOrigin::Default, table: defaults::host() },
         ];
-        let report = Report::default();
-        let config = Section::root(&report, layers, defaults::host(), |root| read_root(root, &variables));
+        let report = ReadReport::default();
+        let config = ConfigSection::root(&report, layers, defaults::host(), |root| read_root(root, &variables));
         let (problems, mut settings) = report.into_parts();
         // Keys at the top come before the first table, whatever was read first.
         settings.sort_by_key(|setting| !setting.section.is_empty());
@@ -209,8 +197,8 @@ impl HostConfig {
     }
 }
 
-fn read_root(root: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<HostConfig> {
-    let insecure = root.get("insecure", super::value::boolean);
+fn read_root(root: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<HostConfig> {
+    let insecure = root.get("insecure", crate::config::value::boolean);
     let api = root.within("api", |api| access::read(api, variables));
     // What is wrong with the tokens is said already.
     let is_guarded = api.as_ref().is_none_or(|api| !api.tokens.is_empty());

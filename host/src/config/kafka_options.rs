@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{Node, Table};
-use super::section::Section;
+use crate::config::node::{ConfigNode, NodeTable};
+use crate::config::section::ConfigSection;
 
 /// Settings that Millstream sets itself, and why.
 const OWNED: [(&str, &str); 21] = [
@@ -33,23 +33,20 @@ const OWNED: [(&str, &str); 21] = [
 /// What decides how and as whom the host connects, or runs code in it: never a function's choice.
 const HOST_ONLY: [&str; 8] = ["security.", "sasl.", "ssl.", "ssl_", "https.", "plugin.", "enable.ssl.", "enable.sasl."];
 
-/// Whose table it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// The host's configuration.
+pub(crate) enum OptionTable {
     Host,
-    /// A function's manifest.
     Function,
 }
 
 /// Reads every key of `section` that nobody asked for as an option of librdkafka.
-pub(super) fn read(section: &Section<'_>, owner: Owner) -> BTreeMap<String, String> {
+pub(crate) fn read(section: &ConfigSection<'_>, owner: OptionTable) -> BTreeMap<String, String> {
     let mut options = BTreeMap::new();
     for (key, (origin, node)) in section.other_entries() {
         for (name, value) in flatten(key, node) {
             match check(&name, value, owner) {
                 Ok(value) => {
-                    section.record(&name, Node::Text(value.clone()), origin);
+                    section.record(&name, ConfigNode::Text(value.clone()), origin);
                     options.insert(name, value);
                 }
                 Err(message) => section.refuse_from(origin, &name, message),
@@ -60,23 +57,23 @@ pub(super) fn read(section: &Section<'_>, owner: Owner) -> BTreeMap<String, Stri
 }
 
 /// An unquoted `ssl.ca.location = …` is nested tables to TOML: joins their keys again.
-fn flatten<'a>(key: &str, node: &'a Node) -> Vec<(String, &'a Node)> {
-    let Node::Table(table) = node else { return vec![(key.to_owned(), node)] };
+fn flatten<'a>(key: &str, node: &'a ConfigNode) -> Vec<(String, &'a ConfigNode)> {
+    let ConfigNode::Table(table) = node else { return vec![(key.to_owned(), node)] };
     flatten_table(key, table)
 }
 
-fn flatten_table<'a>(prefix: &str, table: &'a Table) -> Vec<(String, &'a Node)> {
+fn flatten_table<'a>(prefix: &str, table: &'a NodeTable) -> Vec<(String, &'a ConfigNode)> {
     table.iter().flat_map(|(key, node)| flatten(&format!("{prefix}.{key}"), node)).collect()
 }
 
-fn check(name: &str, value: &Node, owner: Owner) -> Result<String, String> {
+fn check(name: &str, value: &ConfigNode, owner: OptionTable) -> Result<String, String> {
     if name == "group.protocol" {
         return check_protocol(value, owner);
     }
     if let Some(reason) = owned_because(name) {
         return Err(format!("belongs to Millstream and cannot be set: {reason}"));
     }
-    if owner == Owner::Function && HOST_ONLY.iter().any(|prefix| name.starts_with(prefix)) {
+    if owner == OptionTable::Function && HOST_ONLY.iter().any(|prefix| name.starts_with(prefix)) {
         return Err("belongs to the host's connection: set it under [kafka] in the host's configuration".to_owned());
     }
     if name.contains('\0') {
@@ -90,8 +87,8 @@ fn check(name: &str, value: &Node, owner: Owner) -> Result<String, String> {
 }
 
 /// The one thing about a group that its function may choose.
-fn check_protocol(value: &Node, owner: Owner) -> Result<String, String> {
-    if owner == Owner::Host {
+fn check_protocol(value: &ConfigNode, owner: OptionTable) -> Result<String, String> {
+    if owner == OptionTable::Host {
         return Err("is a function's choice: set it under [kafka] in the manifest".to_owned());
     }
     let known = value.scalar_text().filter(|text| ["classic", "consumer"].contains(&text.as_str()));
@@ -104,7 +101,7 @@ fn owned_because(name: &str) -> Option<&'static str> {
 }
 
 /// Whether the value of the option `name` must not be shown.
-pub(super) fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     const WORDS: [&str; 6] = ["password", "secret", ".pem", "token", "sasl.jaas", "oauthbearer.config"];
     WORDS.iter().any(|word| name.contains(word))
 }
@@ -114,8 +111,8 @@ mod tests {
     use super::*;
     use crate::config::node::from_toml;
 
-    fn refusal(name: &str, owner: Owner) -> Option<String> {
-        check(name, &Node::Integer(1), owner).err()
+    fn refusal(name: &str, owner: OptionTable) -> Option<String> {
+        check(name, &ConfigNode::Integer(1), owner).err()
     }
 
     #[test]
@@ -123,26 +120,26 @@ mod tests {
         for owned in
             ["enable.auto.commit", "auto.offset.reset", "isolation.level", "group.id", "group.new", "transactional.id"]
         {
-            for owner in [Owner::Host, Owner::Function] {
+            for owner in [OptionTable::Host, OptionTable::Function] {
                 assert!(refusal(owned, owner).unwrap().contains("cannot be set"), "{owned}");
             }
         }
-        assert_eq!(refusal("fetch.min.bytes", Owner::Function), None);
+        assert_eq!(refusal("fetch.min.bytes", OptionTable::Function), None);
     }
 
     #[test]
     fn a_function_chooses_its_groups_protocol() {
-        let chosen = |value: &str, owner| check("group.protocol", &Node::Text(value.to_owned()), owner);
-        assert_eq!(chosen("consumer", Owner::Function).unwrap(), "consumer");
-        assert!(chosen("kip-848", Owner::Function).unwrap_err().contains("classic"));
-        assert!(chosen("consumer", Owner::Host).unwrap_err().contains("manifest"));
+        let chosen = |value: &str, owner| check("group.protocol", &ConfigNode::Text(value.to_owned()), owner);
+        assert_eq!(chosen("consumer", OptionTable::Function).unwrap(), "consumer");
+        assert!(chosen("kip-848", OptionTable::Function).unwrap_err().contains("classic"));
+        assert!(chosen("consumer", OptionTable::Host).unwrap_err().contains("manifest"));
     }
 
     #[test]
     fn a_function_neither_changes_the_connection_nor_loads_code() {
         for key in ["ssl.engine.location", "sasl.kerberos.kinit.cmd", "plugin.library.paths", "security.protocol"] {
-            assert!(refusal(key, Owner::Function).unwrap().contains("host"), "{key}");
-            assert_eq!(refusal(key, Owner::Host), None);
+            assert!(refusal(key, OptionTable::Function).unwrap().contains("host"), "{key}");
+            assert_eq!(refusal(key, OptionTable::Host), None);
         }
     }
 

@@ -12,44 +12,41 @@ mod topics;
 
 use std::fmt;
 
-use super::kafka_options::{self, Owner};
-use super::node::{self, Table};
-use super::problem::{Problem, write_all};
-use super::section::{Layer, Origin, Report, Section};
-use super::value;
-use super::{defaults, node::Node};
+use crate::config::kafka_options::{self, OptionTable};
+use crate::config::node::{self, NodeTable};
+use crate::config::problem::{ConfigProblem, write_all};
+use crate::config::section::{ConfigLayer, ConfigSection, ReadReport, ValueOrigin};
+use crate::config::value;
+use crate::config::{defaults, node::ConfigNode};
 use crate::model::function::{InitialOffset, Manifest, Ordering, ProcessingGuarantee};
 use crate::model::ids::FunctionName;
 
-/// A notation of manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notation {
-    /// `application/toml`.
+pub(crate) enum ManifestNotation {
     Toml,
-    /// `application/json`.
     Json,
 }
 
 /// A manifest with what only those read who build and deploy it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Project {
+pub(crate) struct ProjectManifest {
     /// What the host runs by.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// The module's path, relative to the manifest's folder.
-    pub module: Option<String>,
+    pub(crate) module: Option<String>,
     /// The shell command that makes the module.
-    pub build: Option<String>,
+    pub(crate) build: Option<String>,
 }
 
 /// Everything that is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestError {
-    problems: Vec<Problem>,
+pub(crate) struct ManifestError {
+    problems: Vec<ConfigProblem>,
 }
 
 impl ManifestError {
     /// The problems, at least one.
-    pub fn problems(&self) -> &[Problem] {
+    pub(crate) fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 }
@@ -63,30 +60,32 @@ impl fmt::Display for ManifestError {
 impl std::error::Error for ManifestError {}
 
 /// Reads a manifest in TOML.
-pub fn from_toml(text: &str) -> Result<Manifest, ManifestError> {
-    read_project(text, Notation::Toml).map(|project| project.manifest)
+pub(crate) fn from_toml(text: &str) -> Result<Manifest, ManifestError> {
+    read_project(text, ManifestNotation::Toml).map(|project| project.manifest)
 }
 
 /// Reads a manifest in JSON.
-pub fn from_json(text: &str) -> Result<Manifest, ManifestError> {
-    read_project(text, Notation::Json).map(|project| project.manifest)
+pub(crate) fn from_json(text: &str) -> Result<Manifest, ManifestError> {
+    read_project(text, ManifestNotation::Json).map(|project| project.manifest)
 }
 
 /// Reads a manifest together with how its module is made.
-pub fn read_project(text: &str, notation: Notation) -> Result<Project, ManifestError> {
+pub(crate) fn read_project(text: &str, notation: ManifestNotation) -> Result<ProjectManifest, ManifestError> {
     let parsed = match notation {
-        Notation::Toml => node::from_toml(text),
-        Notation::Json => node::from_json(text),
+        ManifestNotation::Toml => node::from_toml(text),
+        ManifestNotation::Json => node::from_json(text),
     };
-    let table = parsed.map_err(|message| ManifestError { problems: vec![Problem::new("", message)] })?;
+    let table = parsed.map_err(|message| ManifestError { problems: vec![ConfigProblem::new("", message)] })?;
     validate(&table)
 }
 
-fn validate(table: &Table) -> Result<Project, ManifestError> {
-    let report = Report::default();
-    let layers =
-        vec![Layer { origin: Origin::File, table }, Layer { origin: Origin::Default, table: defaults::function() }];
-    let project = Section::root(&report, layers, defaults::function(), read_root);
+fn validate(table: &NodeTable) -> Result<ProjectManifest, ManifestError> {
+    let report = ReadReport::default();
+    let layers = vec![
+        ConfigLayer { origin: ValueOrigin::File, table },
+        ConfigLayer { origin: ValueOrigin::Default, table: defaults::function() },
+    ];
+    let project = ConfigSection::root(&report, layers, defaults::function(), read_root);
     if let Some(project) = &project {
         contradictions::refuse(&project.manifest, &report);
     }
@@ -97,7 +96,7 @@ fn validate(table: &Table) -> Result<Project, ManifestError> {
     }
 }
 
-fn read_root(root: &Section<'_>) -> Option<Project> {
+fn read_root(root: &ConfigSection<'_>) -> Option<ProjectManifest> {
     let name = root.get("name", |node| FunctionName::new(&value::text(node)?).map_err(|error| error.to_string()));
     let module = root.optional("module", value::non_empty_text);
     let build = root.optional("build", value::non_empty_text);
@@ -122,7 +121,7 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
     );
     let dead_letter_topic = root.get("dead_letter_topic", |node| {
         let name = name.as_ref().map_or("name", FunctionName::as_str);
-        value::topic(&Node::Text(value::text(node)?.replace("<name>", name)))
+        value::topic(&ConfigNode::Text(value::text(node)?.replace("<name>", name)))
     });
     let filters = filters::read(root);
     let env = root.within("env", parts::read_env);
@@ -132,9 +131,9 @@ fn read_root(root: &Section<'_>) -> Option<Project> {
     let instances = root.within("instances", parts::read_instances);
     let retry = root.within("retry", parts::read_retry);
     let delivery = root.within("delivery", parts::read_delivery);
-    let kafka = root.within("kafka", |section| Some(kafka_options::read(section, Owner::Function)));
+    let kafka = root.within("kafka", |section| Some(kafka_options::read(section, OptionTable::Function)));
 
-    Some(Project {
+    Some(ProjectManifest {
         manifest: Manifest {
             name: name?,
             topics: topics?,

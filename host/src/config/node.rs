@@ -3,32 +3,26 @@
 use std::collections::BTreeMap;
 
 /// A table's entries by key.
-pub type Table = BTreeMap<String, Node>;
+pub(crate) type NodeTable = BTreeMap<String, ConfigNode>;
 
 /// One value of a configuration, of whatever notation.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Node {
+pub(crate) enum ConfigNode {
     /// JSON's `null`: as if the key were not there.
     Null,
-    /// `true` or `false`.
     Boolean(bool),
-    /// A whole number.
     Integer(i64),
-    /// Any other number.
     Float(f64),
-    /// A text.
     Text(String),
     /// A text whose type is what the key asks for: the value of an environment variable.
     Untyped(String),
-    /// A list.
-    List(Vec<Node>),
-    /// A table.
-    Table(Table),
+    List(Vec<ConfigNode>),
+    Table(NodeTable),
 }
 
-impl Node {
+impl ConfigNode {
     /// What it is, for messages.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Boolean(_) => "a boolean",
@@ -40,7 +34,7 @@ impl Node {
     }
 
     /// A number, boolean or text as text; nothing for the rest.
-    pub fn scalar_text(&self) -> Option<String> {
+    pub(crate) fn scalar_text(&self) -> Option<String> {
         match self {
             Self::Boolean(value) => Some(value.to_string()),
             Self::Integer(value) => Some(value.to_string()),
@@ -52,19 +46,19 @@ impl Node {
 }
 
 /// Reads a TOML document; the error is the parser's, with line and column.
-pub fn from_toml(text: &str) -> Result<Table, String> {
+pub(crate) fn from_toml(text: &str) -> Result<NodeTable, String> {
     let table: toml::Table = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     Ok(table.into_iter().map(|(key, value)| (key, value.into())).collect())
 }
 
 /// Reads a JSON object; the error is the parser's, with line and column.
-pub fn from_json(text: &str) -> Result<Table, String> {
+pub(crate) fn from_json(text: &str) -> Result<NodeTable, String> {
     let object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|error| error.to_string())?;
     Ok(object.into_iter().map(|(key, value)| (key, value.into())).collect())
 }
 
-impl From<toml::Value> for Node {
+impl From<toml::Value> for ConfigNode {
     fn from(value: toml::Value) -> Self {
         match value {
             toml::Value::String(text) => Self::Text(text),
@@ -80,7 +74,7 @@ impl From<toml::Value> for Node {
     }
 }
 
-impl From<serde_json::Value> for Node {
+impl From<serde_json::Value> for ConfigNode {
     fn from(value: serde_json::Value) -> Self {
         match value {
             serde_json::Value::Null => Self::Null,
@@ -97,16 +91,16 @@ impl From<serde_json::Value> for Node {
     }
 }
 
-impl From<&Node> for toml::Value {
-    fn from(node: &Node) -> Self {
+impl From<&ConfigNode> for toml::Value {
+    fn from(node: &ConfigNode) -> Self {
         match node {
-            Node::Null => Self::String(String::new()),
-            Node::Boolean(boolean) => Self::Boolean(*boolean),
-            Node::Integer(number) => Self::Integer(*number),
-            Node::Float(number) => Self::Float(*number),
-            Node::Text(text) | Node::Untyped(text) => Self::String(text.clone()),
-            Node::List(list) => Self::Array(list.iter().map(Self::from).collect()),
-            Node::Table(table) => {
+            ConfigNode::Null => Self::String(String::new()),
+            ConfigNode::Boolean(boolean) => Self::Boolean(*boolean),
+            ConfigNode::Integer(number) => Self::Integer(*number),
+            ConfigNode::Float(number) => Self::Float(*number),
+            ConfigNode::Text(text) | ConfigNode::Untyped(text) => Self::String(text.clone()),
+            ConfigNode::List(list) => Self::Array(list.iter().map(Self::from).collect()),
+            ConfigNode::Table(table) => {
                 Self::Table(table.iter().map(|(key, node)| (key.clone(), Self::from(node))).collect())
             }
         }

@@ -4,14 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::model::clock::unix_ms;
 
-/// Where in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OffsetTarget {
+pub(crate) enum OffsetTarget {
     /// At the first record that is still there.
     Earliest,
-    /// After the last record.
     Latest,
-    /// At this offset.
     Offset(i64),
     /// At the first record that is not older: milliseconds since the Unix epoch.
     Time(i64),
@@ -20,7 +17,7 @@ pub enum OffsetTarget {
 impl OffsetTarget {
     /// Reads `earliest`, `latest`, an offset such as `1200`, a moment such as `2026-01-31T23:59:59Z`, or an age such as
     /// `-1h`, counted from `now`.
-    pub fn parse(text: &str, now: SystemTime) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, now: SystemTime) -> Result<Self, String> {
         let text = text.trim();
         let refused = || {
             let shown: String = text.chars().take(80).collect();

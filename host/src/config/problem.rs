@@ -4,21 +4,21 @@ use std::fmt;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct ConfigProblem {
     /// The key's path, such as `limits.memory`, or a variable's name; empty when the whole text is meant.
-    pub at: String,
+    pub(crate) at: String,
     /// What is wrong and what to do.
-    pub message: String,
+    pub(crate) message: String,
 }
 
-impl Problem {
+impl ConfigProblem {
     /// A problem of the key `at`.
-    pub fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
         Self { at: at.into(), message: message.into() }
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.at.is_empty() {
             formatter.write_str(&self.message)
@@ -29,7 +29,7 @@ impl fmt::Display for Problem {
 }
 
 /// Writes `problems` a line each, or a single one alone.
-pub(super) fn write_all(formatter: &mut fmt::Formatter<'_>, what: &str, problems: &[Problem]) -> fmt::Result {
+pub(crate) fn write_all(formatter: &mut fmt::Formatter<'_>, what: &str, problems: &[ConfigProblem]) -> fmt::Result {
     if let [only] = problems {
         return write!(formatter, "{what} is not valid: {only}");
     }

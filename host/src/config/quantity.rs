@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 /// The longest duration that a setting may have. It keeps every sum of times far from overflow.
-pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads a duration such as `"500ms"`; the error says what to write.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if is_bare_number(text) {
         return Err(format!("\"{text}\" has no unit: write a duration such as \"{text}ms\" or \"{text}s\""));
@@ -23,7 +23,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads one duration, or an even spread between two: `"200ms..300ms"`.
-pub(super) fn parse_duration_range(text: &str) -> Result<(Duration, Duration), String> {
+pub(crate) fn parse_duration_range(text: &str) -> Result<(Duration, Duration), String> {
     let Some((shortest, longest)) = text.split_once("..") else {
         let duration = parse_duration(text)?;
         return Ok((duration, duration));
@@ -36,7 +36,7 @@ pub(super) fn parse_duration_range(text: &str) -> Result<(Duration, Duration), S
 }
 
 /// Reads a size such as `"128MiB"`.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     if is_bare_number(text) {
         return Err(format!(
@@ -52,19 +52,19 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// A duration as a person writes it.
-pub fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
 /// A size as a person writes it: the largest binary unit that needs no fraction.
-pub fn format_size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = UNITS.iter().find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));
     unit.map_or_else(|| format!("{bytes}B"), |(size, name)| format!("{}{name}", bytes / size))
 }
 
 /// `text`, short enough for a message.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     const MOST: usize = 80;
     if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
 }

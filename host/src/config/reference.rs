@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::{defaults, host::HostConfig, manifest};
+use crate::config::{defaults, host::HostConfig, manifest};
 
 const HOST: &str = "\
 `millstream serve --config host.toml` reads a file in TOML; without `--config` there is none. Each key can also be given

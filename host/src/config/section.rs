@@ -6,79 +6,72 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::node::{Node, Table};
-use super::problem::Problem;
-use super::quantity::cut;
-use super::suggest::nearest;
-use super::value::{self, Read};
+use crate::config::node::{ConfigNode, NodeTable};
+use crate::config::problem::ConfigProblem;
+use crate::config::quantity::cut;
+use crate::config::suggest::nearest;
+use crate::config::value::{self, ReadResult};
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// `default.toml`.
+pub(crate) enum ValueOrigin {
     Default,
-    /// The user's file.
     File,
-    /// An environment variable.
     Environment,
 }
 
 /// A value in force, as it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
+pub(crate) struct EffectiveSetting {
     /// The table's path; empty at the top.
-    pub section: String,
-    /// The key.
-    pub key: String,
-    /// The value.
-    pub value: Node,
-    /// Where it comes from.
-    pub origin: Origin,
+    pub(crate) section: String,
+    pub(crate) key: String,
+    pub(crate) value: ConfigNode,
+    pub(crate) origin: ValueOrigin,
 }
 
 /// What was read so far and what was wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    problems: RefCell<Vec<Problem>>,
-    settings: RefCell<Vec<Setting>>,
+pub(crate) struct ReadReport {
+    problems: RefCell<Vec<ConfigProblem>>,
+    settings: RefCell<Vec<EffectiveSetting>>,
 }
 
-impl Report {
-    /// Adds a problem.
-    pub(super) fn push(&self, at: impl Into<String>, message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem::new(at, message));
+impl ReadReport {
+    pub(crate) fn push(&self, at: impl Into<String>, message: impl Into<String>) {
+        self.problems.borrow_mut().push(ConfigProblem::new(at, message));
     }
 
     /// All problems, and all values in force.
-    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Setting>) {
+    pub(crate) fn into_parts(self) -> (Vec<ConfigProblem>, Vec<EffectiveSetting>) {
         (self.problems.into_inner(), self.settings.into_inner())
     }
 }
 
 /// One table of one origin.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layer<'a> {
-    pub(super) origin: Origin,
-    pub(super) table: &'a Table,
+pub(crate) struct ConfigLayer<'a> {
+    pub(crate) origin: ValueOrigin,
+    pub(crate) table: &'a NodeTable,
 }
 
 /// The same table in every layer, the strongest first.
 #[derive(Debug)]
-pub(super) struct Section<'a> {
+pub(crate) struct ConfigSection<'a> {
     path: String,
-    layers: Vec<Layer<'a>>,
-    report: &'a Report,
+    layers: Vec<ConfigLayer<'a>>,
+    report: &'a ReadReport,
     known: RefCell<BTreeSet<String>>,
     /// The whole defaults, to tell where a misplaced key belongs.
-    defaults: &'a Table,
+    defaults: &'a NodeTable,
 }
 
-impl<'a> Section<'a> {
+impl<'a> ConfigSection<'a> {
     /// Reads the topmost table with `read`.
-    pub(super) fn root<T>(
-        report: &'a Report,
-        layers: Vec<Layer<'a>>,
-        defaults: &'a Table,
+    pub(crate) fn root<T>(
+        report: &'a ReadReport,
+        layers: Vec<ConfigLayer<'a>>,
+        defaults: &'a NodeTable,
         read: impl FnOnce(&Self) -> Option<T>,
     ) -> Option<T> {
         let root = Self { path: String::new(), layers, report, known: RefCell::default(), defaults };
@@ -86,11 +79,11 @@ impl<'a> Section<'a> {
     }
 
     /// Reads the table `key` with `read`.
-    pub(super) fn within<T>(&self, key: &str, read: impl FnOnce(&Section<'a>) -> Option<T>) -> Option<T> {
+    pub(crate) fn within<T>(&self, key: &str, read: impl FnOnce(&ConfigSection<'a>) -> Option<T>) -> Option<T> {
         let mut layers = Vec::with_capacity(self.layers.len());
         for (origin, node) in self.every_layer_of(key) {
             match node {
-                Node::Table(table) => layers.push(Layer { origin, table }),
+                ConfigNode::Table(table) => layers.push(ConfigLayer { origin, table }),
                 other => self.refuse_from(
                     origin,
                     key,
@@ -102,16 +95,16 @@ impl<'a> Section<'a> {
     }
 
     /// Reads the table `key` of a map of tables, in every layer, with the defaults of every such table below.
-    pub(super) fn within_named<T>(
+    pub(crate) fn within_named<T>(
         &self,
         key: &str,
-        defaults: Option<&'a Table>,
-        read: impl FnOnce(&Section<'a>) -> Option<T>,
+        defaults: Option<&'a NodeTable>,
+        read: impl FnOnce(&ConfigSection<'a>) -> Option<T>,
     ) -> Option<T> {
         let mut layers = Vec::new();
         for (origin, node) in self.every_layer_of(key) {
             match node {
-                Node::Table(table) => layers.push(Layer { origin, table }),
+                ConfigNode::Table(table) => layers.push(ConfigLayer { origin, table }),
                 other => {
                     let advice = "see the configuration reference";
                     self.refuse_from(origin, key, value::wrong_kind("a table", other, advice));
@@ -119,25 +112,25 @@ impl<'a> Section<'a> {
                 }
             }
         }
-        layers.extend(defaults.map(|table| Layer { origin: Origin::Default, table }));
+        layers.extend(defaults.map(|table| ConfigLayer { origin: ValueOrigin::Default, table }));
         self.subsection(key, layers).read_whole(read)
     }
 
     /// Reads a table that stands in a map of tables: `table` with the defaults of every such table below.
-    pub(super) fn within_entry<'b, T>(
+    pub(crate) fn within_entry<'b, T>(
         &'b self,
         key: &str,
-        table: &'b Table,
-        defaults: Option<&'b Table>,
-        read: impl FnOnce(&Section<'b>) -> Option<T>,
+        table: &'b NodeTable,
+        defaults: Option<&'b NodeTable>,
+        read: impl FnOnce(&ConfigSection<'b>) -> Option<T>,
     ) -> Option<T> {
-        let user = Layer { origin: Origin::File, table };
-        let defaults = defaults.map(|table| Layer { origin: Origin::Default, table });
+        let user = ConfigLayer { origin: ValueOrigin::File, table };
+        let defaults = defaults.map(|table| ConfigLayer { origin: ValueOrigin::Default, table });
         self.subsection(key, [user].into_iter().chain(defaults).collect()).read_whole(read)
     }
 
     /// The value of `key`, which the user or the defaults give.
-    pub(super) fn get<T>(&self, key: &str, read: impl Fn(&Node) -> Read<T>) -> Option<T> {
+    pub(crate) fn get<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<T> {
         let value = self.optional(key, read)?;
         if value.is_none() {
             self.refuse(key, "is missing: it has no default, so write it");
@@ -146,7 +139,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`, if anybody gives one; the outer `None` is a problem.
-    pub(super) fn optional<T>(&self, key: &str, read: impl Fn(&Node) -> Read<T>) -> Option<Option<T>> {
+    pub(crate) fn optional<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<Option<T>> {
         let layers = self.every_layer_of(key);
         let (Some((origin, node)), Some((_, weakest))) = (layers.first().copied(), layers.last()) else {
             return Some(None);
@@ -164,9 +157,9 @@ impl<'a> Section<'a> {
     }
 
     /// The entries of this table that no reader asked for: for tables whose keys the user chooses.
-    pub(super) fn other_entries(&self) -> BTreeMap<&'a str, (Origin, &'a Node)> {
+    pub(crate) fn other_entries(&self) -> BTreeMap<&'a str, (ValueOrigin, &'a ConfigNode)> {
         let mut entries = BTreeMap::new();
-        for layer in self.layers.iter().filter(|layer| layer.origin != Origin::Default) {
+        for layer in self.layers.iter().filter(|layer| layer.origin != ValueOrigin::Default) {
             for (key, node) in layer.table.iter().filter(|(key, _)| !self.known.borrow().contains(*key)) {
                 entries.entry(key.as_str()).or_insert((layer.origin, node));
             }
@@ -176,31 +169,31 @@ impl<'a> Section<'a> {
     }
 
     /// The default table `key` of this table.
-    pub(super) fn default_table(&self, key: &str) -> Option<&'a Table> {
-        let defaults = self.layers.iter().find(|layer| layer.origin == Origin::Default)?;
+    pub(crate) fn default_table(&self, key: &str) -> Option<&'a NodeTable> {
+        let defaults = self.layers.iter().find(|layer| layer.origin == ValueOrigin::Default)?;
         match defaults.table.get(key) {
-            Some(Node::Table(table)) => Some(table),
+            Some(ConfigNode::Table(table)) => Some(table),
             _ => None,
         }
     }
 
     /// Notes that `key` is in force.
-    pub(super) fn record(&self, key: &str, value: Node, origin: Origin) {
+    pub(crate) fn record(&self, key: &str, value: ConfigNode, origin: ValueOrigin) {
         let (section, key) = (self.path.clone(), key.to_owned());
-        self.report.settings.borrow_mut().push(Setting { section, key, value, origin });
+        self.report.settings.borrow_mut().push(EffectiveSetting { section, key, value, origin });
     }
 
     /// Says what is wrong with `key`.
-    pub(super) fn refuse(&self, key: &str, message: impl Into<String>) {
+    pub(crate) fn refuse(&self, key: &str, message: impl Into<String>) {
         self.report.push(self.path_of(key), message);
     }
 
     /// Says what is wrong with the value that `origin` gave to `key`.
-    pub(super) fn refuse_from(&self, origin: Origin, key: &str, message: impl Into<String>) {
+    pub(crate) fn refuse_from(&self, origin: ValueOrigin, key: &str, message: impl Into<String>) {
         let path = self.path_of(key);
         match origin {
-            Origin::Environment => self.report.push(variable_name(&path), message),
-            Origin::Default | Origin::File => self.report.push(path, message),
+            ValueOrigin::Environment => self.report.push(variable_name(&path), message),
+            ValueOrigin::Default | ValueOrigin::File => self.report.push(path, message),
         }
     }
 
@@ -208,12 +201,12 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { cut(key) } else { format!("{}.{}", self.path, cut(key)) }
     }
 
-    fn subsection<'b>(&self, key: &str, layers: Vec<Layer<'b>>) -> Section<'b>
+    fn subsection<'b>(&self, key: &str, layers: Vec<ConfigLayer<'b>>) -> ConfigSection<'b>
     where
         'a: 'b,
     {
         let (report, defaults) = (self.report, self.defaults);
-        Section { path: self.path_of(key), layers, report, known: RefCell::default(), defaults }
+        ConfigSection { path: self.path_of(key), layers, report, known: RefCell::default(), defaults }
     }
 
     fn read_whole<T>(self, read: impl FnOnce(&Self) -> Option<T>) -> Option<T> {
@@ -222,15 +215,15 @@ impl<'a> Section<'a> {
         value
     }
 
-    fn every_layer_of(&self, key: &str) -> Vec<(Origin, &'a Node)> {
+    fn every_layer_of(&self, key: &str) -> Vec<(ValueOrigin, &'a ConfigNode)> {
         self.known.borrow_mut().insert(key.to_owned());
         let nodes = self.layers.iter().filter_map(|layer| Some((layer.origin, layer.table.get(key)?)));
-        nodes.filter(|(_, node)| **node != Node::Null).collect()
+        nodes.filter(|(_, node)| **node != ConfigNode::Null).collect()
     }
 
     fn refuse_unknown_keys(&self) {
         let known = self.known.borrow();
-        for layer in self.layers.iter().filter(|layer| layer.origin != Origin::Default) {
+        for layer in self.layers.iter().filter(|layer| layer.origin != ValueOrigin::Default) {
             for key in layer.table.keys().filter(|key| !known.contains(*key)) {
                 self.refuse_from(layer.origin, key, self.advice_on_unknown(key, &known));
             }
@@ -250,19 +243,19 @@ impl<'a> Section<'a> {
 }
 
 /// A variable's text as the type that the default has; its reader has accepted it.
-fn typed_like(node: &Node, default: &Node) -> Node {
-    let Node::Untyped(text) = node else { return node.clone() };
+fn typed_like(node: &ConfigNode, default: &ConfigNode) -> ConfigNode {
+    let ConfigNode::Untyped(text) = node else { return node.clone() };
     let typed = match default {
-        Node::Boolean(_) => text.trim().parse().ok().map(Node::Boolean),
-        Node::Integer(_) => text.trim().parse().ok().map(Node::Integer),
-        Node::Float(_) => text.trim().parse().ok().map(Node::Float),
+        ConfigNode::Boolean(_) => text.trim().parse().ok().map(ConfigNode::Boolean),
+        ConfigNode::Integer(_) => text.trim().parse().ok().map(ConfigNode::Integer),
+        ConfigNode::Float(_) => text.trim().parse().ok().map(ConfigNode::Float),
         _ => None,
     };
-    typed.unwrap_or_else(|| Node::Text(text.clone()))
+    typed.unwrap_or_else(|| ConfigNode::Text(text.clone()))
 }
 
 /// The environment variable of the key at `path`.
-pub(super) fn variable_name(path: &str) -> String {
+pub(crate) fn variable_name(path: &str) -> String {
     if let Some(token) = path.strip_prefix("api.tokens.") {
         return format!("MILLSTREAM_API__TOKENS__{}", token.replace('.', "__")).to_ascii_uppercase();
     }
@@ -272,12 +265,12 @@ pub(super) fn variable_name(path: &str) -> String {
 }
 
 /// Where `key` belongs by `defaults`: at the top or in one of its tables.
-fn place_of(defaults: &Table, key: &str) -> Option<String> {
+fn place_of(defaults: &NodeTable, key: &str) -> Option<String> {
     if defaults.contains_key(key) {
         return Some(format!("\"{key}\" at the top, before the first table"));
     }
     defaults.iter().find_map(|(section, node)| match node {
-        Node::Table(table) if table.contains_key(key) => Some(format!("\"{section}.{key}\"")),
+        ConfigNode::Table(table) if table.contains_key(key) => Some(format!("\"{section}.{key}\"")),
         _ => None,
     })
 }
@@ -287,13 +280,13 @@ mod tests {
     use super::*;
     use crate::config::node::from_toml;
 
-    fn problems_of(text: &str, read: impl FnOnce(&Section<'_>) -> Option<()>) -> Vec<String> {
+    fn problems_of(text: &str, read: impl FnOnce(&ConfigSection<'_>) -> Option<()>) -> Vec<String> {
         let (user, defaults) =
             (from_toml(text).unwrap(), from_toml("size = \"1B\"\n[limits]\nmemory = \"1B\"").unwrap());
-        let report = Report::default();
-        let user = Layer { origin: Origin::File, table: &user };
-        let defaults_layer = Layer { origin: Origin::Default, table: &defaults };
-        let _ = Section::root(&report, vec![user, defaults_layer], &defaults, read);
+        let report = ReadReport::default();
+        let user = ConfigLayer { origin: ValueOrigin::File, table: &user };
+        let defaults_layer = ConfigLayer { origin: ValueOrigin::Default, table: &defaults };
+        let _ = ConfigSection::root(&report, vec![user, defaults_layer], &defaults, read);
         report.into_parts().0.iter().map(ToString::to_string).collect()
     }
 

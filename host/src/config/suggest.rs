@@ -1,7 +1,7 @@
 //! The word that somebody probably meant.
 
 /// The nearest of `known` to `word`, if it is near enough to be a slip.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = comparable(word);
     let tolerated = (word.chars().count() / 3).clamp(1, 3);
     known

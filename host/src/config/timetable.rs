@@ -7,14 +7,14 @@ use croner::parser::{CronParser, Seconds, Year};
 
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
-pub struct Timetable {
+pub(crate) struct CronTimetable {
     cron: Cron,
     zone: Tz,
 }
 
-impl Timetable {
+impl CronTimetable {
     /// Reads both; the error says which is wrong.
-    pub fn parse(cron: &str, time_zone: &str) -> Result<Self, String> {
+    pub(crate) fn parse(cron: &str, time_zone: &str) -> Result<Self, String> {
         let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).build();
         let cron = parser.parse(cron).map_err(|error| {
             format!(
@@ -28,13 +28,13 @@ impl Timetable {
     }
 
     /// The first moment after `after` that is due: both in milliseconds since the Unix epoch. Nothing when it never is.
-    pub fn next_after(&self, after: i64) -> Option<i64> {
+    pub(crate) fn next_after(&self, after: i64) -> Option<i64> {
         let found = self.cron.find_next_occurrence(&self.local(after)?, false).ok()?;
         Some(found.timestamp_millis())
     }
 
     /// The last moment up to `until` that was due.
-    pub fn last_until(&self, until: i64) -> Option<i64> {
+    pub(crate) fn last_until(&self, until: i64) -> Option<i64> {
         let found = self.cron.find_previous_occurrence(&self.local(until)?, true).ok()?;
         Some(found.timestamp_millis())
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn what_is_due_next_and_was_due_last() {
-        let every_five_minutes = Timetable::parse("0 */5 * * * *", "UTC").unwrap();
+        let every_five_minutes = CronTimetable::parse("0 */5 * * * *", "UTC").unwrap();
         let now = at("2026-03-01T12:03:07.5Z");
         assert_eq!(every_five_minutes.next_after(now), Some(at("2026-03-01T12:05:00Z")));
         assert_eq!(every_five_minutes.last_until(now), Some(at("2026-03-01T12:00:00Z")));
@@ -64,13 +64,13 @@ mod tests {
             (every_five_minutes.last_until(due), every_five_minutes.next_after(due)),
             (Some(due), Some(due + 300_000))
         );
-        let every_second = Timetable::parse("* * * * * *", "UTC").unwrap();
+        let every_second = CronTimetable::parse("* * * * * *", "UTC").unwrap();
         assert_eq!(every_second.next_after(now), Some(at("2026-03-01T12:03:08Z")));
     }
 
     #[test]
     fn a_time_zone_moves_with_the_summer() {
-        let morning = Timetable::parse("0 30 7 * * *", "Europe/Berlin").unwrap();
+        let morning = CronTimetable::parse("0 30 7 * * *", "Europe/Berlin").unwrap();
         assert_eq!(morning.next_after(at("2026-01-10T12:00:00Z")), Some(at("2026-01-11T06:30:00Z")));
         assert_eq!(morning.next_after(at("2026-07-10T12:00:00Z")), Some(at("2026-07-11T05:30:00Z")));
     }
@@ -80,7 +80,7 @@ mod tests {
         for (cron, zone, wrong) in
             [("*/5 * * * *", "UTC", "six fields"), ("soon", "UTC", "soon"), ("0 0 0 * * *", "Mars", "Mars")]
         {
-            let told = Timetable::parse(cron, zone).unwrap_err();
+            let told = CronTimetable::parse(cron, zone).unwrap_err();
             assert!(told.contains(wrong), "{cron} {zone}: {told}");
         }
     }

@@ -9,43 +9,37 @@ use crate::cloudevents::{NotAnEvent, check_required, structured};
 
 /// A record's parts, however they were read.
 #[derive(Debug, Clone, Copy)]
-pub struct Fields<'a> {
-    /// The topic.
-    pub topic: &'a str,
-    /// The partition.
-    pub partition: i32,
-    /// The offset.
-    pub offset: i64,
+pub(crate) struct RawFields<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     /// Milliseconds since the Unix epoch.
-    pub timestamp_ms: Option<i64>,
-    /// The key.
-    pub key: Option<&'a [u8]>,
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(crate) key: Option<&'a [u8]>,
     /// The value; none for a tombstone.
-    pub value: Option<&'a [u8]>,
-    /// All headers in order.
-    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
 /// Where a decoded record lies in its arena.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Decoded {
-    /// In the flat layout.
-    pub flat: Range<u32>,
+pub(crate) struct DecodedRecord {
+    pub(crate) flat: Range<u32>,
     /// The value as Kafka gave it, where the event's data is another.
-    pub original_value: Option<Range<u32>>,
+    pub(crate) original_value: Option<Range<u32>>,
     /// Why it is no event. It is in the arena all the same, as a plain record, for its dead letter.
-    pub undecodable: Option<NotAnEvent>,
+    pub(crate) undecodable: Option<NotAnEvent>,
 }
 
 /// Appends the event of a record to `arena`.
-pub fn decode(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
+pub(crate) fn decode(arena: &mut Vec<u8>, record: &RawFields<'_>) -> DecodedRecord {
     match mode(record.headers) {
-        Mode::Plain => plain(arena, record, None),
-        Mode::Binary => match binary(arena, record) {
-            Ok(flat) => Decoded { flat, original_value: None, undecodable: None },
+        ContentMode::Plain => plain(arena, record, None),
+        ContentMode::Binary => match binary(arena, record) {
+            Ok(flat) => DecodedRecord { flat, original_value: None, undecodable: None },
             Err(error) => plain(arena, record, Some(error)),
         },
-        Mode::Structured => match structured(arena, record) {
+        ContentMode::Structured => match structured(arena, record) {
             Ok(decoded) => decoded,
             Err(error) => plain(arena, record, Some(error)),
         },
@@ -53,24 +47,24 @@ pub fn decode(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
 }
 
 /// Appends a record as it is, although it could not be read as the event it claims to be.
-pub fn plain(arena: &mut Vec<u8>, record: &Fields<'_>, undecodable: Option<NotAnEvent>) -> Decoded {
+pub(crate) fn plain(arena: &mut Vec<u8>, record: &RawFields<'_>, undecodable: Option<NotAnEvent>) -> DecodedRecord {
     let flat = write(arena, record, record.value, None);
-    Decoded { flat, original_value: None, undecodable }
+    DecodedRecord { flat, original_value: None, undecodable }
 }
 
-enum Mode {
+enum ContentMode {
     Plain,
     Binary,
     Structured,
 }
 
-fn mode(headers: &[(&str, Option<&[u8]>)]) -> Mode {
+fn mode(headers: &[(&str, Option<&[u8]>)]) -> ContentMode {
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("content-type") && value.is_some_and(is_structured) {
-            return Mode::Structured;
+            return ContentMode::Structured;
         }
     }
-    if headers.iter().any(|(name, _)| *name == "ce_specversion") { Mode::Binary } else { Mode::Plain }
+    if headers.iter().any(|(name, _)| *name == "ce_specversion") { ContentMode::Binary } else { ContentMode::Plain }
 }
 
 fn is_structured(content_type: &[u8]) -> bool {
@@ -80,7 +74,7 @@ fn is_structured(content_type: &[u8]) -> bool {
         && !content_type[STRUCTURED.len()..].starts_with(b"-batch")
 }
 
-fn binary(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Range<u32>, NotAnEvent> {
+fn binary(arena: &mut Vec<u8>, record: &RawFields<'_>) -> Result<Range<u32>, NotAnEvent> {
     let mut attributes = Attributes::default();
     let mut version = None;
     let mut extensions: Vec<(&str, &str)> = Vec::new();
@@ -110,7 +104,7 @@ fn binary(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Range<u32>, NotAnE
     Ok(write(arena, record, record.value, Some(attributes)))
 }
 
-fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAnEvent> {
+fn structured(arena: &mut Vec<u8>, record: &RawFields<'_>) -> Result<DecodedRecord, NotAnEvent> {
     let value = record.value.ok_or_else(|| NotAnEvent("structured event without a value".into()))?;
     if let Some((_, Some(content_type))) =
         record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
@@ -137,12 +131,12 @@ fn structured(arena: &mut Vec<u8>, record: &Fields<'_>) -> Result<Decoded, NotAn
     arena.extend_from_slice(value);
     let original_value = Some(start..arena.len() as u32);
     arena.resize(arena.len().next_multiple_of(8), 0);
-    Ok(Decoded { flat, original_value, undecodable: None })
+    Ok(DecodedRecord { flat, original_value, undecodable: None })
 }
 
 fn write(
     arena: &mut Vec<u8>,
-    record: &Fields<'_>,
+    record: &RawFields<'_>,
     data: Option<&[u8]>,
     attributes: Option<Attributes<'_>>,
 ) -> Range<u32> {
@@ -173,15 +167,15 @@ mod tests {
 
     type Headers<'a> = &'a [(&'a str, Option<&'a [u8]>)];
 
-    fn fields<'a>(value: Option<&'a [u8]>, headers: Headers<'a>) -> Fields<'a> {
-        Fields { topic: "bids", partition: 3, offset: 7, timestamp_ms: Some(5), key: Some(b"k"), value, headers }
+    fn fields<'a>(value: Option<&'a [u8]>, headers: Headers<'a>) -> RawFields<'a> {
+        RawFields { topic: "bids", partition: 3, offset: 7, timestamp_ms: Some(5), key: Some(b"k"), value, headers }
     }
 
-    fn decoded(arena: &mut Vec<u8>, record: &Fields<'_>) -> Decoded {
+    fn decoded(arena: &mut Vec<u8>, record: &RawFields<'_>) -> DecodedRecord {
         decode(arena, record)
     }
 
-    fn read<'a>(arena: &'a [u8], decoded: &Decoded) -> Record<'a> {
+    fn read<'a>(arena: &'a [u8], decoded: &DecodedRecord) -> Record<'a> {
         let flat = &arena[decoded.flat.start as usize..decoded.flat.end as usize];
         Record::parse(flat, "test").expect("what was written can be read")
     }

@@ -2,24 +2,24 @@
 
 use std::borrow::Cow;
 
-use crate::model::function::Filter;
+use crate::model::function::EventFilter;
 
 /// Whether an event passes all `filters`. `attribute` gives a context attribute or extension by its name.
-pub fn passes<'a>(filters: &[Filter], attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
+pub(crate) fn passes<'a>(filters: &[EventFilter], attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
     filters.iter().all(|filter| holds(filter, attribute))
 }
 
-fn holds<'a>(filter: &Filter, attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
+fn holds<'a>(filter: &EventFilter, attribute: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
     let every = |wanted: &std::collections::BTreeMap<String, String>, fits: fn(&str, &str) -> bool| {
         wanted.iter().all(|(name, text)| attribute(name).is_some_and(|value| fits(&value, text)))
     };
     match filter {
-        Filter::Exact(wanted) => every(wanted, |value, text| value == text),
-        Filter::Prefix(wanted) => every(wanted, |value, text| value.starts_with(text)),
-        Filter::Suffix(wanted) => every(wanted, |value, text| value.ends_with(text)),
-        Filter::All(filters) => filters.iter().all(|filter| holds(filter, attribute)),
-        Filter::Any(filters) => filters.iter().any(|filter| holds(filter, attribute)),
-        Filter::Not(filter) => !holds(filter, attribute),
+        EventFilter::Exact(wanted) => every(wanted, |value, text| value == text),
+        EventFilter::Prefix(wanted) => every(wanted, |value, text| value.starts_with(text)),
+        EventFilter::Suffix(wanted) => every(wanted, |value, text| value.ends_with(text)),
+        EventFilter::All(filters) => filters.iter().all(|filter| holds(filter, attribute)),
+        EventFilter::Any(filters) => filters.iter().any(|filter| holds(filter, attribute)),
+        EventFilter::Not(filter) => !holds(filter, attribute),
     }
 }
 
@@ -44,15 +44,21 @@ mod tests {
     #[test]
     fn each_dialect_decides() {
         let cases = [
-            (Filter::Exact(one("type", "auction.bid.placed")), true),
-            (Filter::Exact(one("type", "auction.bid")), false),
-            (Filter::Prefix(one("type", "auction.")), true),
-            (Filter::Suffix(one("type", ".placed")), true),
-            (Filter::Suffix(one("type", ".won")), false),
-            (Filter::Exact(one("subject", "")), false),
-            (Filter::Not(Box::new(Filter::Exact(one("subject", "")))), true),
-            (Filter::Any(vec![Filter::Exact(one("type", "x")), Filter::Prefix(one("source", "/"))]), true),
-            (Filter::All(vec![Filter::Exact(one("type", "x")), Filter::Prefix(one("source", "/"))]), false),
+            (EventFilter::Exact(one("type", "auction.bid.placed")), true),
+            (EventFilter::Exact(one("type", "auction.bid")), false),
+            (EventFilter::Prefix(one("type", "auction.")), true),
+            (EventFilter::Suffix(one("type", ".placed")), true),
+            (EventFilter::Suffix(one("type", ".won")), false),
+            (EventFilter::Exact(one("subject", "")), false),
+            (EventFilter::Not(Box::new(EventFilter::Exact(one("subject", "")))), true),
+            (
+                EventFilter::Any(vec![EventFilter::Exact(one("type", "x")), EventFilter::Prefix(one("source", "/"))]),
+                true,
+            ),
+            (
+                EventFilter::All(vec![EventFilter::Exact(one("type", "x")), EventFilter::Prefix(one("source", "/"))]),
+                false,
+            ),
         ];
         for (filter, expected) in cases {
             assert_eq!(passes(std::slice::from_ref(&filter), &event), expected, "{filter:?}");
@@ -60,19 +66,19 @@ mod tests {
         assert!(passes(&[], &event));
     }
 
-    fn filters() -> impl Strategy<Value = Filter> {
+    fn filters() -> impl Strategy<Value = EventFilter> {
         let leaf = prop_oneof![Just("type"), Just("source"), Just("subject")]
             .prop_flat_map(|name| ("[a-z./]{0,4}").prop_map(move |text| one(name, &text)));
         let leaf = prop_oneof![
-            leaf.clone().prop_map(Filter::Exact),
-            leaf.clone().prop_map(Filter::Prefix),
-            leaf.prop_map(Filter::Suffix)
+            leaf.clone().prop_map(EventFilter::Exact),
+            leaf.clone().prop_map(EventFilter::Prefix),
+            leaf.prop_map(EventFilter::Suffix)
         ];
         leaf.prop_recursive(4, 24, 3, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::All),
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::Any),
-                inner.prop_map(|filter| Filter::Not(Box::new(filter))),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(EventFilter::All),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(EventFilter::Any),
+                inner.prop_map(|filter| EventFilter::Not(Box::new(filter))),
             ]
         })
     }
@@ -80,15 +86,15 @@ mod tests {
     proptest! {
         #[test]
         fn not_turns_every_filter_over(filter in filters()) {
-            let not = Filter::Not(Box::new(filter.clone()));
+            let not = EventFilter::Not(Box::new(filter.clone()));
             prop_assert_ne!(passes(&[filter], &event), passes(&[not], &event));
         }
 
         #[test]
         fn all_and_any_are_duals(filters in prop::collection::vec(filters(), 0..4)) {
-            let negated = filters.iter().cloned().map(|filter| Filter::Not(Box::new(filter))).collect();
-            let not_any = Filter::Not(Box::new(Filter::Any(negated)));
-            prop_assert_eq!(passes(&[Filter::All(filters)], &event), passes(&[not_any], &event));
+            let negated = filters.iter().cloned().map(|filter| EventFilter::Not(Box::new(filter))).collect();
+            let not_any = EventFilter::Not(Box::new(EventFilter::Any(negated)));
+            prop_assert_eq!(passes(&[EventFilter::All(filters)], &event), passes(&[not_any], &event));
         }
     }
 }

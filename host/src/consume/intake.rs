@@ -8,28 +8,28 @@ use millstream_flat::Record;
 use rustc_hash::FxHasher;
 use tokio::sync::oneshot;
 
-use super::decode::{self, Fields};
-use super::filter;
-use super::partition::{Gate, GateChange, Partition};
 use crate::cloudevents::NotAnEvent;
-use crate::kafka::consumer::{Consumer, Trouble};
-use crate::kafka::poller::{Turn, Turned};
-use crate::kafka::record_queue::{Given, Place, RawRecord};
+use crate::consume::decode::{self, RawFields};
+use crate::consume::filter;
+use crate::consume::partition::{GateChange, PartitionGate, PartitionIntake};
+use crate::kafka::group::consumer::{ConsumerError, GroupConsumer};
+use crate::kafka::group::poller::{PollOutcome, PollTask};
+use crate::kafka::group::record_queue::{PartitionKey, PolledItem, RawRecord};
 use crate::model::function::SharedRevision;
-use crate::model::lease::Lease;
-use crate::model::offsets::Progress;
-use crate::model::work::{Chunk, ChunkRecord};
+use crate::model::lease::PartitionLease;
+use crate::model::offsets::PartitionProgress;
+use crate::model::work::{ChunkRecord, RecordChunk};
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// Records taken in one turn before the other consumers of the thread get theirs.
 const RECORDS_PER_TURN: usize = 1024;
 
 /// Where an intake hands over. None of these may wait.
-pub trait Downstream: Send {
+pub(crate) trait IntakeSink: Send {
     /// Records to be worked on.
-    fn chunk(&self, chunk: Chunk);
+    fn chunk(&self, chunk: RecordChunk);
     /// Offsets that need no work: filtered, or never delivered.
-    fn skipped(&self, lease: &Arc<Lease>, offsets: std::ops::Range<i64>);
+    fn skipped(&self, lease: &Arc<PartitionLease>, offsets: std::ops::Range<i64>);
     /// Something that a person should know; `fatal` when the consumer can't go on.
     fn trouble(&self, reason: String, fatal: bool);
     /// The next offset of one of the partitions is not in its topic.
@@ -38,48 +38,49 @@ pub trait Downstream: Send {
 
 /// What an intake can be told.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum IntakeCommand {
     /// Take records of this partition.
-    Add(Arc<Lease>, Progress),
+    Add(Arc<PartitionLease>, PartitionProgress),
     /// Take no more records under these leases; answered once none will come.
-    Remove(Vec<Arc<Lease>>, oneshot::Sender<()>),
+    Remove(Vec<Arc<PartitionLease>>, oneshot::Sender<()>),
     /// From now on stamp chunks with this revision.
     Revise(SharedRevision),
-    /// It is over.
     Stop,
 }
 
 /// What an intake is made with.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct IntakeOptions {
     /// The revision that handles what is taken first.
-    pub revision: SharedRevision,
+    pub(crate) revision: SharedRevision,
     /// The cluster's name in the `source` of wrapped records.
-    pub cluster: Arc<str>,
-    /// Where records are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) cluster: Arc<str>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
-/// One consumer's intake.
-pub struct Intake<D> {
-    consumer: Arc<Consumer>,
-    commands: mpsc::Receiver<Command>,
+pub(crate) struct Intake<D> {
+    consumer: Arc<GroupConsumer>,
+    commands: mpsc::Receiver<IntakeCommand>,
     downstream: D,
     revision: SharedRevision,
     cluster: Arc<str>,
     metrics: Arc<FunctionMetrics>,
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionIntake>,
     /// The partition of the last record: the next one is most likely of the same.
-    last: Option<(Place, usize)>,
+    last: Option<(PartitionKey, usize)>,
     /// Whether something came since positions were looked at.
     has_news: bool,
     /// Whether it was told to stop.
     is_over: bool,
 }
 
-impl<D: Downstream> Intake<D> {
-    /// An intake without partitions.
-    pub fn new(consumer: Arc<Consumer>, commands: mpsc::Receiver<Command>, downstream: D, options: Options) -> Self {
+impl<D: IntakeSink> Intake<D> {
+    pub(crate) fn new(
+        consumer: Arc<GroupConsumer>,
+        commands: mpsc::Receiver<IntakeCommand>,
+        downstream: D,
+        options: IntakeOptions,
+    ) -> Self {
         Self {
             consumer,
             commands,
@@ -97,22 +98,23 @@ impl<D: Downstream> Intake<D> {
     fn obey(&mut self) -> bool {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Add(lease, finished)) => {
+                Ok(IntakeCommand::Add(lease, finished)) => {
                     let limit = self.revision.manifest.delivery.in_flight;
-                    self.partitions.push(Partition::new(lease, finished, limit));
+                    self.partitions.push(PartitionIntake::new(lease, finished, limit));
                 }
-                Ok(Command::Remove(leases, answer)) => {
-                    let goes = |partition: &Partition| leases.iter().any(|lease| lease.epoch == partition.lease.epoch);
+                Ok(IntakeCommand::Remove(leases, answer)) => {
+                    let goes =
+                        |partition: &PartitionIntake| leases.iter().any(|lease| lease.epoch == partition.lease.epoch);
                     self.partitions.retain(|partition| !goes(partition));
                     self.last = None;
                     // The one who asked may have stopped waiting.
                     let _ = answer.send(());
                 }
-                Ok(Command::Revise(revision)) => {
+                Ok(IntakeCommand::Revise(revision)) => {
                     self.hand_over();
                     self.revision = revision;
                 }
-                Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => return false,
+                Ok(IntakeCommand::Stop) | Err(mpsc::TryRecvError::Disconnected) => return false,
                 Err(mpsc::TryRecvError::Empty) => return true,
             }
         }
@@ -134,7 +136,7 @@ impl<D: Downstream> Intake<D> {
             if partition.is_due_anew(now) {
                 self.consumer.misplaced(&partition.lease.partition);
             }
-            open &= !matches!(partition.gate, Gate::Full(_));
+            open &= !matches!(partition.gate, PartitionGate::Full(_));
         }
         open
     }
@@ -155,7 +157,7 @@ impl<D: Downstream> Intake<D> {
             Ok(headers) => (headers, None),
             Err(error) => (Vec::new(), Some(NotAnEvent(error.to_string()))),
         };
-        let fields = Fields {
+        let fields = RawFields {
             topic: record.topic(),
             partition: record.partition(),
             offset,
@@ -213,7 +215,7 @@ impl<D: Downstream> Intake<D> {
 
     fn look_up(&mut self, record: &RawRecord<'_>) -> Option<usize> {
         let (topic, number) = (record.topic(), record.partition());
-        let is_it = |partition: &Partition| {
+        let is_it = |partition: &PartitionIntake| {
             partition.lease.partition.partition == number && *partition.lease.partition.topic == *topic
         };
         let index = self.partitions.iter().position(is_it)?;
@@ -235,13 +237,13 @@ impl<D: Downstream> Intake<D> {
         }
     }
 
-    fn failed(&mut self, failure: &RawRecord<'_>, trouble: Option<Trouble>) {
+    fn failed(&mut self, failure: &RawRecord<'_>, trouble: Option<ConsumerError>) {
         if failure.misplaces()
             && let Some(index) = self.find(failure)
         {
             match trouble {
                 // The shard is told, and sees to it.
-                Some(Trouble::OffsetOutOfRange(_)) => self.partitions[index].fail_for_good(),
+                Some(ConsumerError::OffsetOutOfRange(_)) => self.partitions[index].fail_for_good(),
                 _ => self.partitions[index].fail(Instant::now()),
             }
         }
@@ -250,11 +252,11 @@ impl<D: Downstream> Intake<D> {
         }
     }
 
-    fn tell(&self, trouble: Trouble) {
+    fn tell(&self, trouble: ConsumerError) {
         match trouble {
-            Trouble::OffsetOutOfRange(reason) => self.downstream.out_of_range(reason),
-            Trouble::Passing(reason) => self.downstream.trouble(reason, false),
-            Trouble::Fatal(reason) => self.downstream.trouble(reason, true),
+            ConsumerError::OffsetOutOfRange(reason) => self.downstream.out_of_range(reason),
+            ConsumerError::Passing(reason) => self.downstream.trouble(reason, false),
+            ConsumerError::Fatal(reason) => self.downstream.trouble(reason, true),
         }
     }
 
@@ -270,10 +272,10 @@ impl<D: Downstream> Intake<D> {
     }
 }
 
-impl<D: Downstream> Turn for Intake<D> {
-    fn turn(&mut self) -> Turned {
+impl<D: IntakeSink> PollTask for Intake<D> {
+    fn turn(&mut self) -> PollOutcome {
         if self.is_over || !self.obey() {
-            return Turned::Finished;
+            return PollOutcome::Finished;
         }
         let consumer = self.consumer.clone();
         while let Some(trouble) = consumer.poll() {
@@ -292,20 +294,20 @@ impl<D: Downstream> Turn for Intake<D> {
             }
             for given in batch {
                 match given {
-                    Given::Record(record) => {
+                    PolledItem::Record(record) => {
                         taken += 1;
                         self.take(&record);
                     }
-                    Given::Failure(failure, trouble) => self.failed(&failure, trouble),
+                    PolledItem::Failure(failure, trouble) => self.failed(&failure, trouble),
                 }
             }
         }
         self.hand_over();
         if taken == 0 {
-            return Turned::Waiting;
+            return PollOutcome::Waiting;
         }
         self.metrics.received.inc_by(taken as u64);
-        Turned::Busy
+        PollOutcome::Busy
     }
 }
 

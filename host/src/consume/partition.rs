@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::model::function::SharedRevision;
-use crate::model::lease::Lease;
-use crate::model::offsets::Progress;
-use crate::model::work::{Chunk, ChunkRecord};
+use crate::model::lease::PartitionLease;
+use crate::model::offsets::PartitionProgress;
+use crate::model::work::{ChunkRecord, RecordChunk};
 
 /// How long a full partition holds up its consumer before it is paused. A pause empties the local queue and fetches
 /// again, which costs more than a short wait for work that is under way. See docs/decisions/0002-wait-before-pause.md.
@@ -20,8 +20,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// Whether records of a partition may be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// Yes.
+pub(crate) enum PartitionGate {
     Open,
     /// Its budget is used up, since then.
     Full(Instant),
@@ -31,95 +30,91 @@ pub enum Gate {
 
 /// A gate's change that the consumer must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GateChange {
-    /// Pause the partition.
+pub(crate) enum GateChange {
     Pause,
-    /// Resume it.
     Resume,
 }
 
-/// One assigned partition.
 #[derive(Debug)]
-pub struct Partition {
+pub(crate) struct PartitionIntake {
     /// The right to take its records.
-    pub lease: Arc<Lease>,
+    pub(crate) lease: Arc<PartitionLease>,
     /// Whether records may be taken.
-    pub gate: Gate,
+    pub(crate) gate: PartitionGate,
     in_flight_limit: usize,
-    finished_before: Progress,
+    finished_before: PartitionProgress,
     /// Offsets below are in chunks that were handed over, or were skipped.
     accounted: i64,
-    /// Offsets below were seen.
     seen: i64,
     arena: Vec<u8>,
     records: Vec<ChunkRecord>,
-    doubt: Doubt,
+    doubt: FetchHealth,
 }
 
 /// Whether what the client gives of a partition is what comes next of it.
 #[derive(Debug, Clone, Copy)]
-enum Doubt {
+enum FetchHealth {
     No,
     /// It failed at that time, and it has not been said yet that it must be assigned anew.
     Since(Instant),
     Told,
 }
 
-impl Partition {
+impl PartitionIntake {
     /// A partition whose work starts at the watermark of `finished_before`.
-    pub fn new(lease: Arc<Lease>, finished_before: Progress, in_flight_limit: usize) -> Self {
+    pub(crate) fn new(lease: Arc<PartitionLease>, finished_before: PartitionProgress, in_flight_limit: usize) -> Self {
         let start = finished_before.watermark();
         Self {
             lease,
-            gate: Gate::Open,
+            gate: PartitionGate::Open,
             in_flight_limit,
             finished_before,
             accounted: start,
             seen: start,
             arena: Vec::new(),
             records: Vec::new(),
-            doubt: Doubt::No,
+            doubt: FetchHealth::No,
         }
     }
 
     /// The client failed, and may leave out a record from now on.
-    pub fn fail(&mut self, now: Instant) {
-        if matches!(self.doubt, Doubt::No) {
-            self.doubt = Doubt::Since(now);
+    pub(crate) fn fail(&mut self, now: Instant) {
+        if matches!(self.doubt, FetchHealth::No) {
+            self.doubt = FetchHealth::Since(now);
         }
     }
 
     /// The client failed, and assigning it anew would not help.
-    pub fn fail_for_good(&mut self) {
-        self.doubt = Doubt::Told;
+    pub(crate) fn fail_for_good(&mut self) {
+        self.doubt = FetchHealth::Told;
     }
 
     /// Whether nothing more may be taken of it.
-    pub fn is_doubted(&self) -> bool {
-        !matches!(self.doubt, Doubt::No)
+    pub(crate) fn is_doubted(&self) -> bool {
+        !matches!(self.doubt, FetchHealth::No)
     }
 
     /// Whether it must be assigned anew now; says so once.
-    pub fn is_due_anew(&mut self, now: Instant) -> bool {
-        let is_due = matches!(self.doubt, Doubt::Since(since) if now.duration_since(since) >= ANEW_AFTER);
+    pub(crate) fn is_due_anew(&mut self, now: Instant) -> bool {
+        let is_due = matches!(self.doubt, FetchHealth::Since(since) if now.duration_since(since) >= ANEW_AFTER);
         if is_due {
-            self.doubt = Doubt::Told;
+            self.doubt = FetchHealth::Told;
         }
         is_due
     }
 
     /// Whether an earlier member of the group finished `offset` already.
-    pub fn is_finished(&self, offset: i64) -> bool {
+    pub(crate) fn is_finished(&self, offset: i64) -> bool {
         self.finished_before.contains(offset)
     }
 
     /// Where the next record is decoded to.
-    pub fn arena(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn arena(&mut self) -> &mut Vec<u8> {
         &mut self.arena
     }
 
     /// Adds a record that was decoded to the arena; `record.from` is filled in here.
-    pub fn add(&mut self, mut record: ChunkRecord) {
+    pub(crate) fn add(&mut self, mut record: ChunkRecord) {
         record.from = self.accounted;
         self.accounted = record.offset + 1;
         self.seen = self.accounted;
@@ -128,22 +123,22 @@ impl Partition {
     }
 
     /// Notes that everything below `offset` was seen and nothing of it is left to do but what was added.
-    pub fn pass_over(&mut self, offset: i64) {
+    pub(crate) fn pass_over(&mut self, offset: i64) {
         self.seen = self.seen.max(offset);
     }
 
     /// Drops what was decoded last, because it does not pass a filter.
-    pub fn forget_last(&mut self, arena_length: usize) {
+    pub(crate) fn forget_last(&mut self, arena_length: usize) {
         self.arena.truncate(arena_length);
     }
 
     /// Whether the chunk is large enough to be handed over.
-    pub fn has_full_chunk(&self, most_records: usize) -> bool {
+    pub(crate) fn has_full_chunk(&self, most_records: usize) -> bool {
         self.records.len() >= most_records || self.arena.len() >= CHUNK_BYTES
     }
 
     /// The records added since the last time.
-    pub fn take_chunk(&mut self, revision: &SharedRevision) -> Option<Chunk> {
+    pub(crate) fn take_chunk(&mut self, revision: &SharedRevision) -> Option<RecordChunk> {
         if self.records.is_empty() {
             return None;
         }
@@ -152,11 +147,11 @@ impl Partition {
         let record_count = self.records.len().next_power_of_two();
         let arena = std::mem::replace(&mut self.arena, Vec::with_capacity(arena_size));
         let records = std::mem::replace(&mut self.records, Vec::with_capacity(record_count));
-        Some(Chunk { lease: self.lease.clone(), revision: revision.clone(), arena, records })
+        Some(RecordChunk { lease: self.lease.clone(), revision: revision.clone(), arena, records })
     }
 
     /// Offsets after the last record of a chunk that need no work. Ask after [`Self::take_chunk`].
-    pub fn take_skipped(&mut self) -> Option<std::ops::Range<i64>> {
+    pub(crate) fn take_skipped(&mut self) -> Option<std::ops::Range<i64>> {
         debug_assert!(self.records.is_empty(), "chunks are handed over first");
         if self.seen <= self.accounted {
             return None;
@@ -167,27 +162,27 @@ impl Partition {
     }
 
     /// Looks at the budget. Gives what the consumer must be told.
-    pub fn update_gate(&mut self, now: Instant) -> Option<GateChange> {
+    pub(crate) fn update_gate(&mut self, now: Instant) -> Option<GateChange> {
         let in_flight = self.lease.in_flight();
         match self.gate {
-            Gate::Open if in_flight >= self.in_flight_limit => {
-                self.gate = Gate::Full(now);
+            PartitionGate::Open if in_flight >= self.in_flight_limit => {
+                self.gate = PartitionGate::Full(now);
                 None
             }
             // Not at the first record that is finished: a slow partition would then hold up the others without end.
-            Gate::Full(_) if in_flight <= self.in_flight_limit * 3 / 4 => {
-                self.gate = Gate::Open;
+            PartitionGate::Full(_) if in_flight <= self.in_flight_limit * 3 / 4 => {
+                self.gate = PartitionGate::Open;
                 None
             }
-            Gate::Full(since) if now.duration_since(since) >= PATIENCE => {
-                self.gate = Gate::Paused;
+            PartitionGate::Full(since) if now.duration_since(since) >= PATIENCE => {
+                self.gate = PartitionGate::Paused;
                 Some(GateChange::Pause)
             }
-            Gate::Paused if in_flight <= self.in_flight_limit / 2 => {
-                self.gate = Gate::Open;
+            PartitionGate::Paused if in_flight <= self.in_flight_limit / 2 => {
+                self.gate = PartitionGate::Open;
                 Some(GateChange::Resume)
             }
-            Gate::Open | Gate::Full(_) | Gate::Paused => None,
+            PartitionGate::Open | PartitionGate::Full(_) | PartitionGate::Paused => None,
         }
     }
 }
@@ -197,11 +192,11 @@ mod tests {
     use super::*;
     use crate::model::position::TopicPartition;
 
-    fn partition(limit: usize) -> Partition {
-        let lease = Arc::new(Lease::new(TopicPartition::new("t", 0), 1, 10));
-        let mut finished = Progress::new(10);
+    fn partition(limit: usize) -> PartitionIntake {
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new("t", 0), 1, 10));
+        let mut finished = PartitionProgress::new(10);
         finished.finish(12..13, 1);
-        Partition::new(lease, finished, limit)
+        PartitionIntake::new(lease, finished, limit)
     }
 
     fn record(offset: i64) -> ChunkRecord {
@@ -242,11 +237,11 @@ mod tests {
         partition.add(record(10));
         partition.add(record(11));
         assert_eq!(partition.update_gate(start), None);
-        assert_eq!(partition.gate, Gate::Full(start));
+        assert_eq!(partition.gate, PartitionGate::Full(start));
         assert_eq!(partition.update_gate(start + PATIENCE), Some(GateChange::Pause));
         assert_eq!(partition.update_gate(start + PATIENCE), None);
         partition.lease.release(1);
         assert_eq!(partition.update_gate(start + PATIENCE), Some(GateChange::Resume));
-        assert_eq!(partition.gate, Gate::Open);
+        assert_eq!(partition.gate, PartitionGate::Open);
     }
 }

@@ -1,67 +1,66 @@
 //! Where the intake leaves chunks and workers find batches.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::lanes::{Lanes, Settled, Wait};
-use super::pace::{Pace, Portion};
+use crate::dispatch::lanes::{BatchEnd, LaneWait, Lanes};
+use crate::dispatch::pace::{BatchBounds, RecordPace};
 use crate::model::function::Ordering;
-use crate::model::work::{Batch, Chunk, LaneId, RecordRef};
+use crate::model::work::{LaneId, RecordChunk, RecordRef, WorkBatch};
 
-enum Look {
-    Batch(Batch),
+enum BoardState {
+    Batch(WorkBatch),
     MoreMayCome,
     Nothing(Option<Instant>),
 }
 
 /// A shard's lanes, shared by its intake and its workers. The lock is held for queue operations only.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct Board {
     lanes: Mutex<Lanes>,
     /// Wakes one worker for each permit.
     work: Notify,
     /// Wakes who waits for workers to let go.
     let_go: Notify,
     /// How fast the guest is.
-    pub pace: Pace,
+    pub(crate) pace: RecordPace,
     most_records: usize,
     window: Duration,
 }
 
 impl Board {
     /// An empty board; a batch holds up to `most_records` and waits up to `window` for them.
-    pub fn new(ordering: Ordering, most_records: usize, window: Duration) -> Self {
+    pub(crate) fn new(ordering: Ordering, most_records: usize, window: Duration) -> Self {
         Self {
             lanes: Mutex::new(Lanes::new(ordering)),
             work: Notify::new(),
             let_go: Notify::new(),
-            pace: Pace::default(),
+            pace: RecordPace::default(),
             most_records: most_records.max(1),
             window,
         }
     }
 
-    /// Leaves a chunk.
-    pub fn push(&self, chunk: Chunk) {
+    pub(crate) fn push(&self, chunk: RecordChunk) {
         self.lanes().push(chunk);
         self.work.notify_one();
     }
 
     /// The next batch; waits until there is one. Safe to cancel.
-    pub async fn next(&self) -> Batch {
+    pub(crate) async fn next(&self) -> WorkBatch {
         let mut waited_for_more = self.window.is_zero();
         loop {
             let wake_at = match self.look(waited_for_more) {
-                Look::Batch(batch) => return batch,
-                Look::MoreMayCome => {
+                BoardState::Batch(batch) => return batch,
+                BoardState::MoreMayCome => {
                     // A window is waited for once; a wake-up taken meanwhile is not lost, since work is looked for again.
                     tokio::time::sleep(self.window).await;
                     waited_for_more = true;
                     continue;
                 }
-                Look::Nothing(wake_at) => wake_at,
+                BoardState::Nothing(wake_at) => wake_at,
             };
             match wake_at {
                 Some(at) => tokio::select! {
@@ -74,19 +73,19 @@ impl Board {
         }
     }
 
-    fn look(&self, waited_for_more: bool) -> Look {
+    fn look(&self, waited_for_more: bool) -> BoardState {
         let mut lanes = self.lanes();
         lanes.wake(Instant::now());
         if lanes.has_work() && !waited_for_more && lanes.waiting_records() < self.most_records {
-            return Look::MoreMayCome;
+            return BoardState::MoreMayCome;
         }
         match self.take(&mut lanes) {
-            Some(batch) => Look::Batch(batch),
-            None => Look::Nothing(lanes.next_wake()),
+            Some(batch) => BoardState::Batch(batch),
+            None => BoardState::Nothing(lanes.next_wake()),
         }
     }
 
-    fn take(&self, lanes: &mut Lanes) -> Option<Batch> {
+    fn take(&self, lanes: &mut Lanes) -> Option<WorkBatch> {
         let batch = lanes.take(self.portion())?;
         // One wake-up leads to the next, as far as there is work: no herd, and nobody forgotten.
         if lanes.has_work() {
@@ -95,13 +94,13 @@ impl Board {
         Some(batch)
     }
 
-    fn portion(&self) -> Portion {
+    fn portion(&self) -> BatchBounds {
         self.pace.portion(self.most_records)
     }
 
     /// Gives back a lane, or a part without one.
-    pub fn settle(&self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: Settled) {
-        let parked = matches!(settled, Settled::Parked(..));
+    pub(crate) fn settle(&self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: BatchEnd) {
+        let parked = matches!(settled, BatchEnd::Parked(..));
         let mut lanes = self.lanes();
         lanes.settle(lane, epoch, spans, settled);
         let is_idle = !lanes.is_running(epoch);
@@ -116,22 +115,22 @@ impl Board {
     }
 
     /// Whether records wait for a worker.
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         self.lanes().has_work()
     }
 
     /// What `record` waits for; nothing when it does not.
-    pub fn wait_of(&self, record: &RecordRef) -> Option<Wait> {
+    pub(crate) fn wait_of(&self, record: &RecordRef) -> Option<LaneWait> {
         self.lanes().wait_of(record)
     }
 
     /// Drops all that waits under a lease; what runs goes on.
-    pub fn drop_lease(&self, epoch: u64) {
+    pub(crate) fn drop_lease(&self, epoch: u64) {
         self.lanes().drop_lease(epoch);
     }
 
     /// Waits until no worker holds records of these leases.
-    pub async fn until_idle(&self, epochs: &[u64]) {
+    pub(crate) async fn until_idle(&self, epochs: &[u64]) {
         loop {
             let let_go = self.let_go.notified();
             tokio::pin!(let_go);
@@ -144,6 +143,6 @@ impl Board {
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }

@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::pace::Portion;
+use crate::dispatch::pace::BatchBounds;
 use crate::model::function::{Ordering, SharedRevision};
-use crate::model::work::{Batch, BatchPart, Chunk, LaneId, RecordRef, Scope, Span};
+use crate::model::work::{BatchPart, ChunkSlice, LaneId, LaneScope, RecordChunk, RecordRef, WorkBatch};
 
 /// All lanes of a shard.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Lanes {
     /// Lanes that wait for a worker, longest first. A lane that ended since then is skipped.
     ready: VecDeque<LaneId>,
     /// Records that need no lane.
-    free: VecDeque<Span>,
+    free: VecDeque<ChunkSlice>,
     free_is_next: bool,
     parked: BinaryHeap<Reverse<(Instant, LaneId)>>,
     waiting_records: usize,
@@ -32,7 +32,7 @@ pub struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
-    waiting: VecDeque<Span>,
+    waiting: VecDeque<ChunkSlice>,
     state: LaneState,
 }
 
@@ -46,17 +46,15 @@ enum LaneState {
 
 /// What becomes of a part of a batch when its worker is done with it.
 #[derive(Debug)]
-pub enum Settled {
-    /// Every record is finished.
+pub(crate) enum BatchEnd {
     Finished,
     /// The first of these waits for its next attempt until then; the others stay behind it.
-    Parked(Vec<Span>, Instant),
+    Parked(Vec<ChunkSlice>, Instant),
 }
 
 /// What a record waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// A free worker.
+pub(crate) enum LaneWait {
     Turn,
     /// This attempt of so many, at that time.
     Retry {
@@ -64,13 +62,11 @@ pub enum Wait {
         attempt: u32,
         /// How many there are in all.
         max_attempts: u32,
-        /// When it is due.
         until: Instant,
     },
 }
 
 impl Lanes {
-    /// No lanes yet.
     pub fn new(ordering: Ordering) -> Self {
         Self {
             ordering,
@@ -84,35 +80,34 @@ impl Lanes {
         }
     }
 
-    /// Queues a chunk's records.
-    pub fn push(&mut self, chunk: Chunk) {
+    pub(crate) fn push(&mut self, chunk: RecordChunk) {
         let chunk = Arc::new(chunk);
         chunk.lease.under_way.note(&chunk, chunk.lease.watermark());
         self.waiting_records += chunk.records.len();
         let epoch = chunk.lease.epoch;
         match self.ordering {
-            Ordering::None => self.free.push_back(Span::whole(chunk)),
-            Ordering::Partition => self.queue(LaneId { epoch, scope: Scope::Partition }, Span::whole(chunk)),
+            Ordering::None => self.free.push_back(ChunkSlice::whole(chunk)),
+            Ordering::Partition => self.queue(LaneId { epoch, scope: LaneScope::Partition }, ChunkSlice::whole(chunk)),
             Ordering::Key => self.push_by_key(&chunk),
         }
     }
 
     /// Runs of records with the same key stay together.
-    fn push_by_key(&mut self, chunk: &Arc<Chunk>) {
+    fn push_by_key(&mut self, chunk: &Arc<RecordChunk>) {
         let epoch = chunk.lease.epoch;
         let mut start = 0;
         for run in chunk.records.chunk_by(|one, next| one.key_hash == next.key_hash) {
             let end = start + run.len() as u32;
-            let span = Span::part(chunk.clone(), start..end);
+            let span = ChunkSlice::part(chunk.clone(), start..end);
             match run[0].key_hash {
-                Some(key) => self.queue(LaneId { epoch, scope: Scope::Key(key) }, span),
+                Some(key) => self.queue(LaneId { epoch, scope: LaneScope::Key(key) }, span),
                 None => self.free.push_back(span),
             }
             start = end;
         }
     }
 
-    fn queue(&mut self, id: LaneId, span: Span) {
+    fn queue(&mut self, id: LaneId, span: ChunkSlice) {
         let lane = self.lanes.entry(id).or_default();
         if lane.waiting.is_empty() && lane.state == LaneState::Ready {
             self.ready.push_back(id);
@@ -121,18 +116,18 @@ impl Lanes {
     }
 
     /// Records that wait for a worker or for their retry.
-    pub fn waiting_records(&self) -> usize {
+    pub(crate) fn waiting_records(&self) -> usize {
         self.waiting_records
     }
 
     /// Whether a worker would find something.
-    pub fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self) -> bool {
         !self.free.is_empty() || !self.ready.is_empty()
     }
 
     /// Gives the lane that waited longest, and more of them while `portion` allows. All of one revision.
-    pub fn take(&mut self, portion: Portion) -> Option<Batch> {
-        let mut batch = Batch::default();
+    pub(crate) fn take(&mut self, portion: BatchBounds) -> Option<WorkBatch> {
+        let mut batch = WorkBatch::default();
         let mut revision: Option<SharedRevision> = None;
         loop {
             let room =
@@ -151,7 +146,7 @@ impl Lanes {
         Some(batch)
     }
 
-    fn take_one(&mut self, room: usize, batch: &mut Batch, revision: &mut Option<SharedRevision>) -> bool {
+    fn take_one(&mut self, room: usize, batch: &mut WorkBatch, revision: &mut Option<SharedRevision>) -> bool {
         self.free_is_next = !self.free_is_next;
         if self.free_is_next && self.take_free(room, batch, revision) {
             return true;
@@ -159,7 +154,7 @@ impl Lanes {
         self.take_lane(room, batch, revision) || self.take_free(room, batch, revision)
     }
 
-    fn take_free(&mut self, room: usize, batch: &mut Batch, revision: &mut Option<SharedRevision>) -> bool {
+    fn take_free(&mut self, room: usize, batch: &mut WorkBatch, revision: &mut Option<SharedRevision>) -> bool {
         if !self.free.front().is_some_and(|front| fits(revision, front)) {
             return false;
         }
@@ -169,7 +164,7 @@ impl Lanes {
         true
     }
 
-    fn take_lane(&mut self, room: usize, batch: &mut Batch, revision: &mut Option<SharedRevision>) -> bool {
+    fn take_lane(&mut self, room: usize, batch: &mut WorkBatch, revision: &mut Option<SharedRevision>) -> bool {
         while let Some(&id) = self.ready.front() {
             let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.state == LaneState::Ready) else {
                 self.ready.pop_front();
@@ -201,7 +196,7 @@ impl Lanes {
 
     /// Gives back what a worker took: once for each lane of its batch, and once for each part without one.
     /// `spans` is how many spans of the batch that were.
-    pub fn settle(&mut self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: Settled) {
+    pub(crate) fn settle(&mut self, lane: Option<LaneId>, epoch: u64, spans: usize, settled: BatchEnd) {
         if let Some(running) = self.running.get_mut(&epoch) {
             *running = running.saturating_sub(spans);
             if *running == 0 {
@@ -209,14 +204,14 @@ impl Lanes {
             }
         }
         match (lane, settled) {
-            (None, Settled::Finished) => {}
-            (None, Settled::Parked(spans, until)) => {
+            (None, BatchEnd::Finished) => {}
+            (None, BatchEnd::Parked(spans, until)) => {
                 for span in spans {
                     let offset = span.chunk.records[span.records.start as usize].offset;
-                    self.park(LaneId { epoch, scope: Scope::Record(offset) }, vec![span], until);
+                    self.park(LaneId { epoch, scope: LaneScope::Record(offset) }, vec![span], until);
                 }
             }
-            (Some(id), Settled::Finished) => {
+            (Some(id), BatchEnd::Finished) => {
                 let Some(lane) = self.lanes.get_mut(&id) else { return };
                 if lane.waiting.is_empty() {
                     self.lanes.remove(&id);
@@ -225,7 +220,7 @@ impl Lanes {
                     self.ready.push_back(id);
                 }
             }
-            (Some(id), Settled::Parked(spans, until)) => {
+            (Some(id), BatchEnd::Parked(spans, until)) => {
                 // A lane that was dropped with its lease is not brought back.
                 if self.lanes.contains_key(&id) {
                     self.park(id, spans, until);
@@ -234,7 +229,7 @@ impl Lanes {
         }
     }
 
-    fn park(&mut self, id: LaneId, spans: Vec<Span>, until: Instant) {
+    fn park(&mut self, id: LaneId, spans: Vec<ChunkSlice>, until: Instant) {
         let lane = self.lanes.entry(id).or_default();
         lane.state = LaneState::Parked(until);
         for span in spans.into_iter().rev() {
@@ -245,7 +240,7 @@ impl Lanes {
     }
 
     /// Makes lanes ready whose wait is over.
-    pub fn wake(&mut self, now: Instant) {
+    pub(crate) fn wake(&mut self, now: Instant) {
         while let Some(&Reverse((until, id))) = self.parked.peek()
             && until <= now
         {
@@ -260,40 +255,41 @@ impl Lanes {
     }
 
     /// When the next parked lane is to be woken.
-    pub fn next_wake(&self) -> Option<Instant> {
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
         self.parked.peek().map(|Reverse((until, _))| *until)
     }
 
     /// What `record` waits for; nothing when no record that waits is this one.
-    pub fn wait_of(&self, record: &RecordRef) -> Option<Wait> {
+    pub(crate) fn wait_of(&self, record: &RecordRef) -> Option<LaneWait> {
         let (epoch, wanted) = (record.chunk.lease.epoch, record.record());
-        let alone = Scope::Record(wanted.offset);
+        let alone = LaneScope::Record(wanted.offset);
         let scope = match (self.ordering, wanted.key_hash) {
-            (Ordering::Partition, _) => Scope::Partition,
-            (Ordering::Key, Some(key)) => Scope::Key(key),
+            (Ordering::Partition, _) => LaneScope::Partition,
+            (Ordering::Key, Some(key)) => LaneScope::Key(key),
             _ => alone,
         };
-        let is_it = |span: &&Span| Arc::ptr_eq(&span.chunk, &record.chunk) && span.records.contains(&record.index);
+        let is_it =
+            |span: &&ChunkSlice| Arc::ptr_eq(&span.chunk, &record.chunk) && span.records.contains(&record.index);
         let Some(lane) = self.lanes.get(&LaneId { epoch, scope }) else {
-            return self.free.iter().any(|span| is_it(&span)).then_some(Wait::Turn);
+            return self.free.iter().any(|span| is_it(&span)).then_some(LaneWait::Turn);
         };
         let span = lane.waiting.iter().find(is_it)?;
         Some(match lane.state {
             LaneState::Parked(until) => {
                 let max_attempts = span.revision.manifest.retry.max_attempts;
-                Wait::Retry { attempt: span.attempt, max_attempts, until }
+                LaneWait::Retry { attempt: span.attempt, max_attempts, until }
             }
-            LaneState::Ready | LaneState::Held => Wait::Turn,
+            LaneState::Ready | LaneState::Held => LaneWait::Turn,
         })
     }
 
     /// Drops all that waits under a lease; what runs goes on.
-    pub fn drop_lease(&mut self, epoch: u64) {
+    pub(crate) fn drop_lease(&mut self, epoch: u64) {
         let mut dropped = 0;
         self.lanes.retain(|id, lane| {
             let stays = id.epoch != epoch;
             if !stays {
-                dropped += lane.waiting.iter().map(Span::len).sum::<usize>();
+                dropped += lane.waiting.iter().map(ChunkSlice::len).sum::<usize>();
             }
             stays
         });
@@ -308,19 +304,19 @@ impl Lanes {
     }
 
     /// Whether a worker holds records of this lease.
-    pub fn is_running(&self, epoch: u64) -> bool {
+    pub(crate) fn is_running(&self, epoch: u64) -> bool {
         self.running.contains_key(&epoch)
     }
 }
 
 /// Whether `span` may join a batch of `revision`; the first span decides it.
-fn fits(revision: &mut Option<SharedRevision>, span: &Span) -> bool {
+fn fits(revision: &mut Option<SharedRevision>, span: &ChunkSlice) -> bool {
     let revision = revision.get_or_insert_with(|| span.revision.clone());
     Arc::ptr_eq(revision, &span.revision)
 }
 
 /// The first `most` records of the first span; nothing when there is no span.
-fn take_front(spans: &mut VecDeque<Span>, most: usize) -> Option<Span> {
+fn take_front(spans: &mut VecDeque<ChunkSlice>, most: usize) -> Option<ChunkSlice> {
     match spans.front_mut() {
         Some(front) if front.len() > most => Some(front.split_off_front(most)),
         _ => spans.pop_front(),

@@ -11,23 +11,22 @@ const LONGEST_SHARED_CALL: Duration = Duration::from_millis(1);
 
 /// A running mean of the time that a record takes in the guest.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub(crate) struct RecordPace {
     /// Nanoseconds a record; 0 while nothing is known.
     mean: AtomicU64,
 }
 
 /// How much one worker may take at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Portion {
-    /// Records of one lane.
-    pub of_one_lane: usize,
+pub(crate) struct BatchBounds {
+    pub(crate) of_one_lane: usize,
     /// Records in all, from several lanes.
-    pub in_all: usize,
+    pub(crate) in_all: usize,
 }
 
-impl Pace {
+impl RecordPace {
     /// Notes that a call of `records` took `elapsed`.
-    pub fn note(&self, records: usize, elapsed: Duration) {
+    pub(crate) fn note(&self, records: usize, elapsed: Duration) {
         if records == 0 {
             return;
         }
@@ -38,13 +37,13 @@ impl Pace {
     }
 
     /// How much a worker may take when `most` records are allowed in a call.
-    pub fn portion(&self, most: usize) -> Portion {
+    pub(crate) fn portion(&self, most: usize) -> BatchBounds {
         match self.mean.load(Ordering::Relaxed) {
             // The first call shows what a record takes.
-            0 => Portion { of_one_lane: 1, in_all: 1 },
+            0 => BatchBounds { of_one_lane: 1, in_all: 1 },
             mean => {
                 let fitting = |longest: Duration| (longest.as_nanos() as u64 / mean).clamp(1, most as u64) as usize;
-                Portion { of_one_lane: fitting(LONGEST_CALL), in_all: fitting(LONGEST_SHARED_CALL) }
+                BatchBounds { of_one_lane: fitting(LONGEST_CALL), in_all: fitting(LONGEST_SHARED_CALL) }
             }
         }
     }
@@ -56,17 +55,17 @@ mod tests {
 
     #[test]
     fn fast_guests_get_many_records_and_slow_ones_few() {
-        let pace = Pace::default();
-        assert_eq!(pace.portion(256), Portion { of_one_lane: 1, in_all: 1 });
+        let pace = RecordPace::default();
+        assert_eq!(pace.portion(256), BatchBounds { of_one_lane: 1, in_all: 1 });
         pace.note(1, Duration::from_micros(1));
-        assert_eq!(pace.portion(256), Portion { of_one_lane: 256, in_all: 256 });
+        assert_eq!(pace.portion(256), BatchBounds { of_one_lane: 256, in_all: 256 });
         for _ in 0..100 {
             pace.note(1, Duration::from_millis(2));
         }
-        assert_eq!(pace.portion(256), Portion { of_one_lane: 2, in_all: 1 });
+        assert_eq!(pace.portion(256), BatchBounds { of_one_lane: 2, in_all: 1 });
         for _ in 0..100 {
             pace.note(10, Duration::from_micros(200));
         }
-        assert_eq!(pace.portion(256), Portion { of_one_lane: 250, in_all: 50 });
+        assert_eq!(pace.portion(256), BatchBounds { of_one_lane: 250, in_all: 50 });
     }
 }

@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use millstream_flat::Emission;
 
 use crate::cloudevents::attribute;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::trace_context::{self, SpanContext};
 use crate::model::work::RecordRef;
 
@@ -15,26 +15,24 @@ const DEFAULT_TYPE: &str = "dev.millstream.event";
 
 /// Where an emission comes from.
 #[derive(Debug)]
-pub struct Origin<'a> {
-    /// The function's name.
-    pub function: &'a str,
+pub(crate) struct EmissionOrigin<'a> {
+    pub(crate) function: &'a str,
     /// The `source` of events for which the guest gave none.
-    pub source: &'a str,
+    pub(crate) source: &'a str,
     /// The record that was handled.
-    pub record: &'a RecordRef,
+    pub(crate) record: &'a RecordRef,
     /// The attempt that emitted: 1 for the first.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// Its span, where its trace is recorded.
-    pub span: Option<SpanContext>,
+    pub(crate) span: Option<SpanContext>,
     /// Counts the emissions of the invocation, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// See [`Self::cause`]: written once for all that a record causes.
-    pub cause: OnceCell<String>,
+    pub(crate) cause: OnceCell<String>,
 }
 
-impl Origin<'_> {
-    /// `topic/partition/offset` of the record.
-    pub fn cause(&self) -> &str {
+impl EmissionOrigin<'_> {
+    pub(crate) fn cause(&self) -> &str {
         let write = || format!("{}/{}", self.record.chunk.lease.partition, self.record.record().offset);
         self.cause.get_or_init(write)
     }
@@ -47,21 +45,18 @@ impl Origin<'_> {
 
 /// The required attributes of an event.
 #[derive(Debug)]
-pub struct Required<'a> {
-    /// `id`.
-    pub id: Cow<'a, str>,
-    /// `source`.
-    pub source: &'a str,
-    /// `type`.
-    pub type_: &'a str,
+pub(crate) struct RequiredAttributes<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) source: &'a str,
+    pub(crate) type_: &'a str,
 }
 
 /// Refuses what no attribute may hold: a reader that trusts CloudEvents might take a line break for more than it is.
-pub fn check_values(emission: &Emission<'_>) -> Result<(), Fault> {
+pub(crate) fn check_values(emission: &Emission<'_>) -> Result<(), GuestFault> {
     for (name, value) in emission.attributes() {
         if let Some(character) = attribute::forbidden(value) {
             let name: String = name.chars().take(40).collect();
-            return Err(Fault::new(
+            return Err(GuestFault::new(
                 FaultClass::InvalidAnswer,
                 format!("attribute {name:?} holds {character}; emit it in the data, or encoded"),
             ));
@@ -71,9 +66,9 @@ pub fn check_values(emission: &Emission<'_>) -> Result<(), Fault> {
 }
 
 /// What the guest gave, filled up.
-pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'a>) -> Required<'a> {
+pub(crate) fn required<'a>(emission: &Emission<'a>, origin: &EmissionOrigin<'a>) -> RequiredAttributes<'a> {
     let given = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
-    Required {
+    RequiredAttributes {
         id: given(emission.id()).map_or_else(|| origin.id().into(), Cow::Borrowed),
         source: given(emission.source()).unwrap_or(origin.source),
         type_: given(emission.type_()).unwrap_or(DEFAULT_TYPE),
@@ -81,11 +76,11 @@ pub fn required<'a>(emission: &Emission<'a>, origin: &Origin<'a>) -> Required<'a
 }
 
 /// Checks an extension's name, and tells whether it is the guest's to set.
-pub fn check_extension(name: &str) -> Result<bool, Fault> {
+pub(crate) fn check_extension(name: &str) -> Result<bool, GuestFault> {
     let is_valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if !is_valid {
         let name: String = name.chars().take(40).collect();
-        return Err(Fault::new(
+        return Err(GuestFault::new(
             FaultClass::InvalidAnswer,
             format!("extension attribute {name:?} is not valid: only a-z and 0-9 are allowed (CloudEvents 1.0)"),
         ));
@@ -96,7 +91,7 @@ pub fn check_extension(name: &str) -> Result<bool, Fault> {
 }
 
 /// Whether a Kafka header is the guest's to set.
-pub fn is_guests_header(name: &str) -> bool {
+pub(crate) fn is_guests_header(name: &str) -> bool {
     !name.starts_with("ce_")
         && !name.starts_with("millstream-")
         && !name.eq_ignore_ascii_case("content-type")

@@ -2,20 +2,20 @@
 
 use millstream_flat::Record;
 
-use super::encoder::Encoder;
+use crate::emit::encoder::EmissionEncoder;
 use crate::model::dead_letter::{
     ATTEMPTS, ERROR_CLASS, ERROR_MESSAGE, FUNCTION, OFFSET, PARTITION, TIMESTAMP, TOPIC, is_ours,
 };
-use crate::model::outcome::Fault;
-use crate::model::parcel::{Message, MessageKind, Parcel};
+use crate::model::outcome::GuestFault;
+use crate::model::parcel::{MessageKind, Parcel, ParcelMessage};
 use crate::model::work::RecordRef;
 
 /// The most of an error's text that a header carries, in bytes.
 const LONGEST_MESSAGE: usize = 4096;
 
-impl Encoder {
+impl EmissionEncoder {
     /// Adds the dead letter of a record to `parcel`.
-    pub fn dead_letter(&self, parcel: &mut Parcel, record: &RecordRef, fault: &Fault, attempts: u32) {
+    pub(crate) fn dead_letter(&self, parcel: &mut Parcel, record: &RecordRef, fault: &GuestFault, attempts: u32) {
         let chunk = &record.chunk;
         let input = match Record::parse(record.flat(), "") {
             Ok(input) => Some(input),
@@ -47,7 +47,7 @@ impl Encoder {
         let value = value.map(|value| parcel.store(value));
         let key = input.as_ref().and_then(Record::key).map(|key| parcel.store(key));
         parcel.records.push(record.clone());
-        parcel.messages.push(Message {
+        parcel.messages.push(ParcelMessage {
             topic: self.dead_letters.topic.clone(),
             compression: None,
             batch_bytes: self.dead_letters.batch_bytes,

@@ -6,52 +6,50 @@ use std::sync::Arc;
 
 use millstream_flat::{Emission, Emissions, Record};
 
-use super::attributes::{self, Origin};
-use super::structured;
-use super::traceparent::{self, Begun};
+use crate::emit::attributes::{self, EmissionOrigin};
+use crate::emit::structured;
+use crate::emit::traceparent::{self, NewTraceSampling};
 use crate::model::batch_bytes::{BatchBytes, BatchLimits};
-use crate::model::function::{Compression, Format, Revision};
-use crate::model::outcome::{Fault, FaultClass};
-use crate::model::parcel::{Message, MessageKind, Parcel};
-use crate::model::trace_context::{self, SpanContext, Traceparent};
+use crate::model::function::{Compression, EventFormat, Revision};
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::model::parcel::{MessageKind, Parcel, ParcelMessage};
+use crate::model::trace_context::{self, SpanContext, TraceParent};
 use crate::model::work::RecordRef;
 
 /// Most events that one invocation may emit. Bytes are bounded by `limits.output`; this bounds empty events.
 const MOST_EVENTS: usize = 10_000;
 
-/// Encodes for one revision.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct EmissionEncoder {
     function: String,
     source: String,
     stamp: String,
-    outputs: BTreeMap<String, Output>,
+    outputs: BTreeMap<String, EncodedOutput>,
     output_limit: u64,
-    begun: Begun,
-    pub(super) dead_letters: DeadLetters,
-}
-
-/// Where dead letters go.
-#[derive(Debug)]
-pub(super) struct DeadLetters {
-    pub(super) topic: Arc<str>,
-    pub(super) batch_bytes: Option<BatchBytes>,
+    begun: NewTraceSampling,
+    pub(crate) dead_letters: DeadLetters,
 }
 
 #[derive(Debug)]
-struct Output {
+pub(crate) struct DeadLetters {
+    pub(crate) topic: Arc<str>,
+    pub(crate) batch_bytes: Option<BatchBytes>,
+}
+
+#[derive(Debug)]
+struct EncodedOutput {
     topic: Arc<str>,
     batch_bytes: Option<BatchBytes>,
-    format: Format,
+    format: EventFormat,
     compression: Option<Compression>,
 }
 
-impl Encoder {
+impl EmissionEncoder {
     /// An encoder for what `revision` emits to topics that take batches within `limits`.
-    pub fn new(revision: &Revision, limits: &BatchLimits) -> Self {
+    pub(crate) fn new(revision: &Revision, limits: &BatchLimits) -> Self {
         let manifest = &revision.manifest;
         let outputs = manifest.outputs.iter().map(|(name, output)| {
-            let output = Output {
+            let output = EncodedOutput {
                 topic: output.topic.as_str().into(),
                 batch_bytes: limits.of(&output.topic),
                 format: output.format,
@@ -65,7 +63,7 @@ impl Encoder {
             stamp: revision.stamp(),
             outputs: outputs.collect(),
             output_limit: manifest.limits.output,
-            begun: Begun::Sampled,
+            begun: NewTraceSampling::Sampled,
             dead_letters: DeadLetters {
                 topic: manifest.dead_letter_topic.as_str().into(),
                 batch_bytes: limits.of(&manifest.dead_letter_topic),
@@ -74,13 +72,13 @@ impl Encoder {
     }
 
     /// The same for a host that decides which of the traces that begin here are sampled.
-    pub fn beginning(self, begun: Begun) -> Self {
+    pub(crate) fn beginning(self, begun: NewTraceSampling) -> Self {
         Self { begun, ..self }
     }
 
     /// Where the first emission for `record` comes from.
-    pub fn origin<'a>(&'a self, record: &'a RecordRef) -> Origin<'a> {
-        Origin {
+    pub(crate) fn origin<'a>(&'a self, record: &'a RecordRef) -> EmissionOrigin<'a> {
+        EmissionOrigin {
             function: &self.function,
             source: &self.source,
             record,
@@ -91,23 +89,22 @@ impl Encoder {
         }
     }
 
-    /// `name@revision`.
-    pub fn stamp(&self) -> &str {
+    pub(crate) fn stamp(&self) -> &str {
         &self.stamp
     }
 
     /// Adds what the given attempt at a record emitted to `parcel`, or nothing and a fault. What it emitted is caused by
     /// `span`, where the attempt has one.
-    pub fn emitted(
+    pub(crate) fn emitted(
         &self,
         parcel: &mut Parcel,
         record: &RecordRef,
         attempt: u32,
         span: Option<SpanContext>,
         emissions: &Emissions<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), GuestFault> {
         if emissions.bytes() as u64 > self.output_limit || emissions.len() > MOST_EVENTS {
-            return Err(Fault::new(
+            return Err(GuestFault::new(
                 FaultClass::OutputLimit,
                 format!(
                     "the invocation emitted {} events in {} bytes; limits.output allows {} bytes and {MOST_EVENTS} events",
@@ -122,11 +119,11 @@ impl Encoder {
         }
         let mark = parcel.mark();
         let input = Record::reread(record.flat(), "").map_err(|error| {
-            Fault::new(FaultClass::InvalidAnswer, format!("the record can't be read back: {error}"))
+            GuestFault::new(FaultClass::InvalidAnswer, format!("the record can't be read back: {error}"))
         })?;
         let record_index = parcel.records.len() as u32;
         parcel.records.push(record.clone());
-        let mut origin = Origin { attempt, span, ..self.origin(record) };
+        let mut origin = EmissionOrigin { attempt, span, ..self.origin(record) };
         for (index, emission) in emissions.iter().enumerate() {
             origin.index = index;
             if let Err(fault) = self.emit(parcel, &emission, &input, &origin, record_index) {
@@ -142,22 +139,22 @@ impl Encoder {
         parcel: &mut Parcel,
         emission: &Emission<'a>,
         input: &Record<'_>,
-        origin: &Origin<'a>,
+        origin: &EmissionOrigin<'a>,
         record: u32,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), GuestFault> {
         let output = self.outputs.get(emission.output()).ok_or_else(|| self.unknown_output(emission.output()))?;
         // What is written raw has no attributes.
-        if output.format != Format::Raw {
+        if output.format != EventFormat::Raw {
             attributes::check_values(emission)?;
         }
         let first_header = parcel.headers.len() as u32;
         let value = match output.format {
-            Format::Raw => emission.data().map(|data| parcel.store(data)),
-            Format::Binary => {
+            EventFormat::Raw => emission.data().map(|data| parcel.store(data)),
+            EventFormat::Binary => {
                 self.binary_headers(parcel, emission, origin)?;
                 emission.data().map(|data| parcel.store(data))
             }
-            Format::Structured => {
+            EventFormat::Structured => {
                 parcel.header("content-type", structured::CONTENT_TYPE.as_bytes());
                 let start = parcel.arena.len() as u32;
                 structured::write(&mut parcel.arena, emission, origin, &self.stamp)?;
@@ -165,12 +162,12 @@ impl Encoder {
             }
         };
         for (name, value) in emission.headers() {
-            if output.format == Format::Raw || attributes::is_guests_header(name) {
+            if output.format == EventFormat::Raw || attributes::is_guests_header(name) {
                 parcel.named_header(name, value);
             }
         }
-        if output.format != Format::Raw {
-            let cause = trace_context::told(input, trace_context::HEADER).and_then(Traceparent::parse);
+        if output.format != EventFormat::Raw {
+            let cause = trace_context::told(input, trace_context::HEADER).and_then(TraceParent::parse);
             let traceparent = match origin.span {
                 Some(span) => span.to_text(),
                 None => traceparent::continue_from(cause, self.begun),
@@ -184,7 +181,7 @@ impl Encoder {
             }
         }
         let key = emission.record_key(input.key()).map(|key| parcel.store(key));
-        parcel.messages.push(Message {
+        parcel.messages.push(ParcelMessage {
             topic: output.topic.clone(),
             compression: output.compression,
             batch_bytes: output.batch_bytes,
@@ -201,8 +198,8 @@ impl Encoder {
         &self,
         parcel: &mut Parcel,
         emission: &Emission<'a>,
-        origin: &Origin<'a>,
-    ) -> Result<(), Fault> {
+        origin: &EmissionOrigin<'a>,
+    ) -> Result<(), GuestFault> {
         let required = attributes::required(emission, origin);
         parcel.header("ce_specversion", b"1.0");
         parcel.header("ce_id", required.id.as_bytes());
@@ -232,10 +229,10 @@ impl Encoder {
         Ok(())
     }
 
-    fn unknown_output(&self, name: &str) -> Fault {
+    fn unknown_output(&self, name: &str) -> GuestFault {
         let name: String = name.chars().take(80).collect();
         let known: Vec<&str> = self.outputs.keys().map(String::as_str).collect();
-        Fault::new(
+        GuestFault::new(
             FaultClass::UnknownOutput,
             format!("the manifest has no output {name:?}; add it to [outputs], which has: {}", known.join(", ")),
         )

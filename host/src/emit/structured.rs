@@ -6,14 +6,18 @@ use millstream_flat::Emission;
 use serde::ser::SerializeMap as _;
 use serde_json::value::RawValue;
 
-use super::attributes::{self, Origin};
-use crate::model::outcome::{Fault, FaultClass};
+use crate::emit::attributes::{self, EmissionOrigin};
+use crate::model::outcome::{FaultClass, GuestFault};
 
-/// The value's content type.
-pub const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
+pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 
 /// Appends the JSON of an event to `out`.
-pub fn write<'a>(out: &mut Vec<u8>, emission: &Emission<'a>, origin: &Origin<'a>, stamp: &str) -> Result<(), Fault> {
+pub(crate) fn write<'a>(
+    out: &mut Vec<u8>,
+    emission: &Emission<'a>,
+    origin: &EmissionOrigin<'a>,
+    stamp: &str,
+) -> Result<(), GuestFault> {
     let required = attributes::required(emission, origin);
     let mut extensions = Vec::new();
     for (name, value) in emission.extensions() {
@@ -49,32 +53,33 @@ pub fn write<'a>(out: &mut Vec<u8>, emission: &Emission<'a>, origin: &Origin<'a>
         }
         match emission.data().map(|data| form(data, emission.datacontenttype())) {
             None => {}
-            Some(Form::Json(json)) => map.serialize_entry("data", json)?,
-            Some(Form::Text(text)) => map.serialize_entry("data", text)?,
-            Some(Form::Bytes(bytes)) => map.serialize_entry("data_base64", &BASE64.encode(bytes))?,
+            Some(DataForm::Json(json)) => map.serialize_entry("data", json)?,
+            Some(DataForm::Text(text)) => map.serialize_entry("data", text)?,
+            Some(DataForm::Bytes(bytes)) => map.serialize_entry("data_base64", &BASE64.encode(bytes))?,
         }
         map.end()
     })();
-    written
-        .map_err(|error: serde_json::Error| Fault::new(FaultClass::InvalidAnswer, format!("structured event: {error}")))
+    written.map_err(|error: serde_json::Error| {
+        GuestFault::new(FaultClass::InvalidAnswer, format!("structured event: {error}"))
+    })
 }
 
-enum Form<'a> {
+enum DataForm<'a> {
     Json(&'a RawValue),
     Text(&'a str),
     Bytes(&'a [u8]),
 }
 
-fn form<'a>(data: &'a [u8], content_type: Option<&str>) -> Form<'a> {
+fn form<'a>(data: &'a [u8], content_type: Option<&str>) -> DataForm<'a> {
     let media_type = content_type.unwrap_or("application/json").split(';').next().unwrap_or_default().trim();
     let media_type = media_type.to_ascii_lowercase();
     let is_json = media_type.ends_with("/json") || media_type.ends_with("+json");
     if is_json && let Ok(json) = serde_json::from_slice::<&RawValue>(data) {
-        return Form::Json(json);
+        return DataForm::Json(json);
     }
     // Text stays readable only where a reader takes it for text again: JSON text would be taken for a JSON string.
     match std::str::from_utf8(data) {
-        Ok(text) if media_type.starts_with("text/") => Form::Text(text),
-        _ => Form::Bytes(data),
+        Ok(text) if media_type.starts_with("text/") => DataForm::Text(text),
+        _ => DataForm::Bytes(data),
     }
 }

@@ -7,17 +7,17 @@ use millstream_flat::{
 };
 use proptest::prelude::*;
 
-use super::encoder::Encoder;
-use super::traceparent::Begun;
+use crate::emit::encoder::EmissionEncoder;
+use crate::emit::traceparent::NewTraceSampling;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::tests_support::revision;
-use crate::model::function::{Format, Output, Revision};
-use crate::model::lease::Lease;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::function::{EventFormat, FunctionOutput, Revision};
+use crate::model::lease::PartitionLease;
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::parcel::{MessageKind, Parcel};
 use crate::model::position::TopicPartition;
 use crate::model::trace_context::SpanContext;
-use crate::model::work::{Chunk, ChunkRecord, RecordRef};
+use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
 
 const TRACE: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -30,27 +30,34 @@ fn record(fields: RecordFields<'_>) -> RecordRef {
     );
     let flat = 0..arena.len() as u32;
     let record = ChunkRecord { from: 5, offset: 7, flat, original_value: None, key_hash: None, undecodable: None };
-    let lease = Arc::new(Lease::new(TopicPartition::new("bids", 2), 1, 0));
-    RecordRef { chunk: Arc::new(Chunk { lease, revision, arena, records: vec![record] }), index: 0 }
+    let lease = Arc::new(PartitionLease::new(TopicPartition::new("bids", 2), 1, 0));
+    RecordRef { chunk: Arc::new(RecordChunk { lease, revision, arena, records: vec![record] }), index: 0 }
 }
 
-fn encoder(format: Format) -> Encoder {
+fn encoder(format: EventFormat) -> EmissionEncoder {
     let mut revision: Revision = (*revision()).clone();
-    revision.manifest.outputs.insert("default".into(), Output { topic: "out".into(), format, compression: None });
+    revision
+        .manifest
+        .outputs
+        .insert("default".into(), FunctionOutput { topic: "out".into(), format, compression: None });
     revision.manifest.limits.output = 1000;
-    Encoder::new(&revision, &[("test.dead".to_owned(), 20_000)].into_iter().collect())
+    EmissionEncoder::new(&revision, &[("test.dead".to_owned(), 20_000)].into_iter().collect())
 }
 
-fn encode(encoder: &Encoder, record: &RecordRef, emissions: &[EmissionFields<'_>]) -> Result<Parcel, Fault> {
+fn encode(
+    encoder: &EmissionEncoder,
+    record: &RecordRef,
+    emissions: &[EmissionFields<'_>],
+) -> Result<Parcel, GuestFault> {
     encode_of(encoder, record, None, emissions)
 }
 
 fn encode_of(
-    encoder: &Encoder,
+    encoder: &EmissionEncoder,
     record: &RecordRef,
     span: Option<SpanContext>,
     emissions: &[EmissionFields<'_>],
-) -> Result<Parcel, Fault> {
+) -> Result<Parcel, GuestFault> {
     let mut answer = AnswerWriter::new();
     answer.begin_emitted();
     emissions.iter().for_each(|emission| answer.emission(emission));
@@ -83,7 +90,7 @@ fn binary_mode_fills_in_what_the_guest_left_out() {
     let headers_in: &[(&str, Option<&[u8]>)] = &[("traceparent", Some(TRACE)), ("tracestate", Some(b"vendor=1"))];
     let record = record(RecordFields { key: Some(b"k"), headers: headers_in, ..Default::default() });
     let emission = EmissionFields { data: Some(b"x"), extensions: &[("region", "eu")], ..Default::default() };
-    let parcel = encode(&encoder(Format::Binary), &record, &[emission]).expect("encoded");
+    let parcel = encode(&encoder(EventFormat::Binary), &record, &[emission]).expect("encoded");
     let headers = headers(&parcel, 0);
     assert_eq!(header(&headers, "ce_specversion"), Some("1.0"));
     assert_eq!(header(&headers, "ce_id"), Some("test/bids/2/7/0"));
@@ -106,7 +113,7 @@ fn all_that_an_attempt_with_a_span_emits_names_that_span() {
     let record = record(RecordFields { headers: headers_in, ..Default::default() });
     let span = SpanContext { trace: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 7, flags: 1 };
     let emissions = [EmissionFields::default(), EmissionFields::default()];
-    let parcel = encode_of(&encoder(Format::Structured), &record, Some(span), &emissions).expect("encoded");
+    let parcel = encode_of(&encoder(EventFormat::Structured), &record, Some(span), &emissions).expect("encoded");
     for index in 0..2 {
         let headers = headers(&parcel, index);
         let expected = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01";
@@ -120,8 +127,8 @@ fn all_that_an_attempt_with_a_span_emits_names_that_span() {
 #[test]
 fn a_trace_that_begins_here_is_sampled_unless_the_host_decides() {
     let alone = record(RecordFields::default());
-    for (begun, flags) in [(Begun::Sampled, "-01"), (Begun::Unsampled, "-00")] {
-        let encoder = encoder(Format::Binary).beginning(begun);
+    for (begun, flags) in [(NewTraceSampling::Sampled, "-01"), (NewTraceSampling::Unsampled, "-00")] {
+        let encoder = encoder(EventFormat::Binary).beginning(begun);
         let headers = headers(&encode(&encoder, &alone, &[EmissionFields::default()]).expect("encoded"), 0);
         assert!(header(&headers, "traceparent").is_some_and(|trace| trace.ends_with(flags)), "{headers:?}");
         assert_eq!(header(&headers, "tracestate"), None);
@@ -135,7 +142,7 @@ fn the_hosts_own_headers_win() {
         extensions: &[("millstreamcause", "forged"), ("id", "forged")],
         ..Default::default()
     };
-    let parcel = encode(&encoder(Format::Binary), &record(RecordFields::default()), &[emission]).expect("encoded");
+    let parcel = encode(&encoder(EventFormat::Binary), &record(RecordFields::default()), &[emission]).expect("encoded");
     let headers = headers(&parcel, 0);
     assert!(!headers.iter().any(|(_, value)| value == "forged"), "{headers:?}");
     assert_eq!(headers.iter().filter(|(name, _)| name == "mine").count(), 2);
@@ -151,17 +158,17 @@ fn attributes_with_control_characters_are_refused_where_there_are_attributes() {
         EmissionFields { extensions: &[("partitionkey", "a\tb")], ..Default::default() },
     ];
     for emission in &wrong {
-        for format in [Format::Binary, Format::Structured] {
+        for format in [EventFormat::Binary, EventFormat::Structured] {
             let record = record(RecordFields::default());
             let fault = encode(&encoder(format), &record, std::slice::from_ref(emission)).expect_err("refused");
             assert_eq!(fault.class, FaultClass::InvalidAnswer);
             assert!(fault.message.contains("control character U+"), "{}", fault.message);
         }
-        let raw = encode(&encoder(Format::Raw), &record(RecordFields::default()), std::slice::from_ref(emission));
+        let raw = encode(&encoder(EventFormat::Raw), &record(RecordFields::default()), std::slice::from_ref(emission));
         assert!(raw.is_ok(), "what is dropped does no harm");
     }
     let good = EmissionFields { subject: Some("Euro €, \u{a0}👍"), ..Default::default() };
-    assert!(encode(&encoder(Format::Binary), &record(RecordFields::default()), &[good]).is_ok());
+    assert!(encode(&encoder(EventFormat::Binary), &record(RecordFields::default()), &[good]).is_ok());
 }
 
 #[test]
@@ -173,7 +180,8 @@ fn structured_mode_is_one_json_object() {
         data: Some(br#"{"a":1}"#),
         ..Default::default()
     };
-    let parcel = encode(&encoder(Format::Structured), &record(RecordFields::default()), &[emission]).expect("encoded");
+    let parcel =
+        encode(&encoder(EventFormat::Structured), &record(RecordFields::default()), &[emission]).expect("encoded");
     assert_eq!(header(&headers(&parcel, 0), "content-type"), Some("application/cloudevents+json; charset=UTF-8"));
     let value = parcel.slice(parcel.messages[0].value.as_ref().expect("a value"));
     let event: serde_json::Value = serde_json::from_slice(value).expect("JSON");
@@ -189,7 +197,7 @@ fn structured_mode_is_one_json_object() {
 #[test]
 fn raw_mode_adds_nothing() {
     let emission = EmissionFields { headers: &[("ce_id", Some(b"1"))], data: Some(b"x"), ..Default::default() };
-    let parcel = encode(&encoder(Format::Raw), &record(RecordFields::default()), &[emission]).expect("encoded");
+    let parcel = encode(&encoder(EventFormat::Raw), &record(RecordFields::default()), &[emission]).expect("encoded");
     assert_eq!(headers(&parcel, 0), [("ce_id".to_owned(), "1".to_owned())]);
 }
 
@@ -202,7 +210,7 @@ fn keys_are_inherited_replaced_or_left_out() {
         EmissionFields { key: EmissionKey::Bytes(b""), ..Default::default() },
         EmissionFields { extensions: &[("partitionkey", "p")], ..Default::default() },
     ];
-    let parcel = encode(&encoder(Format::Raw), &record, &emissions).expect("encoded");
+    let parcel = encode(&encoder(EventFormat::Raw), &record, &emissions).expect("encoded");
     let keys: Vec<_> =
         parcel.messages.iter().map(|message| message.key.as_ref().map(|key| parcel.slice(key))).collect();
     assert_eq!(keys, [Some(&b"k\xff"[..]), None, Some(&b""[..]), Some(&b"p"[..])]);
@@ -217,7 +225,7 @@ fn an_invocation_emits_all_or_nothing() {
         (EmissionFields { data: Some(&[0; 1001]), ..Default::default() }, FaultClass::OutputLimit),
     ];
     for (bad, class) in cases {
-        let fault = encode(&encoder(Format::Binary), &record(RecordFields::default()), &[good, bad]);
+        let fault = encode(&encoder(EventFormat::Binary), &record(RecordFields::default()), &[good, bad]);
         assert_eq!(fault.map_err(|fault| fault.class).err(), Some(class));
     }
 }
@@ -233,9 +241,9 @@ fn a_dead_letter_is_the_record_and_why() {
         attributes: Some(attributes),
         ..Default::default()
     };
-    let fault = Fault::new(FaultClass::Trap, "ä".repeat(5000));
+    let fault = GuestFault::new(FaultClass::Trap, "ä".repeat(5000));
     let mut parcel = Parcel::default();
-    encoder(Format::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5);
+    encoder(EventFormat::Binary).dead_letter(&mut parcel, &record(fields), &fault, 5);
     let headers = headers(&parcel, 0);
     let expected = [
         ("millstream-error-class", "trap"),
@@ -270,7 +278,7 @@ proptest! {
         ]),
     ) {
         let emission = EmissionFields { data: Some(&data), datacontenttype: content_type, ..Default::default() };
-        let parcel = encode(&encoder(Format::Structured), &record(RecordFields::default()), &[emission]).expect("encoded");
+        let parcel = encode(&encoder(EventFormat::Structured), &record(RecordFields::default()), &[emission]).expect("encoded");
         let value = parcel.slice(parcel.messages[0].value.as_ref().expect("a value"));
         let event: serde_json::Value = serde_json::from_slice(value).expect("JSON");
         let back = match (&event["data"], &event["data_base64"]) {

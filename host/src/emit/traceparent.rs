@@ -1,10 +1,10 @@
 //! The trace of an emission whose invocation has no span of its own: it continues that of the record, or starts one.
 
-use crate::model::trace_context::{LENGTH, Traceparent, write_hex};
+use crate::model::trace_context::{LENGTH, TraceParent, write_hex};
 
 /// The flags of a trace that starts here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begun {
+pub(crate) enum NewTraceSampling {
     /// Whoever reads it decides, for nobody has.
     Sampled,
     /// This host decides, and did not choose it.
@@ -12,13 +12,13 @@ pub enum Begun {
 }
 
 /// A `traceparent` for what a record caused: the trace of `cause`, with a span of its own.
-pub fn continue_from(cause: Option<Traceparent<'_>>, begun: Begun) -> [u8; LENGTH] {
+pub(crate) fn continue_from(cause: Option<TraceParent<'_>>, begun: NewTraceSampling) -> [u8; LENGTH] {
     let mut text = match begun {
-        Begun::Sampled => *b"00-00000000000000000000000000000000-0000000000000000-01",
-        Begun::Unsampled => *b"00-00000000000000000000000000000000-0000000000000000-00",
+        NewTraceSampling::Sampled => *b"00-00000000000000000000000000000000-0000000000000000-01",
+        NewTraceSampling::Unsampled => *b"00-00000000000000000000000000000000-0000000000000000-00",
     };
     match cause {
-        Some(Traceparent { trace, flags, .. }) => {
+        Some(TraceParent { trace, flags, .. }) => {
             text[3..35].copy_from_slice(trace.as_bytes());
             text[53..55].copy_from_slice(flags.as_bytes());
         }
@@ -36,19 +36,19 @@ mod tests {
 
     #[test]
     fn a_trace_goes_on_with_a_new_span() {
-        for begun in [Begun::Sampled, Begun::Unsampled] {
-            let next = String::from_utf8(continue_from(Traceparent::parse(CAUSE), begun).to_vec()).expect("text");
+        for begun in [NewTraceSampling::Sampled, NewTraceSampling::Unsampled] {
+            let next = String::from_utf8(continue_from(TraceParent::parse(CAUSE), begun).to_vec()).expect("text");
             assert!(next.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && next.ends_with("-01"), "{next}");
             assert!(!next.contains("00f067aa0ba902b7"));
-            assert!(Traceparent::parse(next.as_bytes()).is_some());
+            assert!(TraceParent::parse(next.as_bytes()).is_some());
         }
     }
 
     #[test]
     fn where_there_is_none_one_starts() {
-        for (begun, flags) in [(Begun::Sampled, "01"), (Begun::Unsampled, "00")] {
+        for (begun, flags) in [(NewTraceSampling::Sampled, "01"), (NewTraceSampling::Unsampled, "00")] {
             let next = continue_from(None, begun);
-            assert_eq!(Traceparent::parse(&next).map(|read| read.flags), Some(flags), "{}", next.escape_ascii());
+            assert_eq!(TraceParent::parse(&next).map(|read| read.flags), Some(flags), "{}", next.escape_ascii());
         }
     }
 }

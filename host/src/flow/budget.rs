@@ -10,33 +10,33 @@ const UNIT: u64 = 1024;
 
 /// A share of a budget; dropping it gives it back.
 #[derive(Debug, Default)]
-pub struct Share {
+pub(crate) struct BudgetShare {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A bounded number of bytes.
 #[derive(Debug, Clone)]
-pub struct Budget {
+pub(crate) struct ByteBudget {
     units: u32,
     free: Arc<Semaphore>,
 }
 
-impl Budget {
+impl ByteBudget {
     /// A budget of `bytes`, rounded up to whole KiB.
-    pub fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         let units = bytes.div_ceil(UNIT).clamp(1, u64::from(u32::MAX)) as u32;
         Self { units, free: Arc::new(Semaphore::new(units as usize)) }
     }
 
     /// Waits for `bytes`. More than the whole budget is the whole budget: one large thing passes alone.
-    pub async fn take(&self, bytes: u64) -> Share {
+    pub(crate) async fn take(&self, bytes: u64) -> BudgetShare {
         let units = bytes.div_ceil(UNIT).clamp(1, u64::from(self.units)) as u32;
         // The semaphore is never closed; were it, work would go on unbounded rather than stop.
-        Share { _permit: self.free.clone().acquire_many_owned(units).await.ok() }
+        BudgetShare { _permit: self.free.clone().acquire_many_owned(units).await.ok() }
     }
 
     /// Whether less than a quarter is free.
-    pub fn is_scarce(&self) -> bool {
+    pub(crate) fn is_scarce(&self) -> bool {
         self.free.available_permits() < self.units as usize / 4
     }
 }
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_comes_back_when_dropped() {
-        let budget = Budget::new(4096);
+        let budget = ByteBudget::new(4096);
         let share = budget.take(4000).await;
         assert!(budget.is_scarce());
         drop(share);
@@ -56,7 +56,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_large_thing_passes_alone() {
-        let budget = Budget::new(4096);
+        let budget = ByteBudget::new(4096);
         let _share = budget.take(1 << 40).await;
         assert_eq!(budget.free.available_permits(), 0);
     }

@@ -3,74 +3,72 @@
 //! Whoever starts an instance takes a place first. When there is none, the instance that has been idle for longest, in
 //! whichever pool, gives way; when none is idle, one waits. So exhaustion is back-pressure and never a guest's fault.
 
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A pool as the budget sees it.
-pub trait Idlers: Send + Sync {
+pub(crate) trait IdleInstances: Send + Sync {
     /// Since when the pool's longest idle instance is idle.
     fn oldest(&self) -> Option<Instant>;
-    /// Drops that instance.
     fn evict_oldest(&self);
 }
 
 /// The right to have one instance; given back when dropped.
 #[derive(Debug)]
-pub struct Place(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(crate) struct InstancePermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// The budget.
-pub struct Admission {
+pub(crate) struct InstanceAdmission {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
-    pools: Mutex<Vec<Weak<dyn Idlers>>>,
+    pools: Mutex<Vec<Weak<dyn IdleInstances>>>,
 }
 
-impl Admission {
-    /// A budget of `max_instances`.
-    pub fn new(max_instances: usize) -> Self {
+impl InstanceAdmission {
+    pub(crate) fn new(max_instances: usize) -> Self {
         let places = Arc::new(Semaphore::new(max_instances.min(Semaphore::MAX_PERMITS)));
         Self { places, waiting: AtomicUsize::new(0), pools: Mutex::default() }
     }
 
     /// Makes a pool known whose idle instances may have to give way. Pools that are gone are forgotten.
-    pub fn register(&self, pool: Weak<dyn Idlers>) {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn register(&self, pool: Weak<dyn IdleInstances>) {
+        let mut pools = self.pools.lock();
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
     }
 
     /// Takes a place, waiting for one if need be.
-    pub async fn place(&self) -> Place {
+    pub(crate) async fn place(&self) -> InstancePermit {
         if let Some(place) = self.try_place() {
             return place;
         }
-        let _waiting = Waiting::new(&self.waiting);
+        let _waiting = WaitingCaller::new(&self.waiting);
         // In this order: who returns an instance from now on sees that somebody waits.
         self.evict_oldest();
         match Arc::clone(&self.places).acquire_owned().await {
-            Ok(permit) => Place(permit),
+            Ok(permit) => InstancePermit(permit),
             // The semaphore is never closed.
             Err(_closed) => std::future::pending().await,
         }
     }
 
     /// Takes a place if one is free.
-    pub fn try_place(&self) -> Option<Place> {
-        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    pub(crate) fn try_place(&self) -> Option<InstancePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok().map(InstancePermit)
     }
 
     /// Whether somebody waits for a place, so that instances should rather end than be idle.
-    pub fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Drops the instance that has been idle for longest.
-    pub fn evict_oldest(&self) {
-        let pools: Vec<Arc<dyn Idlers>> = {
-            let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn evict_oldest(&self) {
+        let pools: Vec<Arc<dyn IdleInstances>> = {
+            let pools = self.pools.lock();
             pools.iter().filter_map(Weak::upgrade).collect()
         };
         let longest_idle = pools.iter().filter_map(|pool| Some((pool.oldest()?, pool))).min_by_key(|(since, _)| *since);
@@ -80,23 +78,23 @@ impl Admission {
     }
 }
 
-impl std::fmt::Debug for Admission {
+impl std::fmt::Debug for InstanceAdmission {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Admission({} free)", self.places.available_permits())
     }
 }
 
 /// One who waits, also if it gives up.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingCaller<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingCaller<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::SeqCst);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCaller<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

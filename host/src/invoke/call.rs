@@ -8,96 +8,92 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::{Answer, Emissions, Verdict, begin_batch, set_attempt};
 
-use super::emulate::Start;
-use super::pool::Pool;
-use crate::model::function::{Isolation, Shape, SharedRevision};
-use crate::model::outcome::{CallTime, Fault, FaultClass};
-use crate::model::trace_context::{SpanContext, Traced};
+use crate::invoke::emulate::StartKind;
+use crate::invoke::pool::InstancePool;
+use crate::model::function::{Isolation, ModuleShape, SharedRevision};
+use crate::model::outcome::{CallTime, FaultClass, GuestFault};
+use crate::model::trace_context::{AttemptSpan, SpanContext};
 use crate::model::work::RecordRef;
-use crate::wasm::log::{self, Handled};
+use crate::wasm::log::{self, CallRecords};
 
 /// A record to be handled.
 #[derive(Debug, Clone)]
-pub struct Attempt {
-    /// The record.
-    pub record: RecordRef,
+pub(crate) struct RecordAttempt {
+    pub(crate) record: RecordRef,
     /// 1 for the first.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Its span, where its trace is recorded.
-    pub traced: Option<Box<Traced>>,
+    pub(crate) traced: Option<Box<AttemptSpan>>,
 }
 
-impl Attempt {
+impl RecordAttempt {
     /// An attempt that nobody traces.
-    pub fn new(record: RecordRef, number: u32) -> Self {
+    pub(crate) fn new(record: RecordRef, number: u32) -> Self {
         Self { record, number, traced: None }
     }
 
     /// What its span is called by others, where it has one.
-    pub fn span(&self) -> Option<SpanContext> {
+    pub(crate) fn span(&self) -> Option<SpanContext> {
         self.traced.as_ref().map(|traced| traced.own)
     }
 }
 
 /// Hears the verdicts, in the order of the records.
-pub trait Verdicts: Send {
+pub(crate) trait OutcomeSink: Send {
     /// Whether the record at `index` must not run now, because one before it waits for its retry.
     fn is_held_up(&self, index: usize) -> bool;
     /// Told before the verdicts of a call: when it was made.
     fn called(&mut self, _call: CallTime) {}
     /// What became of the record at `index`.
-    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>);
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>);
 }
 
-/// Calls one revision.
 #[derive(Debug)]
-pub struct Invoker {
+pub(crate) struct Invoker {
     revision: SharedRevision,
-    pool: Pool,
+    pool: InstancePool,
     cluster: Arc<str>,
 }
 
 /// What a batch took, for the pace.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Spent {
+pub(crate) struct BatchDuration {
     /// Records that went through the guest.
-    pub records: usize,
-    /// Time in calls.
-    pub elapsed: Duration,
+    pub(crate) records: usize,
+    pub(crate) elapsed: Duration,
     /// Calls for which an instance was started.
-    pub cold: usize,
+    pub(crate) cold: usize,
 }
 
 impl Invoker {
     /// An invoker of `revision`, whose instances `pool` holds.
-    pub fn new(revision: SharedRevision, pool: Pool, cluster: Arc<str>) -> Self {
+    pub(crate) fn new(revision: SharedRevision, pool: InstancePool, cluster: Arc<str>) -> Self {
         Self { revision, pool, cluster }
     }
 
-    /// The revision.
-    pub fn revision(&self) -> &SharedRevision {
+    pub(crate) fn revision(&self) -> &SharedRevision {
         &self.revision
     }
 
     /// Whether several records may share a call.
     fn shares_calls(&self) -> bool {
-        self.revision.shape == Shape::MillstreamBatch && self.revision.isolation() != Isolation::Record
+        self.revision.shape == ModuleShape::MillstreamBatch && self.revision.isolation() != Isolation::Record
     }
 
     /// Runs `attempts` and tells `verdicts` of each that is not held up.
-    pub async fn run(&self, attempts: &[Attempt], verdicts: &mut impl Verdicts) -> Spent {
-        let mut spent = Spent::default();
+    pub(crate) async fn run(&self, attempts: &[RecordAttempt], verdicts: &mut impl OutcomeSink) -> BatchDuration {
+        let mut spent = BatchDuration::default();
         let mut start = 0;
         while start < attempts.len() {
             if let Some(reason) = &attempts[start].record.record().undecodable {
                 if !verdicts.is_held_up(start) {
                     verdicts.called(CallTime::none());
-                    verdicts.hear(start, Err(Fault::new(FaultClass::Undecodable, &**reason)));
+                    verdicts.hear(start, Err(GuestFault::new(FaultClass::Undecodable, &**reason)));
                 }
                 start += 1;
                 continue;
             }
-            let readable = |attempt: &&Attempt| attempt.record.record().undecodable.is_none();
+            let readable = |attempt: &&RecordAttempt| attempt.record.record().undecodable.is_none();
             let end = match self.shares_calls() {
                 true => start + attempts[start..].iter().take_while(readable).count(),
                 false => start + 1,
@@ -110,10 +106,10 @@ impl Invoker {
 
     async fn run_together(
         &self,
-        attempts: &[Attempt],
+        attempts: &[RecordAttempt],
         range: std::ops::Range<usize>,
-        verdicts: &mut impl Verdicts,
-        spent: &mut Spent,
+        verdicts: &mut impl OutcomeSink,
+        spent: &mut BatchDuration,
     ) {
         if range.len() > 1 {
             let (answer, call) = self.call(&attempts[range.clone()], spent).await;
@@ -146,7 +142,11 @@ impl Invoker {
         }
     }
 
-    async fn call(&self, attempts: &[Attempt], spent: &mut Spent) -> (Result<Vec<u8>, Fault>, CallTime) {
+    async fn call(
+        &self,
+        attempts: &[RecordAttempt],
+        spent: &mut BatchDuration,
+    ) -> (Result<Vec<u8>, GuestFault>, CallTime) {
         let limit = self.revision.manifest.limits.timeout;
         let size: usize = attempts.iter().map(|attempt| attempt.record.flat().len()).sum();
         let mut request = Vec::with_capacity(size + 64 + self.cluster.len());
@@ -167,25 +167,25 @@ impl Invoker {
             Some(first) => {
                 // Of a call for many records nobody can say whose a line is.
                 let span = first.span().filter(|_| attempts.len() == 1);
-                let handled = Handled { first: first.record.clone(), records: attempts.len(), span };
+                let handled = CallRecords { first: first.record.clone(), records: attempts.len(), span };
                 log::handling(handled, calling).await
             }
             None => calling.await,
         };
-        spent.cold += usize::from(start == Start::Cold);
+        spent.cold += usize::from(start == StartKind::Cold);
         spent.records += attempts.len();
         let took = started.elapsed();
         spent.elapsed += took;
-        (answer, CallTime { started: now, took, is_cold: start == Start::Cold })
+        (answer, CallTime { started: now, took, is_cold: start == StartKind::Cold })
     }
 }
 
-fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, Fault> {
+fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, GuestFault> {
     let answer = Answer::parse(bytes).map_err(|error| {
-        Fault::new(FaultClass::InvalidAnswer, format!("the function's answer can't be read: {error}"))
+        GuestFault::new(FaultClass::InvalidAnswer, format!("the function's answer can't be read: {error}"))
     })?;
     if answer.len() != records {
-        return Err(Fault::new(
+        return Err(GuestFault::new(
             FaultClass::InvalidAnswer,
             format!("the function answered {} verdicts for {records} records", answer.len()),
         ));
@@ -193,12 +193,13 @@ fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, Fault> {
     Ok(answer)
 }
 
-fn judge(verdict: Verdict<'_>) -> Result<Emissions<'_>, Fault> {
+fn judge(verdict: Verdict<'_>) -> Result<Emissions<'_>, GuestFault> {
     match verdict {
         Verdict::Emitted(emissions) => Ok(emissions),
-        Verdict::Retry { after_ms, reason } => {
-            Err(Fault { retry_after: after_ms.map(Duration::from_millis), ..Fault::new(FaultClass::Retry, reason) })
-        }
-        Verdict::Reject { reason } => Err(Fault::new(FaultClass::Reject, reason)),
+        Verdict::Retry { after_ms, reason } => Err(GuestFault {
+            retry_after: after_ms.map(Duration::from_millis),
+            ..GuestFault::new(FaultClass::Retry, reason)
+        }),
+        Verdict::Reject { reason } => Err(GuestFault::new(FaultClass::Reject, reason)),
     }
 }

@@ -1,99 +1,92 @@
 //! Runs a module on one event without Kafka and without a host: what `millstream invoke FILE.wasm` does.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Moment, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::{Answer, Emission, RecordFields, Verdict, begin_batch, write_record};
 
-use crate::model::function::{Limits, Shape};
-use crate::model::ids::Digest;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::function::{FunctionLimits, ModuleShape};
+use crate::model::ids::ArtifactDigest;
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::wasm::log::{Level, Log, LogSink};
-use crate::wasm::{Engine, EngineError, EngineOptions, Instance, LoadError, StartError};
+use crate::wasm::log::{GuestLogSink, Level, LogSink};
+use crate::wasm::{EngineError, EngineOptions, GuestInstance, LoadError, StartError, WasmEngine};
 
 /// Why there was no run at all.
 #[derive(Debug, thiserror::Error)]
-pub enum LocalError {
-    /// There is no engine.
+pub(crate) enum LocalError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The module is refused.
     #[error(transparent)]
     Load(#[from] LoadError),
 }
 
-/// What a run showed.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct RunReport {
     /// How the module is called.
-    pub shape: Shape,
+    pub(crate) shape: ModuleShape,
     /// What the guest made of the event.
-    pub outcome: LocalOutcome,
+    pub(crate) outcome: LocalOutcome,
     /// Time to compile the module.
-    pub compile: Duration,
+    pub(crate) compile: Duration,
     /// Time to start an instance and to call it for the first time.
-    pub cold: Duration,
+    pub(crate) cold: Duration,
     /// Time of a second call with the same event, where the first one left the instance healthy.
-    pub hot: Option<Duration>,
+    pub(crate) hot: Option<Duration>,
     /// Bytes of linear memory after the first call.
-    pub memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
     /// What the guest wrote in the first call.
-    pub logs: Vec<(Level, String)>,
+    pub(crate) logs: Vec<(Level, String)>,
 }
 
 /// What became of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LocalOutcome {
+pub(crate) enum LocalOutcome {
     /// These events, which may be none.
     Emitted(Vec<LocalEmission>),
     /// The guest asks for another attempt.
     Retry {
-        /// When.
         after_ms: Option<u64>,
-        /// Why.
         reason: String,
     },
     /// The guest gave the event up.
     Reject {
-        /// Why.
         reason: String,
     },
-    /// The guest failed.
-    Fault(Fault),
+    Fault(GuestFault),
 }
 
 /// An event that the guest emitted. What the guest left open, a host fills in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LocalEmission {
+pub(crate) struct LocalEmission {
     /// The name of the output.
-    pub output: String,
+    pub(crate) output: String,
     /// The key; that of the event where the guest set none of its own.
-    pub key: Option<Vec<u8>>,
+    pub(crate) key: Option<Vec<u8>>,
     /// The context attributes that are set, by name: `id`, `source`, `type`, `subject` … and extensions.
-    pub attributes: BTreeMap<String, String>,
+    pub(crate) attributes: BTreeMap<String, String>,
     /// Headers beside the attributes, in order.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
-    /// The data.
-    pub data: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) data: Option<Vec<u8>>,
 }
 
 /// Runs `module` on one event, twice if it goes well, under `limits` and with the variables `env`.
-pub async fn run(
+pub(crate) async fn run(
     module: Arc<[u8]>,
     event: &RecordFields<'_>,
-    limits: &Limits,
+    limits: &FunctionLimits,
     env: &BTreeMap<String, String>,
-) -> Result<Report, LocalError> {
-    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })?;
+) -> Result<RunReport, LocalError> {
+    let engine = WasmEngine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })?;
     let compiling = Moment::now();
-    let digest = Digest::of(&module);
+    let digest = ArtifactDigest::of(&module);
     let program = engine.load(module, digest).await?;
     let compile = compiling.elapsed();
 
-    let lines = Arc::new(Lines::default());
-    let sink: LogSink = Arc::<Lines>::clone(&lines);
+    let lines = Arc::new(CollectedLines::default());
+    let sink: LogSink = Arc::<CollectedLines>::clone(&lines);
     let sandbox = program.sandbox_with(limits, env, Arc::<FunctionMetrics>::default(), sink);
     let request = request(event, limits.timeout);
     let starting = Moment::now();
@@ -101,10 +94,10 @@ pub async fn run(
         StartError::Fault(fault) => fault,
         // There is one place and nobody else.
         StartError::Exhausted => {
-            Fault::new(FaultClass::Memory, "the module needs more memories or tables than an instance may have")
+            GuestFault::new(FaultClass::Memory, "the module needs more memories or tables than an instance may have")
         }
     });
-    let mut report = Report {
+    let mut report = RunReport {
         shape: program.shape(),
         outcome: LocalOutcome::Emitted(Vec::new()),
         compile,
@@ -130,7 +123,7 @@ pub async fn run(
     Ok(report)
 }
 
-async fn time_again(instance: &mut Instance, request: &[u8], limits: &Limits) -> Option<Duration> {
+async fn time_again(instance: &mut GuestInstance, request: &[u8], limits: &FunctionLimits) -> Option<Duration> {
     if !instance.is_healthy() {
         return None;
     }
@@ -149,7 +142,7 @@ fn request(event: &RecordFields<'_>, timeout: Duration) -> Vec<u8> {
 }
 
 fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
-    let invalid = |reason: String| LocalOutcome::Fault(Fault::new(FaultClass::InvalidAnswer, reason));
+    let invalid = |reason: String| LocalOutcome::Fault(GuestFault::new(FaultClass::InvalidAnswer, reason));
     let answer = match Answer::parse(answer) {
         Ok(answer) => answer,
         Err(error) => return invalid(format!("the guest's answer cannot be read: {error}")),
@@ -169,7 +162,7 @@ fn outcome(answer: &[u8], event: &RecordFields<'_>) -> LocalOutcome {
 
 impl LocalEmission {
     /// What the guest emitted for an event with the key `input_key`.
-    pub fn of(emission: &Emission<'_>, input_key: Option<&[u8]>) -> Self {
+    pub(crate) fn of(emission: &Emission<'_>, input_key: Option<&[u8]>) -> Self {
         Self {
             output: emission.output().to_owned(),
             key: emission.record_key(input_key).map(<[u8]>::to_vec),
@@ -182,17 +175,17 @@ impl LocalEmission {
 
 /// Keeps what the guest writes.
 #[derive(Default)]
-struct Lines(Mutex<Vec<(Level, String)>>);
+struct CollectedLines(Mutex<Vec<(Level, String)>>);
 
-impl Lines {
+impl CollectedLines {
     fn take(&self) -> Vec<(Level, String)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
-impl Log for Lines {
+impl GuestLogSink for CollectedLines {
     fn line(&self, level: Level, line: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((level, line.to_owned()));
+        self.0.lock().push((level, line.to_owned()));
     }
 }
 
@@ -201,7 +194,7 @@ mod tests {
     use super::*;
     use crate::wasm::testing::{guest, limits, typed_guest};
 
-    async fn ran(module: Arc<[u8]>, attempt: u32) -> Report {
+    async fn ran(module: Arc<[u8]>, attempt: u32) -> RunReport {
         let event = RecordFields {
             topic: "bids",
             offset: 7,

@@ -14,30 +14,30 @@ use std::time::{Duration, Instant as Moment};
 
 use tokio::sync::Notify;
 
-use self::busy::Busy;
-use self::idle::Idle;
-use super::admission::{Admission, Idlers, Place};
-use super::emulate::{self, Start};
-use crate::model::function::{Instances, Isolation};
-use crate::model::outcome::Fault;
+use self::busy::PollTime;
+use self::idle::IdleStack;
+use crate::invoke::admission::{IdleInstances, InstanceAdmission, InstancePermit};
+use crate::invoke::emulate::{self, StartKind};
+use crate::model::function::{InstancePolicy, Isolation};
+use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::wasm::{Instance, Sandbox, StartError};
+use crate::wasm::{GuestInstance, Sandbox, StartError};
 
 /// How soon a start is tried again when the engine's memory slots, and not the budget, are exhausted.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(2);
 
 /// A pool. Clones share it; it ends with the last.
 #[derive(Clone)]
-pub struct Pool {
-    shared: Arc<Shared>,
+pub(crate) struct InstancePool {
+    shared: Arc<PoolState>,
 }
 
-struct Shared {
+struct PoolState {
     sandbox: Sandbox,
-    settings: Instances,
-    admission: Arc<Admission>,
+    settings: InstancePolicy,
+    admission: Arc<InstanceAdmission>,
     metrics: Arc<FunctionMetrics>,
-    idle: Idle,
+    idle: IdleStack,
     alive: Arc<AtomicUsize>,
     /// Wakes the upkeep when there may be something to refill.
     lost: Arc<Notify>,
@@ -45,32 +45,32 @@ struct Shared {
 }
 
 /// An instance and what it holds. Fields are dropped in this order: the place is free only when the instance is gone.
-struct Warm {
-    instance: Instance,
+struct PooledInstance {
+    instance: GuestInstance,
     is_used: bool,
-    _life: Life,
-    _place: Place,
+    _life: InstanceLife,
+    _place: InstancePermit,
 }
 
 /// Counts an instance while it lives.
-struct Life {
+struct InstanceLife {
     alive: Arc<AtomicUsize>,
     metrics: Arc<FunctionMetrics>,
     /// Told where instances are kept ready. Waking a task for each of 100,000 instances a second costs more than they do.
     lost: Option<Arc<Notify>>,
 }
 
-impl Life {
-    fn begin(shared: &Shared) -> Self {
+impl InstanceLife {
+    fn begin(shared: &PoolState) -> Self {
         shared.alive.fetch_add(1, Ordering::Relaxed);
         shared.metrics.instances.inc();
-        let Shared { alive, metrics, lost, settings, .. } = shared;
+        let PoolState { alive, metrics, lost, settings, .. } = shared;
         let lost = (settings.min > 0).then(|| Arc::clone(lost));
         Self { alive: Arc::clone(alive), metrics: Arc::clone(metrics), lost }
     }
 }
 
-impl Drop for Life {
+impl Drop for InstanceLife {
     fn drop(&mut self) {
         self.alive.fetch_sub(1, Ordering::Relaxed);
         self.metrics.instances.dec();
@@ -80,20 +80,20 @@ impl Drop for Life {
     }
 }
 
-impl Pool {
+impl InstancePool {
     /// A pool of instances from `sandbox`. It starts the task that refills and reaps, so it needs a runtime.
-    pub fn new(
+    pub(crate) fn new(
         sandbox: Sandbox,
-        settings: &Instances,
-        admission: Arc<Admission>,
+        settings: &InstancePolicy,
+        admission: Arc<InstanceAdmission>,
         metrics: Arc<FunctionMetrics>,
     ) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PoolState {
             sandbox,
             settings: settings.clone(),
             admission,
             metrics,
-            idle: Idle::default(),
+            idle: IdleStack::default(),
             alive: Arc::default(),
             lost: Arc::default(),
             closed: AtomicBool::new(false),
@@ -107,23 +107,23 @@ impl Pool {
     /// Calls the guest with a flat batch of `records` records, for at most `limit`, and gives its flat answer.
     ///
     /// It waits as long as the host has no place for an instance. Dropping the future discards the instance.
-    pub async fn call(&self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, Fault> {
+    pub(crate) async fn call(&self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, GuestFault> {
         self.call_telling(request, records, limit).await.0
     }
 
     /// The same, and how the instance was when the call came.
-    pub async fn call_telling(
+    pub(crate) async fn call_telling(
         &self,
         request: &[u8],
         records: usize,
         limit: Duration,
-    ) -> (Result<Vec<u8>, Fault>, Start) {
+    ) -> (Result<Vec<u8>, GuestFault>, StartKind) {
         let shared = &*self.shared;
         let (mut warm, start) = match shared.idle.take_youngest() {
-            Some(warm) => (warm, Start::Hot),
+            Some(warm) => (warm, StartKind::Hot),
             None => match shared.start().await {
-                Ok(warm) => (warm, Start::Cold),
-                Err(fault) => return (Err(fault), Start::Cold),
+                Ok(warm) => (warm, StartKind::Cold),
+                Err(fault) => return (Err(fault), StartKind::Cold),
             },
         };
         let delay = emulate::delay(shared.settings.emulate.as_ref(), start);
@@ -134,7 +134,7 @@ impl Pool {
             shared.metrics.hot_starts.inc();
         }
         let began = Moment::now();
-        let (result, busy) = Busy::new(pin!(warm.instance.call(request, records, limit))).await;
+        let (result, busy) = PollTime::new(pin!(warm.instance.call(request, records, limit))).await;
         let took = began.elapsed();
         shared.metrics.call_seconds.observe(took.as_secs_f64());
         let answered = result.as_ref().map_or(0, Vec::len) as u64;
@@ -145,27 +145,27 @@ impl Pool {
     }
 
     /// How many instances there are, idle or not.
-    pub fn alive(&self) -> usize {
+    pub(crate) fn alive(&self) -> usize {
         self.shared.alive.load(Ordering::Relaxed)
     }
 
     /// Drops idle instances, and keeps none from now on. Running calls go on.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.shared.idle.clear();
         self.shared.lost.notify_one();
     }
 }
 
-impl Shared {
+impl PoolState {
     /// Starts an instance as soon as there is a place.
-    async fn start(&self) -> Result<Warm, Fault> {
+    async fn start(&self) -> Result<PooledInstance, GuestFault> {
         let wanted = Moment::now();
         let place = self.admission.place().await;
         self.start_in(place, wanted).await
     }
 
-    async fn start_in(&self, place: Place, wanted: Moment) -> Result<Warm, Fault> {
+    async fn start_in(&self, place: InstancePermit, wanted: Moment) -> Result<PooledInstance, GuestFault> {
         let instance = loop {
             match self.sandbox.start().await {
                 Ok(instance) => break instance,
@@ -179,11 +179,11 @@ impl Shared {
         };
         self.metrics.cold_start_seconds.observe(wanted.elapsed().as_secs_f64());
         self.metrics.cold_starts.inc();
-        Ok(Warm { instance, is_used: false, _life: Life::begin(self), _place: place })
+        Ok(PooledInstance { instance, is_used: false, _life: InstanceLife::begin(self), _place: place })
     }
 
     /// Keeps an instance for the next call if it may be kept.
-    fn give_back(&self, warm: Warm) {
+    fn give_back(&self, warm: PooledInstance) {
         let settings = &self.settings;
         let is_kept = warm.instance.is_healthy()
             && matches!(settings.isolation, None | Some(Isolation::Shared))
@@ -193,7 +193,7 @@ impl Shared {
         }
     }
 
-    fn keep(&self, warm: Warm) {
+    fn keep(&self, warm: PooledInstance) {
         self.idle.put(warm);
         // Looked at afterwards: whoever closes or waits looks at the idle ones after it said so.
         if self.closed.load(Ordering::SeqCst) {
@@ -204,7 +204,7 @@ impl Shared {
     }
 }
 
-impl Idlers for Shared {
+impl IdleInstances for PoolState {
     fn oldest(&self) -> Option<Moment> {
         self.idle.oldest()
     }
@@ -214,7 +214,7 @@ impl Idlers for Shared {
     }
 }
 
-impl std::fmt::Debug for Pool {
+impl std::fmt::Debug for InstancePool {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Pool({} alive)", self.alive())
     }

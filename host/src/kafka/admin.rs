@@ -7,7 +7,7 @@ mod bookmarks;
 mod error;
 mod groups;
 mod offsets;
-mod places;
+mod partition_bounds;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -18,24 +18,24 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::config::FromClientConfigAndContext;
 
-pub use bookmarks::Bookmarks;
-pub use error::AdminError;
-pub use offsets::StartOffset;
-pub use places::Place;
-pub use topics::NewTopic;
+pub(crate) use bookmarks::GroupBookmarks;
+pub(crate) use error::AdminError;
+pub(crate) use offsets::StartOffset;
+pub(crate) use partition_bounds::PartitionBounds;
+pub(crate) use topics::NewTopic;
 
-use super::client_log::Logging;
-use super::settings::ClientSettings;
+use crate::kafka::client_log::LoggingContext;
+use crate::kafka::settings::ClientSettings;
 
 /// The longest that one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Creates a topic with that many partitions, the way of the embedded broker.
-pub type CreateEmbedded = dyn Fn(&str, i32) -> Result<(), String> + Send + Sync;
+pub(crate) type CreateEmbedded = dyn Fn(&str, i32) -> Result<(), String> + Send + Sync;
 
 /// How topics come to be.
 #[derive(Clone)]
-pub enum TopicCreation {
+pub(crate) enum TopicCreation {
     /// The broker makes them on request.
     Broker,
     /// The embedded broker has no such request: this makes them. It cannot delete groups either.
@@ -44,32 +44,32 @@ pub enum TopicCreation {
 
 /// A client for a cluster's administration. Clones share one connection.
 #[derive(Clone)]
-pub struct Admin(Arc<Inner>);
+pub(crate) struct KafkaAdmin(Arc<AdminState>);
 
-struct Inner {
+struct AdminState {
     settings: ClientSettings,
     creation: TopicCreation,
-    client: AdminClient<Logging>,
+    client: AdminClient<LoggingContext>,
 }
 
-impl Admin {
+impl KafkaAdmin {
     /// A client; it connects when it is first asked something.
-    pub fn new(settings: ClientSettings, creation: TopicCreation) -> Result<Self, AdminError> {
-        let client =
-            AdminClient::from_config_and_context(&settings.base(), Logging).map_err(AdminError::Configuration)?;
-        Ok(Self(Arc::new(Inner { settings, creation, client })))
+    pub(crate) fn new(settings: ClientSettings, creation: TopicCreation) -> Result<Self, AdminError> {
+        let client = AdminClient::from_config_and_context(&settings.base(), LoggingContext)
+            .map_err(AdminError::Configuration)?;
+        Ok(Self(Arc::new(AdminState { settings, creation, client })))
     }
 
     /// The partitions of every topic of the cluster, or why Kafka does not answer.
     ///
     /// It asks for all topics because asking for one by name would create it on clusters that create on demand.
-    pub async fn topics(&self) -> Result<BTreeMap<String, i32>, AdminError> {
+    pub(crate) async fn topics(&self) -> Result<BTreeMap<String, i32>, AdminError> {
         self.blocking(|inner| topics::list(&inner.client)).await
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, AdminError> + Send + 'static,
+        work: impl FnOnce(&AdminState) -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, AdminError> {
         let inner = Arc::clone(&self.0);
         match tokio::task::spawn_blocking(move || work(&inner)).await {
@@ -83,7 +83,7 @@ impl Admin {
     }
 }
 
-impl fmt::Debug for Admin {
+impl fmt::Debug for KafkaAdmin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Admin").field("settings", &self.0.settings).finish_non_exhaustive()
     }
@@ -92,3 +92,5 @@ impl fmt::Debug for Admin {
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT))
 }
+pub(crate) mod metadata_probe;
+pub(crate) mod topic_ids;

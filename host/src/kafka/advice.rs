@@ -3,7 +3,7 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// `error` in Kafka's words, and what to do where that is known.
-pub(super) fn advised(error: &KafkaError) -> String {
+pub(crate) fn advised(error: &KafkaError) -> String {
     let code = match error {
         // The one kind of error whose code rdkafka keeps to itself.
         KafkaError::AdminOp(code) => Some(*code),
@@ -16,7 +16,7 @@ pub(super) fn advised(error: &KafkaError) -> String {
 }
 
 /// What librdkafka says in words alone, and what to do where that is known.
-pub(super) fn advised_text(text: &str) -> String {
+pub(crate) fn advised_text(text: &str) -> String {
     use RDKafkaErrorCode as Code;
     // Only what stands in words somewhere: each has its description as "Broker: Topic authorization failed" in brackets.
     let codes =
@@ -32,7 +32,7 @@ pub(super) fn advised_text(text: &str) -> String {
 }
 
 /// What to do about an error with this code.
-pub(super) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
+pub(crate) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
     Some(match code {
         Code::TopicAuthorizationFailed => {

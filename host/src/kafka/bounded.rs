@@ -4,7 +4,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// What `call` answers, or none when it has not for as long as that: then its thread is left behind, with what it holds.
-pub fn answered_within<T: Send + 'static>(longest: Duration, call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) fn answered_within<T: Send + 'static>(
+    longest: Duration,
+    call: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (tell, told) = mpsc::sync_channel(1);
     // Nobody listens any more to an answer that comes too late.
     std::thread::spawn(move || drop(tell.send(call())));

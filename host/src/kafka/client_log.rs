@@ -1,6 +1,6 @@
 //! librdkafka's log lines and global errors as tracing events of the target `millstream::kafka`.
 //!
-//! Every client context of this room calls [`line`] and [`error`]; [`Logging`] is for clients that need nothing else.
+//! Every client context of this room calls [`line`] and [`error`]; [`LoggingContext`] is for clients that need nothing else.
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -10,9 +10,9 @@ use tracing::{debug, error as error_event, info, warn};
 
 /// A client context that only logs.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Logging;
+pub(crate) struct LoggingContext;
 
-impl ClientContext for Logging {
+impl ClientContext for LoggingContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         line(level, facility, message);
     }
@@ -22,10 +22,10 @@ impl ClientContext for Logging {
     }
 }
 
-impl ConsumerContext for Logging {}
+impl ConsumerContext for LoggingContext {}
 
 /// Passes a log line on with its level.
-pub fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
+pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             error_event!(target: "millstream::kafka", facility, "{message}");
@@ -42,6 +42,6 @@ pub fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 /// Passes on an error that belongs to no single call. librdkafka has logged its cause already.
-pub fn error(error: &KafkaError, reason: &str) {
+pub(crate) fn error(error: &KafkaError, reason: &str) {
     debug!(target: "millstream::kafka", %error, "{reason}");
 }

@@ -12,26 +12,24 @@ use rdkafka::producer::DefaultProducerContext;
 
 /// A broker in this process, on loopback. It ends when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct EmbeddedBroker {
+pub(crate) struct EmbeddedBroker {
     bootstrap_servers: String,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<BrokerRequest>,
 }
 
 /// Why the broker does not do what it should.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum EmbeddedError {
     /// Its thread could not be started.
     #[error("the embedded broker's thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
-    /// librdkafka refuses.
     #[error("the embedded broker refuses: {0}")]
     Refused(#[from] KafkaError),
-    /// Its thread is gone.
     #[error("the embedded broker ended")]
     Ended,
 }
 
-struct Request {
+struct BrokerRequest {
     topic: String,
     partitions: i32,
     answer: mpsc::Sender<Result<(), KafkaError>>,
@@ -39,7 +37,7 @@ struct Request {
 
 impl EmbeddedBroker {
     /// Starts it on a free port.
-    pub fn start() -> Result<Self, Error> {
+    pub(crate) fn start() -> Result<Self, EmbeddedError> {
         let (requests, received) = mpsc::channel();
         let (answer, started) = mpsc::channel();
         thread::Builder::new().name("embedded-broker".into()).spawn(move || match MockCluster::new(1) {
@@ -52,27 +50,26 @@ impl EmbeddedBroker {
                 let _ = answer.send(Err(error));
             }
         })?;
-        let bootstrap_servers = started.recv().map_err(|_| Error::Ended)??;
+        let bootstrap_servers = started.recv().map_err(|_| EmbeddedError::Ended)??;
         Ok(Self { bootstrap_servers, requests })
     }
 
-    /// Where it listens.
-    pub fn bootstrap_servers(&self) -> String {
+    pub(crate) fn bootstrap_servers(&self) -> String {
         self.bootstrap_servers.clone()
     }
 
     /// Creates `topic` unless it was created here before.
-    pub fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), Error> {
+    pub(crate) fn create_topic(&self, topic: &str, partitions: i32) -> Result<(), EmbeddedError> {
         let (answer, created) = mpsc::channel();
-        let request = Request { topic: topic.to_owned(), partitions, answer };
-        self.requests.send(request).map_err(|_| Error::Ended)?;
-        Ok(created.recv().map_err(|_| Error::Ended)??)
+        let request = BrokerRequest { topic: topic.to_owned(), partitions, answer };
+        self.requests.send(request).map_err(|_| EmbeddedError::Ended)?;
+        Ok(created.recv().map_err(|_| EmbeddedError::Ended)??)
     }
 }
 
-fn serve(cluster: &MockCluster<'static, DefaultProducerContext>, requests: &mpsc::Receiver<Request>) {
+fn serve(cluster: &MockCluster<'static, DefaultProducerContext>, requests: &mpsc::Receiver<BrokerRequest>) {
     let mut known = HashSet::new();
-    for Request { topic, partitions, answer } in requests {
+    for BrokerRequest { topic, partitions, answer } in requests {
         let created = match known.contains(&topic) {
             true => Ok(()),
             false => cluster.create_topic(&topic, partitions, 1),

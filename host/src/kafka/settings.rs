@@ -13,16 +13,16 @@ const USUAL_BATCH: u32 = 1_000_000;
 
 /// The brokers and the user's own librdkafka settings.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ClientSettings {
+pub(crate) struct ClientSettings {
     /// The brokers to ask first, separated by commas.
-    pub bootstrap_servers: String,
+    pub(crate) bootstrap_servers: String,
     /// Passed to librdkafka as they are. They may hold secrets.
-    pub options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
 }
 
 impl ClientSettings {
     /// A configuration to which the caller adds what its kind of client needs. The caller's keys win over the user's.
-    pub fn base(&self) -> ClientConfig {
+    pub(crate) fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("client.id", "millstream");
         for (key, value) in &self.options {
@@ -34,7 +34,7 @@ impl ClientSettings {
     }
 
     /// The size of batches that fits topics which take `bytes`; nothing when the client's own does.
-    pub(super) fn batch_size(&self, bytes: Option<BatchBytes>) -> Option<BatchBytes> {
+    pub(crate) fn batch_size(&self, bytes: Option<BatchBytes>) -> Option<BatchBytes> {
         let own = self.options.get("batch.size").and_then(|size| size.trim().parse().ok()).unwrap_or(USUAL_BATCH);
         bytes.filter(|bytes| bytes.get() < own)
     }

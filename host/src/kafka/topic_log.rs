@@ -7,61 +7,41 @@ mod writer;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-pub use reader::{Next, Reader};
-pub use writer::Writer;
+pub(crate) use reader::{LogItem, LogReader};
+pub(crate) use writer::LogWriter;
 
 /// Every log has this one partition.
 const PARTITION: i32 = 0;
 
 /// One record of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogRecord {
-    /// Its place.
-    pub offset: i64,
+pub(crate) struct LogRecord {
+    pub(crate) offset: i64,
     /// Its key; empty when it has none.
-    pub key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
     /// Its value; nothing for a tombstone.
-    pub value: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 /// Why a log could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum TopicLogError {
+pub(crate) enum TopicLogError {
     /// Kafka refused or did not answer.
     #[error("cannot {action} topic \"{topic}\": {source}")]
-    Kafka {
-        /// What was tried.
-        action: &'static str,
-        /// The log's topic.
-        topic: String,
-        /// Why.
-        source: KafkaError,
-    },
-    /// The topic is gone.
+    Kafka { action: &'static str, topic: String, source: KafkaError },
     #[error("topic \"{topic}\" does not exist")]
-    NoTopic {
-        /// The log's topic.
-        topic: String,
-    },
+    NoTopic { topic: String },
     /// Another writer has taken over: nothing of this transaction was written.
     #[error("another host is writing to topic \"{topic}\"")]
-    Superseded {
-        /// The log's topic.
-        topic: String,
-    },
+    Superseded { topic: String },
     /// Something did not happen in time.
     #[error("cannot {action} topic \"{topic}\" in time; check that the brokers are well")]
-    TimedOut {
-        /// What was tried.
-        action: &'static str,
-        /// The log's topic.
-        topic: String,
-    },
+    TimedOut { action: &'static str, topic: String },
 }
 
 impl TopicLogError {
     /// Whether a message will never be taken: too large, or invalid.
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         use RDKafkaErrorCode as Code;
         let Self::Kafka { source, .. } = self else { return false };
         matches!(

@@ -3,42 +3,39 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::place::Place;
-use super::told::{self, Told};
-use super::view::{Kind, Lineage, Node, Scan};
-use super::wiring::Wiring;
 use crate::kafka::admin::AdminError;
-use crate::kafka::history::{Bounds, Found, Kept, Session};
+use crate::kafka::read::history::{HistoryReader, OwnedRecord, RecordLookup, ScanBounds};
+use crate::lineage::provenance::{self, RecordProvenance};
+use crate::lineage::record_id::RecordId;
+use crate::lineage::topology::FunctionTopology;
+use crate::lineage::view::{Lineage, LineageNode, NodeKind, ScanReport};
 use crate::model::function::SharedRevision;
 use crate::model::position::TopicPartition;
 
 /// Causes of causes. Functions that emit to their own input make long chains.
 const DEEPEST: usize = 100;
-/// Records in one answer.
 const MOST_NODES: usize = 2_000;
 /// The clocks of a record's producer and of the host that wrote its effects may differ by so much.
 const CLOCKS_DIFFER_BY_MS: i64 = 60_000;
 /// Stands for the topic in the cause of what was emitted by a call over HTTP.
 const CALL: &str = "@call";
 
-/// What is asked.
 #[derive(Debug, Clone)]
-pub struct Question {
-    /// The record.
-    pub place: Place,
+pub(crate) struct TraceRequest {
+    pub(crate) place: RecordId,
     /// Whether effects of the first cause are looked for, and not only of the record.
-    pub whole: bool,
+    pub(crate) whole: bool,
     /// How long after a record its effects may have come.
-    pub window: Duration,
+    pub(crate) window: Duration,
     /// How many records may be read for it.
-    pub records: usize,
+    pub(crate) records: usize,
     /// How long it may take.
-    pub within: Duration,
+    pub(crate) within: Duration,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum TraceError {
+pub(crate) enum TraceError {
     /// Kafka does not answer as it should.
     #[error(transparent)]
     Kafka(#[from] AdminError),
@@ -49,65 +46,67 @@ pub enum TraceError {
     #[error("{place}: the partition holds offsets {beginning} to before {end}")]
     NoRecord {
         /// Where one was looked for.
-        place: Place,
+        place: RecordId,
         /// The first offset that is there.
         beginning: i64,
-        /// The end.
         end: i64,
     },
 }
 
 /// Answers `question` among the functions with these revisions. Blocks.
-pub fn trace(session: &Session, revisions: &[SharedRevision], question: &Question) -> Result<Lineage, TraceError> {
+pub(crate) fn trace(
+    session: &HistoryReader,
+    revisions: &[SharedRevision],
+    question: &TraceRequest,
+) -> Result<Lineage, TraceError> {
     let start = Instant::now();
-    let mut walk = Walk {
+    let mut walk = TraceWalk {
         session,
-        wiring: Wiring::new(revisions),
+        wiring: FunctionTopology::new(revisions),
         window_ms: i64::try_from(question.window.as_millis()).unwrap_or(i64::MAX / 4),
-        bounds: Bounds { records: question.records, deadline: start + question.within },
+        bounds: ScanBounds { records: question.records, deadline: start + question.within },
         nodes: Vec::new(),
         places: HashMap::new(),
         knows_times: true,
-        scan: Scan::default(),
+        scan: ScanReport::default(),
     };
     let asked = walk.up(&question.place)?;
     walk.nodes[asked].view.asked = true;
     walk.down(if question.whole { 0 } else { asked }, question)?;
     walk.scan.records = question.records - walk.bounds.records;
     walk.scan.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let Walk { nodes, mut scan, .. } = walk;
+    let TraceWalk { nodes, mut scan, .. } = walk;
     scan.topics.sort();
     scan.topics.dedup();
     Ok(Lineage { root: tree(nodes), scan })
 }
 
 /// A record that was found, after whatever led to it.
-struct Step {
-    view: Node,
-    place: Place,
+struct TraceStep {
+    view: LineageNode,
+    place: RecordId,
     cause: Option<usize>,
 }
 
-struct Walk<'a> {
-    session: &'a Session,
-    wiring: Wiring,
+struct TraceWalk<'a> {
+    session: &'a HistoryReader,
+    wiring: FunctionTopology,
     window_ms: i64,
-    bounds: Bounds,
-    /// Causes before their effects.
-    nodes: Vec<Step>,
-    places: HashMap<Place, usize>,
+    bounds: ScanBounds,
+    nodes: Vec<TraceStep>,
+    places: HashMap<RecordId, usize>,
     /// Whether the broker finds offsets by time. The embedded one tells the end, whatever the time.
     knows_times: bool,
-    scan: Scan,
+    scan: ScanReport,
 }
 
-impl Walk<'_> {
+impl TraceWalk<'_> {
     /// Finds the record and its causes; gives its index, the first cause is at 0.
-    fn up(&mut self, place: &Place) -> Result<usize, TraceError> {
+    fn up(&mut self, place: &RecordId) -> Result<usize, TraceError> {
         let record = match self.session.record(&place.partition, place.offset)? {
-            Found::Record(record) => record,
-            Found::NoPartition => return Err(TraceError::NoPartition(place.partition.clone())),
-            Found::Nothing => {
+            RecordLookup::Record(record) => record,
+            RecordLookup::NoPartition => return Err(TraceError::NoPartition(place.partition.clone())),
+            RecordLookup::Nothing => {
                 let (beginning, end) = self.session.edges(&place.partition)?;
                 return Err(TraceError::NoRecord { place: place.clone(), beginning, end });
             }
@@ -127,15 +126,18 @@ impl Walk<'_> {
             if chain.iter().any(|(known, _)| *known == place) {
                 break;
             }
-            let found =
-                if is_call(&place) { Found::Nothing } else { self.session.record(&place.partition, place.offset)? };
+            let found = if is_call(&place) {
+                RecordLookup::Nothing
+            } else {
+                self.session.record(&place.partition, place.offset)?
+            };
             let view = match found {
-                Found::Record(record) => {
+                RecordLookup::Record(record) => {
                     let told = told_of(&record);
                     cause = told.cause.clone();
                     view(&record, told)
                 }
-                Found::Nothing | Found::NoPartition => missing(&place),
+                RecordLookup::Nothing | RecordLookup::NoPartition => missing(&place),
             };
             chain.push((place, view));
         }
@@ -147,7 +149,7 @@ impl Walk<'_> {
     }
 
     /// Looks for what the record at `from` led to, and what that led to.
-    fn down(&mut self, from: usize, question: &Question) -> Result<(), TraceError> {
+    fn down(&mut self, from: usize, question: &TraceRequest) -> Result<(), TraceError> {
         let mut level = vec![from];
         while !level.is_empty() {
             let found_before = self.nodes.len();
@@ -215,11 +217,11 @@ impl Walk<'_> {
             }
         }
         self.scan.topics.extend(topics);
-        let causes: HashMap<&Place, usize> = level.iter().map(|index| (&self.nodes[*index].place, *index)).collect();
+        let causes: HashMap<&RecordId, usize> = level.iter().map(|index| (&self.nodes[*index].place, *index)).collect();
         let mut found = Vec::new();
         let mut bounds = self.bounds;
         let is_complete = self.session.scan(&ranges, &mut bounds, &mut |past| {
-            let told = told::read(past.headers(), past.value());
+            let told = provenance::read(past.headers(), past.value());
             if let Some(cause) = told.cause.as_ref().and_then(|cause| causes.get(cause)) {
                 found.push((past.keep(), told, *cause));
             }
@@ -228,7 +230,7 @@ impl Walk<'_> {
         // Partitions are read as they come: the order is made here.
         found.sort_by_key(|(record, ..)| (record.timestamp_ms, record.partition.clone(), record.offset));
         for (record, told, cause) in found {
-            let place = Place { partition: record.partition.clone(), offset: record.offset };
+            let place = RecordId { partition: record.partition.clone(), offset: record.offset };
             if !self.places.contains_key(&place) && self.nodes.len() < MOST_NODES {
                 self.add(place, view(&record, told), Some(cause));
             }
@@ -236,26 +238,26 @@ impl Walk<'_> {
         Ok(is_complete)
     }
 
-    fn add(&mut self, place: Place, mut view: Node, cause: Option<usize>) {
+    fn add(&mut self, place: RecordId, mut view: LineageNode, cause: Option<usize>) {
         let since = cause.and_then(|cause| self.nodes[cause].view.timestamp_ms);
         view.after_ms = view.timestamp_ms.zip(since).map(|(time, since)| time - since);
         self.places.insert(place.clone(), self.nodes.len());
-        self.nodes.push(Step { view, place, cause });
+        self.nodes.push(TraceStep { view, place, cause });
     }
 }
 
-fn is_call(place: &Place) -> bool {
+fn is_call(place: &RecordId) -> bool {
     &*place.partition.topic == CALL
 }
 
-fn told_of(record: &Kept) -> Told {
+fn told_of(record: &OwnedRecord) -> RecordProvenance {
     let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-    told::read(headers, record.value.as_deref())
+    provenance::read(headers, record.value.as_deref())
 }
 
-fn view(record: &Kept, told: Told) -> Node {
+fn view(record: &OwnedRecord, told: RecordProvenance) -> LineageNode {
     let stamp = told.stamp.as_deref().and_then(|stamp| stamp.rsplit_once('@'));
-    Node {
+    LineageNode {
         kind: told.kind,
         topic: record.partition.topic.to_string(),
         partition: record.partition.partition,
@@ -271,24 +273,24 @@ fn view(record: &Kept, told: Told) -> Node {
         fault: told.fault,
         redriven: told.is_redriven,
         traceparent: told.traceparent,
-        ..Node::default()
+        ..LineageNode::default()
     }
 }
 
-fn missing(place: &Place) -> Node {
-    Node {
-        kind: if is_call(place) { Kind::Call } else { Kind::Missing },
+fn missing(place: &RecordId) -> LineageNode {
+    LineageNode {
+        kind: if is_call(place) { NodeKind::Call } else { NodeKind::Missing },
         topic: place.partition.topic.to_string(),
         partition: place.partition.partition,
         offset: place.offset,
-        ..Node::default()
+        ..LineageNode::default()
     }
 }
 
 /// Hangs every record below its cause. Causes come before their effects, so that the last have nothing below them.
-fn tree(mut nodes: Vec<Step>) -> Node {
+fn tree(mut nodes: Vec<TraceStep>) -> LineageNode {
     while nodes.len() > 1 {
-        let Some(Step { mut view, cause, .. }) = nodes.pop() else { break };
+        let Some(TraceStep { mut view, cause, .. }) = nodes.pop() else { break };
         view.effects.reverse();
         if let Some(cause) = cause {
             nodes[cause].view.effects.push(view);
@@ -306,11 +308,11 @@ mod tests {
     #[test]
     fn effects_hang_below_their_causes_in_the_order_in_which_they_came() {
         let step = |offset, cause| {
-            let place = Place::new("t", 0, offset);
-            Step { view: missing(&place), place, cause }
+            let place = RecordId::new("t", 0, offset);
+            TraceStep { view: missing(&place), place, cause }
         };
         let root = tree(vec![step(0, None), step(1, Some(0)), step(2, Some(0)), step(3, Some(1)), step(4, Some(1))]);
-        let offsets = |node: &Node| node.effects.iter().map(|effect| effect.offset).collect::<Vec<_>>();
+        let offsets = |node: &LineageNode| node.effects.iter().map(|effect| effect.offset).collect::<Vec<_>>();
         assert_eq!((root.offset, offsets(&root)), (0, vec![1, 2]));
         assert_eq!((offsets(&root.effects[0]), offsets(&root.effects[1])), (vec![3, 4], vec![]));
     }

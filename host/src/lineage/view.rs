@@ -5,74 +5,74 @@ use utoipa::ToSchema;
 
 /// A record with what caused it and what it led to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Lineage {
+pub(crate) struct Lineage {
     /// The first cause that is known. Between it and the record that was asked for, only what lies on the way is shown,
     /// unless the whole was asked for.
-    pub root: Node,
+    pub(crate) root: LineageNode,
     /// How the effects were looked for.
-    pub scan: Scan,
+    pub(crate) scan: ScanReport,
 }
 
 /// A record in a lineage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Node {
+pub(crate) struct LineageNode {
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: NodeKind,
     /// Its topic.
-    pub topic: String,
+    pub(crate) topic: String,
     /// Its partition.
-    pub partition: i32,
+    pub(crate) partition: i32,
     /// Its offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// Whether it is the one that was asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub asked: bool,
+    pub(crate) asked: bool,
     /// Milliseconds since the Unix epoch, as the record says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timestamp_ms: Option<i64>,
+    pub(crate) timestamp_ms: Option<i64>,
     /// Milliseconds since its cause, by both records' timestamps. Producers' clocks may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after_ms: Option<i64>,
+    pub(crate) after_ms: Option<i64>,
     /// Its key, where that is a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The event's `id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+    pub(crate) id: Option<String>,
     /// The event's `type`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub type_: Option<String>,
+    pub(crate) type_: Option<String>,
     /// The event's `source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
     /// The function that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub function: Option<String>,
+    pub(crate) function: Option<String>,
     /// The revision of that function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The attempt that wrote it, or after which the record was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<u32>,
+    pub(crate) attempt: Option<u32>,
     /// Whether it came of a dead letter that was handled again, which is its cause.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub redriven: bool,
+    pub(crate) redriven: bool,
     /// Why the record was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Fault>,
+    pub(crate) fault: Option<NodeFault>,
     /// W3C Trace Context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
+    pub(crate) traceparent: Option<String>,
     /// What it led to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]
-    pub effects: Vec<Node>,
+    pub(crate) effects: Vec<LineageNode>,
 }
 
 /// What a record of a lineage is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub(crate) enum NodeKind {
     /// An event.
     #[default]
     Event,
@@ -86,22 +86,22 @@ pub enum Kind {
 
 /// Why a record was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Fault {
+pub(crate) struct NodeFault {
     /// The class, such as `trap`.
-    pub class: String,
+    pub(crate) class: String,
     /// What happened.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// How effects were looked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Scan {
+pub(crate) struct ScanReport {
     /// The topics that were read.
-    pub topics: Vec<String>,
+    pub(crate) topics: Vec<String>,
     /// How many records were read.
-    pub records: usize,
+    pub(crate) records: usize,
     /// How long it took.
-    pub elapsed_ms: u64,
+    pub(crate) elapsed_ms: u64,
     /// Where the search was cut short: there may be more effects. Empty when everything was looked at.
-    pub cut: Vec<String>,
+    pub(crate) cut: Vec<String>,
 }

@@ -5,33 +5,31 @@ use std::collections::BTreeMap;
 
 /// The most bytes of a batch: a power of two, so that topics of any size are served by a few producers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchBytes(u32);
+pub(crate) struct BatchBytes(u32);
 
 impl BatchBytes {
     /// What fits a topic that takes batches of `largest` bytes.
-    pub fn within(largest: u64) -> Self {
+    pub(crate) fn within(largest: u64) -> Self {
         let largest = u32::try_from(largest).unwrap_or(u32::MAX).clamp(1, 1 << 30);
         Self(1 << largest.ilog2())
     }
 
-    /// The number.
-    pub fn get(self) -> u32 {
+    pub(crate) fn get(self) -> u32 {
         self.0
     }
 }
 
 /// What the topics of one function take, as far as they told it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BatchLimits(BTreeMap<String, BatchBytes>);
+pub(crate) struct BatchLimits(BTreeMap<String, BatchBytes>);
 
 impl BatchLimits {
-    /// What `topic` takes.
-    pub fn of(&self, topic: &str) -> Option<BatchBytes> {
+    pub(crate) fn of(&self, topic: &str) -> Option<BatchBytes> {
         self.0.get(topic).copied()
     }
 
     /// What all of them take.
-    pub fn smallest(&self) -> Option<BatchBytes> {
+    pub(crate) fn smallest(&self) -> Option<BatchBytes> {
         self.0.values().min().copied()
     }
 }

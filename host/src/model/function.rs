@@ -6,88 +6,85 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Digest, FunctionName, RevisionNumber};
-use super::schedule::{Schedule, tick_topic};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::model::schedule::{CronSchedule, tick_topic};
 
 /// A valid manifest. `config::manifest` makes one from TOML or JSON.
 ///
 /// The parts that only some host features read stay in their own structs, so that a stage is handed just its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// The function's name.
-    pub name: FunctionName,
+pub(crate) struct Manifest {
+    pub(crate) name: FunctionName,
     /// Which records make it run. Empty when only HTTP calls or a schedule do.
-    pub topics: Topics,
+    pub(crate) topics: TopicSelection,
     /// Where a new consumer group starts.
-    pub initial_offset: InitialOffset,
+    pub(crate) initial_offset: InitialOffset,
     /// Which records must be handled one after another.
-    pub ordering: Ordering,
+    pub(crate) ordering: Ordering,
     /// How many lanes run at once, in each shard.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// How many group members this function has on each host.
-    pub shards: usize,
+    pub(crate) shards: usize,
     /// What is promised of delivery.
-    pub processing_guarantee: ProcessingGuarantee,
+    pub(crate) processing_guarantee: ProcessingGuarantee,
     /// Where records go that are given up.
-    pub dead_letter_topic: String,
+    pub(crate) dead_letter_topic: String,
     /// The environment of the guest: these variables and no others.
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// The allow-list of outputs by the names that the guest uses.
-    pub outputs: BTreeMap<String, Output>,
+    pub(crate) outputs: BTreeMap<String, FunctionOutput>,
     /// All of these must hold for a record to reach the guest.
-    pub filters: Vec<Filter>,
+    pub(crate) filters: Vec<EventFilter>,
     /// What one sandbox and one invocation may use.
-    pub limits: Limits,
+    pub(crate) limits: FunctionLimits,
     /// What is kept of what guests write.
     #[serde(default)]
-    pub logs: Logs,
-    /// How sandboxes live.
-    pub instances: Instances,
+    pub(crate) logs: LogLimits,
+    pub(crate) instances: InstancePolicy,
     /// What happens after a failed attempt.
-    pub retry: Retry,
+    pub(crate) retry: RetryPolicy,
     /// How records are fetched, batched and committed.
-    pub delivery: Delivery,
+    pub(crate) delivery: DeliveryPolicy,
     /// When it runs by the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Schedule>,
+    pub(crate) schedule: Option<CronSchedule>,
     /// Settings passed to librdkafka as they are, for this function's consumer.
-    pub kafka: BTreeMap<String, String>,
+    pub(crate) kafka: BTreeMap<String, String>,
 }
 
 impl Manifest {
     /// The topic of its ticks, where it runs by the clock: one more topic that it reads.
-    pub fn ticks(&self) -> Option<String> {
+    pub(crate) fn ticks(&self) -> Option<String> {
         self.schedule.as_ref().map(|_| tick_topic(&self.name))
     }
 
     /// The topics that it reads by name, that of its ticks with them.
-    pub fn named_inputs(&self) -> Vec<String> {
+    pub(crate) fn named_inputs(&self) -> Vec<String> {
         let named = match &self.topics {
-            Topics::Named(topics) => topics.clone(),
-            Topics::Pattern(_) => Vec::new(),
+            TopicSelection::Named(topics) => topics.clone(),
+            TopicSelection::Pattern(_) => Vec::new(),
         };
         named.into_iter().chain(self.ticks()).collect()
     }
 
     /// Whether an output does not say what its events were emitted for.
-    pub fn emits_raw(&self) -> bool {
-        self.outputs.values().any(|output| output.format == Format::Raw)
+    pub(crate) fn emits_raw(&self) -> bool {
+        self.outputs.values().any(|output| output.format == EventFormat::Raw)
     }
 }
 
 /// The topics of a Kafka trigger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Topics {
-    /// Exactly these.
+pub(crate) enum TopicSelection {
     Named(Vec<String>),
     /// Every topic whose whole name matches this regular expression.
     Pattern(String),
 }
 
-impl Topics {
+impl TopicSelection {
     /// Whether no topic triggers the function.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Named(topics) if topics.is_empty())
     }
 }
@@ -95,7 +92,7 @@ impl Topics {
 /// Where a new consumer group starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum InitialOffset {
+pub(crate) enum InitialOffset {
     /// At the first record that is still there.
     Earliest,
     /// After the last record at the time of the deploy.
@@ -108,7 +105,6 @@ pub enum InitialOffset {
 pub enum Ordering {
     /// None: any free worker takes the next record.
     None,
-    /// Those of one partition.
     Partition,
     /// Those of one partition with the same key.
     Key,
@@ -117,7 +113,7 @@ pub enum Ordering {
 /// What is promised of delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ProcessingGuarantee {
+pub(crate) enum ProcessingGuarantee {
     /// An offset is committed only after all that its record emitted is acknowledged.
     AtLeastOnce,
     /// Emissions, dead letters and offsets are committed in one Kafka transaction.
@@ -126,19 +122,17 @@ pub enum ProcessingGuarantee {
 
 /// A topic that the guest may write to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
-    /// The topic's name.
-    pub topic: String,
-    /// How events are written.
-    pub format: Format,
+pub(crate) struct FunctionOutput {
+    pub(crate) topic: String,
+    pub(crate) format: EventFormat,
     /// librdkafka's `compression.codec`, when this topic is to have its own.
-    pub compression: Option<Compression>,
+    pub(crate) compression: Option<Compression>,
 }
 
 /// How an event is written to Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum EventFormat {
     /// CloudEvents binary content mode: attributes in `ce_` headers, data as the value.
     Binary,
     /// CloudEvents structured content mode: one JSON object as the value.
@@ -150,23 +144,19 @@ pub enum Format {
 /// A compression that librdkafka knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// No compression.
+pub(crate) enum Compression {
     None,
-    /// gzip.
     Gzip,
-    /// Snappy.
     Snappy,
     /// LZ4.
     Lz4,
-    /// Zstandard.
     Zstd,
 }
 
 /// A filter expression of CloudEvents Subscriptions 1.0: the dialects `exact`, `prefix`, `suffix`, `all`, `any`, `not`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Filter {
+pub(crate) enum EventFilter {
     /// Each attribute named exists and has exactly this value.
     Exact(BTreeMap<String, String>),
     /// Each attribute named exists and starts so.
@@ -174,38 +164,36 @@ pub enum Filter {
     /// Each attribute named exists and ends so.
     Suffix(BTreeMap<String, String>),
     /// Every one of these holds.
-    All(Vec<Filter>),
+    All(Vec<EventFilter>),
     /// At least one of these holds.
-    Any(Vec<Filter>),
-    /// This does not hold.
-    Not(Box<Filter>),
+    Any(Vec<EventFilter>),
+    Not(Box<EventFilter>),
 }
 
 /// What one sandbox and one invocation may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub(crate) struct FunctionLimits {
     /// Linear memory of an instance, in bytes.
-    pub memory: u64,
+    pub(crate) memory: u64,
     /// Wall time of one record's invocation.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Bytes emitted for one record.
-    pub output: u64,
+    pub(crate) output: u64,
     /// Bytes logged by one invocation; what is beyond is dropped and counted.
-    pub logs: u64,
-    /// Elements of one table.
-    pub table_elements: u64,
+    pub(crate) logs: u64,
+    pub(crate) table_elements: u64,
 }
 
 /// What is kept of what guests write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Logs {
+pub(crate) struct LogLimits {
     /// Less important lines are not kept.
-    pub level: LogLevel,
+    pub(crate) level: LogLevel,
     /// Lines a second on one host; what is beyond is dropped and counted.
-    pub rate: u32,
+    pub(crate) rate: u32,
 }
 
-impl Default for Logs {
+impl Default for LogLimits {
     /// Of functions that were deployed before this could be chosen.
     fn default() -> Self {
         Self { level: LogLevel::Trace, rate: 1000 }
@@ -215,32 +203,26 @@ impl Default for Logs {
 /// How important a line is. The names are those of `wasi:logging`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LogLevel {
-    /// Everything.
+pub(crate) enum LogLevel {
     Trace,
-    /// For finding faults.
     Debug,
-    /// What happens; also stdout.
     Info,
     /// Something is odd; also stderr.
     Warn,
-    /// Something failed.
     Error,
-    /// Nothing goes on.
     Critical,
 }
 
-/// How sandboxes live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Instances {
+pub(crate) struct InstancePolicy {
     /// How much one sandbox sees, where that is not left to the module's shape.
-    pub isolation: Option<Isolation>,
+    pub(crate) isolation: Option<Isolation>,
     /// How long an idle instance is kept.
-    pub keep_warm: Duration,
+    pub(crate) keep_warm: Duration,
     /// How many instances are kept ready, idle or not.
-    pub min: usize,
+    pub(crate) min: usize,
     /// Start delays of another platform.
-    pub emulate: Option<Emulation>,
+    pub(crate) emulate: Option<StartEmulation>,
 }
 
 /// How much one sandbox sees.
@@ -251,54 +233,51 @@ pub enum Isolation {
     Shared,
     /// The records of one call.
     Batch,
-    /// One record.
     Record,
 }
 
 /// Start delays of another platform, drawn evenly from each range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Emulation {
+pub(crate) struct StartEmulation {
     /// Added to the first call of an instance: shortest and longest.
-    pub cold: (Duration, Duration),
+    pub(crate) cold: (Duration, Duration),
     /// Added to every later call: shortest and longest.
-    pub hot: (Duration, Duration),
+    pub(crate) hot: (Duration, Duration),
 }
 
 /// What happens after a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retry {
+pub(crate) struct RetryPolicy {
     /// Attempts in all; 1 = no retry.
-    pub max_attempts: u32,
+    pub(crate) max_attempts: u32,
     /// Wait before the second attempt; doubled for each after it.
-    pub backoff: Duration,
-    /// The longest wait.
-    pub backoff_max: Duration,
+    pub(crate) backoff: Duration,
+    pub(crate) backoff_max: Duration,
 }
 
 /// How records are fetched, batched and committed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
+pub(crate) struct DeliveryPolicy {
     /// Most records in one call of the guest.
-    pub batch_size: usize,
+    pub(crate) batch_size: usize,
     /// How long a call may wait for more records.
-    pub batch_window: Duration,
+    pub(crate) batch_window: Duration,
     /// Longest time between two commits while records flow.
-    pub commit_interval: Duration,
+    pub(crate) commit_interval: Duration,
     /// How long running invocations may finish after a stop or a rebalance.
-    pub drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
     /// Records of a partition that are queued, running or parked, or finished out of order.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
     /// Bytes of finished outcomes of a shard that await acknowledgement or commit.
-    pub pending: u64,
+    pub(crate) pending: u64,
     /// How this function's members join their group.
-    pub membership: Membership,
+    pub(crate) membership: GroupMembership,
 }
 
 /// How a member joins its consumer group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Membership {
-    /// Leaves when it stops.
+pub(crate) enum GroupMembership {
     Dynamic,
     /// Keeps its place over a restart (`group.instance.id`).
     Static,
@@ -307,7 +286,7 @@ pub enum Membership {
 /// How the host calls a module. Found by looking at the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Shape {
+pub(crate) enum ModuleShape {
     /// A component that exports `millstream:function/batch`: the flat layout, many records a call.
     MillstreamBatch,
     /// A component that exports `millstream:function/handler`: typed, one event a call.
@@ -319,9 +298,8 @@ pub enum Shape {
     WasiCommand,
 }
 
-impl Shape {
-    /// The stable name.
-    pub fn as_str(self) -> &'static str {
+impl ModuleShape {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::MillstreamBatch => "millstream-batch",
             Self::MillstreamTyped => "millstream-typed",
@@ -333,61 +311,58 @@ impl Shape {
 
 /// An immutable deployment of a function: a manifest and the digest of its artifact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Revision {
-    /// Counts the function's deployments.
-    pub number: RevisionNumber,
-    /// The artifact's digest.
-    pub digest: Digest,
+pub(crate) struct Revision {
+    pub(crate) number: RevisionNumber,
+    pub(crate) digest: ArtifactDigest,
     /// The artifact's size in bytes.
-    pub module_bytes: u64,
+    pub(crate) module_bytes: u64,
     /// How the host calls it.
-    pub shape: Shape,
-    /// What the user declared.
-    pub manifest: Manifest,
+    pub(crate) shape: ModuleShape,
+    pub(crate) manifest: Manifest,
     /// When it was accepted: milliseconds since the Unix epoch.
-    pub deployed_at_ms: u64,
+    pub(crate) deployed_at_ms: u64,
 }
 
 impl Revision {
     /// How much one sandbox of it sees. HTTP frameworks make no promise to forget a request; functions and their SDKs are
     /// made for many records.
-    pub fn isolation(&self) -> Isolation {
+    pub(crate) fn isolation(&self) -> Isolation {
         match (self.manifest.instances.isolation, self.shape) {
             // A command ends with its event.
-            (_, Shape::WasiCommand) => Isolation::Record,
+            (_, ModuleShape::WasiCommand) => Isolation::Record,
             (Some(isolation), _) => isolation,
-            (None, Shape::WasiHttp) => Isolation::Record,
-            (None, Shape::MillstreamBatch | Shape::MillstreamTyped) => Isolation::Shared,
+            (None, ModuleShape::WasiHttp) => Isolation::Record,
+            (None, ModuleShape::MillstreamBatch | ModuleShape::MillstreamTyped) => Isolation::Shared,
         }
     }
 
     /// `name@revision`, as it is stamped on what the revision emits.
-    pub fn stamp(&self) -> String {
+    pub(crate) fn stamp(&self) -> String {
         format!("{}@{}", self.manifest.name, self.number)
     }
 }
 
 /// A revision that everything in the data plane shares.
-pub type SharedRevision = Arc<Revision>;
+pub(crate) type SharedRevision = Arc<Revision>;
 
 /// Revisions for the tests of other rooms.
 #[cfg(test)]
-pub mod tests_support {
+pub(crate) mod tests_support {
     use super::*;
 
     /// A revision with the defaults of the manifest, one topic and one output.
-    pub fn revision() -> SharedRevision {
+    pub(crate) fn revision() -> SharedRevision {
         let name = FunctionName::new("test").expect("a valid name");
-        let output = Output { topic: "out".into(), format: Format::Binary, compression: None };
+        let output = FunctionOutput { topic: "out".into(), format: EventFormat::Binary, compression: None };
         Arc::new(Revision {
             number: RevisionNumber(1),
-            digest: Digest::of(b""),
+            digest: ArtifactDigest::of(b""),
             module_bytes: 0,
-            shape: Shape::MillstreamBatch,
+            shape: ModuleShape::MillstreamBatch,
             deployed_at_ms: 0,
             manifest: Manifest {
                 name,
-                topics: Topics::Named(vec!["in".into()]),
+                topics: TopicSelection::Named(vec!["in".into()]),
                 initial_offset: InitialOffset::Earliest,
                 ordering: Ordering::Partition,
                 concurrency: 4,
@@ -397,28 +372,33 @@ pub mod tests_support {
                 env: BTreeMap::new(),
                 outputs: [("default".to_owned(), output)].into(),
                 filters: Vec::new(),
-                limits: Limits {
+                limits: FunctionLimits {
                     memory: 128 << 20,
                     timeout: Duration::from_secs(3),
                     output: 900 << 10,
                     logs: 64 << 10,
                     table_elements: 100_000,
                 },
-                logs: Logs::default(),
-                instances: Instances { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None },
-                retry: Retry {
+                logs: LogLimits::default(),
+                instances: InstancePolicy {
+                    isolation: None,
+                    keep_warm: Duration::from_secs(60),
+                    min: 0,
+                    emulate: None,
+                },
+                retry: RetryPolicy {
                     max_attempts: 5,
                     backoff: Duration::from_millis(100),
                     backoff_max: Duration::from_secs(10),
                 },
-                delivery: Delivery {
+                delivery: DeliveryPolicy {
                     batch_size: 256,
                     batch_window: Duration::ZERO,
                     commit_interval: Duration::from_millis(100),
                     drain_timeout: Duration::from_secs(10),
                     in_flight: 1000,
                     pending: 32 << 20,
-                    membership: Membership::Dynamic,
+                    membership: GroupMembership::Dynamic,
                 },
                 schedule: None,
                 kafka: BTreeMap::new(),

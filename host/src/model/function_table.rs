@@ -3,33 +3,31 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::function::SharedRevision;
-use super::ids::{FunctionName, RevisionNumber};
-use super::shadow::Shadow;
+use crate::model::function::SharedRevision;
+use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::shadow::ShadowRevision;
 
 /// Every deployed function with what is wanted of it. A new table is made for each change.
 #[derive(Debug, Clone, Default)]
-pub struct FunctionTable {
-    /// The functions by name.
-    pub functions: BTreeMap<FunctionName, Wanted>,
+pub(crate) struct FunctionTable {
+    pub(crate) functions: BTreeMap<FunctionName, DesiredState>,
 }
 
 /// What is wanted of a function, on every host.
 #[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The live revision.
-    pub revision: SharedRevision,
+pub(crate) struct DesiredState {
+    pub(crate) revision: SharedRevision,
     /// Whether it keeps its partitions and takes nothing of them.
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// Until then its group is to have no member, because somebody moves its offsets.
-    pub aside_until: Option<SystemTime>,
+    pub(crate) aside_until: Option<SystemTime>,
     /// The revision that runs beside the live one.
-    pub shadow: Option<Shadow>,
+    pub(crate) shadow: Option<ShadowRevision>,
 }
 
-impl Wanted {
+impl DesiredState {
     /// Whether `other` asks for the same.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.revision.number == other.revision.number
             && self.paused == other.paused
             && self.aside_until == other.aside_until
@@ -41,7 +39,7 @@ impl Wanted {
     }
 
     /// For how long it is to stand aside yet. Whoever moves the offsets may have died: it does not wait for ever.
-    pub fn aside_for(&self) -> Option<Duration> {
+    pub(crate) fn aside_for(&self) -> Option<Duration> {
         self.aside_until.and_then(|until| until.duration_since(SystemTime::now()).ok()).filter(|left| !left.is_zero())
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The name of a function: `[a-z][a-z0-9-]{0,62}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct FunctionName(Arc<str>);
+pub(crate) struct FunctionName(Arc<str>);
 
 /// Why a text is no function name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,14 +16,13 @@ pub struct FunctionName(Arc<str>);
     "\"{0}\" is not a function name: it must start with a lower-case letter, hold only a-z, 0-9 and \"-\", \
      and have at most 63 characters"
 )]
-pub struct InvalidName(String);
+pub(crate) struct InvalidName(String);
 
 impl FunctionName {
     /// The longest name, in characters: a label of the domain name system.
-    pub const MAX_LEN: usize = 63;
+    pub(crate) const MAX_LEN: usize = 63;
 
-    /// Checks `name`.
-    pub fn new(name: &str) -> Result<Self, InvalidName> {
+    pub(crate) fn new(name: &str) -> Result<Self, InvalidName> {
         let mut characters = name.bytes();
         let starts_well = characters.next().is_some_and(|first| first.is_ascii_lowercase());
         let goes_on_well = characters.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
@@ -34,18 +33,17 @@ impl FunctionName {
         }
     }
 
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The consumer group of the function's shards, on every host.
-    pub fn group_id(&self) -> String {
+    pub(crate) fn group_id(&self) -> String {
         format!("millstream.{self}")
     }
 
     /// The group whose offsets say how far the shadow with this number is. Nobody joins it.
-    pub fn shadow_group_id(&self, number: RevisionNumber) -> String {
+    pub(crate) fn shadow_group_id(&self, number: RevisionNumber) -> String {
         format!("millstream.{self}.shadow.{number}")
     }
 }
@@ -79,7 +77,7 @@ impl fmt::Debug for FunctionName {
 /// The number of a function's revision: 1 for the first deploy, one more for each after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RevisionNumber(pub u64);
+pub(crate) struct RevisionNumber(pub u64);
 
 impl fmt::Display for RevisionNumber {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,22 +88,22 @@ impl fmt::Display for RevisionNumber {
 /// The SHA-256 digest of a Wasm artifact, written `sha256:<64 hexadecimal digits>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Digest([u8; 32]);
+pub(crate) struct ArtifactDigest([u8; 32]);
 
 /// Why a text is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a digest: expected \"sha256:\" and 64 hexadecimal digits")]
-pub struct InvalidDigest(String);
+pub(crate) struct InvalidDigest(String);
 
-impl Digest {
+impl ArtifactDigest {
     /// The digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(bytes).into())
     }
 
     /// Only the hexadecimal digits: a safe file name and record key.
-    pub fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         use fmt::Write as _;
         let mut hex = String::with_capacity(64);
         for byte in self.0 {
@@ -116,7 +114,7 @@ impl Digest {
     }
 }
 
-impl TryFrom<String> for Digest {
+impl TryFrom<String> for ArtifactDigest {
     type Error = InvalidDigest;
 
     fn try_from(text: String) -> Result<Self, InvalidDigest> {
@@ -134,19 +132,19 @@ impl TryFrom<String> for Digest {
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
+impl From<ArtifactDigest> for String {
+    fn from(digest: ArtifactDigest) -> Self {
         digest.to_string()
     }
 }
 
-impl fmt::Display for Digest {
+impl fmt::Display for ArtifactDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "sha256:{}", self.hex())
     }
 }
 
-impl fmt::Debug for Digest {
+impl fmt::Debug for ArtifactDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
@@ -168,9 +166,9 @@ mod tests {
 
     #[test]
     fn digests_survive_their_text() {
-        let digest = Digest::of(b"millstream");
-        assert_eq!(Digest::try_from(digest.to_string()), Ok(digest));
-        assert!(Digest::try_from("sha256:12".to_owned()).is_err());
-        assert!(Digest::try_from(format!("sha256:{}", "é".repeat(32))).is_err());
+        let digest = ArtifactDigest::of(b"millstream");
+        assert_eq!(ArtifactDigest::try_from(digest.to_string()), Ok(digest));
+        assert!(ArtifactDigest::try_from("sha256:12".to_owned()).is_err());
+        assert!(ArtifactDigest::try_from(format!("sha256:{}", "é".repeat(32))).is_err());
     }
 }

@@ -2,34 +2,32 @@
 
 use regex_lite::Regex;
 
-use super::function::{Manifest, Topics};
+use crate::model::function::{Manifest, TopicSelection};
 
-/// See the module.
 #[derive(Debug)]
-pub struct Inputs {
+pub(crate) struct InputTopics {
     named: Vec<String>,
     matching: Option<Regex>,
 }
 
-impl Inputs {
+impl InputTopics {
     /// Those of `manifest`. Fails only for a pattern that no manifest is accepted with.
-    pub fn of(manifest: &Manifest) -> Result<Self, regex_lite::Error> {
+    pub(crate) fn of(manifest: &Manifest) -> Result<Self, regex_lite::Error> {
         let matching = match &manifest.topics {
-            Topics::Named(_) => None,
-            Topics::Pattern(pattern) => Some(whole_name(pattern)?),
+            TopicSelection::Named(_) => None,
+            TopicSelection::Pattern(pattern) => Some(whole_name(pattern)?),
         };
         Ok(Self { named: manifest.named_inputs(), matching })
     }
 
-    /// Whether `topic` is one.
-    pub fn has(&self, topic: &str) -> bool {
+    pub(crate) fn has(&self, topic: &str) -> bool {
         self.named.iter().any(|named| named == topic)
             || self.matching.as_ref().is_some_and(|pattern| pattern.is_match(topic))
     }
 }
 
 /// The regular expression that matches exactly the names that `pattern` means.
-pub fn whole_name(pattern: &str) -> Result<Regex, regex_lite::Error> {
+pub(crate) fn whole_name(pattern: &str) -> Result<Regex, regex_lite::Error> {
     Regex::new(&format!("^(?:{pattern})$"))
 }
 
@@ -37,18 +35,18 @@ pub fn whole_name(pattern: &str) -> Result<Regex, regex_lite::Error> {
 mod tests {
     use super::*;
     use crate::model::function::tests_support::revision;
-    use crate::model::schedule::{Missed, Schedule};
+    use crate::model::schedule::{CronSchedule, MissedPolicy};
 
     #[test]
     fn names_and_patterns_and_ticks_are_inputs() {
         let mut manifest = revision().manifest.clone();
-        let has = |manifest: &Manifest, topic: &str| Inputs::of(manifest).unwrap().has(topic);
+        let has = |manifest: &Manifest, topic: &str| InputTopics::of(manifest).unwrap().has(topic);
         assert!(has(&manifest, "in") && !has(&manifest, "inn"));
-        manifest.topics = Topics::Pattern("i.|j".into());
+        manifest.topics = TopicSelection::Pattern("i.|j".into());
         assert!(has(&manifest, "in") && has(&manifest, "j") && !has(&manifest, "inn") && !has(&manifest, "jj"));
         assert!(!has(&manifest, "test.ticks"));
         manifest.schedule =
-            Some(Schedule { cron: "0 0 0 * * *".into(), time_zone: "UTC".into(), missed: Missed::Skip });
+            Some(CronSchedule { cron: "0 0 0 * * *".into(), time_zone: "UTC".into(), missed: MissedPolicy::Skip });
         assert!(has(&manifest, "test.ticks") && has(&manifest, "in"));
     }
 }

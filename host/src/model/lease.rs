@@ -3,26 +3,24 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::position::TopicPartition;
-use super::standing::Standing;
-use super::topic_id::TopicId;
-use super::under_way::UnderWay;
+use crate::model::in_flight::UnderWay;
+use crate::model::position::TopicPartition;
+use crate::model::stall_state::StallState;
+use crate::model::topic_id::TopicId;
 
 /// One assignment of one partition. Whoever publishes or commits for the partition asks it first.
 ///
 /// Also holds the partition's figures, so that a status is read without asking any stage.
 #[derive(Debug)]
-pub struct Lease {
-    /// The partition.
-    pub partition: TopicPartition,
+pub(crate) struct PartitionLease {
+    pub(crate) partition: TopicPartition,
     /// Counts the assignments of this host: no two leases have the same.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// Which topic of that name it is, where Kafka told: its commits say it, so that whoever comes next can tell.
-    pub topic_id: Option<TopicId>,
+    pub(crate) topic_id: Option<TopicId>,
     /// What was taken and is not finished.
-    pub under_way: UnderWay,
-    /// Whether it moves.
-    pub standing: Standing,
+    pub(crate) under_way: UnderWay,
+    pub(crate) standing: StallState,
     alive: AtomicBool,
     in_flight: AtomicUsize,
     known: AtomicI64,
@@ -31,15 +29,15 @@ pub struct Lease {
     end: AtomicI64,
 }
 
-impl Lease {
+impl PartitionLease {
     /// A live lease whose work starts at offset `start`.
-    pub fn new(partition: TopicPartition, epoch: u64, start: i64) -> Self {
+    pub(crate) fn new(partition: TopicPartition, epoch: u64, start: i64) -> Self {
         Self {
             partition,
             epoch,
             topic_id: None,
             under_way: UnderWay::default(),
-            standing: Standing::new(start),
+            standing: StallState::new(start),
             alive: AtomicBool::new(true),
             in_flight: AtomicUsize::new(0),
             known: AtomicI64::new(start),
@@ -50,84 +48,83 @@ impl Lease {
     }
 
     /// The same of that topic.
-    pub fn of_topic(self, topic_id: Option<TopicId>) -> Self {
+    pub(crate) fn of_topic(self, topic_id: Option<TopicId>) -> Self {
         Self { topic_id, ..self }
     }
 
     /// Whether the partition is still this host's.
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
     /// Ends the lease: nothing that was done under it is published or committed from now on.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.alive.store(false, Ordering::Release);
     }
 
     /// Records taken and not yet finished without a gap.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
     }
 
     /// Counts records that were taken from Kafka.
-    pub fn take(&self, records: usize) {
+    pub(crate) fn take(&self, records: usize) {
         self.in_flight.fetch_add(records, Ordering::AcqRel);
     }
 
     /// Counts records that are finished and have nothing unfinished below them.
-    pub fn release(&self, records: usize) {
+    pub(crate) fn release(&self, records: usize) {
         let before = self.in_flight.fetch_sub(records, Ordering::AcqRel);
         debug_assert!(before >= records, "more records finished than were taken");
     }
 
     /// Every offset below is finished.
-    pub fn watermark(&self) -> i64 {
+    pub(crate) fn watermark(&self) -> i64 {
         self.watermark.load(Ordering::Acquire)
     }
 
     /// Notes how far everything is finished.
-    pub fn set_watermark(&self, watermark: i64) {
+    pub(crate) fn set_watermark(&self, watermark: i64) {
         self.watermark.store(watermark, Ordering::Release);
     }
 
     /// The outcome of every record below is known.
-    pub fn known(&self) -> i64 {
+    pub(crate) fn known(&self) -> i64 {
         self.known.load(Ordering::Acquire)
     }
 
     /// Notes how far every outcome is known.
-    pub fn set_known(&self, known: i64) {
+    pub(crate) fn set_known(&self, known: i64) {
         self.known.store(known, Ordering::Release);
     }
 
     /// The offset that Kafka has.
-    pub fn committed(&self) -> i64 {
+    pub(crate) fn committed(&self) -> i64 {
         self.committed.load(Ordering::Acquire)
     }
 
-    /// Notes what Kafka has.
-    pub fn set_committed(&self, committed: i64) {
+    pub(crate) fn set_committed(&self, committed: i64) {
         self.committed.store(committed, Ordering::Release);
     }
 
     /// For how long nothing was committed although there are records.
-    pub fn stands_for(&self) -> Duration {
+    pub(crate) fn stands_for(&self) -> Duration {
         let committed = self.committed();
         self.standing.observe(committed, self.end().max(self.watermark()) > committed)
     }
 
     /// The next offset to be taken, as far as it is known here.
-    pub fn position(&self) -> i64 {
+    pub(crate) fn position(&self) -> i64 {
         self.watermark().max(self.under_way.end().unwrap_or(i64::MIN))
     }
 
     /// The partition's end as far as it is known here.
-    pub fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         self.end.load(Ordering::Acquire)
     }
 
     /// Notes an end; an older, smaller one changes nothing.
-    pub fn raise_end(&self, end: i64) {
+    pub(crate) fn raise_end(&self, end: i64) {
         self.end.fetch_max(end, Ordering::AcqRel);
     }
 }

@@ -10,40 +10,39 @@ use std::ops::Range;
 ///
 /// Invariants: ranges are not empty, do not touch, and lie above the watermark.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct PartitionProgress {
     watermark: i64,
-    above: BTreeMap<i64, Finished>,
+    above: BTreeMap<i64, FinishedRange>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Finished {
+struct FinishedRange {
     end: i64,
     records: usize,
 }
 
-impl Progress {
+impl PartitionProgress {
     /// Nothing is finished from `watermark` on.
-    pub fn new(watermark: i64) -> Self {
+    pub(crate) fn new(watermark: i64) -> Self {
         Self { watermark, above: BTreeMap::new() }
     }
 
     /// Every offset below is finished.
-    pub fn watermark(&self) -> i64 {
+    pub(crate) fn watermark(&self) -> i64 {
         self.watermark
     }
 
     /// The finished ranges above the watermark, lowest first.
-    pub fn ranges(&self) -> impl DoubleEndedIterator<Item = Range<i64>> + '_ {
+    pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = Range<i64>> + '_ {
         self.above.iter().map(|(start, finished)| *start..finished.end)
     }
 
     /// How many ranges there are above the watermark.
-    pub fn range_count(&self) -> usize {
+    pub(crate) fn range_count(&self) -> usize {
         self.above.len()
     }
 
-    /// Whether `offset` is finished.
-    pub fn contains(&self, offset: i64) -> bool {
+    pub(crate) fn contains(&self, offset: i64) -> bool {
         if offset < self.watermark {
             return true;
         }
@@ -53,7 +52,7 @@ impl Progress {
     /// Notes that `offsets` are finished, with `records` records among them. Gives how many records the watermark passed.
     ///
     /// What was finished before may be named again, as far as its records are not counted again.
-    pub fn finish(&mut self, offsets: Range<i64>, records: usize) -> usize {
+    pub(crate) fn finish(&mut self, offsets: Range<i64>, records: usize) -> usize {
         let (mut start, mut end, mut records) = (offsets.start.max(self.watermark), offsets.end, records);
         if start >= end {
             return records;
@@ -82,7 +81,7 @@ impl Progress {
             self.watermark = end;
             return records;
         }
-        self.above.insert(start, Finished { end, records });
+        self.above.insert(start, FinishedRange { end, records });
         0
     }
 }
@@ -97,7 +96,7 @@ mod tests {
 
     #[test]
     fn order_does_not_matter_to_the_watermark() {
-        let mut progress = Progress::new(10);
+        let mut progress = PartitionProgress::new(10);
         assert_eq!(progress.finish(12..13, 1), 0);
         assert_eq!(progress.finish(14..15, 1), 0);
         assert_eq!(progress.watermark(), 10);
@@ -111,7 +110,7 @@ mod tests {
         /// Against a set of offsets, in any order of completion.
         #[test]
         fn it_agrees_with_a_set(order in Just((0..40i64).collect::<Vec<_>>()).prop_shuffle(), count in 0..40usize) {
-            let mut progress = Progress::new(0);
+            let mut progress = PartitionProgress::new(0);
             let mut finished = BTreeSet::new();
             let mut passed = 0;
             for &offset in &order[..count] {
@@ -132,7 +131,7 @@ mod tests {
         /// Ranges that overlap what is finished change only what is new.
         #[test]
         fn overlaps_are_harmless(ranges in prop::collection::vec((0..60i64, 1..12i64), 0..30)) {
-            let mut progress = Progress::new(0);
+            let mut progress = PartitionProgress::new(0);
             let mut finished = BTreeSet::new();
             for (start, length) in ranges {
                 progress.finish(start..start + length, 0);

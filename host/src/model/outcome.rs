@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The kind of a failure; stable, in dead letters, metrics and status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FaultClass {
+pub(crate) enum FaultClass {
     /// The guest trapped: a panic, an unreachable, a stack overflow, a bad memory access.
     Trap,
     /// The guest ran longer than `limits.timeout`.
@@ -32,8 +32,7 @@ pub enum FaultClass {
 }
 
 impl FaultClass {
-    /// Every class.
-    pub const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::Trap,
         Self::Timeout,
         Self::Memory,
@@ -47,7 +46,7 @@ impl FaultClass {
     ];
 
     /// Whether another attempt may help (design §2, "What becomes of an outcome").
-    pub fn is_retried(self) -> bool {
+    pub(crate) fn is_retried(self) -> bool {
         match self {
             Self::Trap | Self::Timeout | Self::Retry => true,
             Self::Memory
@@ -60,8 +59,7 @@ impl FaultClass {
         }
     }
 
-    /// The stable name.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Trap => "trap",
             Self::Timeout => "timeout",
@@ -85,44 +83,42 @@ impl fmt::Display for FaultClass {
 
 /// When a call was made, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallTime {
-    /// When it was begun.
-    pub started: SystemTime,
+pub(crate) struct CallTime {
+    pub(crate) started: SystemTime,
     /// How long it took, the start of an instance included.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// Whether an instance was started for it.
-    pub is_cold: bool,
+    pub(crate) is_cold: bool,
 }
 
 impl CallTime {
     /// No call: what became of the record was known without one.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self { started: SystemTime::now(), took: Duration::ZERO, is_cold: false }
     }
 }
 
 /// A failed attempt: its class and what a person needs to find the cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The kind.
-    pub class: FaultClass,
+pub(crate) struct GuestFault {
+    pub(crate) class: FaultClass,
     /// What happened: a reason, the tail of the guest's stderr, a symbolised Wasm backtrace.
-    pub message: String,
+    pub(crate) message: String,
     /// A wait that the guest asked for before the next attempt.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
-impl Fault {
+impl GuestFault {
     /// A fault without a wait of its own.
-    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+    pub(crate) fn new(class: FaultClass, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), retry_after: None }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for GuestFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.class, self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for GuestFault {}

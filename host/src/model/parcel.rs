@@ -3,53 +3,50 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::batch_bytes::BatchBytes;
-use super::function::Compression;
-use super::lease::Lease;
-use super::work::RecordRef;
+use crate::model::batch_bytes::BatchBytes;
+use crate::model::function::Compression;
+use crate::model::lease::PartitionLease;
+use crate::model::work::RecordRef;
 
 /// Messages in one arena, and the offsets that are finished once all of them are acknowledged.
 #[derive(Debug, Default)]
 pub struct Parcel {
     /// What messages and headers point into.
-    pub arena: Vec<u8>,
+    pub(crate) arena: Vec<u8>,
     /// In the order in which they are to be written.
-    pub messages: Vec<Message>,
-    /// Headers of all messages.
-    pub headers: Vec<Header>,
+    pub(crate) messages: Vec<ParcelMessage>,
+    pub(crate) headers: Vec<ParcelHeader>,
     /// The records that messages are of; kept for a dead letter, should Kafka refuse a message.
-    pub records: Vec<RecordRef>,
+    pub(crate) records: Vec<RecordRef>,
     /// What is finished, in runs.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<FinishedRun>,
 }
 
 /// The header of a dead letter that lacks its value.
-pub const VALUE_TRUNCATED: &str = "millstream-value-truncated";
+pub(crate) const VALUE_TRUNCATED: &str = "millstream-value-truncated";
 
 /// A message to be written.
 #[derive(Debug, Clone)]
-pub struct Message {
-    /// The topic.
-    pub topic: Arc<str>,
+pub(crate) struct ParcelMessage {
+    pub(crate) topic: Arc<str>,
     /// The topic's compression, when it has its own.
-    pub compression: Option<Compression>,
+    pub(crate) compression: Option<Compression>,
     /// The most bytes of a batch that the topic takes, when it told.
-    pub batch_bytes: Option<BatchBytes>,
+    pub(crate) batch_bytes: Option<BatchBytes>,
     /// The key, in the arena.
-    pub key: Option<Range<u32>>,
+    pub(crate) key: Option<Range<u32>>,
     /// The value, in the arena.
-    pub value: Option<Range<u32>>,
+    pub(crate) value: Option<Range<u32>>,
     /// Its headers, among the parcel's.
-    pub headers: Range<u32>,
+    pub(crate) headers: Range<u32>,
     /// Its record, among the parcel's.
-    pub record: u32,
-    /// What it is.
-    pub kind: MessageKind,
+    pub(crate) record: u32,
+    pub(crate) kind: MessageKind,
 }
 
 /// What a message is, and so what follows when Kafka refuses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageKind {
+pub(crate) enum MessageKind {
     /// An event that the guest emitted.
     Emission,
     /// A record that was given up, with its value.
@@ -60,16 +57,14 @@ pub enum MessageKind {
 
 /// A header of a message.
 #[derive(Debug, Clone)]
-pub struct Header {
-    /// The name.
-    pub name: HeaderName,
+pub(crate) struct ParcelHeader {
+    pub(crate) name: HeaderName,
     /// The value, in the arena.
-    pub value: Option<Range<u32>>,
+    pub(crate) value: Option<Range<u32>>,
 }
 
-/// A header's name.
 #[derive(Debug, Clone)]
-pub enum HeaderName {
+pub(crate) enum HeaderName {
     /// One that the host knows.
     Fixed(&'static str),
     /// UTF-8 in the arena.
@@ -78,18 +73,17 @@ pub enum HeaderName {
 
 /// Consecutive offsets that are finished, under one lease.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub(crate) struct FinishedRun {
     /// The right under which they were worked on.
-    pub lease: Arc<Lease>,
+    pub(crate) lease: Arc<PartitionLease>,
     /// From the first offset accounted for to after the last record.
-    pub offsets: Range<i64>,
-    /// Records among them.
-    pub records: usize,
+    pub(crate) offsets: Range<i64>,
+    pub(crate) records: usize,
 }
 
 impl Parcel {
     /// An empty parcel with room for `messages` that hold as many `bytes`: growing copies what is there again and again.
-    pub fn with_room_for(messages: usize, bytes: usize) -> Self {
+    pub(crate) fn with_room_for(messages: usize, bytes: usize) -> Self {
         Self {
             arena: Vec::with_capacity(bytes),
             messages: Vec::with_capacity(messages),
@@ -99,50 +93,50 @@ impl Parcel {
     }
 
     /// Gives back room that was not needed, where that is worth a copy.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if self.arena.len() < self.arena.capacity() / 2 {
             self.arena.shrink_to_fit();
         }
     }
 
     /// Whether there is nothing to publish and nothing finished.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.runs.is_empty()
     }
 
     /// About how much memory it holds.
-    pub fn bytes(&self) -> u64 {
-        (self.arena.len() + self.messages.len() * size_of::<Message>() + self.headers.len() * size_of::<Header>())
-            as u64
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.arena.len()
+            + self.messages.len() * size_of::<ParcelMessage>()
+            + self.headers.len() * size_of::<ParcelHeader>()) as u64
     }
 
     /// Copies bytes into the arena.
-    pub fn store(&mut self, bytes: &[u8]) -> Range<u32> {
+    pub(crate) fn store(&mut self, bytes: &[u8]) -> Range<u32> {
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(bytes);
         start..self.arena.len() as u32
     }
 
-    /// What lies at `range`.
-    pub fn slice(&self, range: &Range<u32>) -> &[u8] {
+    pub(crate) fn slice(&self, range: &Range<u32>) -> &[u8] {
         &self.arena[range.start as usize..range.end as usize]
     }
 
     /// Adds a header for the next message.
-    pub fn header(&mut self, name: &'static str, value: &[u8]) {
+    pub(crate) fn header(&mut self, name: &'static str, value: &[u8]) {
         let value = Some(self.store(value));
-        self.headers.push(Header { name: HeaderName::Fixed(name), value });
+        self.headers.push(ParcelHeader { name: HeaderName::Fixed(name), value });
     }
 
     /// Adds a header with a name of the guest's or the producer's.
-    pub fn named_header(&mut self, name: &str, value: Option<&[u8]>) {
+    pub(crate) fn named_header(&mut self, name: &str, value: Option<&[u8]>) {
         let name = HeaderName::InArena(self.store(name.as_bytes()));
         let value = value.map(|value| self.store(value));
-        self.headers.push(Header { name, value });
+        self.headers.push(ParcelHeader { name, value });
     }
 
     /// The headers of `message`, as text and bytes.
-    pub fn headers_of(&self, message: &Message) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
+    pub(crate) fn headers_of(&self, message: &ParcelMessage) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
         self.headers[message.headers.start as usize..message.headers.end as usize].iter().map(|header| {
             let name = match &header.name {
                 HeaderName::Fixed(name) => name,
@@ -154,7 +148,7 @@ impl Parcel {
     }
 
     /// Notes that a record is finished; adjacent ones join into one run.
-    pub fn finish(&mut self, record: &RecordRef) {
+    pub(crate) fn finish(&mut self, record: &RecordRef) {
         let offsets = record.record().from..record.record().offset + 1;
         let lease = &record.chunk.lease;
         if let Some(last) = self.runs.last_mut()
@@ -165,12 +159,12 @@ impl Parcel {
             last.records += 1;
             return;
         }
-        self.runs.push(Run { lease: lease.clone(), offsets, records: 1 });
+        self.runs.push(FinishedRun { lease: lease.clone(), offsets, records: 1 });
     }
 
     /// Where the parcel stands, to come back to with [`Self::undo`].
-    pub fn mark(&self) -> Mark {
-        Mark {
+    pub(crate) fn mark(&self) -> ParcelMark {
+        ParcelMark {
             arena: self.arena.len(),
             messages: self.messages.len(),
             headers: self.headers.len(),
@@ -179,7 +173,7 @@ impl Parcel {
     }
 
     /// Takes back the messages added since `mark`: an invocation's emissions appear all or not at all.
-    pub fn undo(&mut self, mark: Mark) {
+    pub(crate) fn undo(&mut self, mark: ParcelMark) {
         self.arena.truncate(mark.arena);
         self.messages.truncate(mark.messages);
         self.headers.truncate(mark.headers);
@@ -187,22 +181,22 @@ impl Parcel {
     }
 
     /// Drops what was done under leases that `stays` does not want: their messages and their runs.
-    pub fn retain(&mut self, stays: impl Fn(&Lease) -> bool) {
+    pub(crate) fn retain(&mut self, stays: impl Fn(&PartitionLease) -> bool) {
         if self.runs.iter().all(|run| stays(&run.lease)) && self.records.iter().all(|of| stays(&of.chunk.lease)) {
             return;
         }
         let mut runs = std::mem::take(&mut self.runs);
         runs.retain(|run| stays(&run.lease));
         let mut kept = Self { runs, ..Self::default() };
-        let is_kept = |message: &&Message| stays(&self.records[message.record as usize].chunk.lease);
+        let is_kept = |message: &&ParcelMessage| stays(&self.records[message.record as usize].chunk.lease);
         self.messages.iter().filter(is_kept).for_each(|message| kept.copy_message(self, message));
         *self = kept;
     }
 
     /// Splits off the runs that `goes` wants, asked in order, with the messages of their records.
-    pub fn take_runs(&mut self, goes: impl FnMut(&Run) -> bool) -> Self {
+    pub(crate) fn take_runs(&mut self, goes: impl FnMut(&FinishedRun) -> bool) -> Self {
         let mut goes = goes;
-        let runs: Vec<Run> = self.runs.extract_if(.., |run| goes(run)).collect();
+        let runs: Vec<FinishedRun> = self.runs.extract_if(.., |run| goes(run)).collect();
         let mut taken = Self { runs, ..Self::default() };
         if taken.runs.is_empty() {
             return taken;
@@ -220,12 +214,12 @@ impl Parcel {
     }
 
     /// Records that are finished with it.
-    pub fn finished_records(&self) -> usize {
+    pub(crate) fn finished_records(&self) -> usize {
         self.runs.iter().map(|run| run.records).sum()
     }
 
     /// Copies a message of `other` with all that belongs to it.
-    pub fn copy_message(&mut self, other: &Parcel, message: &Message) {
+    pub(crate) fn copy_message(&mut self, other: &Parcel, message: &ParcelMessage) {
         let first_header = self.copy_headers(other, message);
         let value = message.value.as_ref().map(|value| self.store(other.slice(value)));
         self.push_copy(other, message, first_header, value, message.kind);
@@ -233,13 +227,13 @@ impl Parcel {
 
     /// Copies a dead letter of `other` that is too large: without its value, and marked so. Why the record was given up
     /// stays.
-    pub fn copy_as_reference(&mut self, other: &Parcel, message: &Message) {
+    pub(crate) fn copy_as_reference(&mut self, other: &Parcel, message: &ParcelMessage) {
         let first_header = self.copy_headers(other, message);
         self.header(VALUE_TRUNCATED, b"true");
         self.push_copy(other, message, first_header, None, MessageKind::DeadLetterReference);
     }
 
-    fn copy_headers(&mut self, other: &Parcel, message: &Message) -> u32 {
+    fn copy_headers(&mut self, other: &Parcel, message: &ParcelMessage) -> u32 {
         let first_header = self.headers.len() as u32;
         for (name, value) in other.headers_of(message) {
             self.named_header(name, value);
@@ -250,14 +244,14 @@ impl Parcel {
     fn push_copy(
         &mut self,
         other: &Parcel,
-        message: &Message,
+        message: &ParcelMessage,
         first_header: u32,
         value: Option<Range<u32>>,
         kind: MessageKind,
     ) {
         let key = message.key.as_ref().map(|key| self.store(other.slice(key)));
         self.records.push(other.records[message.record as usize].clone());
-        self.messages.push(Message {
+        self.messages.push(ParcelMessage {
             key,
             value,
             headers: first_header..self.headers.len() as u32,
@@ -270,7 +264,7 @@ impl Parcel {
 
 /// A point in the making of a parcel.
 #[derive(Debug, Clone, Copy)]
-pub struct Mark {
+pub(crate) struct ParcelMark {
     arena: usize,
     messages: usize,
     headers: usize,

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicPartition {
-    /// The topic's name.
-    pub topic: Arc<str>,
+pub(crate) struct TopicPartition {
+    pub(crate) topic: Arc<str>,
     /// The partition's number, from 0.
-    pub partition: i32,
+    pub(crate) partition: i32,
 }
 
 impl TopicPartition {
-    /// Partition `partition` of `topic`.
-    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
+    pub(crate) fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
     }
 }

@@ -3,24 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::FunctionName;
+use crate::model::ids::FunctionName;
 
 /// When a function runs by the clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schedule {
+pub(crate) struct CronSchedule {
     /// Second, minute, hour, day, month, day of the week; checked.
-    pub cron: String,
+    pub(crate) cron: String,
     /// The IANA time zone that the fields are meant in; checked.
-    pub time_zone: String,
+    pub(crate) time_zone: String,
     /// What becomes of times at which no host was there.
-    pub missed: Missed,
+    pub(crate) missed: MissedPolicy,
 }
 
 /// What becomes of times at which no host was there, or the function was paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Missed {
-    /// Nothing.
+pub(crate) enum MissedPolicy {
     Skip,
     /// The last of them is made up for.
     Latest,
@@ -29,9 +28,9 @@ pub enum Missed {
 }
 
 /// The topic of a function's ticks.
-pub fn tick_topic(name: &FunctionName) -> String {
+pub(crate) fn tick_topic(name: &FunctionName) -> String {
     format!("{name}.ticks")
 }
 
 /// The type of the event that a tick is.
-pub const TICK_TYPE: &str = "dev.millstream.tick";
+pub(crate) const TICK_TYPE: &str = "dev.millstream.tick";

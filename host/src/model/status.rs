@@ -6,12 +6,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ids::{FunctionName, RevisionNumber};
+use crate::model::ids::{FunctionName, RevisionNumber};
 
 /// The state of a function on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum FunctionState {
     /// Joining its group, or compiling.
     Starting,
     /// Its partitions are assigned and records are taken.
@@ -28,71 +28,71 @@ pub enum State {
 
 /// A function's status on this host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct FunctionStatus {
+pub(crate) struct FunctionStatus {
     /// The function's name.
-    pub name: String,
+    pub(crate) name: String,
     /// The live revision.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// What it is doing.
-    pub state: State,
+    pub(crate) state: FunctionState,
     /// Why, when it does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// The partitions that this host has.
-    pub partitions: Vec<PartitionStatus>,
+    pub(crate) partitions: Vec<PartitionStatus>,
     /// Counted by this host since it started.
-    pub counters: Counters,
+    pub(crate) counters: FunctionCounters,
     /// The revision that runs beside the live one, its outputs fenced off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shadow: Option<u64>,
+    pub(crate) shadow: Option<u64>,
 }
 
 /// Where one partition stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PartitionStatus {
+pub(crate) struct PartitionStatus {
     /// The topic.
-    pub topic: String,
+    pub(crate) topic: String,
     /// The partition.
-    pub partition: i32,
+    pub(crate) partition: i32,
     /// Every offset below is finished.
-    pub watermark: i64,
+    pub(crate) watermark: i64,
     /// The partition's end.
-    pub end: i64,
+    pub(crate) end: i64,
     /// `end − watermark`.
-    pub lag: i64,
+    pub(crate) lag: i64,
     /// Records queued, running or parked, or finished out of order.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
     /// Milliseconds since the oldest record was taken that is not finished; 0 when there is none.
     #[serde(default)]
-    pub oldest_in_flight_ms: u64,
+    pub(crate) oldest_in_flight_ms: u64,
     /// The record that holds the watermark, when it has done so for a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocked_by: Option<BlockedBy>,
+    pub(crate) blocked_by: Option<BlockedBy>,
     /// Why the partition makes no progress, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stalled: Option<String>,
+    pub(crate) stalled: Option<String>,
 }
 
 /// The lowest record of a partition that is not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BlockedBy {
+pub(crate) struct BlockedBy {
     /// Its offset.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// Its key, where it is a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
     /// Its key in base64, where it is no text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_base64: Option<String>,
+    pub(crate) key_base64: Option<String>,
     /// What it waits for.
     #[serde(flatten)]
-    pub why: Why,
+    pub(crate) why: WaitReason,
 }
 
 /// What the lowest unfinished record waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "why", rename_all = "snake_case")]
-pub enum Why {
+pub(crate) enum WaitReason {
     /// The guest has it.
     Running,
     /// No worker was free.
@@ -112,27 +112,27 @@ pub enum Why {
 
 /// A function's counters on one host since the host started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Counters {
+pub(crate) struct FunctionCounters {
     /// Records taken from Kafka.
-    pub received: u64,
+    pub(crate) received: u64,
     /// Records that a filter kept from the guest.
-    pub filtered: u64,
+    pub(crate) filtered: u64,
     /// Records whose invocation succeeded.
-    pub succeeded: u64,
+    pub(crate) succeeded: u64,
     /// Events acknowledged by output topics.
-    pub emitted: u64,
+    pub(crate) emitted: u64,
     /// Attempts that failed and were tried again.
-    pub retried: u64,
+    pub(crate) retried: u64,
     /// Records given up.
-    pub dead_lettered: u64,
+    pub(crate) dead_lettered: u64,
     /// Instances started.
-    pub cold_starts: u64,
+    pub(crate) cold_starts: u64,
     /// Calls of an instance that was used before.
-    pub hot_starts: u64,
+    pub(crate) hot_starts: u64,
 }
 
 /// Something that knows what functions are doing; the supervisor does, the API only asks.
-pub trait Observe: Send + Sync {
+pub(crate) trait FunctionObserver: Send + Sync {
     /// The status of `name`, or nothing when this host has no such function. Asks Kafka where its partitions end.
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>>;
 
@@ -140,7 +140,7 @@ pub trait Observe: Send + Sync {
     fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>>;
 
     /// Which revision `name` is at, what it is doing, and why. Asks nobody.
-    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)>;
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)>;
 
     /// For how long Kafka has not answered this host, when it does not. Asks nobody.
     fn kafka_is_silent_for(&self) -> Option<Duration>;

@@ -3,29 +3,28 @@
 use millstream_flat::Record;
 
 /// The header, in input and output.
-pub const HEADER: &str = "traceparent";
+pub(crate) const HEADER: &str = "traceparent";
 /// What vendors add to it, passed on as it is.
-pub const STATE: &str = "tracestate";
+pub(crate) const STATE: &str = "tracestate";
 
 /// A `traceparent` of version 00 is so many bytes.
-pub const LENGTH: usize = 55;
+pub(crate) const LENGTH: usize = 55;
 
 const SAMPLED: u8 = 1;
 
 /// A valid `traceparent`, as its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traceparent<'a> {
-    /// The trace.
-    pub trace: &'a str,
+pub(crate) struct TraceParent<'a> {
+    pub(crate) trace: &'a str,
     /// The span that led to it.
-    pub span: &'a str,
+    pub(crate) span: &'a str,
     /// What is asked of whoever goes on with it.
-    pub flags: &'a str,
+    pub(crate) flags: &'a str,
 }
 
-impl<'a> Traceparent<'a> {
+impl<'a> TraceParent<'a> {
     /// Reads one of version 00.
-    pub fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok().filter(|text| text.len() == LENGTH)?;
         let mut parts = text.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -42,7 +41,7 @@ impl<'a> Traceparent<'a> {
     }
 
     /// The span that it names.
-    pub fn context(&self) -> SpanContext {
+    pub(crate) fn context(&self) -> SpanContext {
         // Its texts were checked.
         SpanContext {
             trace: u128::from_str_radix(self.trace, 16).unwrap_or_default(),
@@ -54,33 +53,31 @@ impl<'a> Traceparent<'a> {
 
 /// A span, as others name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpanContext {
-    /// The trace.
-    pub trace: u128,
-    /// The span.
-    pub span: u64,
+pub(crate) struct SpanContext {
+    pub(crate) trace: u128,
+    pub(crate) span: u64,
     /// What is asked of whoever goes on with it.
-    pub flags: u8,
+    pub(crate) flags: u8,
 }
 
 impl SpanContext {
     /// The first span of `trace`, which is sampled.
-    pub fn first_of(trace: u128) -> Self {
+    pub(crate) fn first_of(trace: u128) -> Self {
         Self { trace, span: fastrand::u64(1..), flags: SAMPLED }
     }
 
     /// Another span of the same trace.
-    pub fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         Self { span: fastrand::u64(1..), ..self }
     }
 
     /// Whether somebody records the trace.
-    pub fn is_sampled(self) -> bool {
+    pub(crate) fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
     }
 
     /// The `traceparent` of what the span leads to.
-    pub fn to_text(self) -> [u8; LENGTH] {
+    pub(crate) fn to_text(self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.trace.to_be_bytes());
         write_hex(&mut text[36..52], &self.span.to_be_bytes());
@@ -91,23 +88,22 @@ impl SpanContext {
 
 /// The span of an attempt at a record whose trace is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Traced {
-    /// The span.
-    pub own: SpanContext,
+pub(crate) struct AttemptSpan {
+    pub(crate) own: SpanContext,
     /// The span that led to the record; none where the trace begins here.
-    pub parent: Option<u64>,
+    pub(crate) parent: Option<u64>,
     /// The `tracestate` of the record.
-    pub state: Option<Box<str>>,
+    pub(crate) state: Option<Box<str>>,
 }
 
 /// What a record tells of its trace: a header of that name, or else an attribute of the event.
-pub fn told<'a>(record: &Record<'a>, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn told<'a>(record: &Record<'a>, name: &str) -> Option<&'a [u8]> {
     let header = record.headers().find(|(found, _)| *found == name).and_then(|(_, value)| value);
     header.or_else(|| record.extension(name).map(str::as_bytes))
 }
 
 /// Two digits a byte. By hand, for every event has some: see `encode_binary` of the micro-benches.
-pub fn write_hex(text: &mut [u8], bytes: &[u8]) {
+pub(crate) fn write_hex(text: &mut [u8], bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
         digits[0] = DIGITS[usize::from(byte >> 4)];
@@ -123,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_again() {
-        let context = Traceparent::parse(CAUSE).map(|read| read.context()).expect("it is valid");
+        let context = TraceParent::parse(CAUSE).map(|read| read.context()).expect("it is valid");
         assert_eq!((context.trace, context.span), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7));
         assert!(context.is_sampled());
         assert_eq!(context.to_text(), CAUSE);
@@ -144,9 +140,9 @@ mod tests {
             b"01-4b",
         ];
         for text in bad {
-            assert_eq!(Traceparent::parse(text), None, "{}", text.escape_ascii());
+            assert_eq!(TraceParent::parse(text), None, "{}", text.escape_ascii());
         }
         let unsampled = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02";
-        assert!(Traceparent::parse(unsampled).is_some_and(|read| !read.context().is_sampled()));
+        assert!(TraceParent::parse(unsampled).is_some_and(|read| !read.context().is_sampled()));
     }
 }

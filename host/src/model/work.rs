@@ -3,25 +3,25 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::function::SharedRevision;
-use super::lease::Lease;
+use crate::model::function::SharedRevision;
+use crate::model::lease::PartitionLease;
 
 /// Records of one partition, decoded into one arena.
 #[derive(Debug)]
-pub struct Chunk {
+pub struct RecordChunk {
     /// The right under which they were taken.
-    pub lease: Arc<Lease>,
+    pub(crate) lease: Arc<PartitionLease>,
     /// The revision that handles them.
-    pub revision: SharedRevision,
+    pub(crate) revision: SharedRevision,
     /// What the records point into.
-    pub arena: Vec<u8>,
+    pub(crate) arena: Vec<u8>,
     /// The records, in the order of their offsets.
-    pub records: Vec<ChunkRecord>,
+    pub(crate) records: Vec<ChunkRecord>,
 }
 
-impl Chunk {
+impl RecordChunk {
     /// The record at `index` in the flat layout.
-    pub fn flat(&self, index: u32) -> &[u8] {
+    pub(crate) fn flat(&self, index: u32) -> &[u8] {
         let record = &self.records[index as usize];
         &self.arena[record.flat.start as usize..record.flat.end as usize]
     }
@@ -29,60 +29,56 @@ impl Chunk {
 
 /// One record of a chunk.
 #[derive(Debug)]
-pub struct ChunkRecord {
+pub(crate) struct ChunkRecord {
     /// The first offset that is finished when this record is: offsets between the record before and this one were
     /// filtered, or never delivered (control records, compaction).
-    pub from: i64,
-    /// The record's offset.
-    pub offset: i64,
+    pub(crate) from: i64,
+    pub(crate) offset: i64,
     /// The record in the flat layout, in the arena.
-    pub flat: Range<u32>,
+    pub(crate) flat: Range<u32>,
     /// The value as Kafka gave it, in the arena, where the event's data is another (structured mode).
-    pub original_value: Option<Range<u32>>,
+    pub(crate) original_value: Option<Range<u32>>,
     /// A hash of the key; records without a key have none.
-    pub key_hash: Option<u64>,
+    pub(crate) key_hash: Option<u64>,
     /// Why the record is no event although it says that it is one.
-    pub undecodable: Option<Box<str>>,
+    pub(crate) undecodable: Option<Box<str>>,
 }
 
 /// Some consecutive records of a chunk, on one attempt.
 #[derive(Debug, Clone)]
-pub struct Span {
-    /// The chunk.
-    pub chunk: Arc<Chunk>,
-    /// Indexes of its records.
-    pub records: Range<u32>,
+pub(crate) struct ChunkSlice {
+    pub(crate) chunk: Arc<RecordChunk>,
+    pub(crate) records: Range<u32>,
     /// 1 for the first attempt.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// The revision of this attempt: the chunk's, or a later one on a retry.
-    pub revision: SharedRevision,
+    pub(crate) revision: SharedRevision,
 }
 
-impl Span {
+impl ChunkSlice {
     /// All records of `chunk`, on their first attempt.
-    pub fn whole(chunk: Arc<Chunk>) -> Self {
+    pub(crate) fn whole(chunk: Arc<RecordChunk>) -> Self {
         let records = 0..chunk.records.len() as u32;
         Self::part(chunk, records)
     }
 
     /// Some records of `chunk`, on their first attempt.
-    pub fn part(chunk: Arc<Chunk>, records: Range<u32>) -> Self {
+    pub(crate) fn part(chunk: Arc<RecordChunk>, records: Range<u32>) -> Self {
         let revision = chunk.revision.clone();
         Self { chunk, records, attempt: 1, revision }
     }
 
     /// How many records it holds.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether it holds none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
     /// Takes its first `count` records off it.
-    pub fn split_off_front(&mut self, count: usize) -> Self {
+    pub(crate) fn split_off_front(&mut self, count: usize) -> Self {
         let middle = self.records.start + (count.min(self.len())) as u32;
         let front = Self { records: self.records.start..middle, ..self.clone() };
         self.records.start = middle;
@@ -90,45 +86,42 @@ impl Span {
     }
 
     /// Its records one by one.
-    pub fn each(&self) -> impl Iterator<Item = RecordRef> + '_ {
+    pub(crate) fn each(&self) -> impl Iterator<Item = RecordRef> + '_ {
         self.records.clone().map(|index| RecordRef { chunk: self.chunk.clone(), index })
     }
 }
 
 /// One record, kept alive with its chunk.
 #[derive(Debug, Clone)]
-pub struct RecordRef {
-    /// The chunk.
-    pub chunk: Arc<Chunk>,
+pub(crate) struct RecordRef {
+    pub(crate) chunk: Arc<RecordChunk>,
     /// The record's index in it.
-    pub index: u32,
+    pub(crate) index: u32,
 }
 
 impl RecordRef {
-    /// The record.
-    pub fn record(&self) -> &ChunkRecord {
+    pub(crate) fn record(&self) -> &ChunkRecord {
         &self.chunk.records[self.index as usize]
     }
 
     /// The record in the flat layout.
-    pub fn flat(&self) -> &[u8] {
+    pub(crate) fn flat(&self) -> &[u8] {
         self.chunk.flat(self.index)
     }
 }
 
 /// Where records wait for their turn: those of one lane are handled one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LaneId {
+pub(crate) struct LaneId {
     /// The lease's epoch: a lane never outlives its partition's assignment.
-    pub epoch: u64,
+    pub(crate) epoch: u64,
     /// What keeps records together in it.
-    pub scope: Scope,
+    pub(crate) scope: LaneScope,
 }
 
 /// What keeps the records of a lane together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// Their partition.
+pub(crate) enum LaneScope {
     Partition,
     /// Their key, as a hash: two keys that collide merely wait for each other.
     Key(u64),
@@ -138,18 +131,16 @@ pub enum Scope {
 
 /// What one worker takes at once.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct WorkBatch {
     /// Spans with the lane that is held for them; within a lane in order. All of one revision.
-    pub parts: Vec<BatchPart>,
-    /// Records in all parts.
-    pub records: usize,
+    pub(crate) parts: Vec<BatchPart>,
+    pub(crate) records: usize,
 }
 
 /// Records of one lane, or of none, within a batch.
 #[derive(Debug)]
-pub struct BatchPart {
+pub(crate) struct BatchPart {
     /// The lane, held until it is settled.
-    pub lane: Option<LaneId>,
-    /// The records.
-    pub span: Span,
+    pub(crate) lane: Option<LaneId>,
+    pub(crate) span: ChunkSlice,
 }

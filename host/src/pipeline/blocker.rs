@@ -7,35 +7,34 @@ use base64::prelude::BASE64_STANDARD;
 use millstream_flat::Record;
 
 use crate::dispatch::board::Board;
-use crate::dispatch::lanes::Wait;
-use crate::model::lease::Lease;
-use crate::model::status::{BlockedBy, Why};
+use crate::dispatch::lanes::LaneWait;
+use crate::model::lease::PartitionLease;
+use crate::model::status::{BlockedBy, WaitReason};
 use crate::model::work::RecordRef;
 
 /// The lowest record of a partition that is not finished.
 #[derive(Debug)]
-pub struct Blocker {
+pub(crate) struct BlockingRecord {
     /// Since it was taken from Kafka.
-    pub age: Duration,
-    /// The record.
-    pub record: BlockedBy,
+    pub(crate) age: Duration,
+    pub(crate) record: BlockedBy,
 }
 
-impl Blocker {
+impl BlockingRecord {
     /// The lowest unfinished record that was taken under `lease`.
-    pub fn of(lease: &Lease, board: &Board) -> Option<Self> {
+    pub(crate) fn of(lease: &PartitionLease, board: &Board) -> Option<Self> {
         let oldest = lease.under_way.oldest(lease.watermark())?;
         let why = match &oldest.record {
-            _ if lease.known() > oldest.offset => Why::Kafka,
+            _ if lease.known() > oldest.offset => WaitReason::Kafka,
             // Whoever works on a record holds it.
-            None => Why::Kafka,
+            None => WaitReason::Kafka,
             Some(record) => match board.wait_of(record) {
-                Some(Wait::Retry { attempt, max_attempts, until }) => {
+                Some(LaneWait::Retry { attempt, max_attempts, until }) => {
                     let wait = until.saturating_duration_since(Instant::now());
-                    Why::Retry { attempt, max_attempts, in_ms: wait.as_millis() as u64 }
+                    WaitReason::Retry { attempt, max_attempts, in_ms: wait.as_millis() as u64 }
                 }
-                Some(Wait::Turn) => Why::Queued,
-                None => Why::Running,
+                Some(LaneWait::Turn) => WaitReason::Queued,
+                None => WaitReason::Running,
             },
         };
         let (key, key_base64) = match oldest.record.as_ref().and_then(key_of) {
@@ -50,7 +49,7 @@ impl Blocker {
     }
 
     /// What blocks and what to do, as the end of a sentence that names the partition.
-    pub fn explain(&self) -> String {
+    pub(crate) fn explain(&self) -> String {
         let BlockedBy { offset, key, key_base64, why } = &self.record;
         let key = match (key, key_base64) {
             (Some(key), _) => format!(" (key {key:?})"),
@@ -59,13 +58,13 @@ impl Blocker {
         };
         let seconds = self.age.as_secs();
         let told = match why {
-            Why::Running => "is in the guest; it ends by itself, at limits.timeout at the latest".to_owned(),
-            Why::Queued => "waits for a free worker; raise concurrency, or make the function quicker".to_owned(),
-            Why::Retry { attempt, max_attempts, in_ms } => format!(
+            WaitReason::Running => "is in the guest; it ends by itself, at limits.timeout at the latest".to_owned(),
+            WaitReason::Queued => "waits for a free worker; raise concurrency, or make the function quicker".to_owned(),
+            WaitReason::Retry { attempt, max_attempts, in_ms } => format!(
                 "waits {} s for attempt {attempt} of {max_attempts}; shorten [retry] or deploy what mends it",
                 in_ms.div_ceil(1000)
             ),
-            Why::Kafka => {
+            WaitReason::Kafka => {
                 "is done, but Kafka has not taken what came of it; look at the output topics, the dead letter \
                            topic and the log"
                     .to_owned()

@@ -7,76 +7,74 @@ use std::sync::mpsc as thread_mpsc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::revisions::{Callable, Revisions};
-use super::shard::Shard;
-use super::shard_view::ShardView;
-use super::topics::KnownTopics;
-use super::worker::Worker;
 use crate::commit::at_least_once::{self, AtLeastOnce};
 use crate::commit::committer::{self, Committer};
 use crate::commit::exactly_once::{self, ExactlyOnce};
-use crate::commit::refusal::Refuse;
-use crate::commit::transaction::Transactor;
+use crate::commit::refusal::RejectHandler;
+use crate::commit::transaction::TransactionRunner;
 use crate::consume::intake::{self, Intake};
 use crate::dispatch::board::Board;
-use crate::flow::budget::Budget;
-use crate::kafka::admin::Admin;
-use crate::kafka::consumer::{self, Consumer};
-use crate::kafka::poller::{Pollers, Waker};
-use crate::kafka::producer::Producers;
+use crate::execute::revisions::{CallableRevision, CallableRevisions};
+use crate::flow::budget::ByteBudget;
+use crate::kafka::admin::KafkaAdmin;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::group::consumer::{self, GroupConsumer};
+use crate::kafka::group::poller::{PollerThreads, PollerUnparker};
+use crate::kafka::produce::producer::ProducerSet;
+use crate::kafka::produce::transaction::{TopicCompression, TopicSettings};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::survey::Survey;
-use crate::kafka::transaction::{TopicCompression, TopicSettings};
-use crate::model::function::{Compression, Manifest, Membership, ProcessingGuarantee, Topics};
-use crate::model::lease::Lease;
-use crate::model::work::Chunk;
+use crate::model::function::{Compression, GroupMembership, Manifest, ProcessingGuarantee, TopicSelection};
+use crate::model::lease::PartitionLease;
+use crate::model::work::RecordChunk;
+use crate::pipeline::shard::Shard;
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::topics::KnownTopics;
+use crate::pipeline::worker::ShardWorker;
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::telemetry::otlp::Tracer;
+use crate::telemetry::otlp::SpanTracer;
 
 /// What the shards of a host share.
 #[derive(Debug, Clone)]
-pub struct Environment {
-    /// How to reach Kafka.
-    pub kafka: ClientSettings,
+pub(crate) struct KafkaContext {
+    pub(crate) kafka: ClientSettings,
     /// Asked what topics take when a function starts.
-    pub admin: Admin,
-    /// Who polls.
-    pub pollers: Arc<Pollers>,
+    pub(crate) admin: KafkaAdmin,
+    pub(crate) pollers: Arc<PollerThreads>,
     /// Who writes, for at-least-once functions.
-    pub producers: Producers,
+    pub(crate) producers: ProducerSet,
     /// Who asks for the ends of partitions.
-    pub survey: Survey,
+    pub(crate) survey: MetadataProbe,
     /// The cluster's name in the `source` of wrapped records.
-    pub cluster: Arc<str>,
+    pub(crate) cluster: Arc<str>,
     /// This host's identity, for static membership.
-    pub host_id: Arc<str>,
+    pub(crate) host_id: Arc<str>,
     /// Who traces what functions do.
-    pub tracer: Tracer,
+    pub(crate) tracer: SpanTracer,
 }
 
 /// Starts shard number `index` of a function. It joins its group at once.
-pub fn build(
-    environment: &Environment,
-    revisions: &Revisions,
+pub(crate) fn build(
+    environment: &KafkaContext,
+    revisions: &CallableRevisions,
     metrics: &Arc<FunctionMetrics>,
     topics: &Arc<KnownTopics>,
     index: usize,
-) -> Result<Shard, consumer::Error> {
+) -> Result<Shard, consumer::GroupError> {
     let live = revisions.live();
     let revision = live.revision.clone();
     let manifest = &revision.manifest;
     let delivery = &manifest.delivery;
 
-    let waker = Waker::new();
+    let waker = PollerUnparker::new();
     let (member_events_in, member_events) = mpsc::unbounded_channel();
     let membership = membership(environment, manifest, index);
-    let consumer = Consumer::join(&environment.kafka, &membership, waker.clone(), member_events_in)?;
+    let consumer = GroupConsumer::join(&environment.kafka, &membership, waker.clone(), member_events_in)?;
 
     // commit
     let (to_committer, commands) = mpsc::unbounded_channel();
     let refusing = revisions.clone();
     let freed = waker.clone();
-    let refuse: Refuse = Box::new(move |parcel, record, fault| {
+    let refuse: RejectHandler = Box::new(move |parcel, record, fault| {
         // A refusal is no attempt of the guest: its one invocation succeeded.
         let callable = refusing.get(record.chunk.revision.number);
         callable.encoder.dead_letter(parcel, record, fault, 1);
@@ -86,11 +84,11 @@ pub fn build(
     let view = Arc::new(ShardView::new(board.clone()));
     let troubled = view.clone();
     let trouble = Box::new(move |reason| troubled.note_trouble(reason, false));
-    let pending = Budget::new(delivery.pending);
+    let pending = ByteBudget::new(delivery.pending);
     let mut tasks = JoinSet::new();
     match manifest.processing_guarantee {
         ProcessingGuarantee::AtLeastOnce => {
-            let way = AtLeastOnce::new(at_least_once::Options {
+            let way = AtLeastOnce::new(at_least_once::AtLeastOnceOptions {
                 producers: environment.producers.clone(),
                 consumer: consumer.clone(),
                 refuse,
@@ -101,7 +99,7 @@ pub fn build(
         }
         ProcessingGuarantee::ExactlyOnce => {
             let idle = board.clone();
-            let options = exactly_once::Options {
+            let options = exactly_once::ExactlyOnceOptions {
                 pending: pending.clone(),
                 is_idle: Box::new(move || !idle.has_work()),
                 refuse,
@@ -114,7 +112,7 @@ pub fn build(
     }
 
     // dispatch, invoke, emit
-    let worker = Worker {
+    let worker = ShardWorker {
         board: board.clone(),
         revisions: revisions.clone(),
         pending,
@@ -127,13 +125,16 @@ pub fn build(
 
     // consume
     let (to_intake, intake_commands) = thread_mpsc::channel();
-    let downstream = Downstream { board: board.clone(), committer: to_committer.clone(), view: view.clone() };
-    let options =
-        intake::Options { revision: revision.clone(), cluster: environment.cluster.clone(), metrics: metrics.clone() };
+    let downstream = ShardSink { board: board.clone(), committer: to_committer.clone(), view: view.clone() };
+    let options = intake::IntakeOptions {
+        revision: revision.clone(),
+        cluster: environment.cluster.clone(),
+        metrics: metrics.clone(),
+    };
     let intake = Intake::new(consumer.clone(), intake_commands, downstream, options);
     environment.pollers.add(Box::new(intake), waker.clone());
 
-    Ok(Shard::new(super::shard::Parts {
+    Ok(Shard::new(crate::pipeline::shard::ShardParts {
         function: manifest.name.clone(),
         drain_timeout: delivery.drain_timeout,
         survey: environment.survey.clone(),
@@ -149,24 +150,29 @@ pub fn build(
     }))
 }
 
-fn membership(environment: &Environment, manifest: &Manifest, index: usize) -> consumer::Membership {
+fn membership(environment: &KafkaContext, manifest: &Manifest, index: usize) -> consumer::GroupMembership {
     let group = manifest.name.group_id();
     let instance = match manifest.delivery.membership {
-        Membership::Dynamic => None,
-        Membership::Static => Some(format!("{group}.{}.{index}", environment.host_id)),
+        GroupMembership::Dynamic => None,
+        GroupMembership::Static => Some(format!("{group}.{}.{index}", environment.host_id)),
     };
     let pattern = match &manifest.topics {
-        Topics::Named(_) => None,
+        TopicSelection::Named(_) => None,
         // librdkafka takes a name that starts with ^ for a pattern; the whole name must match.
-        Topics::Pattern(pattern) => Some(format!("^({pattern})$")),
+        TopicSelection::Pattern(pattern) => Some(format!("^({pattern})$")),
     };
     let subscription = manifest.named_inputs().into_iter().chain(pattern).collect();
-    consumer::Membership { group, instance, subscription, options: manifest.kafka.clone() }
+    consumer::GroupMembership { group, instance, subscription, options: manifest.kafka.clone() }
 }
 
 /// The one who carries out a shard's transactions. Its identity outlives the process, so that what a dead one left open is
 /// settled by the next.
-fn transactor(environment: &Environment, live: &Callable, index: usize, consumer: &Arc<Consumer>) -> Transactor {
+fn transactor(
+    environment: &KafkaContext,
+    live: &CallableRevision,
+    index: usize,
+    consumer: &Arc<GroupConsumer>,
+) -> TransactionRunner {
     let manifest = &live.revision.manifest;
     let id = format!("{}.{}.{index}", manifest.name.group_id(), environment.host_id);
     let compressed = manifest.outputs.values().filter_map(|output| {
@@ -174,23 +180,23 @@ fn transactor(environment: &Environment, live: &Callable, index: usize, consumer
         Some(TopicCompression { topic: output.topic.clone(), compression })
     });
     let topics = TopicSettings { compressions: compressed.collect(), batch_bytes: live.batches.smallest() };
-    Transactor::new(environment.kafka.clone(), id, topics, consumer.clone())
+    TransactionRunner::new(environment.kafka.clone(), id, topics, consumer.clone())
 }
 
-struct Downstream {
+struct ShardSink {
     board: Arc<Board>,
-    committer: mpsc::UnboundedSender<committer::Command>,
+    committer: mpsc::UnboundedSender<committer::CommitCommand>,
     view: Arc<ShardView>,
 }
 
-impl intake::Downstream for Downstream {
-    fn chunk(&self, chunk: Chunk) {
+impl intake::IntakeSink for ShardSink {
+    fn chunk(&self, chunk: RecordChunk) {
         self.board.push(chunk);
     }
 
-    fn skipped(&self, lease: &Arc<Lease>, offsets: Range<i64>) {
+    fn skipped(&self, lease: &Arc<PartitionLease>, offsets: Range<i64>) {
         // The committer is gone only when the shard is.
-        let _ = self.committer.send(committer::Command::Skipped(lease.clone(), offsets));
+        let _ = self.committer.send(committer::CommitCommand::Skipped(lease.clone(), offsets));
     }
 
     fn trouble(&self, reason: String, fatal: bool) {

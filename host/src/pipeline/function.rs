@@ -1,72 +1,71 @@
 //! One function on this host: its shards, and the way from one revision to the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::build::build;
-use super::direct::OnCall;
-use super::revisions::Revisions;
-use super::shadow::{Keeper, Sight};
-use super::shard::Control;
-use super::shard_view::ShardView;
-use super::supervisor::Ground;
-use super::topics::KnownTopics;
+use crate::execute::revisions::CallableRevisions;
+use crate::inspect::shadow::{ShadowSlot, ShadowStatus};
 use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
-use crate::model::function_table::Wanted;
+use crate::model::function_table::DesiredState;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::lease::Lease;
-use crate::model::status::{FunctionStatus, State};
+use crate::model::lease::PartitionLease;
+use crate::model::status::{FunctionState, FunctionStatus};
+use crate::pipeline::build::build;
+use crate::pipeline::calls::OnCall;
+use crate::pipeline::shard::ShardControl;
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::supervisor::HostServices;
+use crate::pipeline::topics::KnownTopics;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::telemetry::guest_lines::GuestLines;
 
 /// Waits before a failed start is tried again: the first, doubled up to the longest.
 const TRY_AGAIN_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// See the module.
-pub struct FunctionTask {
-    ground: Ground,
+pub(crate) struct FunctionTask {
+    ground: HostServices,
     metrics: Arc<FunctionMetrics>,
     view: Arc<FunctionView>,
-    wanted: watch::Receiver<Wanted>,
-    asked: mpsc::UnboundedReceiver<Request>,
-    running: Option<Running>,
-    shadow: Keeper,
+    wanted: watch::Receiver<DesiredState>,
+    asked: mpsc::UnboundedReceiver<WatchdogRequest>,
+    running: Option<RunningShards>,
+    shadow: ShadowSlot,
 }
 
 /// What the watchdog asks of a function.
 #[derive(Debug)]
-pub enum Request {
-    /// Start this shard anew.
+pub(crate) enum WatchdogRequest {
     Rebuild(Arc<ShardView>),
     /// Read nothing more of this topic.
     Halt(String),
 }
 
-struct Running {
+struct RunningShards {
     revision: SharedRevision,
     paused: bool,
-    revisions: Revisions,
-    shards: Vec<mpsc::Sender<Control>>,
+    revisions: CallableRevisions,
+    shards: Vec<mpsc::Sender<ShardControl>>,
 }
 
 impl FunctionTask {
     /// A task that does what `wanted` tells.
-    pub fn new(
-        ground: Ground,
+    pub(crate) fn new(
+        ground: HostServices,
         metrics: Arc<FunctionMetrics>,
         view: Arc<FunctionView>,
-        wanted: watch::Receiver<Wanted>,
-        asked: mpsc::UnboundedReceiver<Request>,
+        wanted: watch::Receiver<DesiredState>,
+        asked: mpsc::UnboundedReceiver<WatchdogRequest>,
     ) -> Self {
-        Self { ground, metrics, view, wanted, asked, running: None, shadow: Keeper::default() }
+        Self { ground, metrics, view, wanted, asked, running: None, shadow: ShadowSlot::default() }
     }
 
     /// Works until `stop`; then the shards drain, commit and leave the group.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut wait = TRY_AGAIN_AFTER.0;
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
@@ -98,7 +97,7 @@ impl FunctionTask {
     }
 
     /// Does what is wanted. Gives when to look again although nothing else is wanted by then.
-    async fn heed(&mut self, wanted: &Wanted) -> Result<Option<Duration>, String> {
+    async fn heed(&mut self, wanted: &DesiredState) -> Result<Option<Duration>, String> {
         if let Some(left) = wanted.aside_for() {
             self.view.steps_aside(true);
             self.shadow.heed(&self.ground, &self.view, None);
@@ -114,7 +113,7 @@ impl FunctionTask {
             running.paused = wanted.paused;
             for shard in &running.shards {
                 // A shard that ended says so in its view.
-                let _ = shard.send(Control::Pause(wanted.paused)).await;
+                let _ = shard.send(ShardControl::Pause(wanted.paused)).await;
             }
         }
         Ok(None)
@@ -130,7 +129,7 @@ impl FunctionTask {
                 Some(request) = self.asked.recv() => request,
             };
             match request {
-                Request::Rebuild(stuck) => {
+                WatchdogRequest::Rebuild(stuck) => {
                     if let Err(reason) = self.rebuild(&stuck).await {
                         tracing::error!(%reason, "a shard could not be started anew; the whole function is");
                         self.view.failed(reason);
@@ -138,10 +137,10 @@ impl FunctionTask {
                         return true;
                     }
                 }
-                Request::Halt(topic) => {
+                WatchdogRequest::Halt(topic) => {
                     for shard in self.running.iter().flat_map(|running| &running.shards) {
                         // A shard that ended says so in its view.
-                        let _ = shard.send(Control::Halt(topic.clone())).await;
+                        let _ = shard.send(ShardControl::Halt(topic.clone())).await;
                     }
                 }
             }
@@ -155,7 +154,7 @@ impl FunctionTask {
         let Some(index) = self.view.shards().iter().position(is_it) else { return Ok(()) };
         let reason = stuck.fatal().or_else(|| stuck.stalled());
         let (answer, stopped) = oneshot::channel();
-        if running.shards[index].send(Control::Stop(answer)).await.is_ok() {
+        if running.shards[index].send(ShardControl::Stop(answer)).await.is_ok() {
             // No answer means that it ended another way.
             let _ = stopped.await;
         }
@@ -189,12 +188,12 @@ impl FunctionTask {
             running.revisions.switch_to(callable);
             for shard in &running.shards {
                 // A shard that ended says so in its view.
-                let _ = shard.send(Control::Revise(revision.clone())).await;
+                let _ = shard.send(ShardControl::Revise(revision.clone())).await;
             }
             return Ok(());
         }
         self.stop_shards().await;
-        let revisions = Revisions::new(callable);
+        let revisions = CallableRevisions::new(callable);
         let mut shards = Vec::new();
         let mut views = Vec::new();
         for index in 0..revision.manifest.shards {
@@ -209,7 +208,7 @@ impl FunctionTask {
             shards.push(control);
         }
         self.view.show(views);
-        self.running = Some(Running { revision: revision.clone(), paused, revisions, shards });
+        self.running = Some(RunningShards { revision: revision.clone(), paused, revisions, shards });
         Ok(())
     }
 
@@ -219,7 +218,7 @@ impl FunctionTask {
         for shard in running.shards {
             let (answer, stopped) = oneshot::channel();
             // A shard that ended has nothing to stop.
-            if shard.send(Control::Stop(answer)).await.is_ok() {
+            if shard.send(ShardControl::Stop(answer)).await.is_ok() {
                 answers.push(stopped);
             }
         }
@@ -254,22 +253,22 @@ async fn sleep_until(time: Option<Instant>) {
 
 /// What others see of a function.
 #[derive(Debug)]
-pub struct FunctionView {
+pub(crate) struct FunctionView {
     /// The topics that it reads.
-    pub topics: Arc<KnownTopics>,
+    pub(crate) topics: Arc<KnownTopics>,
     /// What its guests wrote last.
-    pub lines: Arc<GuestLines>,
+    pub(crate) lines: Arc<GuestLines>,
     /// What can be called of it.
-    pub(super) on_call: OnCall,
+    pub(crate) on_call: OnCall,
     /// What is seen of its shadow.
-    pub(super) shadow: Arc<Sight>,
-    asks: mpsc::UnboundedSender<Request>,
+    pub(crate) shadow: Arc<ShadowStatus>,
+    asks: mpsc::UnboundedSender<WatchdogRequest>,
     metrics: Arc<FunctionMetrics>,
-    seen: Mutex<Seen>,
+    seen: Mutex<ViewState>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct ViewState {
     revision: SharedRevision,
     failure: Option<String>,
     is_aside: bool,
@@ -278,30 +277,33 @@ struct Seen {
 
 impl FunctionView {
     /// A function that is about to start.
-    pub fn new(revision: SharedRevision, metrics: Arc<FunctionMetrics>, asks: mpsc::UnboundedSender<Request>) -> Self {
-        let seen = Mutex::new(Seen { revision, failure: None, is_aside: false, shards: Vec::new() });
+    pub(crate) fn new(
+        revision: SharedRevision,
+        metrics: Arc<FunctionMetrics>,
+        asks: mpsc::UnboundedSender<WatchdogRequest>,
+    ) -> Self {
+        let seen = Mutex::new(ViewState { revision, failure: None, is_aside: false, shards: Vec::new() });
         let (topics, lines, on_call, shadow) = Default::default();
         Self { topics, lines, on_call, shadow, asks, metrics, seen }
     }
 
     /// Asks the function for something; it is done when it is done.
-    pub fn ask(&self, request: Request) {
+    pub(crate) fn ask(&self, request: WatchdogRequest) {
         // Its task is gone only when the function is.
         let _ = self.asks.send(request);
     }
 
-    /// Its name.
-    pub fn name(&self) -> FunctionName {
+    pub(crate) fn name(&self) -> FunctionName {
         self.seen().revision.manifest.name.clone()
     }
 
     /// The longest time between two commits.
-    pub fn commit_interval(&self) -> Duration {
+    pub(crate) fn commit_interval(&self) -> Duration {
         self.seen().revision.manifest.delivery.commit_interval
     }
 
     /// The topics that its manifest names, and those that it has partitions of.
-    pub fn topic_names(&self) -> Vec<String> {
+    pub(crate) fn topic_names(&self) -> Vec<String> {
         let mut names = self.named_topics();
         names.extend(self.leases().iter().map(|lease| lease.partition.topic.to_string()));
         names.sort();
@@ -339,18 +341,18 @@ impl FunctionView {
     }
 
     /// The leases of all its shards.
-    pub fn leases(&self) -> Vec<Arc<Lease>> {
+    pub(crate) fn leases(&self) -> Vec<Arc<PartitionLease>> {
         self.shards().iter().flat_map(|shard| shard.leases()).collect()
     }
 
     /// Which revision it is at, what it is doing, and why.
-    pub fn state(&self) -> (RevisionNumber, State, Option<String>) {
+    pub(crate) fn state(&self) -> (RevisionNumber, FunctionState, Option<String>) {
         let (revision, failure, is_aside, shards) = {
             let seen = self.seen();
             (seen.revision.number, seen.failure.clone(), seen.is_aside, seen.shards.clone())
         };
         if is_aside {
-            return (revision, State::Starting, Some("its offsets are being reset".to_owned()));
+            return (revision, FunctionState::Starting, Some("its offsets are being reset".to_owned()));
         }
         let gone = self.named_topics().iter().find_map(|topic| self.topics.gone(topic));
         let fatal = gone.or_else(|| shards.iter().find_map(|shard| shard.fatal().or_else(|| shard.stalled())));
@@ -358,17 +360,17 @@ impl FunctionView {
         let has_joined = !shards.is_empty() && shards.iter().all(|shard| shard.has_joined());
         let is_paused = shards.iter().all(|shard| shard.is_paused());
         let (state, reason) = match (failure, fatal, has_joined) {
-            (Some(reason), ..) => (State::Failed, Some(reason)),
-            (None, Some(reason), _) => (State::Stalled, Some(reason)),
-            (None, None, true) if is_paused => (State::Paused, None),
-            (None, None, true) => (State::Running, passing),
-            (None, None, false) => (State::Starting, passing),
+            (Some(reason), ..) => (FunctionState::Failed, Some(reason)),
+            (None, Some(reason), _) => (FunctionState::Stalled, Some(reason)),
+            (None, None, true) if is_paused => (FunctionState::Paused, None),
+            (None, None, true) => (FunctionState::Running, passing),
+            (None, None, false) => (FunctionState::Starting, passing),
         };
         (revision, state, reason)
     }
 
     /// The status, with the ends of partitions as far as they are known.
-    pub fn status(&self) -> FunctionStatus {
+    pub(crate) fn status(&self) -> FunctionStatus {
         let (revision, state, reason) = self.state();
         FunctionStatus {
             name: self.name().to_string(),
@@ -381,12 +383,11 @@ impl FunctionView {
         }
     }
 
-    /// Its shards.
-    pub fn shards(&self) -> Vec<Arc<ShardView>> {
+    pub(crate) fn shards(&self) -> Vec<Arc<ShardView>> {
         self.seen().shards.clone()
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> parking_lot::MutexGuard<'_, ViewState> {
+        self.seen.lock()
     }
 }

@@ -8,11 +8,11 @@ mod pace;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use self::pace::{Pace, Turn};
+use self::pace::{LineRate, RateDecision};
 use crate::model::function::Revision;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::wasm::log::{self, Level, Log, TracingLog};
+use crate::wasm::log::{self, GuestLogSink, Level, TracingLog};
 
 tokio::task_local! {
     /// What the guest writes in the call that this task makes.
@@ -20,22 +20,22 @@ tokio::task_local! {
 }
 
 /// The sink of one revision.
-pub(super) struct FunctionLog {
+pub(crate) struct FunctionLog {
     host: TracingLog,
     revision: u64,
     level: Level,
-    pace: Pace,
+    pace: LineRate,
     lines: Arc<GuestLines>,
     metrics: Arc<FunctionMetrics>,
 }
 
 impl FunctionLog {
-    pub(super) fn new(revision: &Revision, lines: Arc<GuestLines>, metrics: Arc<FunctionMetrics>) -> Self {
+    pub(crate) fn new(revision: &Revision, lines: Arc<GuestLines>, metrics: Arc<FunctionMetrics>) -> Self {
         Self {
             host: TracingLog::new(revision.stamp()),
             revision: revision.number.0,
             level: revision.manifest.logs.level,
-            pace: Pace::new(revision.manifest.logs.rate),
+            pace: LineRate::new(revision.manifest.logs.rate),
             lines,
             metrics,
         }
@@ -47,7 +47,7 @@ impl FunctionLog {
     }
 }
 
-impl Log for FunctionLog {
+impl GuestLogSink for FunctionLog {
     fn line(&self, level: Level, line: &str) {
         // Nothing is captured in the calls that records lead to.
         let _ = CAPTURED.try_with(|captured| captured.borrow_mut().push((name(level), line.to_owned())));
@@ -55,12 +55,12 @@ impl Log for FunctionLog {
             return;
         }
         match self.pace.turn() {
-            Turn::Pass => self.write(level, log::handled(), line),
-            Turn::PassAfter(dropped) => {
+            RateDecision::Pass => self.write(level, log::handled(), line),
+            RateDecision::PassAfter(dropped) => {
                 self.write(Level::Warn, None, &format!("{dropped} lines were dropped: more than logs.rate allows"));
                 self.write(level, log::handled(), line);
             }
-            Turn::Drop => {
+            RateDecision::Drop => {
                 self.metrics.log_bytes_dropped.inc_by(line.len() as u64);
             }
         }
@@ -68,7 +68,7 @@ impl Log for FunctionLog {
 }
 
 /// Runs a call, and gives what its guest wrote too: as much as `limits.logs` lets through.
-pub(super) async fn captured<T>(call: impl Future<Output = T>) -> (T, Vec<(&'static str, String)>) {
+pub(crate) async fn captured<T>(call: impl Future<Output = T>) -> (T, Vec<(&'static str, String)>) {
     CAPTURED
         .scope(RefCell::default(), async {
             let result = call.await;

@@ -5,7 +5,7 @@
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
 //! While the function is paused, partitions stay assigned and nothing is taken of them: see `rest`.
 
-mod rest;
+mod paused;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::shard_view::ShardView;
-use super::topics::KnownTopics;
-use crate::commit::committer::Command as CommitCommand;
-use crate::commit::offset_map::{self, Told};
-use crate::consume::intake::Command as IntakeCommand;
+use crate::commit::committer::CommitCommand;
+use crate::consume::intake::IntakeCommand;
 use crate::dispatch::board::Board;
-use crate::kafka::consumer::{Committed, Consumer, Error};
-use crate::kafka::poller::Waker;
-use crate::kafka::rebalance::GroupEvent;
-use crate::kafka::survey::Survey;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
+use crate::kafka::group::consumer::{CommittedOffset, GroupConsumer, GroupError};
+use crate::kafka::group::poller::PollerUnparker;
+use crate::kafka::group::rebalance::GroupEvent;
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
-use crate::model::lease::Lease;
-use crate::model::offsets::Progress;
+use crate::model::lease::PartitionLease;
+use crate::model::offset_map::{self, CommittedProgress};
+use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::topics::KnownTopics;
 
 /// No two leases of a host have the same epoch.
 static NEXT_EPOCH: AtomicU64 = AtomicU64::new(1);
@@ -44,7 +44,7 @@ const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 
 /// What a shard can be told.
 #[derive(Debug)]
-pub enum Control {
+pub(crate) enum ShardControl {
     /// Handle what is taken from now on with this revision.
     Revise(SharedRevision),
     /// Take nothing more, finish what runs and commit it, and keep the partitions; or go on.
@@ -55,63 +55,49 @@ pub enum Control {
     Stop(oneshot::Sender<()>),
 }
 
-/// What [`super::build`] made.
-pub struct Parts {
-    /// The function's name.
-    pub function: FunctionName,
-    /// See the manifest.
-    pub drain_timeout: Duration,
-    /// Tells what topics are.
-    pub survey: Survey,
+pub(crate) struct ShardParts {
+    pub(crate) function: FunctionName,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) survey: MetadataProbe,
     /// What the function's topics were.
-    pub topics: Arc<KnownTopics>,
-    /// The member.
-    pub consumer: Arc<Consumer>,
-    /// What happens to it.
-    pub member_events: mpsc::UnboundedReceiver<GroupEvent>,
-    /// Wakes its poller.
-    pub waker: Waker,
-    /// To the intake.
-    pub to_intake: thread_mpsc::Sender<IntakeCommand>,
-    /// To the committer.
-    pub to_committer: mpsc::UnboundedSender<CommitCommand>,
-    /// The lanes.
-    pub board: Arc<Board>,
-    /// Committer and workers.
-    pub tasks: JoinSet<()>,
-    /// What others see.
-    pub view: Arc<ShardView>,
+    pub(crate) topics: Arc<KnownTopics>,
+    pub(crate) consumer: Arc<GroupConsumer>,
+    pub(crate) member_events: mpsc::UnboundedReceiver<GroupEvent>,
+    pub(crate) waker: PollerUnparker,
+    pub(crate) to_intake: thread_mpsc::Sender<IntakeCommand>,
+    pub(crate) to_committer: mpsc::UnboundedSender<CommitCommand>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) view: Arc<ShardView>,
 }
 
-/// See the module.
-pub struct Shard {
-    parts: Parts,
-    leases: Vec<Arc<Lease>>,
+pub(crate) struct Shard {
+    parts: ShardParts,
+    leases: Vec<Arc<PartitionLease>>,
     paused: bool,
 }
 
 impl Shard {
-    /// A shard without partitions.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: ShardParts) -> Self {
         Self { parts, leases: Vec::new(), paused: false }
     }
 
     /// What others may see of it.
-    pub fn view(&self) -> Arc<ShardView> {
+    pub(crate) fn view(&self) -> Arc<ShardView> {
         self.parts.view.clone()
     }
 
     /// Works until it is told to stop, or nobody can tell it any more.
-    pub async fn run(mut self, mut control: mpsc::Receiver<Control>) {
-        let mut keep = rest::keep_every();
+    pub(crate) async fn run(mut self, mut control: mpsc::Receiver<ShardControl>) {
+        let mut keep = paused::keep_every();
         loop {
             tokio::select! {
                 told = control.recv() => match told {
-                    Some(Control::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
-                    Some(Control::Pause(true)) => self.pause().await,
-                    Some(Control::Pause(false)) => self.go_on().await,
-                    Some(Control::Halt(topic)) => self.halt(&topic).await,
-                    Some(Control::Stop(answer)) => {
+                    Some(ShardControl::Revise(revision)) => self.tell_intake(IntakeCommand::Revise(revision)),
+                    Some(ShardControl::Pause(true)) => self.pause().await,
+                    Some(ShardControl::Pause(false)) => self.go_on().await,
+                    Some(ShardControl::Halt(topic)) => self.halt(&topic).await,
+                    Some(ShardControl::Stop(answer)) => {
                         self.stop().await;
                         // The one who asked may have stopped waiting.
                         let _ = answer.send(());
@@ -171,11 +157,11 @@ impl Shard {
         let starts: Vec<_> =
             places.iter().map(|(partition, told)| (partition.clone(), told.progress.watermark())).collect();
         let mut added = Vec::with_capacity(places.len());
-        for (partition, Told { progress: finished, .. }) in places {
+        for (partition, CommittedProgress { progress: finished, .. }) in places {
             let epoch = NEXT_EPOCH.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%partition, offset = finished.watermark(), ranges = finished.range_count(), "partition assigned");
             let topic_id = self.parts.topics.id(&partition.topic);
-            let lease = Arc::new(Lease::new(partition, epoch, finished.watermark()).of_topic(topic_id));
+            let lease = Arc::new(PartitionLease::new(partition, epoch, finished.watermark()).of_topic(topic_id));
             added.push(lease.clone());
             if self.paused || self.parts.topics.made_again(&lease.partition.topic).is_some() {
                 continue;
@@ -199,7 +185,7 @@ impl Shard {
     }
 
     /// Before the first record of a topic is taken: is it the one that it was?
-    async fn learn_topics(&self, places: &[(TopicPartition, Told)]) {
+    async fn learn_topics(&self, places: &[(TopicPartition, CommittedProgress)]) {
         for (partition, told) in places {
             if let Some(id) = told.topic_id {
                 self.parts.topics.expect(self.parts.function.as_str(), &partition.topic, id);
@@ -231,14 +217,14 @@ impl Shard {
     }
 
     /// What was begun under dead leases is of no use.
-    async fn drop_work(&self, leases: &[Arc<Lease>]) {
+    async fn drop_work(&self, leases: &[Arc<PartitionLease>]) {
         self.stop_intake(leases).await;
         leases.iter().for_each(|lease| self.parts.board.drop_lease(lease.epoch));
         self.tell_committer(CommitCommand::Forget(leases.to_vec()));
     }
 
     /// Asks Kafka until it answers: without an offset there is no honest place to start.
-    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, Told)> {
+    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, CommittedProgress)> {
         if partitions.is_empty() {
             return Vec::new();
         }
@@ -268,7 +254,7 @@ impl Shard {
 
     /// Unless nothing is taken of it now: then it is assigned anew later, or is another's.
     async fn assign_anew(&mut self, partition: TopicPartition) {
-        let is_it = |lease: &Arc<Lease>| lease.partition == partition && lease.is_alive();
+        let is_it = |lease: &Arc<PartitionLease>| lease.partition == partition && lease.is_alive();
         if !self.paused && self.leases.iter().any(is_it) {
             tracing::info!(%partition, "a partition is assigned anew after a failure");
             self.revoked(std::slice::from_ref(&partition)).await;
@@ -288,7 +274,7 @@ impl Shard {
     }
 
     /// Finishes what runs, commits what is finished, ends the leases.
-    async fn drain(&self, leases: Vec<Arc<Lease>>) {
+    async fn drain(&self, leases: Vec<Arc<PartitionLease>>) {
         if leases.is_empty() {
             return;
         }
@@ -313,7 +299,7 @@ impl Shard {
         leases.iter().for_each(|lease| lease.kill());
     }
 
-    async fn stop_intake(&self, leases: &[Arc<Lease>]) {
+    async fn stop_intake(&self, leases: &[Arc<PartitionLease>]) {
         let (answer, stopped) = oneshot::channel();
         self.tell_intake(IntakeCommand::Remove(leases.to_vec(), answer));
         // No answer means that the intake ended: nothing more comes either.
@@ -328,11 +314,11 @@ impl Shard {
         self.parts.consumer.close();
         self.tell_intake(IntakeCommand::Stop);
         self.parts.tasks.shutdown().await;
-        let Parts { consumer, waker, .. } = self.parts;
+        let ShardParts { consumer, waker, .. } = self.parts;
         consumer.leave(&waker).await;
     }
 
-    fn take_leases(&mut self, partitions: &[TopicPartition]) -> Vec<Arc<Lease>> {
+    fn take_leases(&mut self, partitions: &[TopicPartition]) -> Vec<Arc<PartitionLease>> {
         self.leases.extract_if(.., |lease| partitions.contains(&lease.partition)).collect()
     }
 
@@ -348,13 +334,17 @@ impl Shard {
     }
 }
 
-fn read_places(consumer: &Consumer, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Told)>, Error> {
+fn read_places(
+    consumer: &GroupConsumer,
+    partitions: &[TopicPartition],
+) -> Result<Vec<(TopicPartition, CommittedProgress)>, GroupError> {
     let committed = consumer.committed(partitions)?;
     committed.into_iter().map(|committed| Ok((committed.partition.clone(), place(consumer, &committed)?))).collect()
 }
 
-fn place(consumer: &Consumer, committed: &Committed) -> Result<Told, Error> {
-    let nothing_known = |offset| Told { progress: Progress::new(offset), topic_id: None, transaction: 0 };
+fn place(consumer: &GroupConsumer, committed: &CommittedOffset) -> Result<CommittedProgress, GroupError> {
+    let nothing_known =
+        |offset| CommittedProgress { progress: PartitionProgress::new(offset), topic_id: None, transaction: 0 };
     let Some(offset) = committed.offset else {
         // A topic or partition that appeared after the deploy is read from its beginning.
         let (beginning, _) = consumer.range(&committed.partition)?;

@@ -1,12 +1,13 @@
 //! What others see of a shard. Reading it asks nobody.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::blocker::Blocker;
 use crate::dispatch::board::Board;
-use crate::model::lease::Lease;
+use crate::model::lease::PartitionLease;
 use crate::model::status::PartitionStatus;
+use crate::pipeline::blocker::BlockingRecord;
 
 /// How long a trouble that passes by itself is shown.
 const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
@@ -14,18 +15,17 @@ const TROUBLE_SHOWN_FOR: Duration = Duration::from_secs(10);
 /// A record that holds the watermark for less is only on its way.
 const BLOCKS_AFTER: Duration = Duration::from_secs(1);
 
-/// See the module.
 #[derive(Debug)]
-pub struct ShardView {
+pub(crate) struct ShardView {
     board: Arc<Board>,
-    seen: Mutex<Seen>,
+    seen: Mutex<ShardState>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct ShardState {
     has_joined: bool,
     is_paused: bool,
-    leases: Vec<Arc<Lease>>,
+    leases: Vec<Arc<PartitionLease>>,
     passing: Option<(Instant, String)>,
     fatal: Option<String>,
     out_of_range: Option<String>,
@@ -33,12 +33,12 @@ struct Seen {
 
 impl ShardView {
     /// A view of a shard that has not joined yet.
-    pub fn new(board: Arc<Board>) -> Self {
+    pub(crate) fn new(board: Arc<Board>) -> Self {
         Self { board, seen: Mutex::default() }
     }
 
     /// Notes something that a person should know.
-    pub fn note_trouble(&self, reason: String, fatal: bool) {
+    pub(crate) fn note_trouble(&self, reason: String, fatal: bool) {
         let mut seen = self.seen();
         if fatal {
             tracing::error!(%reason, "a shard can't go on");
@@ -50,70 +50,70 @@ impl ShardView {
     }
 
     /// Notes that Kafka has no longer, or not yet, what one of the partitions wants to read; it does not say which.
-    pub fn note_out_of_range(&self, reason: String) {
+    pub(crate) fn note_out_of_range(&self, reason: String) {
         self.seen().out_of_range = Some(reason);
     }
 
     /// What was noted by [`Self::note_out_of_range`] since the last time.
-    pub fn take_out_of_range(&self) -> Option<String> {
+    pub(crate) fn take_out_of_range(&self) -> Option<String> {
         self.seen().out_of_range.take()
     }
 
     /// The record that holds the watermark of `lease`.
-    pub fn blocker(&self, lease: &Lease) -> Option<Blocker> {
-        Blocker::of(lease, &self.board)
+    pub(crate) fn blocker(&self, lease: &PartitionLease) -> Option<BlockingRecord> {
+        BlockingRecord::of(lease, &self.board)
     }
 
     /// Shows the partitions that it has.
-    pub fn show(&self, leases: &[Arc<Lease>]) {
+    pub(crate) fn show(&self, leases: &[Arc<PartitionLease>]) {
         let mut seen = self.seen();
         seen.has_joined = true;
         seen.leases = leases.to_vec();
     }
 
     /// Whether partitions were assigned, or it is known that there are none for this host.
-    pub fn has_joined(&self) -> bool {
+    pub(crate) fn has_joined(&self) -> bool {
         self.seen().has_joined
     }
 
     /// Shows whether it takes nothing of its partitions, and has finished what it had taken.
-    pub fn show_paused(&self, is_paused: bool) {
+    pub(crate) fn show_paused(&self, is_paused: bool) {
         self.seen().is_paused = is_paused;
     }
 
     /// Whether it takes nothing of its partitions, and has finished what it had taken.
-    pub fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.seen().is_paused
     }
 
     /// Why it can't go on.
-    pub fn fatal(&self) -> Option<String> {
+    pub(crate) fn fatal(&self) -> Option<String> {
         self.seen().fatal.clone()
     }
 
     /// Why one of its partitions makes no progress.
-    pub fn stalled(&self) -> Option<String> {
+    pub(crate) fn stalled(&self) -> Option<String> {
         self.leases().iter().find_map(|lease| lease.standing.reason())
     }
 
     /// What went wrong a moment ago.
-    pub fn passing(&self) -> Option<String> {
+    pub(crate) fn passing(&self) -> Option<String> {
         let seen = self.seen();
         let recent = seen.passing.as_ref().filter(|(at, _)| at.elapsed() < TROUBLE_SHOWN_FOR);
         recent.map(|(_, reason)| reason.clone())
     }
 
     /// The leases that it has.
-    pub fn leases(&self) -> Vec<Arc<Lease>> {
+    pub(crate) fn leases(&self) -> Vec<Arc<PartitionLease>> {
         self.seen().leases.clone()
     }
 
     /// Where its partitions stand, with their ends as far as they are known.
-    pub fn partitions(&self) -> Vec<PartitionStatus> {
+    pub(crate) fn partitions(&self) -> Vec<PartitionStatus> {
         self.leases().iter().map(|lease| self.status_of(lease)).collect()
     }
 
-    fn status_of(&self, lease: &Lease) -> PartitionStatus {
+    fn status_of(&self, lease: &PartitionLease) -> PartitionStatus {
         // In this order, so that the lag is never below zero: the watermark only grows.
         let watermark = lease.watermark();
         let end = lease.end().max(watermark);
@@ -132,7 +132,7 @@ impl ShardView {
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> parking_lot::MutexGuard<'_, ShardState> {
+        self.seen.lock()
     }
 }

@@ -1,7 +1,8 @@
 //! Keeps on running what the function table says: one task for each function, so that none waits for another's compile.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -9,63 +10,59 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::aside::Aside;
-use super::build::Environment;
-use super::direct::NotCalled;
-use super::function::{FunctionTask, FunctionView};
-use super::revisions::Callable;
-use crate::invoke::admission::Admission;
-use crate::kafka::survey::{Offsets, Survey};
+use crate::execute::revisions::CallableRevision;
+use crate::invoke::admission::InstanceAdmission;
+use crate::kafka::admin::metadata_probe::{MetadataProbe, PartitionOffsets};
 use crate::model::function::SharedRevision;
-use crate::model::function_table::{FunctionTable, Wanted};
+use crate::model::function_table::{DesiredState, FunctionTable};
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::status::{FunctionStatus, Observe, State};
-use crate::telemetry::exposition::Metrics;
+use crate::model::status::{FunctionObserver, FunctionState, FunctionStatus};
+use crate::pipeline::background::BackgroundRuntime;
+use crate::pipeline::build::KafkaContext;
+use crate::pipeline::calls::NotCalled;
+use crate::pipeline::function::{FunctionTask, FunctionView};
+use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::wasm::Engine;
+use crate::wasm::WasmEngine;
 
 /// Where the modules of revisions come from.
-pub trait Artifacts: Send + Sync {
+pub(crate) trait ArtifactSource: Send + Sync {
     /// The module of `revision`. The error says what a person should do.
     fn module(&self, revision: SharedRevision) -> BoxFuture<'_, Result<Arc<[u8]>, String>>;
 }
 
 /// What every function of a host runs on.
 #[derive(Clone)]
-pub struct Ground {
-    /// Kafka.
-    pub environment: Environment,
-    /// Wasm.
-    pub engine: Engine,
+pub(crate) struct HostServices {
+    pub(crate) environment: KafkaContext,
+    pub(crate) engine: WasmEngine,
     /// The host's budget of instances.
-    pub admission: Arc<Admission>,
-    /// The modules.
-    pub artifacts: Arc<dyn Artifacts>,
+    pub(crate) admission: Arc<InstanceAdmission>,
+    pub(crate) artifacts: Arc<dyn ArtifactSource>,
     /// Where what may wait is worked on.
-    pub aside: Aside,
-    /// The figures.
-    pub metrics: Metrics,
+    pub(crate) aside: BackgroundRuntime,
+    pub(crate) metrics: HostMetrics,
 }
 
 /// Asks the supervisor. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle {
+pub(crate) struct FunctionDirectory {
     views: Arc<Mutex<BTreeMap<FunctionName, Arc<FunctionView>>>>,
-    survey: Survey,
+    survey: MetadataProbe,
 }
 
-impl Handle {
+impl FunctionDirectory {
     /// Sees no functions yet; asks `survey` where partitions end.
-    pub fn new(survey: Survey) -> Self {
+    pub(crate) fn new(survey: MetadataProbe) -> Self {
         Self { views: Arc::default(), survey }
     }
 
-    pub(super) fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
-        self.views.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    pub(crate) fn view(&self, name: &FunctionName) -> Option<Arc<FunctionView>> {
+        self.views.lock().get(name).cloned()
     }
 
     /// What can be called of `name`.
-    pub(super) fn callable(&self, name: &FunctionName) -> Result<Arc<Callable>, NotCalled> {
+    pub(crate) fn callable(&self, name: &FunctionName) -> Result<Arc<CallableRevision>, NotCalled> {
         let view = self.view(name);
         view.as_ref().and_then(|view| view.on_call.callable()).ok_or_else(|| NotCalled::Unavailable {
             function: name.clone(),
@@ -74,17 +71,16 @@ impl Handle {
     }
 
     /// What the guests of `name` wrote last.
-    pub(super) fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
+    pub(crate) fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
         self.view(name).map(|view| view.lines.clone())
     }
 
-    /// All functions.
-    pub(super) fn all(&self) -> Vec<Arc<FunctionView>> {
-        self.views.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    pub(crate) fn all(&self) -> Vec<Arc<FunctionView>> {
+        self.views.lock().values().cloned().collect()
     }
 
     /// Asks where the partitions of `views` end. Where Kafka does not tell, what was known stays.
-    pub(super) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> Offsets {
+    pub(crate) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> PartitionOffsets {
         let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
         let mut partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         partitions.sort_unstable();
@@ -100,7 +96,7 @@ impl Handle {
     }
 
     fn set(&self, name: &FunctionName, view: Option<Arc<FunctionView>>) {
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = self.views.lock();
         match view {
             Some(view) => views.insert(name.clone(), view),
             None => views.remove(name),
@@ -108,7 +104,7 @@ impl Handle {
     }
 }
 
-impl Observe for Handle {
+impl FunctionObserver for FunctionDirectory {
     fn status<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Option<FunctionStatus>> {
         Box::pin(async move {
             let view = self.view(name)?;
@@ -125,7 +121,7 @@ impl Observe for Handle {
         })
     }
 
-    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, State, Option<String>)> {
+    fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)> {
         self.view(name).map(|view| view.state())
     }
 
@@ -134,29 +130,32 @@ impl Observe for Handle {
     }
 }
 
-struct Running {
-    wanted: watch::Sender<Wanted>,
+struct RunningFunction {
+    wanted: watch::Sender<DesiredState>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// See the module.
-pub struct Supervisor {
-    ground: Ground,
+pub(crate) struct FunctionSupervisor {
+    ground: HostServices,
     table: watch::Receiver<Arc<FunctionTable>>,
-    handle: Handle,
-    running: BTreeMap<FunctionName, Running>,
+    handle: FunctionDirectory,
+    running: BTreeMap<FunctionName, RunningFunction>,
     stopping: Vec<JoinHandle<()>>,
 }
 
-impl Supervisor {
+impl FunctionSupervisor {
     /// A supervisor that follows `table`.
-    pub fn new(ground: Ground, table: watch::Receiver<Arc<FunctionTable>>, handle: Handle) -> Self {
+    pub(crate) fn new(
+        ground: HostServices,
+        table: watch::Receiver<Arc<FunctionTable>>,
+        handle: FunctionDirectory,
+    ) -> Self {
         Self { ground, table, handle, running: BTreeMap::new(), stopping: Vec::new() }
     }
 
     /// Works until `stop`; then every function drains, commits and leaves its group.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let table = self.table.borrow_and_update().clone();
             self.follow(&table);
@@ -194,7 +193,7 @@ impl Supervisor {
         for (name, wanted) in &table.functions {
             match self.running.get(name) {
                 Some(running) => {
-                    let is_new = |before: &mut Wanted| {
+                    let is_new = |before: &mut DesiredState| {
                         let changed = !before.is_same(wanted);
                         if changed {
                             *before = wanted.clone();
@@ -211,7 +210,7 @@ impl Supervisor {
         }
     }
 
-    fn start(&self, name: &FunctionName, wanted: Wanted) -> Running {
+    fn start(&self, name: &FunctionName, wanted: DesiredState) -> RunningFunction {
         let metrics = self.ground.metrics.function(name);
         let (asks, asked) = mpsc::unbounded_channel();
         let view = Arc::new(FunctionView::new(wanted.revision.clone(), metrics.clone(), asks));
@@ -220,6 +219,6 @@ impl Supervisor {
         let stop = CancellationToken::new();
         let task = FunctionTask::new(self.ground.clone(), metrics, view, to_task, asked);
         let task = tokio::spawn(task.run(stop.clone()));
-        Running { wanted, stop, task }
+        RunningFunction { wanted, stop, task }
     }
 }

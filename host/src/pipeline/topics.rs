@@ -4,21 +4,20 @@
 //! It remembers as long as the function is on this host; every commit says which topic it is of, so that another host, or
 //! this one after a restart, knows it too.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::kafka::topic_ids::{Found, Topics};
+use crate::kafka::admin::topic_ids::{TopicLookup, TopicLookups};
 use crate::model::topic_id::TopicId;
 
 /// A broker that was just started may not know a topic yet: it counts as gone when it was missing so often in a row.
 const MISSING_BEFORE_GONE: u32 = 2;
 
-/// See the module.
 #[derive(Debug, Default)]
-pub struct KnownTopics(Mutex<Known>);
+pub(crate) struct KnownTopics(Mutex<TopicState>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct TopicState {
     ids: BTreeMap<String, TopicId>,
     missing: BTreeMap<String, u32>,
     made_again: BTreeSet<String>,
@@ -26,18 +25,18 @@ struct Known {
 
 impl KnownTopics {
     /// Compares with what a cluster tells, and says it in the log once. Gives the topics that were found to be others.
-    pub fn learn(&self, function: &str, told: &Topics) -> Vec<String> {
+    pub(crate) fn learn(&self, function: &str, told: &TopicLookups) -> Vec<String> {
         let mut known = self.known();
         let mut news = Vec::new();
         for (topic, found) in told {
             match found {
-                Found::Topic(id) => {
+                TopicLookup::Topic(id) => {
                     known.missing.remove(topic);
                     if known.is_news(function, topic, *id) {
                         news.push(topic.clone());
                     }
                 }
-                Found::Missing => {
+                TopicLookup::Missing => {
                     let times = known.missing.entry(topic.clone()).or_default();
                     *times += 1;
                     if *times == MISSING_BEFORE_GONE {
@@ -50,37 +49,37 @@ impl KnownTopics {
     }
 
     /// Compares with what a commit says that `topic` is. Another that was known before, or is learned later, is not it.
-    pub fn expect(&self, function: &str, topic: &str, id: TopicId) {
+    pub(crate) fn expect(&self, function: &str, topic: &str, id: TopicId) {
         self.known().is_news(function, topic, id);
     }
 
     /// What `topic` is, as far as it is known.
-    pub fn id(&self, topic: &str) -> Option<TopicId> {
+    pub(crate) fn id(&self, topic: &str) -> Option<TopicId> {
         self.known().ids.get(topic).copied()
     }
 
     /// Why nothing of `topic` is read, when it is another one than it was.
-    pub fn made_again(&self, topic: &str) -> Option<String> {
+    pub(crate) fn made_again(&self, topic: &str) -> Option<String> {
         self.known().made_again.contains(topic).then(|| made_again(topic))
     }
 
     /// Why nothing comes of `topic`, when there is none.
-    pub fn gone(&self, topic: &str) -> Option<String> {
+    pub(crate) fn gone(&self, topic: &str) -> Option<String> {
         let times = self.known().missing.get(topic).copied().unwrap_or(0);
         (times >= MISSING_BEFORE_GONE).then(|| gone(topic))
     }
 
     /// Forgets what the topics were: somebody has decided where to go on in what they are now.
-    pub fn forget(&self) {
-        *self.known() = Known::default();
+    pub(crate) fn forget(&self) {
+        *self.known() = TopicState::default();
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, TopicState> {
+        self.0.lock()
     }
 }
 
-impl Known {
+impl TopicState {
     /// Whether the topic of this id is another one than it was, and nobody knew.
     fn is_news(&mut self, function: &str, topic: &str, id: TopicId) -> bool {
         let is_another = *self.ids.entry(topic.to_owned()).or_insert(id) != id;
@@ -115,14 +114,14 @@ mod tests {
         TopicId::new([byte; 16]).expect("an id")
     }
 
-    fn told(found: Found) -> Topics {
-        Topics::from([("in".to_owned(), found)])
+    fn told(found: TopicLookup) -> TopicLookups {
+        TopicLookups::from([("in".to_owned(), found)])
     }
 
     #[test]
     fn a_topic_that_was_made_again_stays_another_one() {
         let known = KnownTopics::default();
-        let (first, second) = (Found::Topic(id(1)), Found::Topic(id(2)));
+        let (first, second) = (TopicLookup::Topic(id(1)), TopicLookup::Topic(id(2)));
         assert!(known.learn("f", &told(first)).is_empty() && known.learn("f", &told(first)).is_empty());
         assert!(known.made_again("in").is_none());
         assert_eq!(known.learn("f", &told(second)), ["in"]);
@@ -134,22 +133,22 @@ mod tests {
     fn a_topic_that_is_another_than_the_one_of_the_commit_is_made_again() {
         let known = KnownTopics::default();
         known.expect("f", "in", id(1));
-        known.learn("f", &told(Found::Topic(id(1))));
+        known.learn("f", &told(TopicLookup::Topic(id(1))));
         assert_eq!(known.id("in"), Some(id(1)));
         assert!(known.made_again("in").is_none());
-        known.learn("f", &told(Found::Topic(id(2))));
+        known.learn("f", &told(TopicLookup::Topic(id(2))));
         assert!(known.made_again("in").is_some());
     }
 
     #[test]
     fn a_topic_that_is_missing_for_a_moment_is_not_gone() {
         let known = KnownTopics::default();
-        known.learn("f", &told(Found::Topic(id(1))));
-        known.learn("f", &told(Found::Missing));
+        known.learn("f", &told(TopicLookup::Topic(id(1))));
+        known.learn("f", &told(TopicLookup::Missing));
         assert!(known.gone("in").is_none());
-        known.learn("f", &told(Found::Missing));
+        known.learn("f", &told(TopicLookup::Missing));
         assert!(known.gone("in").is_some());
-        known.learn("f", &told(Found::Topic(id(1))));
+        known.learn("f", &told(TopicLookup::Topic(id(1))));
         assert!(known.gone("in").is_none() && known.made_again("in").is_none());
     }
 }

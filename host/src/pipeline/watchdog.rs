@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::function::{FunctionView, Request};
-use super::shard_view::ShardView;
-use super::supervisor::Handle;
-use crate::kafka::survey::Survey;
+use crate::kafka::admin::metadata_probe::MetadataProbe;
 use crate::model::ids::FunctionName;
-use crate::model::lease::Lease;
+use crate::model::lease::PartitionLease;
+use crate::pipeline::function::{FunctionView, WatchdogRequest};
+use crate::pipeline::shard_view::ShardView;
+use crate::pipeline::supervisor::FunctionDirectory;
 
 /// Between two looks at partitions, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -25,17 +25,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
 
 /// Kafka is away when it has answered nothing for so long. Shorter is a broker that restarts.
-pub const SILENT_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(10);
 
 /// The longest wait before a function's shards are started anew once more.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// See the module.
-pub struct Watchdog {
-    survey: Survey,
-    handle: Handle,
+pub(crate) struct ShardWatchdog {
+    survey: MetadataProbe,
+    handle: FunctionDirectory,
     stalled_after: Duration,
-    rebuilds: BTreeMap<FunctionName, Rebuilds>,
+    rebuilds: BTreeMap<FunctionName, RebuildHistory>,
     /// Asked for where no function has topics, only to see whether Kafka answers.
     pulse: Option<String>,
     has_answered: bool,
@@ -43,21 +42,25 @@ pub struct Watchdog {
 }
 
 /// The shards of a function that were started anew, so that it does not happen all the time.
-struct Rebuilds {
+struct RebuildHistory {
     last: Instant,
     wait: Duration,
 }
 
-impl Watchdog {
+impl ShardWatchdog {
     /// One that calls a partition stalled after that time without progress.
     ///
     /// It also notices that Kafka is away, by asking for the topic `pulse`.
-    pub fn new(survey: Survey, handle: Handle, stalled_after: Duration, pulse: Option<String>) -> Self {
+    pub(crate) fn new(
+        survey: MetadataProbe,
+        handle: FunctionDirectory,
+        stalled_after: Duration,
+        pulse: Option<String>,
+    ) -> Self {
         Self { survey, handle, stalled_after, rebuilds: BTreeMap::new(), pulse, has_answered: false, is_silent: false }
     }
 
-    /// Looks until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut tick = tokio::time::interval((self.stalled_after / 4).min(LOOK_EVERY));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut topics_due = Instant::now();
@@ -101,7 +104,7 @@ impl Watchdog {
                 if let Some(reason) = shard.fatal() {
                     if self.may_rebuild(&view.name()) {
                         tracing::error!(function = %view.name(), %reason, "a shard that can't go on is started anew");
-                        view.ask(Request::Rebuild(shard.clone()));
+                        view.ask(WatchdogRequest::Rebuild(shard.clone()));
                     }
                     continue;
                 }
@@ -112,7 +115,7 @@ impl Watchdog {
                     tracing::error!(function = %view.name(), partition = %lease.partition,
                         watermark = lease.watermark(), end = lease.end(),
                         "a partition has records and its consumer gives none: its shard is started anew");
-                    view.ask(Request::Rebuild(shard.clone()));
+                    view.ask(WatchdogRequest::Rebuild(shard.clone()));
                 }
             }
         }
@@ -120,7 +123,7 @@ impl Watchdog {
     }
 
     /// Notes whether a partition stands still, and why. Tells whether nothing explains it.
-    fn starves(&self, view: &FunctionView, shard: &ShardView, lease: &Lease) -> bool {
+    fn starves(&self, view: &FunctionView, shard: &ShardView, lease: &PartitionLease) -> bool {
         let stands_for = lease.stands_for();
         if stands_for < self.stalled_after.max(view.commit_interval() * 3) {
             if lease.standing.note(None) {
@@ -157,7 +160,7 @@ impl Watchdog {
     }
 
     /// Halts those of `leases` whose next offset is not in the topic. Tells whether Kafka said where the topics begin.
-    async fn halt_what_is_out_of_range(&self, view: &FunctionView, leases: &[Arc<Lease>]) -> bool {
+    async fn halt_what_is_out_of_range(&self, view: &FunctionView, leases: &[Arc<PartitionLease>]) -> bool {
         let asked: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         // In this order: a position that is read after the end may lie beyond it.
         let positions: Vec<i64> = leases.iter().map(|lease| lease.position()).collect();
@@ -187,11 +190,11 @@ impl Watchdog {
         match self.rebuilds.get_mut(name) {
             Some(rebuilds) if now.duration_since(rebuilds.last) < rebuilds.wait => false,
             Some(rebuilds) => {
-                *rebuilds = Rebuilds { last: now, wait: (rebuilds.wait * 2).min(LONGEST_WAIT) };
+                *rebuilds = RebuildHistory { last: now, wait: (rebuilds.wait * 2).min(LONGEST_WAIT) };
                 true
             }
             None => {
-                self.rebuilds.insert(name.clone(), Rebuilds { last: now, wait: self.stalled_after });
+                self.rebuilds.insert(name.clone(), RebuildHistory { last: now, wait: self.stalled_after });
                 true
             }
         }
@@ -230,7 +233,7 @@ impl Watchdog {
         for view in views {
             let own = view.topic_names().into_iter().filter_map(|name| Some((name.clone(), *told.get(&name)?)));
             for topic in view.topics.learn(view.name().as_str(), &own.collect()) {
-                view.ask(Request::Halt(topic));
+                view.ask(WatchdogRequest::Halt(topic));
             }
         }
     }

@@ -6,44 +6,40 @@ use std::time::Instant;
 use millstream_flat::Emissions;
 use tokio::sync::mpsc;
 
-use super::revisions::{Callable, Revisions};
-use crate::commit::committer::Command;
+use crate::commit::committer::CommitCommand;
 use crate::dispatch::board::Board;
-use crate::dispatch::lanes::Settled;
-use crate::dispatch::retry::{self, Decision};
-use crate::flow::budget::Budget;
-use crate::invoke::call::{Attempt, Verdicts};
-use crate::model::outcome::{CallTime, Fault};
+use crate::dispatch::lanes::BatchEnd;
+use crate::dispatch::retry::{self, RetryDecision};
+use crate::execute::revisions::{CallableRevision, CallableRevisions};
+use crate::flow::budget::ByteBudget;
+use crate::invoke::call::{OutcomeSink, RecordAttempt};
+use crate::model::outcome::{CallTime, GuestFault};
 use crate::model::parcel::Parcel;
-use crate::model::work::{Batch, LaneId, Span};
+use crate::model::work::{ChunkSlice, LaneId, WorkBatch};
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::telemetry::otlp::{Became, Ended, Trigger};
+use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
 
 /// What every worker of a shard shares.
 #[derive(Debug, Clone)]
-pub struct Worker {
-    /// Where batches come from.
-    pub board: Arc<Board>,
-    /// What can be called.
-    pub revisions: Revisions,
+pub(crate) struct ShardWorker {
+    pub(crate) board: Arc<Board>,
+    pub(crate) revisions: CallableRevisions,
     /// What finished outcomes may hold.
-    pub pending: Budget,
-    /// Where outcomes go.
-    pub committer: mpsc::UnboundedSender<Command>,
-    /// Where outcomes are counted.
-    pub metrics: Arc<FunctionMetrics>,
+    pub(crate) pending: ByteBudget,
+    pub(crate) committer: mpsc::UnboundedSender<CommitCommand>,
+    pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
-impl Worker {
+impl ShardWorker {
     /// Works until the task is aborted.
-    pub async fn run(self) {
+    pub(crate) async fn run(self) {
         loop {
             let batch = self.board.next().await;
             self.handle(batch).await;
         }
     }
 
-    async fn handle(&self, batch: Batch) {
+    async fn handle(&self, batch: WorkBatch) {
         let Some(first) = batch.parts.first() else { return };
         let callable = self.revisions.get(first.span.revision.number);
         let mut attempts = Vec::with_capacity(batch.records);
@@ -51,11 +47,11 @@ impl Worker {
         for (part, item) in batch.parts.iter().enumerate() {
             for record in item.span.each() {
                 let traced = callable.tracer.begin(&record);
-                attempts.push(Attempt { record, number: item.span.attempt, traced });
+                attempts.push(RecordAttempt { record, number: item.span.attempt, traced });
                 part_of.push(part as u32);
             }
         }
-        let mut desk = Desk {
+        let mut desk = BatchOutcome {
             worker: self,
             callable: &callable,
             batch: &batch,
@@ -73,13 +69,13 @@ impl Worker {
         let spent = callable.invoker.run(&attempts, &mut desk).await;
         self.board.pace.note(spent.records, spent.elapsed);
         desk.queue_behind_parked();
-        let Desk { mut parcel, mut parked, succeeded, .. } = desk;
+        let BatchOutcome { mut parcel, mut parked, succeeded, .. } = desk;
         parcel.close();
         self.metrics.succeeded.inc_by(succeeded);
         if !parcel.is_empty() {
             let share = self.pending.take(parcel.bytes()).await;
             // The committer outlives the workers.
-            let _ = self.committer.send(Command::Publish(parcel, share));
+            let _ = self.committer.send(CommitCommand::Publish(parcel, share));
         }
         // Only now: what a lane emits next must come after this.
         let mut index = 0;
@@ -87,11 +83,13 @@ impl Worker {
             let same_lane = |next: &&crate::model::work::BatchPart| part.lane.is_some() && next.lane == part.lane;
             let parts = batch.parts[index..].iter().take_while(same_lane).count().max(1);
             let epoch = part.span.chunk.lease.epoch;
-            let is_parked = |parked: &Parked| parked.parts.contains(&index);
+            let is_parked = |parked: &ParkedLane| parked.parts.contains(&index);
             let parked = parked.iter().position(is_parked).map(|found| parked.swap_remove(found));
             match parked.filter(|_| part.span.chunk.lease.is_alive()) {
-                Some(parked) => self.board.settle(part.lane, epoch, parts, Settled::Parked(parked.spans, parked.until)),
-                None => self.board.settle(part.lane, epoch, parts, Settled::Finished),
+                Some(parked) => {
+                    self.board.settle(part.lane, epoch, parts, BatchEnd::Parked(parked.spans, parked.until))
+                }
+                None => self.board.settle(part.lane, epoch, parts, BatchEnd::Finished),
             }
             index += parts;
         }
@@ -99,31 +97,31 @@ impl Worker {
 }
 
 /// A lane, or a part without one, that waits for a retry.
-struct Parked {
+struct ParkedLane {
     lane: Option<LaneId>,
     /// The parts of the batch up to the one that waits.
     parts: std::ops::Range<usize>,
     /// The last record that failed, among the attempts.
     last_failed: usize,
     until: Instant,
-    spans: Vec<Span>,
+    spans: Vec<ChunkSlice>,
 }
 
 /// Where the verdicts of one batch are turned into messages, finished offsets and retries.
-struct Desk<'a> {
-    worker: &'a Worker,
-    callable: &'a Arc<Callable>,
-    batch: &'a Batch,
-    attempts: &'a [Attempt],
+struct BatchOutcome<'a> {
+    worker: &'a ShardWorker,
+    callable: &'a Arc<CallableRevision>,
+    batch: &'a WorkBatch,
+    attempts: &'a [RecordAttempt],
     part_of: &'a [u32],
     parcel: Parcel,
-    parked: Vec<Parked>,
+    parked: Vec<ParkedLane>,
     succeeded: u64,
     /// The call whose verdicts are heard.
     call: CallTime,
 }
 
-impl Desk<'_> {
+impl BatchOutcome<'_> {
     /// The order scope of the record at `index` that waits, when it does.
     fn parked_with(&self, index: usize) -> Option<usize> {
         let lane = self.batch.parts[self.part_of[index] as usize].lane?;
@@ -131,20 +129,20 @@ impl Desk<'_> {
     }
 
     /// Says what follows of a failed attempt.
-    fn failed<'f>(&mut self, index: usize, fault: &'f Fault) -> Became<'f> {
+    fn failed<'f>(&mut self, index: usize, fault: &'f GuestFault) -> SpanOutcome<'f> {
         self.worker.metrics.count_fault(fault.class);
         let attempt = &self.attempts[index];
         let manifest = &self.callable.revision.manifest;
         match retry::decide(&manifest.retry, attempt.number, fault) {
-            Decision::GiveUp => {
+            RetryDecision::GiveUp => {
                 tracing::debug!(function = self.callable.encoder.stamp(), class = %fault.class,
                     partition = %attempt.record.chunk.lease.partition, offset = attempt.record.record().offset,
                     attempts = attempt.number, error = %fault.message, "record given up");
                 self.callable.encoder.dead_letter(&mut self.parcel, &attempt.record, fault, attempt.number);
                 self.parcel.finish(&attempt.record);
-                Became::GivenUp(fault)
+                SpanOutcome::GivenUp(fault)
             }
-            Decision::Again(wait) => {
+            RetryDecision::Again(wait) => {
                 self.worker.metrics.retried.inc();
                 let part = self.part_of[index] as usize;
                 let lane = self.batch.parts[part].lane;
@@ -167,9 +165,9 @@ impl Desk<'_> {
                         parked.last_failed = index;
                         parked.spans.push(span);
                     }
-                    None => self.parked.push(Parked { lane, parts, last_failed: index, until, spans: vec![span] }),
+                    None => self.parked.push(ParkedLane { lane, parts, last_failed: index, until, spans: vec![span] }),
                 }
-                Became::Retried(fault)
+                SpanOutcome::Retried(fault)
             }
         }
     }
@@ -185,14 +183,14 @@ impl Desk<'_> {
         self.parked = parked;
     }
 
-    fn span_of(&self, index: usize) -> Span {
+    fn span_of(&self, index: usize) -> ChunkSlice {
         let record = &self.attempts[index].record;
         let whole = &self.batch.parts[self.part_of[index] as usize].span;
-        Span { records: record.index..record.index + 1, ..whole.clone() }
+        ChunkSlice { records: record.index..record.index + 1, ..whole.clone() }
     }
 }
 
-impl Verdicts for Desk<'_> {
+impl OutcomeSink for BatchOutcome<'_> {
     fn is_held_up(&self, index: usize) -> bool {
         self.parked_with(index).is_some()
     }
@@ -201,10 +199,10 @@ impl Verdicts for Desk<'_> {
         self.call = call;
     }
 
-    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, Fault>) {
+    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>) {
         let attempts = self.attempts;
         let attempt = &attempts[index];
-        let Attempt { record, number, traced } = attempt;
+        let RecordAttempt { record, number, traced } = attempt;
         let encoder = &self.callable.encoder;
         let encoded = verdict
             .and_then(|emissions| encoder.emitted(&mut self.parcel, record, *number, attempt.span(), &emissions));
@@ -212,13 +210,13 @@ impl Verdicts for Desk<'_> {
             Ok(()) => {
                 self.succeeded += 1;
                 self.parcel.finish(record);
-                Became::Emitted
+                SpanOutcome::Emitted
             }
             Err(fault) => self.failed(index, fault),
         };
         if let Some(traced) = traced {
-            let (call, trigger) = (self.call, Trigger::Record);
-            self.callable.tracer.end(&Ended { record, attempt: *number, traced, call, trigger, became });
+            let (call, trigger) = (self.call, SpanTrigger::Record);
+            self.callable.tracer.end(&FinishedSpan { record, attempt: *number, traced, call, trigger, became });
         }
     }
 }

@@ -6,28 +6,27 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::durable_file;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
+use crate::registry::durable_file;
 
-/// A folder of artifacts.
 #[derive(Debug, Clone)]
-pub(super) struct ArtifactCache {
+pub(crate) struct ArtifactCache {
     folder: PathBuf,
 }
 
 impl ArtifactCache {
     /// A cache in `folder`, which is made if need be.
-    pub(super) fn open(folder: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&folder)?;
         Ok(Self { folder })
     }
 
     /// The artifact, when it is here and whole.
-    pub(super) async fn get(&self, digest: Digest) -> Option<Bytes> {
+    pub(crate) async fn get(&self, digest: ArtifactDigest) -> Option<Bytes> {
         let path = self.path(digest);
         let read = move || {
             let bytes = Bytes::from(std::fs::read(&path).ok()?);
-            if Digest::of(&bytes) == digest {
+            if ArtifactDigest::of(&bytes) == digest {
                 return Some(bytes);
             }
             tracing::warn!(%digest, "the copy of an artifact in the data folder is damaged and will be fetched again");
@@ -38,7 +37,7 @@ impl ArtifactCache {
     }
 
     /// Keeps a copy. Without one the artifact is fetched again, so a full disk is only told.
-    pub(super) async fn put(&self, digest: Digest, module: Bytes) {
+    pub(crate) async fn put(&self, digest: ArtifactDigest, module: Bytes) {
         let path = self.path(digest);
         let write = move || if path.exists() { Ok(()) } else { durable_file::write(&path, &module) };
         if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
@@ -47,7 +46,7 @@ impl ArtifactCache {
     }
 
     /// Removes everything but the artifacts in `named`.
-    pub(super) async fn keep_only(&self, named: BTreeSet<Digest>) {
+    pub(crate) async fn keep_only(&self, named: BTreeSet<ArtifactDigest>) {
         let folder = self.folder.clone();
         let prune = move || -> io::Result<()> {
             let kept: BTreeSet<_> = named.iter().map(|digest| std::ffi::OsString::from(digest.hex())).collect();
@@ -64,7 +63,7 @@ impl ArtifactCache {
         }
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
+    fn path(&self, digest: ArtifactDigest) -> PathBuf {
         self.folder.join(digest.hex())
     }
 }

@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{FunctionRecord, RecordError};
 use crate::model::function::SharedRevision;
 use crate::model::function_table::FunctionTable;
-use crate::model::ids::{Digest, FunctionName};
+use crate::model::ids::{ArtifactDigest, FunctionName};
+use crate::registry::record::{FunctionRecord, RecordError};
 
-pub use super::record::{ArtifactPlace, StoredRevision};
+pub(crate) use crate::registry::record::{ArtifactPlace, StoredRevision};
 
 /// The state of the log up to an offset.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Catalogue {
+pub(crate) struct FunctionCatalogue {
     functions: BTreeMap<FunctionName, FunctionRecord>,
     /// Records that this host does not understand. It leaves them alone and runs nothing of them.
     unreadable: BTreeMap<FunctionName, RecordError>,
     /// The offset after the last record applied; 0 where the log has none.
-    pub(super) next_offset: i64,
+    pub(crate) next_offset: i64,
 }
 
-impl Catalogue {
+impl FunctionCatalogue {
     /// Takes in one record of the log, or a tombstone. Keys that are no function's name are not ours.
-    pub(super) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
         let Some(name) = std::str::from_utf8(key).ok().and_then(|name| FunctionName::new(name).ok()) else {
             tracing::warn!(key = %String::from_utf8_lossy(key), "the registry holds a key that is no function's name");
             return;
@@ -40,37 +40,36 @@ impl Catalogue {
         }
     }
 
-    /// The record of `name`.
-    pub fn get(&self, name: &FunctionName) -> Option<&FunctionRecord> {
+    pub(crate) fn get(&self, name: &FunctionName) -> Option<&FunctionRecord> {
         self.functions.get(name)
     }
 
     /// Why the record of `name` cannot be used, when it is there but cannot.
-    pub fn unreadable(&self, name: &FunctionName) -> Option<&RecordError> {
+    pub(crate) fn unreadable(&self, name: &FunctionName) -> Option<&RecordError> {
         self.unreadable.get(name)
     }
 
     /// The live revisions by name.
-    pub fn live(&self) -> impl Iterator<Item = &SharedRevision> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = &SharedRevision> {
         self.functions.values().map(|record| &record.live().revision)
     }
 
     /// Where the artifact `digest` lies, when a kept revision names it.
-    pub fn artifact(&self, digest: Digest) -> Option<ArtifactPlace> {
+    pub(crate) fn artifact(&self, digest: ArtifactDigest) -> Option<ArtifactPlace> {
         self.artifacts().find(|(known, _)| *known == digest).map(|(_, place)| place)
     }
 
     /// The artifacts that kept revisions name, some perhaps more than once.
-    pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = (ArtifactDigest, ArtifactPlace)> {
         self.functions.values().flat_map(FunctionRecord::artifacts)
     }
 
     /// The artifacts that nobody names any more once the record of `name` is `next`.
-    pub(super) fn forgotten(
+    pub(crate) fn forgotten(
         &self,
         name: &FunctionName,
         next: Option<&FunctionRecord>,
-    ) -> BTreeMap<Digest, ArtifactPlace> {
+    ) -> BTreeMap<ArtifactDigest, ArtifactPlace> {
         let mut forgotten: BTreeMap<_, _> =
             self.functions.get(name).into_iter().flat_map(FunctionRecord::artifacts).collect();
         let others = self.functions.iter().filter(|(other, _)| *other != name).map(|(_, record)| record);
@@ -81,8 +80,7 @@ impl Catalogue {
         if self.unreadable.is_empty() { forgotten } else { BTreeMap::new() }
     }
 
-    /// What should run.
-    pub(super) fn table(&self) -> FunctionTable {
+    pub(crate) fn table(&self) -> FunctionTable {
         FunctionTable {
             functions: self.functions.iter().map(|(name, record)| (name.clone(), record.wanted())).collect(),
         }

@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::reset::ResetOrder;
-use crate::commit::offset_map;
 use crate::config::offset_target::OffsetTarget;
-use crate::kafka::admin::{Admin, AdminError, NewTopic, Place, StartOffset};
+use crate::kafka::admin::{AdminError, KafkaAdmin, NewTopic, PartitionBounds, StartOffset};
 use crate::model::clock::now_ms;
-use crate::model::function::{Manifest, Topics};
+use crate::model::function::{Manifest, TopicSelection};
 use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::inputs::whole_name;
-use crate::model::offsets::Progress;
+use crate::model::offset_map;
+use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
-use crate::model::shadow::{Bookmark, Counts};
+use crate::model::shadow::{ShadowBookmark, ShadowCounts};
+use crate::registry::reset::ResetOrder;
 
 /// Prepares a cluster for functions.
-pub trait Cluster: Send + Sync {
+pub(crate) trait ClusterAdmin: Send + Sync {
     /// Makes the missing topics of a function, or says which are missing.
     fn make_topics<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>>;
 
@@ -30,11 +30,14 @@ pub trait Cluster: Send + Sync {
         &'a self,
         manifest: &'a Manifest,
         order: &'a ResetOrder,
-    ) -> BoxFuture<'a, Result<Vec<Move>, ClusterError>>;
+    ) -> BoxFuture<'a, Result<Vec<OffsetMove>, ClusterError>>;
 
     /// Moves the function's group, which must be empty.
-    fn move_offsets<'a>(&'a self, name: &'a FunctionName, moves: &'a [Move])
-    -> BoxFuture<'a, Result<(), ClusterError>>;
+    fn move_offsets<'a>(
+        &'a self,
+        name: &'a FunctionName,
+        moves: &'a [OffsetMove],
+    ) -> BoxFuture<'a, Result<(), ClusterError>>;
 
     /// Whether anybody is in the function's group, as far as the cluster tells.
     fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>>;
@@ -59,36 +62,28 @@ pub trait Cluster: Send + Sync {
 
 /// Some of a function's partitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Only of this topic.
-    pub topic: Option<String>,
-    /// Only this partition.
-    pub partition: Option<i32>,
+pub(crate) struct PartitionSelection {
+    pub(crate) topic: Option<String>,
+    pub(crate) partition: Option<i32>,
 }
 
 /// From where to where a group goes in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Move {
-    /// Where to.
-    pub to: Place,
+pub(crate) struct OffsetMove {
+    pub(crate) to: PartitionBounds,
     /// Where it was; nothing when it has committed nothing there.
-    pub from: Option<i64>,
+    pub(crate) from: Option<i64>,
 }
 
 /// Why a cluster is not ready for a function.
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
+pub(crate) enum ClusterError {
     /// Topics are missing and may not be made.
     #[error("no such topic: {}; create it, or set topics.create = true in the host's configuration", .0.join(", "))]
     MissingTopics(Vec<String>),
     /// The pattern cannot be used.
     #[error("topics_pattern \"{pattern}\" is not a regular expression: {reason}")]
-    Pattern {
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        reason: String,
-    },
+    Pattern { pattern: String, reason: String },
     /// The function has no such partition.
     #[error("{0}")]
     Selection(String),
@@ -97,21 +92,20 @@ pub enum ClusterError {
     Admin(#[from] AdminError),
 }
 
-/// How topics are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicPolicy {
+pub(crate) struct TopicPolicy {
     /// Whether they are made at all.
-    pub create: bool,
+    pub(crate) create: bool,
     /// How many partitions they get; -1 is the cluster's default.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// How many replicas they get; -1 is the cluster's default.
-    pub replication: i32,
+    pub(crate) replication: i32,
 }
 
 /// A Kafka cluster, or the embedded broker.
 #[derive(Debug, Clone)]
-pub struct KafkaCluster {
-    admin: Admin,
+pub(crate) struct KafkaCluster {
+    admin: KafkaAdmin,
     policy: TopicPolicy,
 }
 
@@ -120,14 +114,14 @@ const MEMBERS_LEAVE_WITHIN: Duration = Duration::from_secs(20);
 
 impl KafkaCluster {
     /// A cluster reached by `admin`.
-    pub fn new(admin: Admin, policy: TopicPolicy) -> Self {
+    pub(crate) fn new(admin: KafkaAdmin, policy: TopicPolicy) -> Self {
         Self { admin, policy }
     }
 
     async fn make_missing(&self, manifest: &Manifest) -> Result<(), ClusterError> {
         let existing = self.admin.topics().await?;
         let mut wanted: BTreeSet<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
-        if let Topics::Named(topics) = &manifest.topics {
+        if let TopicSelection::Named(topics) = &manifest.topics {
             wanted.extend(topics.iter().map(String::as_str));
         }
         let is_missing = |topic: &&str| !existing.contains_key(*topic);
@@ -179,7 +173,7 @@ impl KafkaCluster {
     /// The topics that trigger the function, as the cluster has them now.
     async fn sources(&self, manifest: &Manifest) -> Result<Vec<String>, ClusterError> {
         let mut sources = manifest.named_inputs();
-        if let Topics::Pattern(pattern) = &manifest.topics {
+        if let TopicSelection::Pattern(pattern) = &manifest.topics {
             let whole_name = whole_name(pattern)
                 .map_err(|error| ClusterError::Pattern { pattern: pattern.clone(), reason: error.to_string() })?;
             let existing = self.admin.topics().await?.into_keys();
@@ -192,7 +186,10 @@ impl KafkaCluster {
 }
 
 /// Those of `partitions` that are meant.
-fn select(partitions: Vec<TopicPartition>, selection: &Selection) -> Result<Vec<TopicPartition>, ClusterError> {
+fn select(
+    partitions: Vec<TopicPartition>,
+    selection: &PartitionSelection,
+) -> Result<Vec<TopicPartition>, ClusterError> {
     let topics: BTreeSet<String> = partitions.iter().map(|partition| partition.topic.to_string()).collect();
     let names = || topics.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let refused = |reason: String| Err(ClusterError::Selection(reason));
@@ -218,10 +215,10 @@ fn select(partitions: Vec<TopicPartition>, selection: &Selection) -> Result<Vec<
 
 /// Says which topic a group starts in, in the form in which its hosts say it later.
 fn nothing_finished(start: &StartOffset) -> String {
-    offset_map::encode(&Progress::new(start.offset), start.topic_id, 0, offset_map::LONGEST).text
+    offset_map::encode(&PartitionProgress::new(start.offset), start.topic_id, 0, offset_map::LONGEST).text
 }
 
-impl Cluster for KafkaCluster {
+impl ClusterAdmin for KafkaCluster {
     fn make_topics<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>> {
         Box::pin(self.make_missing(manifest))
     }
@@ -243,23 +240,23 @@ impl Cluster for KafkaCluster {
         &'a self,
         manifest: &'a Manifest,
         order: &'a ResetOrder,
-    ) -> BoxFuture<'a, Result<Vec<Move>, ClusterError>> {
+    ) -> BoxFuture<'a, Result<Vec<OffsetMove>, ClusterError>> {
         Box::pin(async move {
             let all = self.admin.partitions_of(self.sources(manifest).await?).await?;
             let meant = select(all, &order.selection)?;
             let places = self.admin.locate(meant.clone(), order.to).await?;
             let asked = meant.iter().map(|partition| (partition.topic.to_string(), partition.partition)).collect();
             let committed = self.admin.committed(&manifest.name.group_id(), asked).await?;
-            Ok(places.into_iter().zip(committed).map(|(to, from)| Move { to, from }).collect())
+            Ok(places.into_iter().zip(committed).map(|(to, from)| OffsetMove { to, from }).collect())
         })
     }
 
     fn move_offsets<'a>(
         &'a self,
         name: &'a FunctionName,
-        moves: &'a [Move],
+        moves: &'a [OffsetMove],
     ) -> BoxFuture<'a, Result<(), ClusterError>> {
-        let places = moves.iter().map(|Move { to, .. }| (to.partition.clone(), to.offset)).collect();
+        let places = moves.iter().map(|OffsetMove { to, .. }| (to.partition.clone(), to.offset)).collect();
         Box::pin(async move { Ok(self.admin.move_group(&name.group_id(), places).await?) })
     }
 
@@ -277,8 +274,8 @@ impl Cluster for KafkaCluster {
             // Taken first: what comes of records beyond the ends is written later.
             let since_ms = now_ms();
             let ends = self.admin.locate(partitions, OffsetTarget::Latest).await?;
-            let places = ends.into_iter().map(|Place { partition, end, .. }| {
-                let bookmark = Bookmark { offset: end, since_ms, counts: Counts::default() };
+            let places = ends.into_iter().map(|PartitionBounds { partition, end, .. }| {
+                let bookmark = ShadowBookmark { offset: end, since_ms, counts: ShadowCounts::default() };
                 (partition, end, bookmark.text())
             });
             let bookmarks = self.admin.bookmarks(&live.name.shadow_group_id(number))?;
@@ -308,7 +305,7 @@ mod tests {
         let all =
             || ["a", "b"].iter().flat_map(|topic| (0..2).map(|number| TopicPartition::new(*topic, number))).collect();
         let pick = |topic: Option<&str>, partition| {
-            select(all(), &Selection { topic: topic.map(str::to_owned), partition })
+            select(all(), &PartitionSelection { topic: topic.map(str::to_owned), partition })
                 .map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
                 .map_err(|error| error.to_string())
         };
@@ -318,6 +315,6 @@ mod tests {
         assert!(pick(Some("c"), None).unwrap_err().contains("it reads a, b"));
         assert!(pick(None, Some(1)).unwrap_err().contains("of which topic"));
         assert!(pick(Some("a"), Some(2)).unwrap_err().contains("no partition 2"));
-        assert!(select(Vec::new(), &Selection::default()).is_err());
+        assert!(select(Vec::new(), &PartitionSelection::default()).is_err());
     }
 }

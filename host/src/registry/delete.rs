@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deploy::{check_expectation, live_record, start_over_when_superseded};
-use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::{Change, Expectation};
-use super::shadow;
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::registry::deploy::{check_expectation, live_record, start_over_when_superseded};
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::{FunctionChange, LiveExpectation};
+use crate::registry::shadow;
 
 /// Hosts drain first, and a host that died keeps its members for a session timeout.
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
@@ -16,10 +16,10 @@ const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(120);
 const WAIT_FOR_GROUP: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-pub(super) async fn delete(
-    inner: Arc<Inner>,
+pub(crate) async fn delete(
+    inner: Arc<RegistryState>,
     name: FunctionName,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<(), ChangeError> {
     {
         let _queue = inner.writing.lock().await;
@@ -36,20 +36,20 @@ pub(super) async fn delete(
 
 /// Gives the number of the shadow that goes with it.
 async fn remove_record(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<Option<RevisionNumber>, ChangeError> {
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
     check_expectation(name, Some(record), expectation)?;
     let shadow = record.shadow().map(|shadow| shadow.stored.revision.number);
     let forgotten = session.catalogue().forgotten(name, None);
-    session.commit(Change { name: name.clone(), record: None, forgotten }).await?;
+    session.commit(FunctionChange { name: name.clone(), record: None, forgotten }).await?;
     Ok(shadow)
 }
 
-async fn delete_group(inner: Arc<Inner>, name: FunctionName) {
+async fn delete_group(inner: Arc<RegistryState>, name: FunctionName) {
     let deadline = Instant::now() + GROUP_EMPTIES_WITHIN;
     loop {
         let failure = match try_delete_group(&inner, &name).await {
@@ -69,7 +69,7 @@ async fn delete_group(inner: Arc<Inner>, name: FunctionName) {
 ///
 /// The session is for the deploy of another host that is storing start offsets for the same name just now: it is
 /// fenced, so it cannot commit, starts over, and finds the name's group empty.
-async fn try_delete_group(inner: &Inner, name: &FunctionName) -> Result<bool, ChangeError> {
+async fn try_delete_group(inner: &RegistryState, name: &FunctionName) -> Result<bool, ChangeError> {
     if inner.cluster.has_members(name).await? {
         return Ok(false);
     }

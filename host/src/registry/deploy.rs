@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::catalogue::Catalogue;
-use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::{Change, Expectation, Session};
-use super::record::{ArtifactPlace, FunctionRecord, RecordError, StoredRevision};
 use crate::model::clock::now_ms;
-use crate::model::function::{Manifest, Revision, Shape, SharedRevision};
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::function::{Manifest, ModuleShape, Revision, SharedRevision};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::registry::catalogue::FunctionCatalogue;
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::{FunctionChange, LiveExpectation, LogSession};
+use crate::registry::record::{ArtifactPlace, FunctionRecord, RecordError, StoredRevision};
 
 /// How often a change starts over because another host came between.
 const ATTEMPTS: u32 = 8;
@@ -21,45 +21,44 @@ const LONGEST_PAUSE_MS: u64 = 400;
 
 /// What a deploy led to.
 #[derive(Debug, Clone)]
-pub struct Deployed {
-    /// The live revision.
-    pub revision: SharedRevision,
+pub(crate) struct DeployOutcome {
+    pub(crate) revision: SharedRevision,
     /// Whether the function is new.
-    pub created: bool,
+    pub(crate) created: bool,
 }
 
 /// A module that was looked at, with its manifest.
-pub(super) struct Upload {
-    pub(super) manifest: Manifest,
-    pub(super) digest: Digest,
+pub(crate) struct InspectedUpload {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: ArtifactDigest,
     module: Bytes,
-    shape: Shape,
+    shape: ModuleShape,
 }
 
-impl Upload {
-    pub(super) async fn inspect(inner: &Inner, manifest: Manifest, module: Bytes) -> Result<Self, ChangeError> {
-        let digest = Digest::of(&module);
+impl InspectedUpload {
+    pub(crate) async fn inspect(inner: &RegistryState, manifest: Manifest, module: Bytes) -> Result<Self, ChangeError> {
+        let digest = ArtifactDigest::of(&module);
         let shape = inner.inspect.check(digest, module.clone()).await?;
         Ok(Self { manifest, digest, module, shape })
     }
 
     /// Keeps a copy on this host's disk.
-    pub(super) async fn keep(&self, inner: &Inner) {
+    pub(crate) async fn keep(&self, inner: &RegistryState) {
         inner.cache.put(self.digest, self.module.clone()).await;
     }
 
     /// Whether `revision` has the same manifest and module.
-    pub(super) fn is(&self, revision: &Revision) -> bool {
+    pub(crate) fn is(&self, revision: &Revision) -> bool {
         revision.digest == self.digest && revision.manifest == self.manifest
     }
 
     /// Stores the module, unless a kept revision has it, and gives what a revision is made of.
-    pub(super) async fn store(&self, session: &mut Box<dyn Session>) -> Result<Next, ChangeError> {
+    pub(crate) async fn store(&self, session: &mut Box<dyn LogSession>) -> Result<NextRevision, ChangeError> {
         let artifact = match session.catalogue().artifact(self.digest) {
             Some(place) => place,
             None => session.store(self.digest, self.module.clone()).await?,
         };
-        Ok(Next {
+        Ok(NextRevision {
             manifest: self.manifest.clone(),
             digest: self.digest,
             module_bytes: self.module.len() as u64,
@@ -70,13 +69,13 @@ impl Upload {
     }
 }
 
-pub(super) async fn deploy(
-    inner: Arc<Inner>,
+pub(crate) async fn deploy(
+    inner: Arc<RegistryState>,
     manifest: Manifest,
     module: Bytes,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
-    let upload = Upload::inspect(&inner, manifest, module).await?;
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
+    let upload = InspectedUpload::inspect(&inner, manifest, module).await?;
     let _queue = inner.writing.lock().await;
     upload.keep(&inner).await;
     let deployed = start_over_when_superseded(|| accept(&inner, &upload, expectation)).await?;
@@ -85,7 +84,7 @@ pub(super) async fn deploy(
 }
 
 /// Waits until this host knows what was deployed, and says it.
-pub(super) async fn told(inner: &Inner, deployed: &Deployed) {
+pub(crate) async fn told(inner: &RegistryState, deployed: &DeployOutcome) {
     let Revision { number, digest, manifest, .. } = &*deployed.revision;
     let is_live = |record: &FunctionRecord| record.live().revision.number >= *number;
     inner.read_back(|catalogue| catalogue.get(&manifest.name).is_some_and(is_live)).await;
@@ -93,7 +92,11 @@ pub(super) async fn told(inner: &Inner, deployed: &Deployed) {
 }
 
 /// One attempt: shuts other writers out, looks at the newest record, and writes the next one.
-async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>) -> Result<Deployed, ChangeError> {
+async fn accept(
+    inner: &RegistryState,
+    upload: &InspectedUpload,
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let manifest = &upload.manifest;
     let mut session = inner.log.begin().await?;
     let live = live_record(session.catalogue(), &manifest.name)?;
@@ -102,7 +105,7 @@ async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>
     {
         // Also what is found when the answer of an earlier attempt was lost. Topics may have been deleted since.
         inner.cluster.make_topics(manifest).await?;
-        return Ok(Deployed { revision: Arc::clone(revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(revision), created: false });
     }
     check_expectation(&manifest.name, live, expectation)?;
     let previous = live.cloned();
@@ -117,18 +120,17 @@ async fn accept(inner: &Inner, upload: &Upload, expectation: Option<Expectation>
 }
 
 /// What the next revision is made of.
-pub(super) struct Next {
-    pub(super) manifest: Manifest,
-    pub(super) digest: Digest,
-    pub(super) module_bytes: u64,
-    pub(super) shape: Shape,
-    pub(super) artifact: ArtifactPlace,
-    pub(super) restores: Option<RevisionNumber>,
+pub(crate) struct NextRevision {
+    pub(crate) manifest: Manifest,
+    pub(crate) digest: ArtifactDigest,
+    pub(crate) module_bytes: u64,
+    pub(crate) shape: ModuleShape,
+    pub(crate) artifact: ArtifactPlace,
+    pub(crate) restores: Option<RevisionNumber>,
 }
 
-impl Next {
-    /// The revision, made now.
-    pub(super) fn numbered(self, number: RevisionNumber) -> StoredRevision {
+impl NextRevision {
+    pub(crate) fn numbered(self, number: RevisionNumber) -> StoredRevision {
         let Self { manifest, digest, module_bytes, shape, artifact, restores } = self;
         let deployed_at_ms = now_ms();
         let revision = Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms };
@@ -137,32 +139,32 @@ impl Next {
 }
 
 /// Makes `next` the live revision after `previous`.
-pub(super) async fn commit(
-    session: Box<dyn Session>,
+pub(crate) async fn commit(
+    session: Box<dyn LogSession>,
     previous: Option<FunctionRecord>,
     next: StoredRevision,
-) -> Result<Deployed, ChangeError> {
+) -> Result<DeployOutcome, ChangeError> {
     let revision = Arc::clone(&next.revision);
     let made = FunctionRecord::with(previous.as_ref(), next);
     replace(session, &revision.manifest.name, made).await?;
-    Ok(Deployed { revision, created: previous.is_none() })
+    Ok(DeployOutcome { revision, created: previous.is_none() })
 }
 
 /// Writes a record that may name other artifacts than before.
-pub(super) async fn replace(
-    session: Box<dyn Session>,
+pub(crate) async fn replace(
+    session: Box<dyn LogSession>,
     name: &FunctionName,
     made: Result<(FunctionRecord, Vec<u8>), RecordError>,
 ) -> Result<(), ChangeError> {
     let (record, json) = made.map_err(|reason| ChangeError::Record { name: name.clone(), reason })?;
     let forgotten = session.catalogue().forgotten(name, Some(&record));
-    session.commit(Change { name: name.clone(), record: Some(json), forgotten }).await?;
+    session.commit(FunctionChange { name: name.clone(), record: Some(json), forgotten }).await?;
     Ok(())
 }
 
 /// The record that a change builds on; refused when this host would destroy what it cannot read.
-pub(super) fn live_record<'a>(
-    catalogue: &'a Catalogue,
+pub(crate) fn live_record<'a>(
+    catalogue: &'a FunctionCatalogue,
     name: &FunctionName,
 ) -> Result<Option<&'a FunctionRecord>, ChangeError> {
     match catalogue.unreadable(name) {
@@ -171,10 +173,10 @@ pub(super) fn live_record<'a>(
     }
 }
 
-pub(super) fn check_expectation(
+pub(crate) fn check_expectation(
     name: &FunctionName,
     live: Option<&FunctionRecord>,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<(), ChangeError> {
     let live = live.map(|record| record.live().revision.number);
     match expectation {
@@ -186,7 +188,7 @@ pub(super) fn check_expectation(
 }
 
 /// Repeats `attempt` while other hosts fence it, after a random pause so that two of them do not keep each other busy.
-pub(super) async fn start_over_when_superseded<T, F: Future<Output = Result<T, ChangeError>>>(
+pub(crate) async fn start_over_when_superseded<T, F: Future<Output = Result<T, ChangeError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, ChangeError> {
     for _ in 1..ATTEMPTS {

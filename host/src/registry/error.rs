@@ -1,15 +1,15 @@
 //! Why a change was not made, or an artifact not read. Each says what to do.
 
-use super::cluster::ClusterError;
-use super::inspect::ModuleRefused;
-use super::log::LogError;
-use super::record::RecordError;
 use crate::kafka::admin::AdminError;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::registry::cluster::ClusterError;
+use crate::registry::inspect::ModuleRefused;
+use crate::registry::log::LogError;
+use crate::registry::record::RecordError;
 
 /// Why a deploy or a delete was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
+pub(crate) enum ChangeError {
     /// The registry is not read yet, or Kafka is away.
     #[error("the host cannot change functions now: {0}")]
     NotReady(String),
@@ -18,23 +18,16 @@ pub enum ChangeError {
     Module(#[from] ModuleRefused),
     /// Somebody else was faster, or the caller looked at something old.
     #[error("{}; look at it again and repeat the change with its new revision in If-Match", describe(.name, .live))]
-    Precondition {
-        /// The function.
-        name: FunctionName,
-        /// What is live.
-        live: Option<RevisionNumber>,
-    },
+    Precondition { name: FunctionName, live: Option<RevisionNumber> },
     /// There is no such function.
     #[error("there is no function \"{0}\"; the list of functions says which there are")]
     NotFound(FunctionName),
     /// There is no such revision any more, or there never was.
     #[error("{}", no_revision(.name, .wanted, .kept))]
     NoRevision {
-        /// The function.
         name: FunctionName,
         /// What was asked for; the one before the live one when it is none.
         wanted: Option<RevisionNumber>,
-        /// Those that are kept.
         kept: Vec<RevisionNumber>,
     },
     /// The function has no shadow.
@@ -51,12 +44,7 @@ pub enum ChangeError {
     Artifact(Box<ArtifactError>),
     /// The function's record is not for this host.
     #[error("function \"{name}\" cannot be changed by this host: {reason}")]
-    Record {
-        /// The function.
-        name: FunctionName,
-        /// Why.
-        reason: RecordError,
-    },
+    Record { name: FunctionName, reason: RecordError },
     /// Topics, offsets or the group.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -99,7 +87,7 @@ impl From<LogError> for ChangeError {
 impl ChangeError {
     /// Whether another host came between, so that the same change may be tried again from its beginning. Start offsets
     /// that are gone at once are a sign of it too: that host was still deleting the group of an earlier function.
-    pub(super) fn is_superseded(&self) -> bool {
+    pub(crate) fn is_superseded(&self) -> bool {
         match self {
             Self::Log(error) => error.is_superseded(),
             Self::Cluster(ClusterError::Admin(error)) => matches!(error, AdminError::OffsetsNotKept { .. }),
@@ -110,19 +98,14 @@ impl ChangeError {
 
 /// Why an artifact cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum ArtifactError {
+pub(crate) enum ArtifactError {
     /// No kept revision names it.
     #[error("artifact {0} is not in the registry; deploy its module again")]
-    Unknown(Digest),
+    Unknown(ArtifactDigest),
     /// What came back is something else.
     #[error("artifact {0} is damaged in the registry; deploy its module again")]
-    Damaged(Digest),
+    Damaged(ArtifactDigest),
     /// It could not be read.
     #[error("cannot read artifact {digest}: {source}")]
-    Log {
-        /// The artifact.
-        digest: Digest,
-        /// Why.
-        source: LogError,
-    },
+    Log { digest: ArtifactDigest, source: LogError },
 }

@@ -11,29 +11,29 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::catalogue::{ArtifactPlace, Catalogue};
-use super::durable_file;
-use super::log::{Change, Log, LogError, Session};
-use super::publication::Publication;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
+use crate::registry::catalogue::{ArtifactPlace, FunctionCatalogue};
+use crate::registry::catalogue_view::CatalogueWriter;
+use crate::registry::durable_file;
+use crate::registry::log::{FunctionChange, LogError, LogSession, RegistryLog};
 
 /// A log on a folder.
 #[derive(Clone)]
-pub struct FolderLog {
-    folders: Arc<Folders>,
-    publication: Arc<Publication>,
+pub(crate) struct FolderLog {
+    folders: Arc<LogFolders>,
+    publication: Arc<CatalogueWriter>,
     writing: Arc<Mutex<()>>,
 }
 
-struct Folders {
+struct LogFolders {
     functions: PathBuf,
     artifacts: PathBuf,
 }
 
 impl FolderLog {
     /// Opens the log in `folder`, which is made if need be, and publishes what it holds.
-    pub fn open(folder: &Path, publication: Publication) -> io::Result<Self> {
-        let folders = Folders { functions: folder.join("functions"), artifacts: folder.join("artifacts") };
+    pub(crate) fn open(folder: &Path, publication: CatalogueWriter) -> io::Result<Self> {
+        let folders = LogFolders { functions: folder.join("functions"), artifacts: folder.join("artifacts") };
         std::fs::create_dir_all(&folders.functions)?;
         std::fs::create_dir_all(&folders.artifacts)?;
         publication.publish(folders.read()?);
@@ -41,9 +41,9 @@ impl FolderLog {
     }
 }
 
-impl Folders {
-    fn read(&self) -> io::Result<Catalogue> {
-        let mut catalogue = Catalogue::default();
+impl LogFolders {
+    fn read(&self) -> io::Result<FunctionCatalogue> {
+        let mut catalogue = FunctionCatalogue::default();
         for entry in std::fs::read_dir(&self.functions)? {
             let path = entry?.path();
             let name = path.file_stem().unwrap_or_default().as_encoded_bytes();
@@ -55,11 +55,11 @@ impl Folders {
         Ok(catalogue)
     }
 
-    fn artifact(&self, digest: Digest) -> PathBuf {
+    fn artifact(&self, digest: ArtifactDigest) -> PathBuf {
         self.artifacts.join(digest.hex())
     }
 
-    fn make(&self, change: &Change) -> io::Result<()> {
+    fn make(&self, change: &FunctionChange) -> io::Result<()> {
         let path = self.functions.join(format!("{}.json", change.name));
         match &change.record {
             Some(record) => durable_file::write(&path, record)?,
@@ -72,17 +72,17 @@ impl Folders {
     }
 }
 
-impl Log for FolderLog {
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>> {
+impl RegistryLog for FolderLog {
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn LogSession>, LogError>> {
         Box::pin(async {
             let exclusive = Arc::clone(&self.writing).lock_owned().await;
-            let catalogue = Catalogue::clone(&self.publication.catalogue());
+            let catalogue = FunctionCatalogue::clone(&self.publication.catalogue());
             let session = FolderSession { log: self.clone(), catalogue, _exclusive: exclusive };
-            Ok(Box::new(session) as Box<dyn Session>)
+            Ok(Box::new(session) as Box<dyn LogSession>)
         })
     }
 
-    fn load(&self, digest: Digest, _: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
+    fn load(&self, digest: ArtifactDigest, _: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
         let path = self.folders.artifact(digest);
         Box::pin(async { blocking(move || Ok(std::fs::read(path)?.into())).await })
     }
@@ -90,16 +90,16 @@ impl Log for FolderLog {
 
 struct FolderSession {
     log: FolderLog,
-    catalogue: Catalogue,
+    catalogue: FunctionCatalogue,
     _exclusive: OwnedMutexGuard<()>,
 }
 
-impl Session for FolderSession {
-    fn catalogue(&self) -> &Catalogue {
+impl LogSession for FolderSession {
+    fn catalogue(&self) -> &FunctionCatalogue {
         &self.catalogue
     }
 
-    fn store(&mut self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>> {
+    fn store(&mut self, digest: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>> {
         let path = self.log.folders.artifact(digest);
         Box::pin(async {
             blocking(move || Ok(durable_file::write(&path, &module)?)).await?;
@@ -107,7 +107,7 @@ impl Session for FolderSession {
         })
     }
 
-    fn commit(mut self: Box<Self>, change: Change) -> BoxFuture<'static, Result<(), LogError>> {
+    fn commit(mut self: Box<Self>, change: FunctionChange) -> BoxFuture<'static, Result<(), LogError>> {
         Box::pin(async move {
             // The session goes along: nobody else may begin before the files are written.
             blocking(move || {

@@ -4,21 +4,21 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::error_code::ErrorCode;
-use crate::model::function::Shape;
-use crate::model::ids::Digest;
+use crate::model::function::ModuleShape;
+use crate::model::ids::ArtifactDigest;
 
 /// Looks at a module and compiles it.
-pub trait Inspect: Send + Sync {
+pub(crate) trait ModuleInspector: Send + Sync {
     /// The module's shape, once it is compiled and ready to run on this host.
-    fn check(&self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>>;
+    fn check(&self, digest: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ModuleShape, ModuleRefused>>;
 }
 
 /// Why a module was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct ModuleRefused {
+pub(crate) struct ModuleRefused {
     /// What it is to whoever uploaded it.
-    pub code: ErrorCode,
+    pub(crate) code: ErrorCode,
     /// What is wrong and what to do.
-    pub reason: String,
+    pub(crate) reason: String,
 }

@@ -16,41 +16,40 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 
-use super::catalogue::ArtifactPlace;
-use super::log::{Log, LogError, Session};
-use super::publication::{Publication, Readiness};
-use crate::kafka::admin::{Admin, AdminError, NewTopic};
+use crate::kafka::admin::{AdminError, KafkaAdmin, NewTopic};
 use crate::kafka::settings::ClientSettings;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
+use crate::registry::catalogue::ArtifactPlace;
+use crate::registry::catalogue_view::{CatalogueWriter, RegistryReadiness};
+use crate::registry::log::{LogError, LogSession, RegistryLog};
 
 /// What the log needs to know.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// The way to Kafka.
-    pub settings: ClientSettings,
+pub(crate) struct KafkaLogOptions {
+    pub(crate) settings: ClientSettings,
     /// What the names of the topics and the transactional id start with.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// The replicas of the topics; -1 is the cluster's default.
-    pub replication: i32,
+    pub(crate) replication: i32,
 }
 
-impl Options {
+impl KafkaLogOptions {
     /// The topic of the function records.
-    pub fn functions_topic(&self) -> String {
+    pub(crate) fn functions_topic(&self) -> String {
         format!("{}functions", self.prefix)
     }
 }
 
 /// A log on Kafka. It is read for as long as this lives.
-pub struct KafkaLog {
-    shared: Arc<Shared>,
+pub(crate) struct KafkaLog {
+    shared: Arc<KafkaLogState>,
     follower: AbortHandle,
 }
 
-struct Shared {
+struct KafkaLogState {
     settings: ClientSettings,
-    admin: Admin,
-    publication: Publication,
+    admin: KafkaAdmin,
+    publication: CatalogueWriter,
     functions: String,
     artifacts: String,
     transactional_id: String,
@@ -59,11 +58,11 @@ struct Shared {
 
 impl KafkaLog {
     /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
-    pub fn start(options: Options, admin: Admin, publication: Publication) -> Self {
+    pub(crate) fn start(options: KafkaLogOptions, admin: KafkaAdmin, publication: CatalogueWriter) -> Self {
         let functions = options.functions_topic();
-        let Options { settings, prefix, replication } = options;
+        let KafkaLogOptions { settings, prefix, replication } = options;
         publication.start_waiting(format!("kafka at {} has not answered yet", settings.bootstrap_servers));
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(KafkaLogState {
             settings,
             admin,
             publication,
@@ -83,7 +82,7 @@ impl Drop for KafkaLog {
     }
 }
 
-impl Shared {
+impl KafkaLogState {
     /// Makes both topics unless they are there.
     async fn make_topics(&self) -> Result<(), AdminError> {
         for name in [&self.functions, &self.artifacts] {
@@ -98,18 +97,18 @@ impl Shared {
     }
 }
 
-impl Log for KafkaLog {
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>> {
+impl RegistryLog for KafkaLog {
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn LogSession>, LogError>> {
         Box::pin(async {
-            if let Readiness::Waiting(what) = self.shared.publication.readiness() {
+            if let RegistryReadiness::Waiting(what) = self.shared.publication.readiness() {
                 return Err(LogError::NotReady(what));
             }
             let session = session::KafkaSession::begin(Arc::clone(&self.shared)).await?;
-            Ok(Box::new(session) as Box<dyn Session>)
+            Ok(Box::new(session) as Box<dyn LogSession>)
         })
     }
 
-    fn load(&self, digest: Digest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
+    fn load(&self, digest: ArtifactDigest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(blocking(move || artifacts::load(&shared, digest, place)))
     }

@@ -5,56 +5,53 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::catalogue::{ArtifactPlace, Catalogue};
 use crate::kafka::topic_log::TopicLogError;
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::registry::catalogue::{ArtifactPlace, FunctionCatalogue};
 
 /// Keeps function records and artifacts, and publishes what it keeps.
-pub trait Log: Send + Sync {
+pub(crate) trait RegistryLog: Send + Sync {
     /// Shuts every other writer out and reads to the end.
-    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn Session>, LogError>>;
+    fn begin(&self) -> BoxFuture<'_, Result<Box<dyn LogSession>, LogError>>;
 
     /// Reads an artifact. The caller checks its digest.
-    fn load(&self, digest: Digest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>>;
+    fn load(&self, digest: ArtifactDigest, place: ArtifactPlace) -> BoxFuture<'_, Result<Bytes, LogError>>;
 }
 
 /// The only writer of a log, until another one begins. Dropped without a commit it leaves nothing behind.
-pub trait Session: Send {
+pub(crate) trait LogSession: Send {
     /// The newest state, in which nobody else can change anything.
-    fn catalogue(&self) -> &Catalogue;
+    fn catalogue(&self) -> &FunctionCatalogue;
 
     /// Stores an artifact that no kept revision names.
-    fn store(&mut self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>>;
+    fn store(&mut self, digest: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>>;
 
     /// Makes the change, and what was stored, visible at once.
-    fn commit(self: Box<Self>, change: Change) -> BoxFuture<'static, Result<(), LogError>>;
+    fn commit(self: Box<Self>, change: FunctionChange) -> BoxFuture<'static, Result<(), LogError>>;
 }
 
 /// A change of one function.
 #[derive(Debug)]
-pub struct Change {
-    /// The function.
-    pub name: FunctionName,
+pub(crate) struct FunctionChange {
+    pub(crate) name: FunctionName,
     /// Its record's JSON; nothing deletes it.
-    pub record: Option<Vec<u8>>,
+    pub(crate) record: Option<Vec<u8>>,
     /// Artifacts that nobody names after this change.
-    pub forgotten: BTreeMap<Digest, ArtifactPlace>,
+    pub(crate) forgotten: BTreeMap<ArtifactDigest, ArtifactPlace>,
 }
 
 /// What the caller of a change believes to be live (`If-Match`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expectation {
-    /// Any revision, but one.
+pub(crate) enum LiveExpectation {
     Exists,
-    /// This revision.
     Revision(RevisionNumber),
     /// No function of the name (`If-None-Match: *`).
     Absent,
 }
 
-impl Expectation {
+impl LiveExpectation {
     /// Whether `live` is what was expected.
-    pub fn is_met_by(self, live: Option<RevisionNumber>) -> bool {
+    pub(crate) fn is_met_by(self, live: Option<RevisionNumber>) -> bool {
         match self {
             Self::Exists => live.is_some(),
             Self::Revision(expected) => live == Some(expected),
@@ -65,32 +62,24 @@ impl Expectation {
 
 /// Why a log could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// It has not been read yet.
     #[error("{0}")]
     NotReady(String),
-    /// The Kafka log failed.
     #[error(transparent)]
     Topic(#[from] TopicLogError),
-    /// The folder log failed.
     #[error("cannot use the registry in the data folder: {0}")]
     Folder(#[from] std::io::Error),
     /// A chunk of an artifact is not where its record says.
     #[error("artifact {digest} is not complete in topic \"{topic}\"; deploy its module again")]
-    MissingChunks {
-        /// The artifact.
-        digest: Digest,
-        /// The artifact topic.
-        topic: String,
-    },
-    /// The host is stopping.
+    MissingChunks { digest: ArtifactDigest, topic: String },
     #[error("the host stopped before the change was made")]
     Interrupted,
 }
 
 impl LogError {
     /// Whether another writer came between, so that the same change may be tried again from its beginning.
-    pub fn is_superseded(&self) -> bool {
+    pub(crate) fn is_superseded(&self) -> bool {
         matches!(self, Self::Topic(TopicLogError::Superseded { .. }))
     }
 }

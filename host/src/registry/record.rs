@@ -6,12 +6,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::model::function::Revision;
-use crate::model::function_table::Wanted;
-use crate::model::ids::{Digest, RevisionNumber};
-use crate::model::shadow::Shadow;
+use crate::model::function_table::DesiredState;
+use crate::model::ids::{ArtifactDigest, RevisionNumber};
+use crate::model::shadow::ShadowRevision;
 
 /// How many revisions a record keeps at most.
-pub const KEPT_REVISIONS: usize = 10;
+pub(crate) const KEPT_REVISIONS: usize = 10;
 /// Kafka takes no record above 1 MB by default; older revisions give way to a large manifest.
 const MAX_RECORD_BYTES: usize = 512 * 1024;
 /// The version of the JSON below. A host refuses to touch records of a version that it does not know.
@@ -23,10 +23,10 @@ const WITHOUT_COURSE: u32 = 1;
 
 /// What the registry keeps of one function. There is at least one revision.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FunctionRecord {
+pub(crate) struct FunctionRecord {
     /// Oldest first; the last one is live.
     revisions: Vec<StoredRevision>,
-    course: Course,
+    course: DesiredCourse,
     shadow: Option<StoredShadow>,
     /// The highest number that a revision of the function was ever given: that of a shadow that is gone, perhaps.
     given: RevisionNumber,
@@ -34,53 +34,49 @@ pub struct FunctionRecord {
 
 /// A revision that runs beside the live one.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StoredShadow {
-    /// The revision.
-    pub stored: StoredRevision,
+pub(crate) struct StoredShadow {
+    pub(crate) stored: StoredRevision,
     /// Attributes and headers in which a difference is none.
-    pub ignore: Vec<String>,
+    pub(crate) ignore: Vec<String>,
 }
 
 /// What is wanted of a function beside its revision. A new revision leaves it as it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Course {
+pub(crate) struct DesiredCourse {
     /// Whether it takes nothing of its partitions.
     #[serde(default)]
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// A reset that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reset: Option<Reset>,
+    pub(crate) reset: Option<PendingReset>,
 }
 
 /// A reset that is under way: the function's group is to be empty meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reset {
+pub(crate) struct PendingReset {
     /// Tells it from every other.
-    pub id: u64,
+    pub(crate) id: u64,
     /// When the hosts go on, even if it never ends: milliseconds since the Unix epoch.
-    pub until_ms: u64,
+    pub(crate) until_ms: u64,
 }
 
 /// A revision and where its artifact lies.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StoredRevision {
-    /// The revision.
-    pub revision: Arc<Revision>,
+pub(crate) struct StoredRevision {
+    pub(crate) revision: Arc<Revision>,
     /// Where to find the module.
-    pub artifact: ArtifactPlace,
+    pub(crate) artifact: ArtifactPlace,
     /// The revision whose manifest and module this one has again, when it was made by rolling back.
-    pub restores: Option<RevisionNumber>,
+    pub(crate) restores: Option<RevisionNumber>,
 }
 
 /// Where an artifact lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ArtifactPlace {
-    /// In the artifact topic.
+pub(crate) enum ArtifactPlace {
     Chunks {
         /// The offset of the first chunk. The others follow it.
         start: i64,
-        /// How many there are.
         count: u32,
     },
     /// In a file named by its digest.
@@ -89,11 +85,10 @@ pub enum ArtifactPlace {
 
 /// Why a record cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// Made by a later Millstream.
     #[error("its record has version {0}, this host knows {VERSION}: use a host of the version that deployed it")]
     Version(u32),
-    /// Not what we write.
     #[error("its record cannot be read: {0}")]
     Invalid(String),
     /// The manifest alone is too large.
@@ -102,65 +97,63 @@ pub enum RecordError {
 }
 
 impl FunctionRecord {
-    /// The live revision.
-    pub fn live(&self) -> &StoredRevision {
+    pub(crate) fn live(&self) -> &StoredRevision {
         // Neither `with` nor `decode` makes a record without one.
         &self.revisions[self.revisions.len() - 1]
     }
 
     /// The kept revisions, oldest first; the last one is live.
-    pub fn revisions(&self) -> &[StoredRevision] {
+    pub(crate) fn revisions(&self) -> &[StoredRevision] {
         &self.revisions
     }
 
     /// The kept revision with this number.
-    pub fn find(&self, number: RevisionNumber) -> Option<&StoredRevision> {
+    pub(crate) fn find(&self, number: RevisionNumber) -> Option<&StoredRevision> {
         self.revisions.iter().find(|stored| stored.revision.number == number)
     }
 
     /// The revision that was live before the live one, when it is kept.
-    pub fn previous(&self) -> Option<&StoredRevision> {
+    pub(crate) fn previous(&self) -> Option<&StoredRevision> {
         self.revisions.iter().rev().nth(1)
     }
 
     /// What is wanted beside the live revision.
-    pub fn course(&self) -> Course {
+    pub(crate) fn course(&self) -> DesiredCourse {
         self.course
     }
 
     /// The JSON of this record on another course.
-    pub(super) fn on_course(&self, course: Course) -> Vec<u8> {
+    pub(crate) fn on_course(&self, course: DesiredCourse) -> Vec<u8> {
         Self { course, ..self.clone() }.encode()
     }
 
-    /// What hosts should do.
-    pub(super) fn wanted(&self) -> Wanted {
-        let Course { paused, reset } = self.course;
+    pub(crate) fn wanted(&self) -> DesiredState {
+        let DesiredCourse { paused, reset } = self.course;
         let aside_until = reset.map(|reset| UNIX_EPOCH + Duration::from_millis(reset.until_ms));
-        let shadow = self.shadow.as_ref().map(|shadow| Shadow {
+        let shadow = self.shadow.as_ref().map(|shadow| ShadowRevision {
             revision: Arc::clone(&shadow.stored.revision),
             ignore: shadow.ignore.clone().into(),
             beside: self.revisions.iter().map(|stored| Arc::clone(&stored.revision)).collect(),
         });
-        Wanted { revision: Arc::clone(&self.live().revision), paused, aside_until, shadow }
+        DesiredState { revision: Arc::clone(&self.live().revision), paused, aside_until, shadow }
     }
 
     /// The revision that runs beside the live one.
-    pub fn shadow(&self) -> Option<&StoredShadow> {
+    pub(crate) fn shadow(&self) -> Option<&StoredShadow> {
         self.shadow.as_ref()
     }
 
     /// The record with this shadow, or without one, and its JSON.
-    pub(super) fn shadowed_by(&self, shadow: Option<StoredShadow>) -> Result<(Self, Vec<u8>), RecordError> {
+    pub(crate) fn shadowed_by(&self, shadow: Option<StoredShadow>) -> Result<(Self, Vec<u8>), RecordError> {
         let number = shadow.as_ref().map_or(self.given, |shadow| shadow.stored.revision.number);
         Self { shadow, given: number.max(self.given), ..self.clone() }.fitting()
     }
 
     /// The record after `next` went live, as short as it must be to be kept, and its JSON.
-    pub fn with(previous: Option<&Self>, next: StoredRevision) -> Result<(Self, Vec<u8>), RecordError> {
+    pub(crate) fn with(previous: Option<&Self>, next: StoredRevision) -> Result<(Self, Vec<u8>), RecordError> {
         let (mut revisions, course, shadow, given) = match previous.cloned() {
             Some(Self { revisions, course, shadow, given }) => (revisions, course, shadow, given),
-            None => (Vec::new(), Course::default(), None, next.revision.number),
+            None => (Vec::new(), DesiredCourse::default(), None, next.revision.number),
         };
         let given = given.max(next.revision.number);
         revisions.push(next);
@@ -184,20 +177,19 @@ impl FunctionRecord {
     }
 
     /// The number of the revision that comes after `previous`.
-    pub fn next_number(previous: Option<&Self>) -> RevisionNumber {
+    pub(crate) fn next_number(previous: Option<&Self>) -> RevisionNumber {
         RevisionNumber(previous.map_or(0, |record| record.given.0) + 1)
     }
 
     /// The kept artifacts, some perhaps twice.
-    pub fn artifacts(&self) -> impl Iterator<Item = (Digest, ArtifactPlace)> {
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = (ArtifactDigest, ArtifactPlace)> {
         let shadow = self.shadow.iter().map(|shadow| &shadow.stored);
         self.revisions.iter().chain(shadow).map(|stored| (stored.revision.digest, stored.artifact))
     }
 
-    /// Reads a record's JSON.
-    pub fn decode(json: &[u8]) -> Result<Self, RecordError> {
+    pub(crate) fn decode(json: &[u8]) -> Result<Self, RecordError> {
         let invalid = |error: serde_json::Error| RecordError::Invalid(error.to_string());
-        let Versioned { version } = serde_json::from_slice(json).map_err(invalid)?;
+        let VersionedRecord { version } = serde_json::from_slice(json).map_err(invalid)?;
         if !(WITHOUT_COURSE..=VERSION).contains(&version) {
             return Err(RecordError::Version(version));
         }
@@ -224,7 +216,7 @@ impl FunctionRecord {
         };
         let revisions: Vec<_> = self.revisions.iter().map(entry).collect();
         let mut record = serde_json::json!({ "version": WITHOUT_COURSE, "revisions": revisions });
-        if self.course != Course::default() {
+        if self.course != DesiredCourse::default() {
             record["version"] = WITHOUT_SHADOW.into();
             record["course"] = serde_json::json!(self.course);
         }
@@ -243,7 +235,7 @@ impl FunctionRecord {
 }
 
 #[derive(Deserialize)]
-struct Versioned {
+struct VersionedRecord {
     version: u32,
 }
 
@@ -251,7 +243,7 @@ struct Versioned {
 struct OnWire {
     revisions: Vec<EntryOnWire>,
     #[serde(default)]
-    course: Course,
+    course: DesiredCourse,
     #[serde(default)]
     shadow: Option<ShadowOnWire>,
     #[serde(default)]
@@ -314,17 +306,17 @@ mod tests {
     #[test]
     fn a_course_survives_its_json_and_every_new_revision() {
         let (first, plain) = FunctionRecord::with(None, stored(1)).unwrap();
-        let reset = Some(Reset { id: 7, until_ms: 1000 });
-        let json = first.on_course(Course { paused: true, reset });
+        let reset = Some(PendingReset { id: 7, until_ms: 1000 });
+        let json = first.on_course(DesiredCourse { paused: true, reset });
         let paused = FunctionRecord::decode(&json).unwrap();
         let (second, json) = FunctionRecord::with(Some(&paused), stored(2)).unwrap();
-        assert_eq!(second.course(), Course { paused: true, reset });
+        assert_eq!(second.course(), DesiredCourse { paused: true, reset });
         assert_eq!(FunctionRecord::decode(&json), Ok(second.clone()));
         assert!(second.wanted().paused && second.wanted().aside_for().is_none(), "it is over since 1970");
 
         let version = |json: &[u8]| serde_json::from_slice::<serde_json::Value>(json).unwrap()["version"].clone();
         assert_eq!((version(&plain), version(&json)), (1.into(), 2.into()), "hosts that know no course keep away");
-        assert_eq!(version(&second.on_course(Course::default())), 1);
+        assert_eq!(version(&second.on_course(DesiredCourse::default())), 1);
     }
 
     #[test]

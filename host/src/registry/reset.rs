@@ -7,18 +7,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cluster::{ClusterError, Move, Selection};
-use super::course::commit;
-use super::deploy::{check_expectation, live_record, start_over_when_superseded};
-use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::Expectation;
-use super::record::{Course, Reset};
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::AdminError;
 use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, SharedRevision};
 use crate::model::ids::FunctionName;
+use crate::registry::cluster::{ClusterError, OffsetMove, PartitionSelection};
+use crate::registry::deploy::{check_expectation, live_record, start_over_when_superseded};
+use crate::registry::desired_state::commit;
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::LiveExpectation;
+use crate::registry::record::{DesiredCourse, PendingReset};
 
 /// Hosts drain first, and a host that died keeps its members for a session timeout.
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(90);
@@ -26,28 +26,29 @@ const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(90);
 const ASIDE_FOR: Duration = Duration::from_secs(120);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// What somebody wants.
 #[derive(Debug, Clone)]
-pub struct ResetOrder {
-    /// Which partitions.
-    pub selection: Selection,
-    /// Where to.
-    pub to: OffsetTarget,
+pub(crate) struct ResetOrder {
+    pub(crate) selection: PartitionSelection,
+    pub(crate) to: OffsetTarget,
 }
 
 /// What a reset would do now.
-pub(super) async fn plan(inner: &Inner, manifest: &Manifest, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+pub(crate) async fn plan(
+    inner: &RegistryState,
+    manifest: &Manifest,
+    order: &ResetOrder,
+) -> Result<Vec<OffsetMove>, ChangeError> {
     Ok(inner.cluster.plan_moves(manifest, order).await?)
 }
 
 /// Moves the function, and tells from where to where.
-pub(super) async fn reset(
-    inner: Arc<Inner>,
+pub(crate) async fn reset(
+    inner: Arc<RegistryState>,
     name: FunctionName,
     order: ResetOrder,
-    expectation: Option<Expectation>,
-) -> Result<Vec<Move>, ChangeError> {
-    let reset = Reset { id: fastrand::u64(1..1 << 53), until_ms: now_ms() + ASIDE_FOR.as_millis() as u64 };
+    expectation: Option<LiveExpectation>,
+) -> Result<Vec<OffsetMove>, ChangeError> {
+    let reset = PendingReset { id: fastrand::u64(1..1 << 53), until_ms: now_ms() + ASIDE_FOR.as_millis() as u64 };
     let revision = send_aside(&inner, &name, &order, reset, expectation).await?;
     let moved = move_when_empty(&inner, &revision.manifest, &order).await;
     if moved.is_ok() {
@@ -64,11 +65,11 @@ pub(super) async fn reset(
 }
 
 async fn send_aside(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     order: &ResetOrder,
-    reset: Reset,
-    expectation: Option<Expectation>,
+    reset: PendingReset,
+    expectation: Option<LiveExpectation>,
 ) -> Result<SharedRevision, ChangeError> {
     let attempt = || async {
         let session = inner.log.begin().await?;
@@ -85,7 +86,7 @@ async fn send_aside(
         }
         // What can't be done disturbs nobody.
         plan(inner, &revision.manifest, order).await?;
-        let next = record.on_course(Course { reset: Some(reset), ..course });
+        let next = record.on_course(DesiredCourse { reset: Some(reset), ..course });
         commit(session, name, next).await?;
         Ok(revision)
     };
@@ -94,7 +95,11 @@ async fn send_aside(
 }
 
 /// The broker alone decides whether the group is empty, in the step in which it takes the offsets.
-async fn move_when_empty(inner: &Inner, manifest: &Manifest, order: &ResetOrder) -> Result<Vec<Move>, ChangeError> {
+async fn move_when_empty(
+    inner: &RegistryState,
+    manifest: &Manifest,
+    order: &ResetOrder,
+) -> Result<Vec<OffsetMove>, ChangeError> {
     let name = &manifest.name;
     let give_up = Instant::now() + GROUP_EMPTIES_WITHIN;
     loop {
@@ -123,14 +128,14 @@ async fn move_when_empty(inner: &Inner, manifest: &Manifest, order: &ResetOrder)
 }
 
 /// What a shadow is compared on must have been handled by the live revision; what was skipped was not.
-async fn begin_shadow_anew(inner: &Inner, live: &Manifest) {
+async fn begin_shadow_anew(inner: &RegistryState, live: &Manifest) {
     let Some(shadow) = inner.shadow_number(&live.name) else { return };
     if let Err(error) = inner.cluster.begin_shadow(live, shadow).await {
         tracing::warn!(function = %live.name, %error, "what the reset skips will show as differences of the shadow");
     }
 }
 
-async fn call_back(inner: &Inner, name: &FunctionName, reset: Reset) -> Result<(), ChangeError> {
+async fn call_back(inner: &RegistryState, name: &FunctionName, reset: PendingReset) -> Result<(), ChangeError> {
     let attempt = || async {
         let session = inner.log.begin().await?;
         let Some(record) = live_record(session.catalogue(), name)? else { return Ok(()) };
@@ -138,14 +143,14 @@ async fn call_back(inner: &Inner, name: &FunctionName, reset: Reset) -> Result<(
         if course.reset != Some(reset) {
             return Ok(());
         }
-        let next = record.on_course(Course { reset: None, ..course });
+        let next = record.on_course(DesiredCourse { reset: None, ..course });
         commit(session, name, next).await
     };
     {
         let _queue = inner.writing.lock().await;
         start_over_when_superseded(attempt).await?;
     }
-    let is_over = |record: &super::record::FunctionRecord| record.course().reset != Some(reset);
+    let is_over = |record: &crate::registry::record::FunctionRecord| record.course().reset != Some(reset);
     inner.read_back(|catalogue| catalogue.get(name).is_none_or(is_over)).await;
     Ok(())
 }

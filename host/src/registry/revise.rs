@@ -1,21 +1,24 @@
 //! New revisions of modules that are stored: another manifest for the live one, or what an earlier revision was.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
-use super::deploy::{Deployed, Next, check_expectation, commit, live_record, start_over_when_superseded, told};
-use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::Expectation;
-use super::record::{FunctionRecord, StoredRevision};
 use crate::model::function::Manifest;
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::registry::deploy::{
+    DeployOutcome, NextRevision, check_expectation, commit, live_record, start_over_when_superseded, told,
+};
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::LiveExpectation;
+use crate::registry::record::{FunctionRecord, StoredRevision};
 
 /// Gives the live module another manifest.
-pub(super) async fn change_manifest(
-    inner: Arc<Inner>,
+pub(crate) async fn change_manifest(
+    inner: Arc<RegistryState>,
     manifest: Manifest,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let _queue = inner.writing.lock().await;
     let deployed = start_over_when_superseded(|| replace_manifest(&inner, &manifest, expectation)).await?;
     told(&inner, &deployed).await;
@@ -23,10 +26,10 @@ pub(super) async fn change_manifest(
 }
 
 async fn replace_manifest(
-    inner: &Inner,
+    inner: &RegistryState,
     manifest: &Manifest,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let session = inner.log.begin().await?;
     let name = &manifest.name;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
@@ -34,22 +37,22 @@ async fn replace_manifest(
     if live.revision.manifest == *manifest {
         // Also what is found when the answer of an earlier attempt was lost. Topics may have been deleted since.
         inner.cluster.make_topics(manifest).await?;
-        return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
     check_expectation(name, Some(record), expectation)?;
-    let next = Next { manifest: manifest.clone(), restores: None, ..again(live) };
+    let next = NextRevision { manifest: manifest.clone(), restores: None, ..again(live) };
     let (previous, number) = (record.clone(), FunctionRecord::next_number(Some(record)));
     inner.cluster.make_topics(manifest).await?;
     commit(session, Some(previous), next.numbered(number)).await
 }
 
 /// Makes an earlier revision live again, as a new one: `to`, or the one before the live one.
-pub(super) async fn rollback(
-    inner: Arc<Inner>,
+pub(crate) async fn rollback(
+    inner: Arc<RegistryState>,
     name: FunctionName,
     to: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let _queue = inner.writing.lock().await;
     let first_try = Mutex::new(None);
     let deployed = start_over_when_superseded(|| restore(&inner, &name, to, expectation, &first_try)).await?;
@@ -62,21 +65,21 @@ pub(super) async fn rollback(
 type FirstTry = Mutex<Option<(RevisionNumber, RevisionNumber)>>;
 
 async fn restore(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     to: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
     first_try: &FirstTry,
-) -> Result<Deployed, ChangeError> {
+) -> Result<DeployOutcome, ChangeError> {
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
     let live = record.live();
-    let tried = *first_try.lock().unwrap_or_else(PoisonError::into_inner);
+    let tried = *first_try.lock();
     if let Some((before, target)) = tried
         && live.restores == Some(target)
         && live.revision.number > before
     {
-        return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
     check_expectation(name, Some(record), expectation)?;
     let target = match tried.map(|(_, target)| target).or(to) {
@@ -84,18 +87,18 @@ async fn restore(
         None => record.previous(),
     };
     let target = target.ok_or_else(|| missing(name, to, record))?;
-    *first_try.lock().unwrap_or_else(PoisonError::into_inner) = Some((live.revision.number, target.revision.number));
+    *first_try.lock() = Some((live.revision.number, target.revision.number));
     if target.revision.digest == live.revision.digest && target.revision.manifest == live.revision.manifest {
-        return Ok(Deployed { revision: Arc::clone(&live.revision), created: false });
+        return Ok(DeployOutcome { revision: Arc::clone(&live.revision), created: false });
     }
-    let next = Next { restores: Some(target.revision.number), ..again(target) };
+    let next = NextRevision { restores: Some(target.revision.number), ..again(target) };
     let (previous, number) = (record.clone(), FunctionRecord::next_number(Some(record)));
     make_ready(inner, &next).await?;
     commit(session, Some(previous), next.numbered(number)).await
 }
 
 /// Looks whether this host can run it: another host, or this one in an earlier version, accepted it.
-pub(super) async fn make_ready(inner: &Inner, next: &Next) -> Result<(), ChangeError> {
+pub(crate) async fn make_ready(inner: &RegistryState, next: &NextRevision) -> Result<(), ChangeError> {
     let module = inner.artifact(next.digest, next.artifact).await?;
     inner.inspect.check(next.digest, module).await?;
     inner.cluster.make_topics(&next.manifest).await?;
@@ -103,9 +106,9 @@ pub(super) async fn make_ready(inner: &Inner, next: &Next) -> Result<(), ChangeE
 }
 
 /// What a revision is made of that has the manifest and module of this one.
-pub(super) fn again(stored: &StoredRevision) -> Next {
+pub(crate) fn again(stored: &StoredRevision) -> NextRevision {
     let revision = &stored.revision;
-    Next {
+    NextRevision {
         manifest: revision.manifest.clone(),
         digest: revision.digest,
         module_bytes: revision.module_bytes,

@@ -3,35 +3,36 @@
 //! It begins with the records that come after its deploy. Where that is in each partition is stored before the deploy is
 //! answered, in a group of its own, in which the hosts then keep how far they are.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::deploy::{
-    Deployed, Upload, check_expectation, commit, live_record, replace, start_over_when_superseded, told,
-};
-use super::error::ChangeError;
-use super::handle::Inner;
-use super::log::Expectation;
-use super::record::{FunctionRecord, StoredShadow};
-use super::revise::{again, make_ready};
 use crate::model::function::{Manifest, SharedRevision};
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::registry::deploy::{
+    DeployOutcome, InspectedUpload, check_expectation, commit, live_record, replace, start_over_when_superseded, told,
+};
+use crate::registry::error::ChangeError;
+use crate::registry::handle::RegistryState;
+use crate::registry::log::LiveExpectation;
+use crate::registry::record::{FunctionRecord, StoredShadow};
+use crate::registry::revise::{again, make_ready};
 
 /// Every host has heard by then that a shadow is gone, and keeps nothing of it any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
 /// Deploys a shadow. Gives its revision, and whether it is another one than before.
-pub(super) async fn deploy(
-    inner: Arc<Inner>,
+pub(crate) async fn deploy(
+    inner: Arc<RegistryState>,
     manifest: Manifest,
     module: Bytes,
     ignore: Vec<String>,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let name = manifest.name.clone();
-    let upload = Upload::inspect(&inner, manifest, module).await?;
+    let upload = InspectedUpload::inspect(&inner, manifest, module).await?;
     let _queue = inner.writing.lock().await;
     upload.keep(&inner).await;
     let attempt = || cast(&inner, &upload, &ignore, expectation);
@@ -46,11 +47,11 @@ pub(super) async fn deploy(
 
 /// One attempt. Gives the shadow, and the number of the one that it replaced.
 async fn cast(
-    inner: &Inner,
-    upload: &Upload,
+    inner: &RegistryState,
+    upload: &InspectedUpload,
     ignore: &[String],
-    expectation: Option<Expectation>,
-) -> Result<(Deployed, Option<RevisionNumber>), ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<(DeployOutcome, Option<RevisionNumber>), ChangeError> {
     let name = &upload.manifest.name;
     let mut session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?.clone();
@@ -59,7 +60,7 @@ async fn cast(
         && ignored == ignore
     {
         // Also what is found when the answer of an earlier attempt was lost.
-        return Ok((Deployed { revision: Arc::clone(&stored.revision), created: false }, None));
+        return Ok((DeployOutcome { revision: Arc::clone(&stored.revision), created: false }, None));
     }
     check_expectation(name, Some(&record), expectation)?;
     let live = &record.live().revision.manifest;
@@ -71,14 +72,14 @@ async fn cast(
     let stored = upload.store(&mut session).await?.numbered(number);
     let revision = Arc::clone(&stored.revision);
     replace(session, name, record.shadowed_by(Some(StoredShadow { stored, ignore: ignore.to_vec() }))).await?;
-    Ok((Deployed { revision, created: true }, shadow_number(&record)))
+    Ok((DeployOutcome { revision, created: true }, shadow_number(&record)))
 }
 
 /// Takes a function's shadow away.
-pub(super) async fn stop(
-    inner: Arc<Inner>,
+pub(crate) async fn stop(
+    inner: Arc<RegistryState>,
     name: FunctionName,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
 ) -> Result<(), ChangeError> {
     let _queue = inner.writing.lock().await;
     let first_try = Mutex::new(None);
@@ -103,12 +104,12 @@ pub(super) async fn stop(
 }
 
 /// Makes a function's shadow its live revision. It keeps its number, unless others went live since.
-pub(super) async fn promote(
-    inner: Arc<Inner>,
+pub(crate) async fn promote(
+    inner: Arc<RegistryState>,
     name: FunctionName,
     only: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
-) -> Result<Deployed, ChangeError> {
+    expectation: Option<LiveExpectation>,
+) -> Result<DeployOutcome, ChangeError> {
     let _queue = inner.writing.lock().await;
     let first_try = Mutex::new(None);
     let deployed = start_over_when_superseded(|| make_live(&inner, &name, only, expectation, &first_try)).await?;
@@ -118,12 +119,12 @@ pub(super) async fn promote(
 }
 
 async fn make_live(
-    inner: &Inner,
+    inner: &RegistryState,
     name: &FunctionName,
     only: Option<RevisionNumber>,
-    expectation: Option<Expectation>,
+    expectation: Option<LiveExpectation>,
     first_try: &Mutex<Option<SharedRevision>>,
-) -> Result<Deployed, ChangeError> {
+) -> Result<DeployOutcome, ChangeError> {
     let session = inner.log.begin().await?;
     let record = live_record(session.catalogue(), name)?.ok_or_else(|| ChangeError::NotFound(name.clone()))?;
     let live = &record.live().revision;
@@ -132,7 +133,7 @@ async fn make_live(
         return match remembered(first_try) {
             // Only the answer of an earlier attempt was lost.
             Some(shadow) if live.digest == shadow.digest && live.manifest == shadow.manifest => {
-                Ok(Deployed { revision: Arc::clone(live), created: false })
+                Ok(DeployOutcome { revision: Arc::clone(live), created: false })
             }
             _ => Err(ChangeError::NoShadow(name.clone())),
         };
@@ -156,15 +157,15 @@ fn shadow_number(record: &FunctionRecord) -> Option<RevisionNumber> {
 }
 
 fn remember<T>(first_try: &Mutex<Option<T>>, what: T) {
-    *first_try.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    *first_try.lock() = Some(what);
 }
 
 fn remembered<T: Clone>(first_try: &Mutex<Option<T>>) -> Option<T> {
-    first_try.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    first_try.lock().clone()
 }
 
 /// Forgets how far a shadow was that is gone, a moment later. What is left behind, Kafka forgets by itself some day.
-pub(super) fn forget(inner: &Arc<Inner>, name: &FunctionName, number: Option<RevisionNumber>) {
+pub(crate) fn forget(inner: &Arc<RegistryState>, name: &FunctionName, number: Option<RevisionNumber>) {
     let Some(number) = number else { return };
     let (inner, name) = (Arc::clone(inner), name.clone());
     tokio::spawn(async move {

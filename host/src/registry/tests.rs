@@ -1,30 +1,34 @@
 //! The registry on a folder, with a cluster that only remembers what it was asked.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::cluster::{Cluster, ClusterError, Move, Selection};
-use super::folder_log::FolderLog;
-use super::inspect::{Inspect, ModuleRefused};
-use super::{ArtifactError, ChangeError, Expectation, Handle, Parts, Publication, ResetOrder, publication};
 use crate::config::manifest::from_toml;
 use crate::config::offset_target::OffsetTarget;
 use crate::error_code::ErrorCode;
-use crate::kafka::admin::Place;
-use crate::model::function::{Manifest, Revision, Shape};
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::kafka::admin::PartitionBounds;
+use crate::model::function::{Manifest, ModuleShape, Revision};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::position::TopicPartition;
+use crate::registry::cluster::{ClusterAdmin, ClusterError, OffsetMove, PartitionSelection};
+use crate::registry::folder_log::FolderLog;
+use crate::registry::inspect::{ModuleInspector, ModuleRefused};
+use crate::registry::{
+    ArtifactError, CatalogueWriter, ChangeError, LiveExpectation, RegistryHandle, RegistryParts, ResetOrder,
+    publication,
+};
 
 /// A revision of a function.
 pub(crate) fn revision(name: &str, number: u64, module: &[u8]) -> Revision {
     Revision {
         number: RevisionNumber(number),
-        digest: Digest::of(module),
+        digest: ArtifactDigest::of(module),
         module_bytes: module.len() as u64,
-        shape: Shape::MillstreamBatch,
+        shape: ModuleShape::MillstreamBatch,
         manifest: manifest(name, ""),
         deployed_at_ms: 0,
     }
@@ -38,12 +42,12 @@ pub(crate) fn manifest(name: &str, more: &str) -> Manifest {
 /// Takes every module but those that start with `bad`.
 pub(crate) struct Trusting;
 
-impl Inspect for Trusting {
-    fn check(&self, _: Digest, module: Bytes) -> BoxFuture<'_, Result<Shape, ModuleRefused>> {
+impl ModuleInspector for Trusting {
+    fn check(&self, _: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ModuleShape, ModuleRefused>> {
         let is_bad = module.starts_with(b"bad");
         let reason = "it starts with \"bad\"".to_owned();
         let refused = || Err(ModuleRefused { code: ErrorCode::ModuleRefused, reason });
-        Box::pin(async move { if is_bad { refused() } else { Ok(Shape::MillstreamBatch) } })
+        Box::pin(async move { if is_bad { refused() } else { Ok(ModuleShape::MillstreamBatch) } })
     }
 }
 
@@ -60,16 +64,16 @@ pub(crate) struct Remembering {
 
 impl Remembering {
     fn note(&self, what: &str, name: &FunctionName) -> BoxFuture<'_, Result<(), ClusterError>> {
-        self.asked.lock().unwrap().push(format!("{what} {name}"));
+        self.asked.lock().push(format!("{what} {name}"));
         Box::pin(async { Ok(()) })
     }
 
     fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+        std::mem::take(&mut *self.asked.lock())
     }
 }
 
-impl Cluster for Remembering {
+impl ClusterAdmin for Remembering {
     fn make_topics<'a>(&'a self, manifest: &'a Manifest) -> BoxFuture<'a, Result<(), ClusterError>> {
         self.note("topics", &manifest.name)
     }
@@ -82,17 +86,21 @@ impl Cluster for Remembering {
         &'a self,
         manifest: &'a Manifest,
         order: &'a ResetOrder,
-    ) -> BoxFuture<'a, Result<Vec<Move>, ClusterError>> {
-        self.asked.lock().unwrap().push(format!("plan {}", manifest.name));
+    ) -> BoxFuture<'a, Result<Vec<OffsetMove>, ClusterError>> {
+        self.asked.lock().push(format!("plan {}", manifest.name));
         let OffsetTarget::Offset(offset) = order.to else {
             return Box::pin(async { Err(ClusterError::Selection("no offset".to_owned())) });
         };
-        let to = Place { partition: TopicPartition::new("in", 0), beginning: 0, end: 10, offset };
-        Box::pin(async { Ok(vec![Move { to, from: Some(4) }]) })
+        let to = PartitionBounds { partition: TopicPartition::new("in", 0), beginning: 0, end: 10, offset };
+        Box::pin(async { Ok(vec![OffsetMove { to, from: Some(4) }]) })
     }
 
-    fn move_offsets<'a>(&'a self, name: &'a FunctionName, _: &'a [Move]) -> BoxFuture<'a, Result<(), ClusterError>> {
-        let aside = self.aside.lock().unwrap().as_ref().map(|is_aside| is_aside(name));
+    fn move_offsets<'a>(
+        &'a self,
+        name: &'a FunctionName,
+        _: &'a [OffsetMove],
+    ) -> BoxFuture<'a, Result<(), ClusterError>> {
+        let aside = self.aside.lock().as_ref().map(|is_aside| is_aside(name));
         assert_ne!(aside, Some(false), "the hosts were told first");
         self.note("move", name)
     }
@@ -122,19 +130,18 @@ impl Cluster for Remembering {
     }
 }
 
-/// A registry on `folder`.
-pub(crate) fn open(folder: &Path) -> (Handle, Arc<Remembering>) {
+pub(crate) fn open(folder: &Path) -> (RegistryHandle, Arc<Remembering>) {
     let (publication, view) = publication();
     let log = Arc::new(FolderLog::open(&folder.join("registry"), publication).unwrap());
     let cluster = Arc::new(Remembering::default());
-    let parts = Parts {
+    let parts = RegistryParts {
         log,
         view,
-        cluster: Arc::clone(&cluster) as Arc<dyn Cluster>,
+        cluster: Arc::clone(&cluster) as Arc<dyn ClusterAdmin>,
         inspect: Arc::new(Trusting),
         cache_folder: folder.join("artifacts"),
     };
-    (Handle::new(parts).unwrap(), cluster)
+    (RegistryHandle::new(parts).unwrap(), cluster)
 }
 
 fn name(name: &str) -> FunctionName {
@@ -191,7 +198,7 @@ async fn of_two_changes_of_one_revision_the_second_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, _) = open(folder.path());
     registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
-    let seen = Some(Expectation::Revision(RevisionNumber(1)));
+    let seen = Some(LiveExpectation::Revision(RevisionNumber(1)));
     let (one, other) = tokio::join!(
         registry.deploy(manifest("mill", "concurrency = 1"), MODULE, seen),
         registry.deploy(manifest("mill", "concurrency = 2"), MODULE, seen),
@@ -199,7 +206,7 @@ async fn of_two_changes_of_one_revision_the_second_is_refused() {
     let lost = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
     assert!(matches!(lost.as_slice(), [ChangeError::Precondition { live: Some(RevisionNumber(2)), .. }]), "{lost:?}");
 
-    let missing = registry.deploy(manifest("new", ""), MODULE, Some(Expectation::Exists)).await;
+    let missing = registry.deploy(manifest("new", ""), MODULE, Some(LiveExpectation::Exists)).await;
     assert!(matches!(missing, Err(ChangeError::Precondition { live: None, .. })));
 }
 
@@ -213,7 +220,7 @@ async fn an_earlier_revision_comes_back_as_a_new_one() {
     cluster.asked();
 
     let back = registry.rollback(&mill, None, None).await.unwrap().revision;
-    assert_eq!((back.number, back.digest), (RevisionNumber(3), Digest::of(&MODULE)));
+    assert_eq!((back.number, back.digest), (RevisionNumber(3), ArtifactDigest::of(&MODULE)));
     assert_eq!(back.manifest, manifest("mill", ""));
     assert_eq!(cluster.asked(), ["topics mill"], "its place in the topics stays");
     let kept = registry.revisions(&mill).unwrap();
@@ -221,10 +228,11 @@ async fn an_earlier_revision_comes_back_as_a_new_one() {
 
     let same = registry.rollback(&mill, Some(RevisionNumber(1)), None).await.unwrap().revision;
     assert_eq!(same.number, RevisionNumber(3), "it is what is live");
-    let forth = registry.rollback(&mill, None, Some(Expectation::Revision(RevisionNumber(3)))).await.unwrap().revision;
+    let forth =
+        registry.rollback(&mill, None, Some(LiveExpectation::Revision(RevisionNumber(3)))).await.unwrap().revision;
     assert_eq!((forth.number, forth.manifest.concurrency), (RevisionNumber(4), 3));
 
-    let lost = registry.rollback(&mill, None, Some(Expectation::Revision(RevisionNumber(3)))).await;
+    let lost = registry.rollback(&mill, None, Some(LiveExpectation::Revision(RevisionNumber(3)))).await;
     assert!(matches!(lost, Err(ChangeError::Precondition { live: Some(RevisionNumber(4)), .. })), "{lost:?}");
     let never = registry.rollback(&mill, Some(RevisionNumber(9)), None).await.unwrap_err();
     assert!(never.to_string().contains("kept are 1, 2, 3, 4"), "{never}");
@@ -251,7 +259,7 @@ async fn a_manifest_alone_makes_a_revision_of_the_live_module() {
     assert!(matches!(none, Err(ChangeError::NotFound(_))));
     let first = registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap().revision;
     cluster.asked();
-    let seen = Some(Expectation::Revision(RevisionNumber(1)));
+    let seen = Some(LiveExpectation::Revision(RevisionNumber(1)));
     let limits = "[limits]\nmemory = \"256MiB\"";
     let second = registry.change_manifest(manifest("mill", limits), seen).await.unwrap().revision;
     assert_eq!((second.number, second.digest, second.shape), (RevisionNumber(2), first.digest, first.shape));
@@ -271,7 +279,7 @@ async fn a_paused_function_stays_so_until_it_is_resumed() {
     assert!(matches!(registry.set_paused(&mill, true, None).await, Err(ChangeError::NotFound(_))));
     registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
     cluster.asked();
-    let is_paused = |registry: &Handle| registry.table().borrow().functions[&mill].paused;
+    let is_paused = |registry: &RegistryHandle| registry.table().borrow().functions[&mill].paused;
     assert!(!is_paused(&registry));
     for _ in 0..2 {
         let revision = registry.set_paused(&mill, true, None).await.unwrap();
@@ -285,7 +293,7 @@ async fn a_paused_function_stays_so_until_it_is_resumed() {
 
     let (registry, _) = open(folder.path());
     assert!(is_paused(&registry), "nor does a restart");
-    let old = Some(Expectation::Revision(RevisionNumber(1)));
+    let old = Some(LiveExpectation::Revision(RevisionNumber(1)));
     assert!(matches!(registry.set_paused(&mill, false, old).await, Err(ChangeError::Precondition { .. })));
     registry.set_paused(&mill, false, None).await.unwrap();
     assert!(!is_paused(&registry));
@@ -298,7 +306,7 @@ async fn a_shadow_stays_beside_the_live_revision_until_it_is_promoted() {
     let (registry, cluster) = open(folder.path());
     let mill = name("mill");
     let other = Bytes::from_static(b"other");
-    let cast = |registry: &Handle, more: &str, ignore: &[&str]| {
+    let cast = |registry: &RegistryHandle, more: &str, ignore: &[&str]| {
         let ignore = ignore.iter().map(|name| (*name).to_owned()).collect();
         let (registry, manifest, other) = (registry.clone(), manifest("mill", more), other.clone());
         async move { registry.deploy_shadow(manifest, other, ignore, None).await }
@@ -329,12 +337,13 @@ async fn a_shadow_stays_beside_the_live_revision_until_it_is_promoted() {
     let kept = wanted.shadow.expect("it is there after a restart");
     assert_eq!((kept.revision.number, wanted.revision.number), (RevisionNumber(2), RevisionNumber(1)));
     assert_eq!(registry.artifact(&kept.revision).await.unwrap(), other);
-    let lost = registry.promote(&mill, None, Some(Expectation::Revision(RevisionNumber(7)))).await;
+    let lost = registry.promote(&mill, None, Some(LiveExpectation::Revision(RevisionNumber(7)))).await;
     assert!(matches!(lost, Err(ChangeError::Precondition { .. })), "{lost:?}");
     let other_one = registry.promote(&mill, Some(RevisionNumber(9)), None).await;
     assert!(matches!(other_one, Err(ChangeError::NoShadow(_))), "{other_one:?}");
-    let live = registry.promote(&mill, None, Some(Expectation::Revision(RevisionNumber(1)))).await.unwrap().revision;
-    assert_eq!((live.number, live.digest), (RevisionNumber(2), Digest::of(&other)), "it keeps its number");
+    let live =
+        registry.promote(&mill, None, Some(LiveExpectation::Revision(RevisionNumber(1)))).await.unwrap().revision;
+    assert_eq!((live.number, live.digest), (RevisionNumber(2), ArtifactDigest::of(&other)), "it keeps its number");
     assert_eq!(cluster.asked(), ["topics mill"], "its place in the topics stays");
     assert!(registry.shadow(&mill).is_none());
 
@@ -356,14 +365,14 @@ async fn a_reset_sends_the_hosts_aside_and_calls_them_back() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, cluster) = open(folder.path());
     let mill = name("mill");
-    let order = |to| ResetOrder { selection: Selection::default(), to };
+    let order = |to| ResetOrder { selection: PartitionSelection::default(), to };
     let to_seven = || order(OffsetTarget::Offset(7));
     assert!(matches!(registry.reset(&mill, to_seven(), None).await, Err(ChangeError::NotFound(_))));
     registry.deploy(manifest("mill", ""), MODULE, None).await.unwrap();
     registry.set_paused(&mill, true, None).await.unwrap();
     let table = registry.table();
     let is_aside = move |name: &FunctionName| table.borrow().functions[name].aside_for().is_some();
-    *cluster.aside.lock().unwrap() = Some(Box::new(is_aside));
+    *cluster.aside.lock() = Some(Box::new(is_aside));
     cluster.asked();
 
     let moves = registry.reset(&mill, to_seven(), None).await.unwrap();
@@ -376,7 +385,7 @@ async fn a_reset_sends_the_hosts_aside_and_calls_them_back() {
     assert!(matches!(refused, Err(ChangeError::Cluster(ClusterError::Selection(_)))), "{refused:?}");
     assert_eq!(cluster.asked(), ["plan mill"], "what can't be done disturbs nobody");
     assert!(registry.table().borrow().functions[&mill].aside_until.is_none());
-    let old = Some(Expectation::Revision(RevisionNumber(9)));
+    let old = Some(LiveExpectation::Revision(RevisionNumber(9)));
     assert!(matches!(registry.reset(&mill, to_seven(), old).await, Err(ChangeError::Precondition { .. })));
 }
 
@@ -384,7 +393,7 @@ async fn a_reset_sends_the_hosts_aside_and_calls_them_back() {
 async fn of_two_first_deploys_that_want_to_be_the_first_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let (registry, _) = open(folder.path());
-    let absent = Some(Expectation::Absent);
+    let absent = Some(LiveExpectation::Absent);
     let (one, other) = tokio::join!(
         registry.deploy(manifest("mill", "concurrency = 1"), MODULE, absent),
         registry.deploy(manifest("mill", "concurrency = 2"), MODULE, absent),
@@ -455,17 +464,17 @@ async fn records_of_a_later_version_are_left_alone() {
 }
 
 /// A registry whose log nobody has read, for as long as its first half lives.
-pub(crate) fn unread(folder: &Path) -> (Publication, Handle) {
+pub(crate) fn unread(folder: &Path) -> (CatalogueWriter, RegistryHandle) {
     let (unread, view) = publication();
     let (elsewhere, _) = publication();
-    let parts = Parts {
+    let parts = RegistryParts {
         log: Arc::new(FolderLog::open(&folder.join("unread"), elsewhere).unwrap()),
         view,
         cluster: Arc::new(Remembering::default()),
         inspect: Arc::new(Trusting),
         cache_folder: folder.join("cache"),
     };
-    (unread, Handle::new(parts).unwrap())
+    (unread, RegistryHandle::new(parts).unwrap())
 }
 
 #[tokio::test]

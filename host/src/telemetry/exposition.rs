@@ -5,73 +5,74 @@
 
 mod families;
 
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
 
-use super::function_metrics::FunctionMetrics;
-use super::otlp::{Counts, Signal};
-use super::usage::Amounts;
 use crate::model::ids::FunctionName;
 use crate::model::status::FunctionStatus;
+use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::otlp::{ExportCounters, OtlpSignal};
+use crate::telemetry::usage::UsageAmounts;
 
-pub use prometheus_text::CONTENT_TYPE;
+pub(crate) use prometheus_text::CONTENT_TYPE;
 
 /// What a function's figures are filed under, in the order in which they are written.
-type Functions = BTreeMap<FunctionName, Arc<FunctionMetrics>>;
+type FunctionLabels = BTreeMap<FunctionName, Arc<FunctionMetrics>>;
 
 /// A function that was deleted, with its figures.
-type Gone = (FunctionName, Arc<FunctionMetrics>);
+type DeletedFunction = (FunctionName, Arc<FunctionMetrics>);
 
 /// The figures of this host's functions. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
-    functions: Arc<RwLock<Functions>>,
+pub(crate) struct HostMetrics {
+    functions: Arc<RwLock<FunctionLabels>>,
     /// Of deleted functions, until somebody looks: what they used is not forgotten.
-    gone: Arc<Mutex<Vec<Gone>>>,
+    gone: Arc<Mutex<Vec<DeletedFunction>>>,
     /// Of what is sent to a collector.
-    telemetry: Arc<[(Signal, Counts)]>,
+    telemetry: Arc<[(OtlpSignal, ExportCounters)]>,
 }
 
-impl Metrics {
+impl HostMetrics {
     /// Shows what became of `telemetry` too.
-    pub fn with_telemetry(self, telemetry: Vec<(Signal, Counts)>) -> Self {
+    pub(crate) fn with_telemetry(self, telemetry: Vec<(OtlpSignal, ExportCounters)>) -> Self {
         Self { telemetry: telemetry.into(), ..self }
     }
 
     /// The figures of `name`, new when nobody asked before.
-    pub fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
-        if let Some(metrics) = self.functions.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+    pub(crate) fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
+        if let Some(metrics) = self.functions.read().get(name) {
             return Arc::clone(metrics);
         }
-        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.functions.write();
         Arc::clone(functions.entry(name.clone()).or_default())
     }
 
     /// Forgets a deleted function. Who still holds its figures counts for nobody.
-    pub fn remove(&self, name: &FunctionName) {
-        let removed = self.functions.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    pub(crate) fn remove(&self, name: &FunctionName) {
+        let removed = self.functions.write().remove(name);
         let gone = removed.map(|metrics| (name.clone(), metrics));
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner).extend(gone);
+        self.gone.lock().extend(gone);
     }
 
     /// What every function has used since the last time that somebody asked so, deleted ones too.
-    pub fn take_usage(&self) -> Vec<(FunctionName, Amounts)> {
-        let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
-        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) fn take_usage(&self) -> Vec<(FunctionName, UsageAmounts)> {
+        let gone = std::mem::take(&mut *self.gone.lock());
+        let functions = self.functions.read().clone();
         let all = functions.into_iter().chain(gone);
         all.map(|(name, metrics)| (name, metrics.usage.take())).filter(|(_, used)| !used.is_zero()).collect()
     }
 
     /// All figures as text. Partitions are those of `statuses`: what is known elsewhere is not counted twice.
-    pub fn render(&self, statuses: Vec<FunctionStatus>) -> String {
-        let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) fn render(&self, statuses: Vec<FunctionStatus>) -> String {
+        let functions = self.functions.read().clone();
         let mut registry = Registry::with_prefix("millstream");
         let telemetry = self.telemetry.clone();
-        registry.register_collector(Box::new(Snapshot { functions, statuses, telemetry }));
+        registry.register_collector(Box::new(MetricsSnapshot { functions, statuses, telemetry }));
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = prometheus_text::encode(&mut text, &registry);
@@ -80,13 +81,13 @@ impl Metrics {
 }
 
 #[derive(Debug)]
-struct Snapshot {
-    functions: Functions,
+struct MetricsSnapshot {
+    functions: FunctionLabels,
     statuses: Vec<FunctionStatus>,
-    telemetry: Arc<[(Signal, Counts)]>,
+    telemetry: Arc<[(OtlpSignal, ExportCounters)]>,
 }
 
-impl Collector for Snapshot {
+impl Collector for MetricsSnapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         families::encode_functions(&mut encoder, &self.functions)?;
         families::encode_faults(&mut encoder, &self.functions)?;
@@ -101,7 +102,7 @@ impl Collector for Snapshot {
 mod tests {
     use super::*;
     use crate::model::outcome::FaultClass;
-    use crate::model::status::{Counters, PartitionStatus, State};
+    use crate::model::status::{FunctionCounters, FunctionState, PartitionStatus};
 
     fn name(name: &str) -> FunctionName {
         FunctionName::new(name).unwrap()
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn figures_are_shown_by_function_until_it_is_deleted() {
-        let metrics = Metrics::default();
+        let metrics = HostMetrics::default();
         metrics.function(&name("mill")).received.inc_by(7);
         metrics.function(&name("mill")).count_fault(FaultClass::Trap);
         metrics.function(&name("mill")).call_seconds.observe(0.5);
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn each_name_has_one_description() {
-        let metrics = Metrics::default();
+        let metrics = HostMetrics::default();
         for function in ["a", "b", "c"] {
             metrics.function(&name(function)).count_fault(FaultClass::Timeout);
         }
@@ -153,12 +154,12 @@ mod tests {
 
     #[test]
     fn what_became_of_telemetry_is_shown_where_there_is_any() {
-        let counts = Counts::default();
+        let counts = ExportCounters::default();
         counts.dropped.inc_by(3);
-        let text = Metrics::default().with_telemetry(vec![(Signal::Traces, counts)]).render(Vec::new());
+        let text = HostMetrics::default().with_telemetry(vec![(OtlpSignal::Traces, counts)]).render(Vec::new());
         assert!(text.contains("\nmillstream_telemetry_dropped_total{signal=\"traces\"} 3\n"), "{text}");
         assert!(text.contains("\nmillstream_telemetry_sent_total{signal=\"traces\"} 0\n"), "{text}");
-        assert!(!Metrics::default().render(Vec::new()).contains("telemetry"));
+        assert!(!HostMetrics::default().render(Vec::new()).contains("telemetry"));
     }
 
     #[test]
@@ -177,13 +178,13 @@ mod tests {
         let status = FunctionStatus {
             name: "mill".to_owned(),
             revision: 1,
-            state: State::Running,
+            state: FunctionState::Running,
             reason: None,
             partitions: vec![place(0, 4), place(1, 0)],
-            counters: Counters::default(),
+            counters: FunctionCounters::default(),
             shadow: None,
         };
-        let text = Metrics::default().render(vec![status]);
+        let text = HostMetrics::default().render(vec![status]);
         for line in [
             "millstream_partition_lag_records{function=\"mill\",topic=\"in\",partition=\"0\"} 4",
             "millstream_partition_oldest_in_flight_seconds{function=\"mill\",topic=\"in\",partition=\"0\"} 1.5",

@@ -1,63 +1,57 @@
 //! The figures of one function on this host. Stages count per chunk, never per record.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use super::usage::UsageCounters;
 use crate::model::outcome::FaultClass;
-use crate::model::status::Counters;
+use crate::model::status::FunctionCounters;
+use crate::telemetry::usage::UsageCounters;
 
 /// The label of a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, prometheus_client::encoding::EncodeLabelSet)]
-pub struct FaultLabel {
+pub(crate) struct FaultLabel {
     /// The stable name of the class.
-    pub class: &'static str,
+    pub(crate) class: &'static str,
 }
 
 /// Counters, gauges and histograms of one function.
 #[derive(Debug)]
-pub struct FunctionMetrics {
-    /// Records taken from Kafka.
-    pub received: Counter,
+pub(crate) struct FunctionMetrics {
+    pub(crate) received: Counter,
     /// Records that a filter kept from the guest.
-    pub filtered: Counter,
-    /// Records whose invocation succeeded.
-    pub succeeded: Counter,
+    pub(crate) filtered: Counter,
+    pub(crate) succeeded: Counter,
     /// Events acknowledged by output topics.
-    pub emitted: Counter,
+    pub(crate) emitted: Counter,
     /// Attempts that failed and are tried again.
-    pub retried: Counter,
-    /// Records given up.
-    pub dead_lettered: Counter,
-    /// Failed attempts by class.
-    pub faults: Family<FaultLabel, Counter>,
-    /// Instances started.
-    pub cold_starts: Counter,
+    pub(crate) retried: Counter,
+    pub(crate) dead_lettered: Counter,
+    pub(crate) faults: Family<FaultLabel, Counter>,
+    pub(crate) cold_starts: Counter,
     /// Calls of an instance that was used before.
-    pub hot_starts: Counter,
+    pub(crate) hot_starts: Counter,
     /// Seconds from wanting an instance to having a new one, without emulation.
-    pub cold_start_seconds: Histogram,
+    pub(crate) cold_start_seconds: Histogram,
     /// Seconds of one call of the guest.
-    pub call_seconds: Histogram,
-    /// Instances that exist now.
-    pub instances: Gauge,
+    pub(crate) call_seconds: Histogram,
+    pub(crate) instances: Gauge,
     /// The largest linear memory of an instance, in bytes.
-    pub memory_high_water_bytes: Gauge,
+    pub(crate) memory_high_water_bytes: Gauge,
     /// Offset commits that Kafka confirmed.
-    pub commits: Counter,
+    pub(crate) commits: Counter,
     /// Transactions that did not go through; their outcomes are committed by a later one.
-    pub aborts: Counter,
+    pub(crate) aborts: Counter,
     /// Bytes of guest log lines dropped because of `limits.logs`.
-    pub log_bytes_dropped: Counter,
+    pub(crate) log_bytes_dropped: Counter,
     /// Messages written, by topic: events and dead letters.
     written: Mutex<BTreeMap<Arc<str>, u64>>,
-    /// What its calls used.
-    pub usage: UsageCounters,
+    pub(crate) usage: UsageCounters,
 }
 
 impl Default for FunctionMetrics {
@@ -87,14 +81,13 @@ impl Default for FunctionMetrics {
 }
 
 impl FunctionMetrics {
-    /// Counts one failed attempt.
-    pub fn count_fault(&self, class: FaultClass) {
+    pub(crate) fn count_fault(&self, class: FaultClass) {
         self.faults.get_or_create(&FaultLabel { class: class.as_str() }).inc();
     }
 
     /// Counts messages that Kafka has, by topic.
-    pub fn count_written(&self, topic: &Arc<str>, messages: u64) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn count_written(&self, topic: &Arc<str>, messages: u64) {
+        let mut written = self.written.lock();
         match written.get_mut(topic) {
             Some(count) => *count += messages,
             None => drop(written.insert(topic.clone(), messages)),
@@ -102,13 +95,13 @@ impl FunctionMetrics {
     }
 
     /// Messages that Kafka has, by topic.
-    pub fn written(&self) -> BTreeMap<Arc<str>, u64> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn written(&self) -> BTreeMap<Arc<str>, u64> {
+        self.written.lock().clone()
     }
 
     /// The counters that the status shows.
-    pub fn counters(&self) -> Counters {
-        Counters {
+    pub(crate) fn counters(&self) -> FunctionCounters {
+        FunctionCounters {
             received: self.received.get(),
             filtered: self.filtered.get(),
             succeeded: self.succeeded.get(),

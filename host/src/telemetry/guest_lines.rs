@@ -1,7 +1,8 @@
 //! The last lines that a function wrote on this host: a ring of so many, in memory, for whoever asks or follows.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::model::clock::now_ms;
 use tokio::sync::watch;
@@ -12,22 +13,22 @@ const BYTES: usize = 256 * 1024;
 
 /// A line that a guest wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct GuestLine {
     /// Later lines have greater numbers, also after the host has started anew.
-    pub number: u64,
+    pub(crate) number: u64,
     /// When: milliseconds since the Unix epoch.
-    pub unix_ms: u64,
+    pub(crate) unix_ms: u64,
     /// How important: `trace`, `debug`, `info`, `warn`, `error` or `critical`.
-    pub level: &'static str,
+    pub(crate) level: &'static str,
     /// The revision that wrote it.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// The records that it was called for: a place, and how many more.
-    pub record: Option<Box<str>>,
+    pub(crate) record: Option<Box<str>>,
     /// The text, with the guest's control characters.
-    pub text: Box<str>,
+    pub(crate) text: Box<str>,
 }
 
-impl Line {
+impl GuestLine {
     fn bytes(&self) -> usize {
         self.text.len() + self.record.as_ref().map_or(0, |record| record.len())
     }
@@ -35,14 +36,14 @@ impl Line {
 
 /// The ring of one function.
 #[derive(Debug)]
-pub struct GuestLines {
-    kept: Mutex<Kept>,
+pub(crate) struct GuestLines {
+    kept: Mutex<LineRing>,
     newest: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    lines: VecDeque<Arc<Line>>,
+struct LineRing {
+    lines: VecDeque<Arc<GuestLine>>,
     bytes: usize,
     /// What was given to the first line of all.
     first: u64,
@@ -54,7 +55,7 @@ impl Default for GuestLines {
         // No host writes a million lines a second for long, so a later ring starts above what this one ever numbers.
         let next = now_ms().saturating_mul(1000);
         Self {
-            kept: Mutex::new(Kept { lines: VecDeque::new(), bytes: 0, first: next, next }),
+            kept: Mutex::new(LineRing { lines: VecDeque::new(), bytes: 0, first: next, next }),
             newest: watch::Sender::new(next.saturating_sub(1)),
         }
     }
@@ -62,12 +63,12 @@ impl Default for GuestLines {
 
 impl GuestLines {
     /// Adds a line; the oldest ones give way. Quick: it is called inside the guest's call.
-    pub fn push(&self, level: &'static str, revision: u64, record: Option<String>, text: &str) {
+    pub(crate) fn push(&self, level: &'static str, revision: u64, record: Option<String>, text: &str) {
         let mut kept = self.kept();
         let number = kept.next;
         kept.next += 1;
         let line =
-            Line { number, unix_ms: now_ms(), level, revision, record: record.map(Into::into), text: text.into() };
+            GuestLine { number, unix_ms: now_ms(), level, revision, record: record.map(Into::into), text: text.into() };
         kept.bytes += line.bytes();
         kept.lines.push_back(Arc::new(line));
         while kept.lines.len() > LINES || kept.bytes > BYTES {
@@ -79,7 +80,7 @@ impl GuestLines {
     }
 
     /// The lines that `wants` takes, oldest first: the last `limit` of them.
-    pub fn last(&self, limit: usize, wants: impl Fn(&Line) -> bool) -> Vec<Arc<Line>> {
+    pub(crate) fn last(&self, limit: usize, wants: impl Fn(&GuestLine) -> bool) -> Vec<Arc<GuestLine>> {
         let mut lines: Vec<_> =
             self.kept().lines.iter().rev().filter(|line| wants(line)).take(limit).cloned().collect();
         lines.reverse();
@@ -87,7 +88,7 @@ impl GuestLines {
     }
 
     /// The lines after the one with this number, oldest first, and how many between are kept no more.
-    pub fn after(&self, number: u64) -> (Vec<Arc<Line>>, u64) {
+    pub(crate) fn after(&self, number: u64) -> (Vec<Arc<GuestLine>>, u64) {
         let kept = self.kept();
         let start = kept.lines.partition_point(|line| line.number <= number);
         let lines: Vec<_> = kept.lines.range(start..).cloned().collect();
@@ -98,12 +99,12 @@ impl GuestLines {
     }
 
     /// Tells the newest line's number whenever there is a newer one.
-    pub fn newest(&self) -> watch::Receiver<u64> {
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, LineRing> {
+        self.kept.lock()
     }
 }
 
@@ -111,7 +112,7 @@ impl GuestLines {
 mod tests {
     use super::*;
 
-    fn texts(lines: &[Arc<Line>]) -> Vec<&str> {
+    fn texts(lines: &[Arc<GuestLine>]) -> Vec<&str> {
         lines.iter().map(|line| &*line.text).collect()
     }
 

@@ -7,35 +7,28 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
-use super::otlp::LogLayer;
+use crate::telemetry::otlp::LogLayer;
 
-/// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineFormat {
+pub(crate) enum LineFormat {
     /// For people; coloured on a terminal.
     Text,
-    /// A JSON object.
     Json,
 }
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
-pub enum LogsError {
+pub(crate) enum LogsError {
     /// The level cannot be read.
     #[error("log level \"{level}\" cannot be read: {source}; use error, warn, info, debug, trace or filter directives")]
-    Level {
-        /// What was given.
-        level: String,
-        /// Why.
-        source: ParseError,
-    },
+    Level { level: String, source: ParseError },
     /// It is a process's one log.
     #[error("the log was started twice in one process")]
     Started,
 }
 
 /// Starts the log of this process. `level` is a level or filter directives. What is written is told to `also`.
-pub fn start(level: &str, format: LineFormat, also: Option<LogLayer>) -> Result<(), LogsError> {
+pub(crate) fn start(level: &str, format: LineFormat, also: Option<LogLayer>) -> Result<(), LogsError> {
     let filter = EnvFilter::try_new(level).map_err(|source| LogsError::Level { level: level.to_owned(), source })?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match format {

@@ -9,11 +9,11 @@
 //! Whoever has something to tell puts it into a basket and goes on: nothing of the data path waits for a collector, and
 //! without one nothing is made. A basket holds 4 MiB, and as much is under way.
 
-mod basket;
-mod courier;
+mod client;
+mod export_queue;
+mod exporter;
 mod figures;
 mod log_layer;
-mod post;
 mod span;
 mod tracer;
 mod wire;
@@ -28,17 +28,17 @@ use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::basket::Basket;
-use self::courier::Courier;
-use self::figures::Starts;
-use self::post::Post;
+use self::client::OtlpClient;
+use self::export_queue::ExportQueue;
+use self::exporter::SignalExporter;
+use self::figures::SeriesStarts;
 use self::wire::{LogRecord, Metric, OfResource, OfScope, Request, Resource, Scope, Span, attribute};
-use crate::config::host::Otlp as Settings;
+use crate::config::host::OtlpConfig as Settings;
 
-pub use basket::Counts;
-pub use log_layer::LogLayer;
-pub use span::{Became, Ended, Trigger};
-pub use tracer::{FunctionTracer, Tracer};
+pub(crate) use export_queue::ExportCounters;
+pub(crate) use log_layer::LogLayer;
+pub(crate) use span::{FinishedSpan, SpanOutcome, SpanTrigger};
+pub(crate) use tracer::{FunctionTracer, SpanTracer};
 
 /// How long a span or a line waits for others.
 const GATHERING: Duration = Duration::from_secs(1);
@@ -47,20 +47,15 @@ const TRIES: u32 = 6;
 /// How long what is left may take when the host ends.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// The kinds of telemetry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Spans.
+pub(crate) enum OtlpSignal {
     Traces,
-    /// Figures.
     Metrics,
-    /// Lines.
     Logs,
 }
 
-impl Signal {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
+impl OtlpSignal {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
@@ -70,81 +65,79 @@ impl Signal {
 }
 
 /// Gives the figures in Prometheus' text format.
-pub type Figures = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+pub(crate) type MetricsSource = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// What a host sends. Cheap to clone; the default one sends nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Otlp(Option<Arc<Parts>>);
+pub(crate) struct OtlpHandle(Option<Arc<OtlpParts>>);
 
 #[derive(Debug)]
-struct Parts {
+struct OtlpParts {
     settings: Settings,
     client: Client,
     started: SystemTime,
-    traces: Counts,
-    metrics: Counts,
-    logs: Counts,
-    spans: Arc<Basket<Span>>,
-    lines: Arc<Basket<LogRecord>>,
+    traces: ExportCounters,
+    metrics: ExportCounters,
+    logs: ExportCounters,
+    spans: Arc<ExportQueue<Span>>,
+    lines: Arc<ExportQueue<LogRecord>>,
 }
 
-impl Otlp {
+impl OtlpHandle {
     /// What `settings` say; nothing without an endpoint. What is told before [`Self::start`] is kept.
-    pub fn new(settings: &Settings) -> reqwest::Result<Self> {
+    pub(crate) fn new(settings: &Settings) -> reqwest::Result<Self> {
         if settings.endpoint.is_none() {
             return Ok(Self::default());
         }
-        let (traces, metrics, logs) = (Counts::default(), Counts::default(), Counts::default());
-        Ok(Self(Some(Arc::new(Parts {
-            client: post::client(settings)?,
+        let (traces, metrics, logs) = (ExportCounters::default(), ExportCounters::default(), ExportCounters::default());
+        Ok(Self(Some(Arc::new(OtlpParts {
+            client: client::client(settings)?,
             settings: settings.clone(),
             started: SystemTime::now(),
-            spans: Arc::new(Basket::new(traces.clone())),
-            lines: Arc::new(Basket::new(logs.clone())),
+            spans: Arc::new(ExportQueue::new(traces.clone())),
+            lines: Arc::new(ExportQueue::new(logs.clone())),
             traces,
             metrics,
             logs,
         }))))
     }
 
-    /// Traces what functions do.
-    pub fn tracer(&self) -> Tracer {
+    pub(crate) fn tracer(&self) -> SpanTracer {
         let parts = self.0.as_ref().filter(|parts| parts.settings.traces);
-        parts.map(|parts| Tracer::new(parts.spans.clone(), parts.settings.trace_ratio)).unwrap_or_default()
+        parts.map(|parts| SpanTracer::new(parts.spans.clone(), parts.settings.trace_ratio)).unwrap_or_default()
     }
 
-    /// Hears the host's log.
-    pub fn log_layer(&self) -> Option<LogLayer> {
+    pub(crate) fn log_layer(&self) -> Option<LogLayer> {
         let parts = self.0.as_ref().filter(|parts| parts.settings.logs)?;
         Some(LogLayer::new(parts.lines.clone()))
     }
 
     /// What became of what was told, for each signal that is sent.
-    pub fn counts(&self) -> Vec<(Signal, Counts)> {
+    pub(crate) fn counts(&self) -> Vec<(OtlpSignal, ExportCounters)> {
         let Some(parts) = &self.0 else { return Vec::new() };
         let all = [
-            (parts.settings.traces, Signal::Traces, &parts.traces),
-            (parts.settings.metrics, Signal::Metrics, &parts.metrics),
-            (parts.settings.logs, Signal::Logs, &parts.logs),
+            (parts.settings.traces, OtlpSignal::Traces, &parts.traces),
+            (parts.settings.metrics, OtlpSignal::Metrics, &parts.metrics),
+            (parts.settings.logs, OtlpSignal::Logs, &parts.logs),
         ];
         all.into_iter().filter(|(is_sent, ..)| *is_sent).map(|(_, signal, counts)| (signal, counts.clone())).collect()
     }
 
     /// Begins to send, as the host `host_id`.
-    pub fn start(&self, host_id: &str, figures: Figures) -> Sending {
+    pub(crate) fn start(&self, host_id: &str, figures: MetricsSource) -> ExporterTasks {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         if let Some(parts) = &self.0
             && let Some(endpoint) = &parts.settings.endpoint
         {
-            let sender = Sender { origin: Origin::new(host_id), stop: stop.clone() };
+            let sender = SignalSender { origin: ResourceOrigin::new(host_id), stop: stop.clone() };
             for (signal, counts) in self.counts() {
-                let post = Post::new(&parts.client, endpoint, signal);
-                let courier = Courier::new(signal, post, counts, stop.clone());
+                let post = OtlpClient::new(&parts.client, endpoint, signal);
+                let courier = SignalExporter::new(signal, post, counts, stop.clone());
                 match signal {
-                    Signal::Traces => drop(tasks.spawn(sender.clone().items(parts.spans.clone(), courier))),
-                    Signal::Logs => drop(tasks.spawn(sender.clone().items(parts.lines.clone(), courier))),
-                    Signal::Metrics => {
+                    OtlpSignal::Traces => drop(tasks.spawn(sender.clone().items(parts.spans.clone(), courier))),
+                    OtlpSignal::Logs => drop(tasks.spawn(sender.clone().items(parts.lines.clone(), courier))),
+                    OtlpSignal::Metrics => {
                         let (figures, every) = (figures.clone(), parts.settings.metrics_interval);
                         let started = span::nanos(parts.started);
                         drop(tasks.spawn(sender.clone().figures(figures, every, started, courier)));
@@ -152,20 +145,19 @@ impl Otlp {
                 }
             }
         }
-        Sending { stop, tasks }
+        ExporterTasks { stop, tasks }
     }
 }
 
-/// The tasks that send.
 #[derive(Debug)]
-pub struct Sending {
+pub(crate) struct ExporterTasks {
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
-impl Sending {
+impl ExporterTasks {
     /// Sends what is left, as far as there is time for it.
-    pub async fn finish(mut self) {
+    pub(crate) async fn finish(mut self) {
         self.stop.cancel();
         let all_sent = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WORDS, all_sent).await.is_err() {
@@ -176,12 +168,12 @@ impl Sending {
 
 /// Where all telemetry of a host comes from.
 #[derive(Debug, Clone)]
-struct Origin {
+struct ResourceOrigin {
     resource: Resource,
     scope: Scope,
 }
 
-impl Origin {
+impl ResourceOrigin {
     fn new(host_id: &str) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let attributes = vec![
@@ -202,14 +194,14 @@ impl Origin {
 }
 
 #[derive(Debug, Clone)]
-struct Sender {
-    origin: Origin,
+struct SignalSender {
+    origin: ResourceOrigin,
     stop: CancellationToken,
 }
 
-impl Sender {
+impl SignalSender {
     /// Sends what gathers in `basket`, and at the end what is left.
-    async fn items<T: Message + Default + Debug>(self, basket: Arc<Basket<T>>, mut courier: Courier) {
+    async fn items<T: Message + Default + Debug>(self, basket: Arc<ExportQueue<T>>, mut courier: SignalExporter) {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {}
@@ -229,8 +221,8 @@ impl Sender {
     }
 
     /// Sends the figures at every interval, and at the end. Old ones are not tried again: new ones say more.
-    async fn figures(self, figures: Figures, every: Duration, started: u64, mut courier: Courier) {
-        let mut starts = Starts::new(started);
+    async fn figures(self, figures: MetricsSource, every: Duration, started: u64, mut courier: SignalExporter) {
+        let mut starts = SeriesStarts::new(started);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => {}

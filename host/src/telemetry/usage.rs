@@ -3,7 +3,7 @@
 //! A call of the guest adds to six counters, and so does a batch of many records; nothing is done for a record. Every few
 //! seconds the counters are emptied into the [`history`], which is bounded and survives a restart ([`journal`]).
 
-pub mod history;
+pub(crate) mod history;
 mod journal;
 mod recorder;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use recorder::Usage;
+pub(crate) use recorder::UsageRecorder;
 
 /// A page of linear memory.
 const PAGE: u64 = 64 * 1024;
@@ -20,14 +20,14 @@ const NANOS: f64 = 1e9;
 
 /// What a function used, counted by those who call it.
 #[derive(Debug, Default)]
-pub struct UsageCounters {
-    since_start: Counts,
+pub(crate) struct UsageCounters {
+    since_start: UsageCounts,
     /// What of that was taken.
-    taken: Counts,
+    taken: UsageCounts,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct UsageCounts {
     invocations: AtomicU64,
     calls: AtomicU64,
     wall_ns: AtomicU64,
@@ -39,27 +39,34 @@ struct Counts {
 
 /// An amount of everything that is counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amounts {
+pub(crate) struct UsageAmounts {
     /// Records that were handed to the guest, each attempt for itself.
-    pub invocations: u64,
+    pub(crate) invocations: u64,
     /// Calls of the guest, which may hold many records.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Nanoseconds of calls.
-    pub wall_ns: u64,
+    pub(crate) wall_ns: u64,
     /// Nanoseconds in which the guest had a processor.
-    pub cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
     /// Pages of memory times microseconds of calls.
-    pub page_us: u64,
+    pub(crate) page_us: u64,
     /// Bytes handed to the guest.
-    pub bytes_in: u64,
-    /// Bytes that it answered.
-    pub bytes_out: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
 }
 
 impl UsageCounters {
     /// Counts a call that held `records` records, of an instance with `memory` bytes. `cpu` is how much of `wall` the guest
     /// did not wait.
-    pub fn count(&self, records: u64, memory: u64, wall: Duration, cpu: Duration, bytes_in: u64, bytes_out: u64) {
+    pub(crate) fn count(
+        &self,
+        records: u64,
+        memory: u64,
+        wall: Duration,
+        cpu: Duration,
+        bytes_in: u64,
+        bytes_out: u64,
+    ) {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let counts = &self.since_start;
         counts.invocations.fetch_add(records, Relaxed);
@@ -71,22 +78,21 @@ impl UsageCounters {
         counts.bytes_out.fetch_add(bytes_out, Relaxed);
     }
 
-    /// Everything since the start.
-    pub fn amounts(&self) -> Amounts {
+    pub(crate) fn amounts(&self) -> UsageAmounts {
         self.since_start.read()
     }
 
     /// What came since the last time. One at a time may ask.
-    pub(super) fn take(&self) -> Amounts {
+    pub(crate) fn take(&self) -> UsageAmounts {
         let (all, taken) = (self.since_start.read(), self.taken.read());
         self.taken.set(&all);
         all.less(&taken)
     }
 }
 
-impl Counts {
-    fn read(&self) -> Amounts {
-        Amounts {
+impl UsageCounts {
+    fn read(&self) -> UsageAmounts {
+        UsageAmounts {
             invocations: self.invocations.load(Relaxed),
             calls: self.calls.load(Relaxed),
             wall_ns: self.wall_ns.load(Relaxed),
@@ -97,8 +103,8 @@ impl Counts {
         }
     }
 
-    fn set(&self, amounts: &Amounts) {
-        let Amounts { invocations, calls, wall_ns, cpu_ns, page_us, bytes_in, bytes_out } = *amounts;
+    fn set(&self, amounts: &UsageAmounts) {
+        let UsageAmounts { invocations, calls, wall_ns, cpu_ns, page_us, bytes_in, bytes_out } = *amounts;
         self.invocations.store(invocations, Relaxed);
         self.calls.store(calls, Relaxed);
         self.wall_ns.store(wall_ns, Relaxed);
@@ -109,14 +115,12 @@ impl Counts {
     }
 }
 
-impl Amounts {
-    /// Whether nothing was used.
-    pub fn is_zero(&self) -> bool {
+impl UsageAmounts {
+    pub(crate) fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Both together.
-    pub fn plus(&self, other: &Self) -> Self {
+    pub(crate) fn plus(&self, other: &Self) -> Self {
         self.with(other, u64::saturating_add)
     }
 
@@ -137,17 +141,16 @@ impl Amounts {
     }
 
     /// Seconds in which the guest had a processor.
-    pub fn cpu_seconds(&self) -> f64 {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
         self.cpu_ns as f64 / NANOS
     }
 
-    /// Seconds of calls.
-    pub fn wall_seconds(&self) -> f64 {
+    pub(crate) fn wall_seconds(&self) -> f64 {
         self.wall_ns as f64 / NANOS
     }
 
     /// Memory times the time of calls, in gigabytes (10⁹ bytes) times seconds.
-    pub fn gigabyte_seconds(&self) -> f64 {
+    pub(crate) fn gigabyte_seconds(&self) -> f64 {
         self.page_us as f64 * PAGE as f64 / 1e6 / 1e9
     }
 }

@@ -14,29 +14,28 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::compile::{self, Compiled};
-use super::shape::Form;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
+use crate::wasm::compile::{self, CompiledCode};
+use crate::wasm::shape::BinaryForm;
 
 /// Why compiled code cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {what} {path:?}, the folder of compiled code: {error}")]
-pub struct CacheError {
+pub(crate) struct CacheError {
     what: &'static str,
     path: PathBuf,
     error: io::Error,
 }
 
-/// The folder.
-pub(super) struct Cache {
+pub(crate) struct CodeCache {
     folder: PathBuf,
     /// What the code depends on beside the module.
     settings: String,
 }
 
-impl Cache {
+impl CodeCache {
     /// Opens `folder`, makes it private, and removes code of other settings.
-    pub(super) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, CacheError> {
+    pub(crate) fn open(folder: &Path, engine: &wasmtime::Engine) -> Result<Self, CacheError> {
         let failed = |what| move |error| CacheError { what, path: folder.to_owned(), error };
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create"))?;
         fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("make private"))?;
@@ -49,7 +48,12 @@ impl Cache {
     }
 
     /// The compiled code of the module with this digest, if it is there and whole.
-    pub(super) fn get(&self, engine: &wasmtime::Engine, digest: &Digest, form: Form) -> Option<Compiled> {
+    pub(crate) fn get(
+        &self,
+        engine: &wasmtime::Engine,
+        digest: &ArtifactDigest,
+        form: BinaryForm,
+    ) -> Option<CompiledCode> {
         let (code, sum) = self.paths(digest);
         let expected = fs::read_to_string(&sum).ok()?;
         let found = checksum(&code).ok()?;
@@ -63,12 +67,12 @@ impl Cache {
     }
 
     /// A file for the compiler to write to.
-    pub(super) fn new_file(&self) -> Result<NamedTempFile, CacheError> {
+    pub(crate) fn new_file(&self) -> Result<NamedTempFile, CacheError> {
         NamedTempFile::new_in(&self.folder).map_err(|error| self.failed("write to", error))
     }
 
     /// Keeps what the compiler wrote.
-    pub(super) fn keep(&self, digest: &Digest, compiled: NamedTempFile) -> Result<(), CacheError> {
+    pub(crate) fn keep(&self, digest: &ArtifactDigest, compiled: NamedTempFile) -> Result<(), CacheError> {
         let (code, sum) = self.paths(digest);
         let kept = || {
             let mut sum_file = NamedTempFile::new_in(&self.folder)?;
@@ -82,7 +86,7 @@ impl Cache {
     }
 
     /// Removes the compiled code of the module with this digest, if it is there.
-    pub(super) fn remove(&self, digest: &Digest) -> Result<(), CacheError> {
+    pub(crate) fn remove(&self, digest: &ArtifactDigest) -> Result<(), CacheError> {
         let (code, sum) = self.paths(digest);
         for path in [sum, code] {
             match fs::remove_file(path) {
@@ -93,7 +97,7 @@ impl Cache {
         Ok(())
     }
 
-    fn paths(&self, digest: &Digest) -> (PathBuf, PathBuf) {
+    fn paths(&self, digest: &ArtifactDigest) -> (PathBuf, PathBuf) {
         let stem = format!("{}-{}", digest.hex(), self.settings);
         (self.folder.join(format!("{stem}.cwasm")), self.folder.join(format!("{stem}.sha256")))
     }
@@ -123,20 +127,20 @@ fn checksum(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::function::Shape;
+    use crate::model::function::ModuleShape;
     use crate::wasm::config;
 
-    const FORM: Form = Form::Component(Shape::MillstreamBatch);
+    const FORM: BinaryForm = BinaryForm::Component(ModuleShape::MillstreamBatch);
 
     fn engine() -> wasmtime::Engine {
         wasmtime::Engine::new(&config::code_settings()).expect("settings")
     }
 
-    fn kept(cache: &Cache, engine: &wasmtime::Engine) -> Digest {
+    fn kept(cache: &CodeCache, engine: &wasmtime::Engine) -> ArtifactDigest {
         let module = wat::parse_str("(component)").expect("valid text");
         let file = cache.new_file().expect("a file");
         fs::write(file.path(), engine.precompile_component(&module).expect("compiled")).expect("written");
-        let digest = Digest::of(&module);
+        let digest = ArtifactDigest::of(&module);
         cache.keep(&digest, file).expect("kept");
         digest
     }
@@ -145,11 +149,11 @@ mod tests {
     fn what_is_kept_is_found_by_the_same_engine() {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = engine();
-        let cache = Cache::open(folder.path(), &engine).expect("opened");
+        let cache = CodeCache::open(folder.path(), &engine).expect("opened");
         let digest = kept(&cache, &engine);
         assert!(cache.get(&engine, &digest, FORM).is_some());
-        assert!(cache.get(&engine, &Digest::of(b"other"), FORM).is_none());
-        let again = Cache::open(folder.path(), &engine).expect("opened");
+        assert!(cache.get(&engine, &ArtifactDigest::of(b"other"), FORM).is_none());
+        let again = CodeCache::open(folder.path(), &engine).expect("opened");
         assert!(again.get(&engine, &digest, FORM).is_some());
         for _ in 0..2 {
             again.remove(&digest).expect("removed");
@@ -163,7 +167,7 @@ mod tests {
     fn altered_or_torn_code_is_not_loaded() {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = engine();
-        let cache = Cache::open(folder.path(), &engine).expect("opened");
+        let cache = CodeCache::open(folder.path(), &engine).expect("opened");
         let digest = kept(&cache, &engine);
         let (code, sum) = cache.paths(&digest);
         let mut bytes = fs::read(&code).expect("there");
@@ -184,7 +188,7 @@ mod tests {
     fn the_child_and_the_host_agree_on_the_settings() {
         let folder = tempfile::tempdir().expect("a folder");
         let host = wasmtime::Engine::new(&config::host_settings(8)).expect("settings");
-        let of_child = Cache::open(folder.path(), &engine()).expect("opened").settings;
-        assert_eq!(Cache::open(folder.path(), &host).expect("opened").settings, of_child);
+        let of_child = CodeCache::open(folder.path(), &engine()).expect("opened").settings;
+        assert_eq!(CodeCache::open(folder.path(), &host).expect("opened").settings, of_child);
     }
 }

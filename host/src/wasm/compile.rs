@@ -6,7 +6,7 @@
 
 mod child;
 mod componentize;
-mod standing;
+mod process_priority;
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
@@ -19,10 +19,10 @@ use tokio::process::{Child, Command};
 use wasmtime::Module;
 use wasmtime::component::Component;
 
-use super::shape::Form;
-pub use child::{WORD, child_main};
-pub(super) use componentize::FINGERPRINT;
-use standing::Standing;
+use crate::wasm::shape::BinaryForm;
+pub(crate) use child::{WORD, child_main};
+pub(crate) use componentize::FINGERPRINT;
+use process_priority::ProcessPriority;
 
 const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
 const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
@@ -38,13 +38,12 @@ const REASON_MAX: u64 = 4096;
 
 /// What one compilation may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CompileLimits {
+pub(crate) struct CompileLimits {
     /// Time on the wall, waiting included, from when it has a share of the cores.
-    pub wall: Duration,
+    pub(crate) wall: Duration,
     /// Time of all processors together; whole seconds.
-    pub cpu: Duration,
-    /// Bytes of memory.
-    pub memory: u64,
+    pub(crate) cpu: Duration,
+    pub(crate) memory: u64,
 }
 
 impl Default for CompileLimits {
@@ -56,37 +55,33 @@ impl Default for CompileLimits {
 
 /// How the child is started.
 #[derive(Debug, Clone)]
-pub struct CompilerCommand {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
+pub(crate) struct CompilerCommand {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 impl CompilerCommand {
     /// This program, with the word that makes its `main` call [`child_main`]. It is named by what is running, so that
     /// an upgrade of the file in mid-life does not mix two versions.
-    pub fn this_program() -> Self {
+    pub(crate) fn this_program() -> Self {
         Self { program: PathBuf::from("/proc/self/exe"), arguments: vec![WORD.into()] }
     }
 }
 
 /// Why a module was not compiled.
 #[derive(Debug, thiserror::Error)]
-pub enum CompileError {
+pub(crate) enum CompileError {
     /// The compiler found the module wrong.
     #[error("the module is refused by the compiler: {0}")]
     Refused(String),
     /// Too slow on the wall.
     #[error("the module is refused: compiling it took longer than {0:?} and was stopped; make it smaller or simpler")]
     WallTime(Duration),
-    /// Too much computing.
     #[error(
         "the module is refused: compiling it took more than {0:?} of processor time and was stopped; make it smaller \
          or simpler"
     )]
     CpuTime(Duration),
-    /// Too much memory.
     #[error("the module is refused: compiling it took more than {0} bytes of memory; make it smaller or simpler")]
     Memory(u64),
     /// It ended in another way.
@@ -94,37 +89,36 @@ pub enum CompileError {
     Died(ExitStatus),
     /// The system did not let it run.
     #[error("cannot run the compiler {program:?}: {error}")]
-    Run {
-        /// What was started.
-        program: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    Run { program: PathBuf, error: std::io::Error },
 }
 
 /// Code that is ready to be linked.
-pub(super) enum Compiled {
-    /// Of a component.
+pub(crate) enum CompiledCode {
     Component(Component),
-    /// Of a core module.
     Module(Module),
 }
 
 /// Compiles `module`, which looks like `form`, in this process.
-pub(super) fn compile(engine: &wasmtime::Engine, module: &[u8], form: Form) -> Result<Compiled, CompileError> {
+pub(crate) fn compile(
+    engine: &wasmtime::Engine,
+    module: &[u8],
+    form: BinaryForm,
+) -> Result<CompiledCode, CompileError> {
     let refused = |error: wasmtime::Error| CompileError::Refused(format!("{error:#}"));
     match form {
-        Form::Component(_) => Component::from_binary(engine, module).map(Compiled::Component).map_err(refused),
-        Form::Command => Module::from_binary(engine, module).map(Compiled::Module).map_err(refused),
-        Form::Embedded => {
+        BinaryForm::Component(_) => {
+            Component::from_binary(engine, module).map(CompiledCode::Component).map_err(refused)
+        }
+        BinaryForm::Command => Module::from_binary(engine, module).map(CompiledCode::Module).map_err(refused),
+        BinaryForm::Embedded => {
             let component = componentize::componentize(module).map_err(CompileError::Refused)?;
-            Component::from_binary(engine, &component).map(Compiled::Component).map_err(refused)
+            Component::from_binary(engine, &component).map(CompiledCode::Component).map_err(refused)
         }
     }
 }
 
 /// Compiles `module` into the file `output` in a child: with what the cores have left over, as long as that may do.
-pub(super) async fn run(
+pub(crate) async fn run(
     command: &CompilerCommand,
     limits: &CompileLimits,
     module: &[u8],
@@ -132,10 +126,10 @@ pub(super) async fn run(
 ) -> Result<(), CompileError> {
     let wall = Duration::from_secs_f64(module.len() as f64 / 1_048_576.0 * LEFTOVERS_FOR_EACH_MIB).min(limits.wall);
     let leftovers = CompileLimits { wall, ..*limits };
-    match attempt(command, &leftovers, Standing::Idle, module, output).await {
+    match attempt(command, &leftovers, ProcessPriority::Idle, module, output).await {
         Err(CompileError::WallTime(wall)) => {
             tracing::debug!(?wall, "the cores have too little left over for a compilation; it gets its share now");
-            attempt(command, limits, Standing::Low, module, output).await
+            attempt(command, limits, ProcessPriority::Low, module, output).await
         }
         finished => finished,
     }
@@ -144,7 +138,7 @@ pub(super) async fn run(
 async fn attempt(
     command: &CompilerCommand,
     limits: &CompileLimits,
-    standing: Standing,
+    standing: ProcessPriority,
     module: &[u8],
     output: &Path,
 ) -> Result<(), CompileError> {
@@ -204,9 +198,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::ids::Digest;
+    use crate::model::ids::ArtifactDigest;
     use crate::wasm::testing::{ECHO, bench, guest, load};
-    use crate::wasm::{Compile, Engine, EngineOptions, LoadError};
+    use crate::wasm::{CompileLocation, EngineOptions, LoadError, WasmEngine};
 
     fn shell(script: &str) -> CompilerCommand {
         CompilerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
@@ -257,9 +251,9 @@ mod tests {
         CompilerCommand { program: "/proc/self/exe".into(), arguments: arguments.map(OsString::from).to_vec() }
     }
 
-    fn engine(command: CompilerCommand, limits: CompileLimits, cache: &Path) -> Engine {
-        let compile = Compile::Child { command, limits, cache: cache.to_owned() };
-        Engine::new(EngineOptions { max_instances: 2, compile, ..EngineOptions::default() }).expect("an engine")
+    fn engine(command: CompilerCommand, limits: CompileLimits, cache: &Path) -> WasmEngine {
+        let compile = CompileLocation::Child { command, limits, cache: cache.to_owned() };
+        WasmEngine::new(EngineOptions { max_instances: 2, compile, ..EngineOptions::default() }).expect("an engine")
     }
 
     /// A module that takes seconds and hundreds of megabytes to compile.
@@ -290,7 +284,7 @@ mod tests {
         let mut module = guest("", ECHO).to_vec();
         let body = module.windows(4).rposition(|bytes| bytes == [0x20, 0, 0x20, 1]).expect("the body of the entry");
         module[body + 1] = 99;
-        let error = engine.load(module.as_slice().into(), Digest::of(&module)).await.expect_err("refused");
+        let error = engine.load(module.as_slice().into(), ArtifactDigest::of(&module)).await.expect_err("refused");
         assert!(error.is_about_the_module());
         assert!(error.to_string().contains("unknown local 99"), "{error}");
     }
@@ -298,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn compile_bombs_end_at_their_limits() {
         let module = large_module();
-        let digest = Digest::of(&module);
+        let digest = ArtifactDigest::of(&module);
         let limited = async |limits| {
             let folder = tempfile::tempdir().expect("a folder");
             let engine = engine(this_test_program(), limits, folder.path());

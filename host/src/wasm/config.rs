@@ -9,17 +9,16 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails,
 };
 
-use super::compile::{CompileLimits, CompilerCommand};
-use super::limiter::{MEMORIES_MAX, TABLES_MAX};
+use crate::wasm::compile::{CompileLimits, CompilerCommand};
+use crate::wasm::limiter::{MEMORIES_MAX, TABLES_MAX};
 
 /// The largest linear memory: what 32 bits address. Each memory reserves as much address space, so bounds are checked
 /// by the processor.
-pub(super) const MEMORY_MAX: u64 = 4 << 30;
+pub(crate) const MEMORY_MAX: u64 = 4 << 30;
 /// Memories of all instances together. They are one reservation in a piece. On x86-64 a process has 128 TiB of
 /// addresses, but the program itself lies at two thirds of them: 85 TiB are free in a piece, and these take 79.
 const MEMORIES_TOTAL_MAX: u32 = 20_000;
-/// The largest table.
-pub(super) const TABLE_ELEMENTS_MAX: u64 = 1_000_000;
+pub(crate) const TABLE_ELEMENTS_MAX: u64 = 1_000_000;
 /// The guest's stack, of which recursion may use all; beyond is a trap.
 const WASM_STACK: usize = 512 << 10;
 /// The guest's stack and, above it, that of the host calls it makes.
@@ -27,30 +26,27 @@ const STACK: usize = 2 << 20;
 /// The first part of a finished instance's memories and tables that is cleared by writing zeros rather than by giving
 /// pages back. Measured: small guests start and end in a quarter of the time, large ones as fast as without.
 const KEEP_RESIDENT: usize = 64 << 10;
-/// The same for stacks.
 const STACK_KEEP_RESIDENT: usize = 16 << 10;
 /// Slots that stay tied to a program, pages and all, when they are free.
 const WARM_SLOTS: u32 = 32;
 
 /// What an engine needs to know.
 #[derive(Debug, Clone)]
-pub struct EngineOptions {
+pub(crate) struct EngineOptions {
     /// Instances of all functions together.
-    pub max_instances: u32,
-    /// Where modules are compiled.
-    pub compile: Compile,
+    pub(crate) max_instances: u32,
+    pub(crate) compile: CompileLocation,
     /// Whether the system's profiler `perf` is told where the guests' functions are.
-    pub perf_map: bool,
+    pub(crate) perf_map: bool,
 }
 
-/// Where modules are compiled.
 #[derive(Debug, Clone)]
-pub enum Compile {
+pub(crate) enum CompileLocation {
     /// In this process and without a cache: for tests and for a user's own file.
     InProcess,
     /// In a child process under limits, with what it makes kept on disk.
     Child {
-        /// The program that calls [`child_main`](super::compile::child_main).
+        /// The program that calls [`child_main`](crate::wasm::compile::child_main).
         command: CompilerCommand,
         /// What one compilation may use.
         limits: CompileLimits,
@@ -61,12 +57,12 @@ pub enum Compile {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { max_instances: 1000, compile: Compile::InProcess, perf_map: false }
+        Self { max_instances: 1000, compile: CompileLocation::InProcess, perf_map: false }
     }
 }
 
 /// The settings that compiled code depends on.
-pub(super) fn code_settings() -> Config {
+pub(crate) fn code_settings() -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -87,7 +83,7 @@ pub(super) fn code_settings() -> Config {
 }
 
 /// The settings of an engine that runs up to `max_instances` guests.
-pub(super) fn host_settings(max_instances: u32) -> Config {
+pub(crate) fn host_settings(max_instances: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(max_instances)
         .total_core_instances(max_instances.saturating_mul(64))

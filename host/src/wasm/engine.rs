@@ -4,29 +4,24 @@ use std::sync::Arc;
 
 use wasmtime::component::Linker;
 
-use super::compile::CompileError;
-use super::config::{self, Compile, EngineOptions};
-use super::load::Loader;
-use super::state::GuestState;
-use super::ticker::{self, Busy};
-use super::timer::Timer;
-use super::{cache, link};
 use crate::error_code::ErrorCode;
+use crate::wasm::compile::CompileError;
+use crate::wasm::config::{self, CompileLocation, EngineOptions};
+use crate::wasm::load::ModuleLoader;
+use crate::wasm::state::GuestState;
+use crate::wasm::ticker::{self, BusyGuard};
+use crate::wasm::timer::TimerHandle;
+use crate::wasm::{cache, link};
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
+pub(crate) enum EngineError {
     /// The engine refuses its settings, or the system refuses it the address space.
     #[error(
         "cannot reserve the address space for {max_instances} instances: {reason:#}; lower instances.total, or lift \
          this process's limit of address space (ulimit -v, LimitAS)"
     )]
-    Settings {
-        /// What was asked for.
-        max_instances: u32,
-        /// The engine's own words.
-        reason: wasmtime::Error,
-    },
+    Settings { max_instances: u32, reason: wasmtime::Error },
     /// The interfaces that guests may import could not be linked.
     #[error("cannot link the interfaces of guests: {0:#}")]
     Link(wasmtime::Error),
@@ -43,7 +38,7 @@ pub enum EngineError {
 
 impl EngineError {
     /// What it is to whoever starts the engine.
-    pub fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Settings { .. } => ErrorCode::InvalidHostConfig,
             Self::Cache(_) => ErrorCode::DataDirUnusable,
@@ -54,23 +49,23 @@ impl EngineError {
 
 /// Loads modules and runs guests. Clones share everything.
 #[derive(Clone)]
-pub struct Engine {
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct WasmEngine {
+    pub(crate) shared: Arc<EngineState>,
 }
 
 /// What all clones of an engine and all its guests share.
-pub(super) struct Shared {
-    pub(super) wasm: wasmtime::Engine,
-    pub(super) linker: Linker<GuestState>,
-    pub(super) core_linker: wasmtime::Linker<GuestState>,
-    pub(super) timer: Arc<Timer>,
-    pub(super) busy: Busy,
-    pub(super) loader: Loader,
+pub(crate) struct EngineState {
+    pub(crate) wasm: wasmtime::Engine,
+    pub(crate) linker: Linker<GuestState>,
+    pub(crate) core_linker: wasmtime::Linker<GuestState>,
+    pub(crate) timer: Arc<TimerHandle>,
+    pub(crate) busy: BusyGuard,
+    pub(crate) loader: ModuleLoader,
 }
 
-impl Engine {
+impl WasmEngine {
     /// Sets up the engine and starts its two threads, which end with the last clone.
-    pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+    pub(crate) fn new(options: EngineOptions) -> Result<Self, EngineError> {
         let EngineOptions { max_instances, compile, perf_map } = options;
         let mut settings = config::host_settings(max_instances);
         if perf_map {
@@ -81,17 +76,19 @@ impl Engine {
         let linker = link::linker(&wasm).map_err(EngineError::Link)?;
         let core_linker = link::core_linker(&wasm).map_err(EngineError::Link)?;
         let loader = match compile {
-            Compile::InProcess => Loader::in_process(),
-            Compile::Child { command, limits, cache } => Loader::in_child(command, limits, &cache, &wasm)?,
+            CompileLocation::InProcess => ModuleLoader::in_process(),
+            CompileLocation::Child { command, limits, cache } => {
+                ModuleLoader::in_child(command, limits, &cache, &wasm)?
+            }
         };
-        let busy = Busy::default();
+        let busy = BusyGuard::default();
         ticker::start(wasm.weak(), busy.clone()).map_err(EngineError::Thread)?;
-        let timer = Arc::new(Timer::start().map_err(EngineError::Thread)?);
-        Ok(Self { shared: Arc::new(Shared { wasm, linker, core_linker, timer, busy, loader }) })
+        let timer = Arc::new(TimerHandle::start().map_err(EngineError::Thread)?);
+        Ok(Self { shared: Arc::new(EngineState { wasm, linker, core_linker, timer, busy, loader }) })
     }
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for WasmEngine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Engine")
     }

@@ -14,9 +14,9 @@ use wasmtime::format_err;
 use self::command::{BoundCommand, CommandEntry};
 use self::http::{BoundHttp, HttpEntry};
 use self::typed::{BoundTyped, TypedEntry};
-use super::shape::Called;
-use super::state::GuestState;
-use crate::model::function::Shape;
+use crate::model::function::ModuleShape;
+use crate::wasm::shape::CallInterface;
+use crate::wasm::state::GuestState;
 
 /// Takes a flat batch, gives a flat answer.
 type BatchArguments<'a> = (&'a [u8],);
@@ -28,7 +28,7 @@ const HOSTCALL_BYTES: usize = 1 << 20;
 const RECORD_BYTES: usize = 128 << 10;
 
 /// Where the function is in every instance of a component.
-pub(super) enum Entry {
+pub(crate) enum EntryPoint {
     /// The one that takes whole batches.
     Batch(ComponentExportIndex),
     /// The one that takes one event.
@@ -39,23 +39,22 @@ pub(super) enum Entry {
     Command(CommandEntry),
 }
 
-impl Entry {
+impl EntryPoint {
     /// Finds the function that `called` promises, and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>, called: &Called) -> wasmtime::Result<Self> {
+    pub(crate) fn find(instance: &InstancePre<GuestState>, called: &CallInterface) -> wasmtime::Result<Self> {
         let name = &called.export;
         let found = match called.shape {
-            Shape::MillstreamBatch => find_batch(instance, name).map(Self::Batch),
-            Shape::MillstreamTyped => TypedEntry::find(instance).map(Self::Typed),
-            Shape::WasiHttp => HttpEntry::find(instance).map(Self::Http),
-            Shape::WasiCommand => CommandEntry::find(instance).map(Self::Command),
+            ModuleShape::MillstreamBatch => find_batch(instance, name).map(Self::Batch),
+            ModuleShape::MillstreamTyped => TypedEntry::find(instance).map(Self::Typed),
+            ModuleShape::WasiHttp => HttpEntry::find(instance).map(Self::Http),
+            ModuleShape::WasiCommand => CommandEntry::find(instance).map(Self::Command),
         };
         found.map_err(|error| {
             error.context(format!("the function of {name} is missing or of another type than the host's"))
         })
     }
 
-    /// The function in `instance`.
-    pub(super) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
+    pub(crate) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
         match self {
             Self::Batch(index) => {
                 let function = instance.get_func(store, *index).ok_or_else(|| format_err!("the entry is gone"))?;
@@ -79,26 +78,22 @@ fn find_batch(instance: &InstancePre<GuestState>, interface: &str) -> wasmtime::
 }
 
 /// The function of one instance.
-pub(super) enum BoundEntry {
-    /// It takes whole batches.
+pub(crate) enum BoundEntry {
     Batch(Func),
-    /// It takes one event.
     Typed(BoundTyped),
-    /// It takes a request.
     Http(BoundHttp),
-    /// It runs once.
     Command(BoundCommand),
 }
 
 impl BoundEntry {
     /// The function of a core module that is a command.
-    pub(super) fn command(instance: &wasmtime::Instance, store: &mut Store<GuestState>) -> wasmtime::Result<Self> {
+    pub(crate) fn command(instance: &wasmtime::Instance, store: &mut Store<GuestState>) -> wasmtime::Result<Self> {
         BoundCommand::of_module(instance, store).map(Self::Command)
     }
 
     /// Calls the guest with a flat batch of `records` records, and gives its flat answer, which the engine does not
     /// copy if it is much beyond `answer_max`.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         store: &mut Store<GuestState>,
         request: &[u8],

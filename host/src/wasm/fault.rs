@@ -6,10 +6,10 @@ use std::time::Duration;
 use wasmtime::WasmBacktrace;
 use wasmtime_wasi::I32Exit;
 
-use super::limiter::Refusal;
-use super::state::GuestState;
-use crate::model::function::Limits;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::function::FunctionLimits;
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::wasm::limiter::LimitRefusal;
+use crate::wasm::state::GuestState;
 
 /// The longest message of a fault.
 const MESSAGE_MAX: usize = 4 * 1024;
@@ -19,10 +19,15 @@ const TOO_MUCH_DATA: &str = "too much data is being copied between the host and 
 /// The guest ended well, but what it gave is no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct BadAnswer(pub(super) String);
+pub(crate) struct BadAnswer(pub(crate) String);
 
 /// The fault that `error` of a call or start is, which had `limit` of time.
-pub(super) fn classify(error: &wasmtime::Error, state: &GuestState, limits: &Limits, limit: Duration) -> Fault {
+pub(crate) fn classify(
+    error: &wasmtime::Error,
+    state: &GuestState,
+    limits: &FunctionLimits,
+    limit: Duration,
+) -> GuestFault {
     if state.timed_out {
         return timeout(state, limit);
     }
@@ -47,35 +52,35 @@ pub(super) fn classify(error: &wasmtime::Error, state: &GuestState, limits: &Lim
 }
 
 /// The guest had no more time.
-pub(super) fn timeout(state: &GuestState, limit: Duration) -> Fault {
+pub(crate) fn timeout(state: &GuestState, limit: Duration) -> GuestFault {
     with_details(FaultClass::Timeout, format!("the guest ran longer than its limit of {limit:?}"), state, None)
 }
 
 /// The guest answered too much.
-pub(super) fn output_limit(limits: &Limits) -> Fault {
+pub(crate) fn output_limit(limits: &FunctionLimits) -> GuestFault {
     let reason = format!(
         "the guest answered, or wrote at once, more than limits.output = {} bytes a record allows",
         limits.output
     );
-    Fault::new(FaultClass::OutputLimit, reason)
+    GuestFault::new(FaultClass::OutputLimit, reason)
 }
 
-fn refused(refusal: Refusal, limits: &Limits) -> String {
+fn refused(refusal: LimitRefusal, limits: &FunctionLimits) -> String {
     match refusal {
-        Refusal::Memory { wanted: Some(wanted) } => {
+        LimitRefusal::Memory { wanted: Some(wanted) } => {
             format!("the guest wanted {wanted} bytes of memory, limits.memory is {}", limits.memory)
         }
-        Refusal::Memory { wanted: None } => {
+        LimitRefusal::Memory { wanted: None } => {
             format!("the guest wanted more memory than can be addressed, limits.memory is {}", limits.memory)
         }
-        Refusal::Table { wanted } => {
+        LimitRefusal::Table { wanted } => {
             format!("the guest wanted {wanted} elements in a table, limits.table_elements is {}", limits.table_elements)
         }
     }
 }
 
 /// Puts the tail of stderr and the guest's backtrace under the reason, within bounds.
-fn with_details(class: FaultClass, reason: String, state: &GuestState, error: Option<&wasmtime::Error>) -> Fault {
+fn with_details(class: FaultClass, reason: String, state: &GuestState, error: Option<&wasmtime::Error>) -> GuestFault {
     let mut message = reason;
     let stderr = state.log.stderr_tail();
     if !stderr.is_empty() {
@@ -89,5 +94,5 @@ fn with_details(class: FaultClass, reason: String, state: &GuestState, error: Op
         message.truncate(end);
     }
     message.truncate(message.trim_end().len());
-    Fault::new(class, message)
+    GuestFault::new(class, message)
 }

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a guest is never blocked or failed for writing; what is beyond `limits.logs` is dropped and counted.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
-use super::log::{Level, LogSink};
+use crate::wasm::log::{Level, LogSink};
 
 /// A line longer than this is written in pieces.
 const LINE_MAX: usize = 8 * 1024;
@@ -13,22 +13,21 @@ const TAIL_MAX: usize = 1024;
 
 /// A stream of bytes that becomes lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
-    /// Lines of level info.
+pub(crate) enum LogStream {
     Stdout,
     /// Lines of level warn; its tail is kept.
     Stderr,
 }
 
 /// The log of one instance, shared with its streams.
-pub(super) struct GuestLog {
+pub(crate) struct GuestLog {
     sink: LogSink,
     limit: u64,
-    lines: Mutex<Lines>,
+    lines: Mutex<LineSplitter>,
 }
 
 #[derive(Default)]
-struct Lines {
+struct LineSplitter {
     used: u64,
     dropped: u64,
     stdout: Vec<u8>,
@@ -38,25 +37,25 @@ struct Lines {
 
 impl GuestLog {
     /// An empty log that passes at most `limit` bytes of each invocation to `sink`.
-    pub(super) fn new(sink: LogSink, limit: u64) -> Self {
+    pub(crate) fn new(sink: LogSink, limit: u64) -> Self {
         Self { sink, limit, lines: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LineSplitter> {
+        self.lines.lock()
     }
 
     /// Takes what the guest wrote to a stream.
-    pub(super) fn write(&self, stream: Stream, bytes: &[u8]) {
+    pub(crate) fn write(&self, stream: LogStream, bytes: &[u8]) {
         let mut lines = self.lock();
-        if stream == Stream::Stderr {
+        if stream == LogStream::Stderr {
             keep_tail(&mut lines.tail, bytes);
         }
         let allowed = lines.allow(self.limit, bytes.len());
         for piece in bytes[..allowed].split_inclusive(|byte| *byte == b'\n') {
             let (level, line) = match stream {
-                Stream::Stdout => (Level::Info, &mut lines.stdout),
-                Stream::Stderr => (Level::Warn, &mut lines.stderr),
+                LogStream::Stdout => (Level::Info, &mut lines.stdout),
+                LogStream::Stderr => (Level::Warn, &mut lines.stderr),
             };
             line.extend_from_slice(piece);
             if line.ends_with(b"\n") || line.len() >= LINE_MAX {
@@ -66,7 +65,7 @@ impl GuestLog {
     }
 
     /// Takes a whole message of `wasi:logging`, or one that the host has for the function's owner.
-    pub(super) fn message(&self, level: Level, message: &str) {
+    pub(crate) fn message(&self, level: Level, message: &str) {
         let mut lines = self.lock();
         let allowed = lines.allow(self.limit, message.len());
         drop(lines);
@@ -77,14 +76,14 @@ impl GuestLog {
     }
 
     /// Starts the account of an invocation.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         let mut lines = self.lock();
         lines.used = 0;
         lines.tail.clear();
     }
 
     /// Ends the account: sends unfinished lines, and gives how many bytes were dropped.
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         let mut lines = self.lock();
         self.send(Level::Info, &mut lines.stdout);
         self.send(Level::Warn, &mut lines.stderr);
@@ -92,7 +91,7 @@ impl GuestLog {
     }
 
     /// The end of what this invocation wrote to stderr.
-    pub(super) fn stderr_tail(&self) -> String {
+    pub(crate) fn stderr_tail(&self) -> String {
         String::from_utf8_lossy(&self.lock().tail).trim_end().to_owned()
     }
 
@@ -106,7 +105,7 @@ impl GuestLog {
     }
 }
 
-impl Lines {
+impl LineSplitter {
     fn allow(&mut self, limit: u64, wanted: usize) -> usize {
         let left = usize::try_from(limit.saturating_sub(self.used)).unwrap_or(usize::MAX);
         let allowed = wanted.min(left);
@@ -127,15 +126,15 @@ fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::log::Log;
     use super::*;
+    use crate::wasm::log::GuestLogSink;
 
     #[derive(Default)]
     struct Kept(Mutex<Vec<(Level, String)>>);
 
-    impl Log for Kept {
+    impl GuestLogSink for Kept {
         fn line(&self, level: Level, line: &str) {
-            self.0.lock().expect("no panic").push((level, line.to_owned()));
+            self.0.lock().push((level, line.to_owned()));
         }
     }
 
@@ -147,12 +146,12 @@ mod tests {
     #[test]
     fn bytes_become_lines() {
         let (kept, log) = kept(1000);
-        log.write(Stream::Stdout, b"one\ntw");
-        log.write(Stream::Stderr, b"bad\r\n");
-        log.write(Stream::Stdout, b"o\nrest");
+        log.write(LogStream::Stdout, b"one\ntw");
+        log.write(LogStream::Stderr, b"bad\r\n");
+        log.write(LogStream::Stdout, b"o\nrest");
         log.message(Level::Debug, "told");
         assert_eq!(log.end(), 0);
-        let lines = kept.0.lock().expect("no panic");
+        let lines = kept.0.lock();
         let expected = [
             (Level::Info, "one"),
             (Level::Warn, "bad"),
@@ -168,22 +167,22 @@ mod tests {
         let (kept, log) = kept(4);
         for _ in 0..2 {
             log.begin();
-            log.write(Stream::Stdout, b"123456");
+            log.write(LogStream::Stdout, b"123456");
             assert_eq!(log.end(), 2);
         }
         log.begin();
         log.message(Level::Info, "12ä4");
         log.message(Level::Info, "more");
         assert_eq!(log.end(), 5);
-        let lines: Vec<_> = kept.0.lock().expect("no panic").iter().map(|(_, line)| line.clone()).collect();
+        let lines: Vec<_> = kept.0.lock().iter().map(|(_, line)| line.clone()).collect();
         assert_eq!(lines, ["1234", "1234", "12ä"]);
     }
 
     #[test]
     fn the_tail_of_stderr_is_kept_even_beyond_the_bound() {
         let (_kept, log) = kept(1);
-        log.write(Stream::Stderr, &[b'x'; 5000]);
-        log.write(Stream::Stderr, b"the end\n");
+        log.write(LogStream::Stderr, &[b'x'; 5000]);
+        log.write(LogStream::Stderr, b"the end\n");
         let tail = log.stderr_tail();
         assert!(tail.ends_with("xthe end"), "{tail}");
         assert!(tail.len() < TAIL_MAX);

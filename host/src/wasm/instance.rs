@@ -5,11 +5,11 @@ use std::time::{Duration, Instant as Moment};
 
 use wasmtime::Store;
 
-use super::entry::BoundEntry;
-use super::fault;
-use super::sandbox;
-use super::state::GuestState;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::wasm::entry::BoundEntry;
+use crate::wasm::fault;
+use crate::wasm::sandbox;
+use crate::wasm::state::GuestState;
 
 /// What an answer may have beside the emissions: reasons, and a frame for each record.
 const ANSWER_SLACK: u64 = 64 * 1024;
@@ -18,36 +18,41 @@ const ANSWER_SLACK_PER_RECORD: u64 = 4 * 1024;
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A started instance. It is used by one call at a time; dropping it frees all it has.
-pub struct Instance {
+pub(crate) struct GuestInstance {
     store: Store<GuestState>,
     entry: BoundEntry,
-    sandbox: Arc<sandbox::Shared>,
+    sandbox: Arc<sandbox::SandboxState>,
     healthy: bool,
 }
 
-impl Instance {
-    pub(super) fn new(store: Store<GuestState>, entry: BoundEntry, sandbox: Arc<sandbox::Shared>) -> Self {
+impl GuestInstance {
+    pub(crate) fn new(store: Store<GuestState>, entry: BoundEntry, sandbox: Arc<sandbox::SandboxState>) -> Self {
         let mut instance = Self { store, entry, sandbox, healthy: true };
         instance.account();
         instance
     }
 
     /// Whether it may be called again. After a fault, a refused growth or a call that was cancelled it may not.
-    pub fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         self.healthy
     }
 
     /// Bytes of linear memory that it has.
-    pub fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         self.store.data().limiter.memory_bytes()
     }
 
     /// Calls the guest with a flat batch of `records` records, for at most `limit`, and gives its flat answer.
     ///
     /// A future that is dropped before its end leaves the instance unhealthy.
-    pub async fn call(&mut self, request: &[u8], records: usize, limit: Duration) -> Result<Vec<u8>, Fault> {
+    pub(crate) async fn call(
+        &mut self,
+        request: &[u8],
+        records: usize,
+        limit: Duration,
+    ) -> Result<Vec<u8>, GuestFault> {
         if !self.healthy {
-            return Err(Fault::new(FaultClass::Trap, "the instance failed in an earlier call"));
+            return Err(GuestFault::new(FaultClass::Trap, "the instance failed in an earlier call"));
         }
         self.healthy = false;
         let answer_max = self.answer_max(records);
@@ -100,12 +105,12 @@ impl Instance {
 }
 
 /// The point in time after `limit`, or after so long that it does not matter.
-pub(super) fn after(limit: Duration) -> Moment {
+pub(crate) fn after(limit: Duration) -> Moment {
     let now = Moment::now();
     now.checked_add(limit).unwrap_or(now + FOR_EVER)
 }
 
-impl std::fmt::Debug for Instance {
+impl std::fmt::Debug for GuestInstance {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Instance").field("healthy", &self.healthy).finish_non_exhaustive()
     }

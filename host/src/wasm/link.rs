@@ -6,11 +6,11 @@
 use wasmtime::component::Linker;
 use wasmtime_wasi::p1;
 
-use super::capability::{clock, environment, logging};
-use super::state::GuestState;
+use crate::wasm::capability::{clock, environment, logging};
+use crate::wasm::state::GuestState;
 
 /// A linker with all interfaces.
-pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
@@ -23,7 +23,7 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
 }
 
 /// A linker for core modules: WASI preview 1.
-pub(super) fn core_linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::Linker<GuestState>> {
+pub(crate) fn core_linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::Linker<GuestState>> {
     let mut linker = wasmtime::Linker::new(engine);
     p1::add_to_linker_async(&mut linker, |state: &mut GuestState| &mut state.wasi)?;
     Ok(linker)

@@ -3,27 +3,27 @@
 //! Loads of the same digest wait for one another and share one program; compilations run one after another, so that
 //! uploads cannot take the processors from the data path.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::Semaphore;
 
-use super::cache::{Cache, CacheError};
-use super::compile::{self, CompileError, CompileLimits, Compiled, CompilerCommand};
-use super::engine::{Engine, EngineError};
-use super::program::{self, Program};
-use super::shape::{self, Form, ShapeError};
 use crate::error_code::ErrorCode;
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
+use crate::wasm::cache::{CacheError, CodeCache};
+use crate::wasm::compile::{self, CompileError, CompileLimits, CompiledCode, CompilerCommand};
+use crate::wasm::engine::{EngineError, WasmEngine};
+use crate::wasm::program::{self, LoadedProgram};
+use crate::wasm::shape::{self, BinaryForm, ShapeError};
 
 /// Why a module is no program.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// Its outer form is refused.
     #[error(transparent)]
     Shape(#[from] ShapeError),
-    /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// What it imports or exports has other types than the host's.
@@ -39,7 +39,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// What it is to whoever gave the module: the same through a host and on the command line.
-    pub fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Shape(_) => ErrorCode::ModuleRefused,
             Self::Compile(CompileError::WallTime(_) | CompileError::CpuTime(_) | CompileError::Memory(_)) => {
@@ -51,7 +51,7 @@ impl LoadError {
     }
 
     /// Whether the module is at fault, not the host.
-    pub fn is_about_the_module(&self) -> bool {
+    pub(crate) fn is_about_the_module(&self) -> bool {
         match self {
             Self::Shape(_) | Self::Fit(_) => true,
             Self::Compile(error) => !matches!(error, CompileError::Run { .. }),
@@ -61,43 +61,43 @@ impl LoadError {
 }
 
 /// The program of a digest while somebody has it, under a lock that is held while it is loaded.
-type Slot = Arc<tokio::sync::Mutex<Weak<program::Shared>>>;
+type ProgramSlot = Arc<tokio::sync::Mutex<Weak<program::ProgramState>>>;
 
 /// What loading needs and remembers.
-pub(super) struct Loader {
-    compiler: Compiler,
-    slots: Mutex<HashMap<Digest, Slot>>,
+pub(crate) struct ModuleLoader {
+    compiler: ModuleCompiler,
+    slots: Mutex<HashMap<ArtifactDigest, ProgramSlot>>,
     turn: Semaphore,
 }
 
-enum Compiler {
+enum ModuleCompiler {
     InProcess,
-    Child { command: CompilerCommand, limits: CompileLimits, cache: Arc<Cache> },
+    Child { command: CompilerCommand, limits: CompileLimits, cache: Arc<CodeCache> },
 }
 
-impl Loader {
+impl ModuleLoader {
     /// Compiles in this process and keeps nothing.
-    pub(super) fn in_process() -> Self {
-        Self::new(Compiler::InProcess)
+    pub(crate) fn in_process() -> Self {
+        Self::new(ModuleCompiler::InProcess)
     }
 
     /// Compiles in a child and keeps compiled code in `folder`.
-    pub(super) fn in_child(
+    pub(crate) fn in_child(
         command: CompilerCommand,
         limits: CompileLimits,
         folder: &Path,
         engine: &wasmtime::Engine,
     ) -> Result<Self, EngineError> {
-        let cache = Arc::new(Cache::open(folder, engine)?);
-        Ok(Self::new(Compiler::Child { command, limits, cache }))
+        let cache = Arc::new(CodeCache::open(folder, engine)?);
+        Ok(Self::new(ModuleCompiler::Child { command, limits, cache }))
     }
 
-    fn new(compiler: Compiler) -> Self {
+    fn new(compiler: ModuleCompiler) -> Self {
         Self { compiler, slots: Mutex::default(), turn: Semaphore::new(1) }
     }
 
-    fn slot(&self, digest: Digest) -> Slot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self, digest: ArtifactDigest) -> ProgramSlot {
+        let mut slots = self.slots.lock();
         // Forget programs that nobody has or loads.
         slots.retain(|_, slot| {
             let is_wanted = Arc::strong_count(slot) > 1;
@@ -109,13 +109,13 @@ impl Loader {
     async fn compile(
         &self,
         engine: &wasmtime::Engine,
-        digest: &Digest,
+        digest: &ArtifactDigest,
         module: &Arc<[u8]>,
-        form: Form,
-    ) -> Result<Compiled, LoadError> {
+        form: BinaryForm,
+    ) -> Result<CompiledCode, LoadError> {
         let (command, limits, cache) = match &self.compiler {
-            Compiler::Child { command, limits, cache } => (command, limits, cache),
-            Compiler::InProcess => {
+            ModuleCompiler::Child { command, limits, cache } => (command, limits, cache),
+            ModuleCompiler::InProcess => {
                 let (engine, module) = (engine.clone(), Arc::clone(module));
                 return Ok(blocking(move || compile::compile(&engine, &module, form)).await??);
             }
@@ -136,10 +136,10 @@ impl Loader {
 
 async fn cached(
     engine: &wasmtime::Engine,
-    digest: &Digest,
-    cache: &Arc<Cache>,
-    form: Form,
-) -> Result<Option<Compiled>, LoadError> {
+    digest: &ArtifactDigest,
+    cache: &Arc<CodeCache>,
+    form: BinaryForm,
+) -> Result<Option<CompiledCode>, LoadError> {
     let (engine, digest, cache) = (engine.clone(), *digest, Arc::clone(cache));
     blocking(move || cache.get(&engine, &digest, form)).await
 }
@@ -148,28 +148,28 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| LoadError::Interrupted(error.to_string()))
 }
 
-impl Engine {
+impl WasmEngine {
     /// Loads `module`, whose digest is `digest`.
-    pub async fn load(&self, module: Arc<[u8]>, digest: Digest) -> Result<Program, LoadError> {
+    pub(crate) async fn load(&self, module: Arc<[u8]>, digest: ArtifactDigest) -> Result<LoadedProgram, LoadError> {
         let loader = &self.shared.loader;
         let slot = loader.slot(digest);
         let mut loaded = slot.lock().await;
         if let Some(shared) = loaded.upgrade() {
-            return Ok(Program::from_shared(shared));
+            return Ok(LoadedProgram::from_shared(shared));
         }
         let inspected = Arc::clone(&module);
         let form = blocking(move || shape::inspect(&inspected)).await??;
         let compiled = loader.compile(&self.shared.wasm, &digest, &module, form).await?;
         // The image of a large module's memory is laid out by it.
         let engine = self.clone();
-        let program = blocking(move || Program::new(&engine, &compiled)).await??;
+        let program = blocking(move || LoadedProgram::new(&engine, &compiled)).await??;
         *loaded = program.downgrade();
         Ok(program)
     }
 
     /// Removes the compiled code of a module that no function has any more. Programs that are loaded go on.
-    pub async fn forget(&self, digest: Digest) -> Result<(), LoadError> {
-        let Compiler::Child { cache, .. } = &self.shared.loader.compiler else { return Ok(()) };
+    pub(crate) async fn forget(&self, digest: ArtifactDigest) -> Result<(), LoadError> {
+        let ModuleCompiler::Child { cache, .. } = &self.shared.loader.compiler else { return Ok(()) };
         let cache = Arc::clone(cache);
         Ok(blocking(move || cache.remove(&digest)).await??)
     }

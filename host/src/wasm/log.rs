@@ -6,30 +6,28 @@ use std::sync::Arc;
 use crate::model::trace_context::SpanContext;
 use crate::model::work::RecordRef;
 
-pub use crate::model::function::LogLevel as Level;
+pub(crate) use crate::model::function::LogLevel as Level;
 
 /// Takes a guest's lines. It is called inside the guest's call, so it must be quick and must not block.
-pub trait Log: Send + Sync {
+pub(crate) trait GuestLogSink: Send + Sync {
     /// Takes one line without its end. Control characters are those of the guest: escape them where they matter.
     fn line(&self, level: Level, line: &str);
 }
 
 tokio::task_local! {
-    static HANDLED: Handled;
+    static HANDLED: CallRecords;
 }
 
 /// The records that a call is for.
 #[derive(Debug, Clone)]
-pub struct Handled {
-    /// The first.
-    pub first: RecordRef,
-    /// How many there are.
-    pub records: usize,
+pub(crate) struct CallRecords {
+    pub(crate) first: RecordRef,
+    pub(crate) records: usize,
     /// The call's span, where its trace is recorded.
-    pub span: Option<SpanContext>,
+    pub(crate) span: Option<SpanContext>,
 }
 
-impl fmt::Display for Handled {
+impl fmt::Display for CallRecords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RecordRef { chunk, .. } = &self.first;
         write!(formatter, "{}/{}", chunk.lease.partition, self.first.record().offset)?;
@@ -41,13 +39,13 @@ impl fmt::Display for Handled {
 }
 
 /// Makes a call for `handled`: what its guest writes meanwhile is of those records.
-pub async fn handling<T>(handled: Handled, call: impl Future<Output = T>) -> T {
+pub(crate) async fn handling<T>(handled: CallRecords, call: impl Future<Output = T>) -> T {
     HANDLED.scope(handled, call).await
 }
 
 /// The records that the running call is for, as a text: a place, and how many more.
-pub fn handled() -> Option<String> {
-    HANDLED.try_with(Handled::to_string).ok()
+pub(crate) fn handled() -> Option<String> {
+    HANDLED.try_with(CallRecords::to_string).ok()
 }
 
 /// The span of the running call, as its trace and itself in hexadecimal digits.
@@ -57,17 +55,17 @@ fn span() -> Option<(String, String)> {
 }
 
 /// A shared sink of guest lines.
-pub type LogSink = Arc<dyn Log>;
+pub(crate) type LogSink = Arc<dyn GuestLogSink>;
 
 /// Writes each line as a `tracing` event under the target `millstream::guest`.
 #[derive(Clone)]
-pub struct TracingLog {
+pub(crate) struct TracingLog {
     function: Arc<str>,
 }
 
 impl TracingLog {
     /// A sink for the guest of `function`.
-    pub fn new(function: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn new(function: impl Into<Arc<str>>) -> Self {
         Self { function: function.into() }
     }
 }
@@ -78,7 +76,7 @@ impl fmt::Debug for TracingLog {
     }
 }
 
-impl Log for TracingLog {
+impl GuestLogSink for TracingLog {
     fn line(&self, level: Level, line: &str) {
         let function = &*self.function;
         let record = handled().map(tracing::field::display);

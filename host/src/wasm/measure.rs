@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant as Moment};
 
-use super::testing::{ECHO, bench, engine, guest};
+use crate::wasm::testing::{ECHO, bench, engine, guest};
 
 const ROUNDS: usize = 20_000;
 const LIMIT: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ async fn measure_starts_and_calls() {
 }
 
 /// The same without what the host adds: no limits, no WASI context of its own, no timer.
-async fn print_bare(bench: &super::testing::Bench) {
+async fn print_bare(bench: &crate::wasm::testing::SandboxBench) {
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
         let mut store = bench.sandbox.store();

@@ -6,41 +6,41 @@ use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Module, Store};
 
-use super::compile::Compiled;
-use super::engine::{self, Engine};
-use super::entry::{BoundEntry, Entry};
-use super::load::LoadError;
-use super::log::LogSink;
-use super::sandbox::Sandbox;
-use super::shape::{self, ShapeError};
-use super::state::GuestState;
-use crate::model::function::{Limits, Revision, Shape};
+use crate::model::function::{FunctionLimits, ModuleShape, Revision};
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::compile::CompiledCode;
+use crate::wasm::engine::{self, WasmEngine};
+use crate::wasm::entry::{BoundEntry, EntryPoint};
+use crate::wasm::load::LoadError;
+use crate::wasm::log::LogSink;
+use crate::wasm::sandbox::Sandbox;
+use crate::wasm::shape::{self, ShapeError};
+use crate::wasm::state::GuestState;
 
 /// A loaded module. Clones share it.
 #[derive(Clone)]
-pub struct Program {
-    shared: Arc<Shared>,
+pub(crate) struct LoadedProgram {
+    shared: Arc<ProgramState>,
 }
 
 /// What all instances of a program share.
-pub(super) struct Shared {
-    pub(super) engine: Arc<engine::Shared>,
-    pub(super) code: Code,
-    pub(super) shape: Shape,
+pub(crate) struct ProgramState {
+    pub(crate) engine: Arc<engine::EngineState>,
+    pub(crate) code: ProgramCode,
+    pub(crate) shape: ModuleShape,
 }
 
 /// What instances are made of.
-pub(super) enum Code {
+pub(crate) enum ProgramCode {
     /// A component, and the function of it that is called.
-    Component(InstancePre<GuestState>, Entry),
+    Component(InstancePre<GuestState>, EntryPoint),
     /// A core module that is a command.
     Command(wasmtime::InstancePre<GuestState>),
 }
 
-impl Code {
+impl ProgramCode {
     /// Makes an instance, whose start functions run.
-    pub(super) async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
+    pub(crate) async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<BoundEntry> {
         match self {
             Self::Component(code, entry) => {
                 let instance = code.instantiate_async(&mut *store).await?;
@@ -54,7 +54,7 @@ impl Code {
     }
 
     /// Makes an instance and nothing else, for measurements.
-    pub(super) async fn start_bare(&self, store: &mut Store<GuestState>) -> wasmtime::Result<()> {
+    pub(crate) async fn start_bare(&self, store: &mut Store<GuestState>) -> wasmtime::Result<()> {
         match self {
             Self::Component(code, _) => code.instantiate_async(store).await.map(drop),
             Self::Command(code) => code.instantiate_async(store).await.map(drop),
@@ -62,45 +62,45 @@ impl Code {
     }
 }
 
-impl Program {
+impl LoadedProgram {
     /// Links `compiled` and finds its entry.
-    pub(super) fn new(engine: &Engine, compiled: &Compiled) -> Result<Self, LoadError> {
+    pub(crate) fn new(engine: &WasmEngine, compiled: &CompiledCode) -> Result<Self, LoadError> {
         let (code, shape) = match compiled {
-            Compiled::Component(component) => link_component(engine, component)?,
-            Compiled::Module(module) => (link_command(engine, module)?, Shape::WasiCommand),
+            CompiledCode::Component(component) => link_component(engine, component)?,
+            CompiledCode::Module(module) => (link_command(engine, module)?, ModuleShape::WasiCommand),
         };
         let engine = Arc::clone(&engine.shared);
-        Ok(Self { shared: Arc::new(Shared { engine, code, shape }) })
+        Ok(Self { shared: Arc::new(ProgramState { engine, code, shape }) })
     }
 
-    pub(super) fn from_shared(shared: Arc<Shared>) -> Self {
+    pub(crate) fn from_shared(shared: Arc<ProgramState>) -> Self {
         Self { shared }
     }
 
-    pub(super) fn downgrade(&self) -> Weak<Shared> {
+    pub(crate) fn downgrade(&self) -> Weak<ProgramState> {
         Arc::downgrade(&self.shared)
     }
 
     /// How the module is called.
-    pub fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> ModuleShape {
         self.shared.shape
     }
 
     /// Whether many records in one call cost the guest one call. If not, it is called once per record all the same.
-    pub fn takes_batches(&self) -> bool {
-        self.shared.shape == Shape::MillstreamBatch
+    pub(crate) fn takes_batches(&self) -> bool {
+        self.shared.shape == ModuleShape::MillstreamBatch
     }
 
     /// The program under the limits and with the environment of `revision`. What the guest writes goes to `logs`.
-    pub fn sandbox(&self, revision: &Arc<Revision>, metrics: Arc<FunctionMetrics>, logs: LogSink) -> Sandbox {
+    pub(crate) fn sandbox(&self, revision: &Arc<Revision>, metrics: Arc<FunctionMetrics>, logs: LogSink) -> Sandbox {
         let manifest = &revision.manifest;
         self.sandbox_with(&manifest.limits, &manifest.env, metrics, logs)
     }
 
     /// The program under these limits and with this environment, without a revision.
-    pub fn sandbox_with(
+    pub(crate) fn sandbox_with(
         &self,
-        limits: &Limits,
+        limits: &FunctionLimits,
         env: &BTreeMap<String, String>,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
@@ -113,20 +113,20 @@ fn unfit(error: wasmtime::Error) -> LoadError {
     LoadError::Fit(format!("{error:#}"))
 }
 
-fn link_component(engine: &Engine, component: &Component) -> Result<(Code, Shape), LoadError> {
+fn link_component(engine: &WasmEngine, component: &Component) -> Result<(ProgramCode, ModuleShape), LoadError> {
     let interface = component.component_type();
     let exports: Vec<&str> = interface.exports(&engine.shared.wasm).map(|(name, _)| name).collect();
     let imports: Vec<&str> = interface.imports(&engine.shared.wasm).map(|(name, _)| name).collect();
     // Seen before for what was uploaded as a component, but not for what was made one.
     let called = shape::called(&exports, &imports)?;
     let instance = engine.shared.linker.instantiate_pre(component).map_err(unfit)?;
-    let entry = Entry::find(&instance, &called).map_err(unfit)?;
+    let entry = EntryPoint::find(&instance, &called).map_err(unfit)?;
     // Here rather than at the first start, and once for all instances.
     component.initialize_copy_on_write_image().map_err(unfit)?;
-    Ok((Code::Component(instance, entry), called.shape))
+    Ok((ProgramCode::Component(instance, entry), called.shape))
 }
 
-fn link_command(engine: &Engine, module: &Module) -> Result<Code, LoadError> {
+fn link_command(engine: &WasmEngine, module: &Module) -> Result<ProgramCode, LoadError> {
     let is_run = |function: &wasmtime::FuncType| function.params().len() == 0 && function.results().len() == 0;
     if !module.get_export(shape::START).is_some_and(|export| export.func().is_some_and(is_run)) {
         let found = module.exports().map(|export| export.name().to_owned()).collect::<Vec<_>>().join(", ");
@@ -134,10 +134,10 @@ fn link_command(engine: &Engine, module: &Module) -> Result<Code, LoadError> {
     }
     let instance = engine.shared.core_linker.instantiate_pre(module).map_err(unfit)?;
     module.initialize_copy_on_write_image().map_err(unfit)?;
-    Ok(Code::Command(instance))
+    Ok(ProgramCode::Command(instance))
 }
 
-impl std::fmt::Debug for Program {
+impl std::fmt::Debug for LoadedProgram {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Program({:?})", self.shared.shape)
     }

@@ -6,28 +6,28 @@ use std::time::{Duration, Instant as Moment};
 
 use wasmtime::{PoolConcurrencyLimitError, Store, StoreContextMut, UpdateDeadline};
 
-use super::capability::environment::Environment;
-use super::config::{MEMORY_MAX, TABLE_ELEMENTS_MAX};
-use super::fault;
-use super::guest_log::GuestLog;
-use super::instance::Instance;
-use super::limiter::Limiter;
-use super::log::LogSink;
-use super::program;
-use super::state::GuestState;
-use crate::model::function::{Limits, Shape};
-use crate::model::outcome::Fault;
+use crate::model::function::{FunctionLimits, ModuleShape};
+use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::capability::environment::GuestEnvironment;
+use crate::wasm::config::{MEMORY_MAX, TABLE_ELEMENTS_MAX};
+use crate::wasm::fault;
+use crate::wasm::guest_log::GuestLog;
+use crate::wasm::instance::GuestInstance;
+use crate::wasm::limiter::InstanceLimiter;
+use crate::wasm::log::LogSink;
+use crate::wasm::program;
+use crate::wasm::state::GuestState;
 
 /// Bytes that a host call may take from a guest that starts.
 const HOSTCALL_BYTES: usize = 1 << 20;
 
 /// Why there is no instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The guest failed while it started.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] GuestFault),
     /// All places of the engine are taken: no fault of the guest, to be tried again when an instance has gone.
     #[error("all places for instances are taken")]
     Exhausted,
@@ -35,39 +35,39 @@ pub enum StartError {
 
 /// Starts instances of one revision. Clones share everything.
 #[derive(Clone)]
-pub struct Sandbox {
-    shared: Arc<Shared>,
+pub(crate) struct Sandbox {
+    shared: Arc<SandboxState>,
 }
 
 /// What all instances of a revision share.
-pub(super) struct Shared {
-    pub(super) limits: Limits,
-    pub(super) metrics: Arc<FunctionMetrics>,
-    program: Arc<program::Shared>,
-    environment: Environment,
+pub(crate) struct SandboxState {
+    pub(crate) limits: FunctionLimits,
+    pub(crate) metrics: Arc<FunctionMetrics>,
+    program: Arc<program::ProgramState>,
+    environment: GuestEnvironment,
     logs: LogSink,
 }
 
 impl Sandbox {
-    pub(super) fn new(
-        program: Arc<program::Shared>,
-        limits: Limits,
+    pub(crate) fn new(
+        program: Arc<program::ProgramState>,
+        limits: FunctionLimits,
         env: &BTreeMap<String, String>,
         metrics: Arc<FunctionMetrics>,
         logs: LogSink,
     ) -> Self {
-        let environment = Environment::new(env);
-        Self { shared: Arc::new(Shared { limits, metrics, program, environment, logs }) }
+        let environment = GuestEnvironment::new(env);
+        Self { shared: Arc::new(SandboxState { limits, metrics, program, environment, logs }) }
     }
 
     /// The wall time of one invocation, which the start of an instance has too.
-    pub fn timeout(&self) -> Duration {
+    pub(crate) fn timeout(&self) -> Duration {
         self.shared.limits.timeout
     }
 
     /// Starts an instance: its memory is laid out and its start functions run, under all limits.
-    pub async fn start(&self) -> Result<Instance, StartError> {
-        let Shared { limits, program, .. } = &*self.shared;
+    pub(crate) async fn start(&self) -> Result<GuestInstance, StartError> {
+        let SandboxState { limits, program, .. } = &*self.shared;
         let mut store = self.store();
         let starting = program.code.start(&mut store);
         let started = match tokio::time::timeout(limits.timeout, starting).await {
@@ -78,7 +78,7 @@ impl Sandbox {
             }
         };
         match started {
-            Ok(entry) => Ok(Instance::new(store, entry, Arc::clone(&self.shared))),
+            Ok(entry) => Ok(GuestInstance::new(store, entry, Arc::clone(&self.shared))),
             Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(StartError::Exhausted),
             Err(error) => {
                 self.shared.metrics.log_bytes_dropped.inc_by(store.data().log.end());
@@ -89,7 +89,7 @@ impl Sandbox {
 
     /// How long the engine alone takes to instantiate the program, in a store that is there: what a start would cost
     /// without all that the host adds. For measurements.
-    pub async fn bare_start(&self) -> Result<Duration, StartError> {
+    pub(crate) async fn bare_start(&self) -> Result<Duration, StartError> {
         let mut store = self.store();
         let starting = Moment::now();
         let started = self.shared.program.code.start_bare(&mut store).await;
@@ -102,18 +102,19 @@ impl Sandbox {
     }
 
     #[cfg(test)]
-    pub(super) fn program(&self) -> &program::Shared {
+    pub(crate) fn program(&self) -> &program::ProgramState {
         &self.shared.program
     }
 
     /// A store for one instance, with its state and limits.
-    pub(super) fn store(&self) -> Store<GuestState> {
-        let Shared { limits, program, environment, logs, .. } = &*self.shared;
+    pub(crate) fn store(&self) -> Store<GuestState> {
+        let SandboxState { limits, program, environment, logs, .. } = &*self.shared;
         let engine = &program.engine;
-        let limiter = Limiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
+        let limiter =
+            InstanceLimiter::new(limits.memory.min(MEMORY_MAX), limits.table_elements.min(TABLE_ELEMENTS_MAX));
         let log = GuestLog::new(Arc::clone(logs), limits.logs);
         let timer = Arc::clone(&engine.timer);
-        let is_command = program.shape == Shape::WasiCommand;
+        let is_command = program.shape == ModuleShape::WasiCommand;
         let (environment, busy) = (environment.clone(), engine.busy.clone());
         let state = GuestState::new(environment, timer, busy, limiter, log, limits.timeout, is_command);
         let mut store = Store::new(&engine.wasm, state);

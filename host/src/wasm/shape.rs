@@ -5,7 +5,7 @@
 
 use wasmparser::{ComponentExternalKind, Encoding, KnownCustom, Parser, Payload};
 
-use crate::model::function::Shape;
+use crate::model::function::ModuleShape;
 
 /// The export that takes batches in the flat layout.
 const BATCH: &str = "millstream:function/batch";
@@ -16,8 +16,7 @@ const INCOMING: &str = "wasi:http/incoming-handler";
 /// The export of commands that are components.
 const RUN: &str = "wasi:cli/run";
 /// The function that runs a command.
-pub(super) const START: &str = "_start";
-/// Where commands import from.
+pub(crate) const START: &str = "_start";
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// How the custom sections begin that say which component a core module is to become.
 const COMPONENT_TYPE: &str = "component-type";
@@ -34,11 +33,11 @@ const OFFERED: [(&str, &str); 9] = [
     ("millstream:function/", "0.1."),
 ];
 /// Exports that are called, the first that is there, and how.
-const CALLED: [(&str, &str, Shape); 4] = [
-    (BATCH, "0.1.", Shape::MillstreamBatch),
-    (HANDLER, "0.1.", Shape::MillstreamTyped),
-    (INCOMING, "0.2.", Shape::WasiHttp),
-    (RUN, "0.2.", Shape::WasiCommand),
+const CALLED: [(&str, &str, ModuleShape); 4] = [
+    (BATCH, "0.1.", ModuleShape::MillstreamBatch),
+    (HANDLER, "0.1.", ModuleShape::MillstreamTyped),
+    (INCOMING, "0.2.", ModuleShape::WasiHttp),
+    (RUN, "0.2.", ModuleShape::WasiCommand),
 ];
 /// How many names an error shows.
 const NAMES_MAX: usize = 8;
@@ -49,9 +48,9 @@ const WANTED: &str = "a component that exports millstream:function/batch@0.1, mi
 
 /// What a binary is, from the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum BinaryForm {
     /// A component that is called.
-    Component(Shape),
+    Component(ModuleShape),
     /// A core module that a component is made of first; what that exports is seen then.
     Embedded,
     /// A WASI preview 1 command.
@@ -60,60 +59,40 @@ pub enum Form {
 
 /// How a component is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Called {
-    /// The shape.
-    pub shape: Shape,
+pub(crate) struct CallInterface {
+    pub(crate) shape: ModuleShape,
     /// The name of the export that is called, version and all.
-    pub(super) export: String,
+    pub(crate) export: String,
 }
 
 /// Why a binary is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ShapeError {
+pub(crate) enum ShapeError {
     /// No bytes.
     #[error("the module is empty; wanted is {WANTED}")]
     Empty,
-    /// Machine code.
     #[error(
         "the module is precompiled machine code, which is never accepted; send the .wasm file that it was made from"
     )]
     Precompiled,
-    /// Something else.
     #[error("the module is not WebAssembly: it begins with {0}; wanted is {WANTED}")]
     NotWasm(String),
-    /// Damaged.
     #[error("the module is damaged or truncated: {0}")]
     Malformed(String),
     /// A core module that is no command and says of no component.
     #[error(
         "the module is a core module that exports {exports}, which is nothing that a host calls; wanted is {WANTED}"
     )]
-    CoreModule {
-        /// What it exports.
-        exports: String,
-    },
+    CoreModule { exports: String },
     /// A component without an export that the host calls.
     #[error("the component exports {exports}, which is nothing that a host calls; wanted is {WANTED}")]
-    NoHandler {
-        /// What it exports.
-        exports: String,
-    },
+    NoHandler { exports: String },
     /// The interface of another version.
     #[error("the component exports {found}, but this host calls version {called} of it; build it with a fitting SDK")]
-    OtherVersion {
-        /// What it exports.
-        found: String,
-        /// What is called.
-        called: &'static str,
-    },
+    OtherVersion { found: String, called: &'static str },
     /// Imports that nobody gives it.
     #[error("the {what} imports what this host does not offer: {names}; remove these imports")]
-    MissingImports {
-        /// Module or component.
-        what: &'static str,
-        /// The imports.
-        names: String,
-    },
+    MissingImports { what: &'static str, names: String },
     /// A component made of what Go's own compiler gives.
     #[error(
         "the module has a component type, but Go compiled it: Go's heap takes no notice of memory that the parts of a \
@@ -124,7 +103,7 @@ pub enum ShapeError {
 }
 
 /// Looks at `module` and says what it is, or why it is refused.
-pub fn inspect(module: &[u8]) -> Result<Form, ShapeError> {
+pub(crate) fn inspect(module: &[u8]) -> Result<BinaryForm, ShapeError> {
     if module.is_empty() {
         return Err(ShapeError::Empty);
     }
@@ -135,12 +114,12 @@ pub fn inspect(module: &[u8]) -> Result<Form, ShapeError> {
         let start = &module[..module.len().min(8)];
         return Err(ShapeError::NotWasm(format!("\"{}\"", start.escape_ascii())));
     }
-    let surface = Surface::read(module).map_err(|error| ShapeError::Malformed(error.to_string()))?;
+    let surface = BinarySurface::read(module).map_err(|error| ShapeError::Malformed(error.to_string()))?;
     if surface.is_component {
-        return called(&surface.exports, &surface.imports).map(|called| Form::Component(called.shape));
+        return called(&surface.exports, &surface.imports).map(|called| BinaryForm::Component(called.shape));
     }
     if surface.has_component_type {
-        return if surface.is_from_go { Err(ShapeError::GoReactor) } else { Ok(Form::Embedded) };
+        return if surface.is_from_go { Err(ShapeError::GoReactor) } else { Ok(BinaryForm::Embedded) };
     }
     if !surface.exports.contains(&START) {
         return Err(ShapeError::CoreModule { exports: listed(&surface.exports) });
@@ -148,11 +127,11 @@ pub fn inspect(module: &[u8]) -> Result<Form, ShapeError> {
     if !surface.foreign_imports.is_empty() {
         return Err(ShapeError::MissingImports { what: "command", names: joined(&surface.foreign_imports) });
     }
-    Ok(Form::Command)
+    Ok(BinaryForm::Command)
 }
 
 /// How a component with these names is called.
-pub(super) fn called(exports: &[&str], imports: &[&str]) -> Result<Called, ShapeError> {
+pub(crate) fn called(exports: &[&str], imports: &[&str]) -> Result<CallInterface, ShapeError> {
     let found = CALLED.iter().find_map(|(interface, version, shape)| {
         Some((exports.iter().find(|name| is_version(name, interface, version))?, *shape))
     });
@@ -169,14 +148,13 @@ pub(super) fn called(exports: &[&str], imports: &[&str]) -> Result<Called, Shape
     if !missing.is_empty() {
         return Err(ShapeError::MissingImports { what: "component", names: listed(&missing) });
     }
-    Ok(Called { shape, export: (*export).to_owned() })
+    Ok(CallInterface { shape, export: (*export).to_owned() })
 }
 
 /// The outermost names of a binary.
 #[derive(Default)]
-struct Surface<'a> {
+struct BinarySurface<'a> {
     is_component: bool,
-    /// Of a component.
     imports: Vec<&'a str>,
     exports: Vec<&'a str>,
     /// Of a core module, what it imports from elsewhere than WASI preview 1.
@@ -185,7 +163,7 @@ struct Surface<'a> {
     is_from_go: bool,
 }
 
-impl<'a> Surface<'a> {
+impl<'a> BinarySurface<'a> {
     fn read(module: &'a [u8]) -> Result<Self, wasmparser::BinaryReaderError> {
         let mut surface = Self::default();
         let mut depth = 0_usize;
@@ -306,19 +284,19 @@ mod tests {
     #[test]
     fn the_export_tells_the_shape() {
         for (export, shape) in [
-            ("millstream:function/batch@0.1.0", Shape::MillstreamBatch),
-            ("millstream:function/handler@0.1.7", Shape::MillstreamTyped),
-            ("wasi:http/incoming-handler@0.2.12", Shape::WasiHttp),
-            ("wasi:cli/run@0.2.3", Shape::WasiCommand),
+            ("millstream:function/batch@0.1.0", ModuleShape::MillstreamBatch),
+            ("millstream:function/handler@0.1.7", ModuleShape::MillstreamTyped),
+            ("wasi:http/incoming-handler@0.2.12", ModuleShape::WasiHttp),
+            ("wasi:cli/run@0.2.3", ModuleShape::WasiCommand),
         ] {
-            assert_eq!(inspect(&exporting(export)), Ok(Form::Component(shape)));
+            assert_eq!(inspect(&exporting(export)), Ok(BinaryForm::Component(shape)));
             let called = called(&["other:thing/x@1.0.0", export], &[]).expect("called");
             assert_eq!((called.shape, &*called.export), (shape, export));
         }
-        assert_eq!(inspect(&core(COMMAND)), Ok(Form::Command));
-        assert_eq!(inspect(&core(&custom("component-type:function", ""))), Ok(Form::Embedded));
+        assert_eq!(inspect(&core(COMMAND)), Ok(BinaryForm::Command));
+        assert_eq!(inspect(&core(&custom("component-type:function", ""))), Ok(BinaryForm::Embedded));
         let both = ["wasi:http/incoming-handler@0.2.0", "millstream:function/handler@0.1.0"];
-        assert_eq!(called(&both, &[]).expect("called").shape, Shape::MillstreamTyped, "one's own comes first");
+        assert_eq!(called(&both, &[]).expect("called").shape, ModuleShape::MillstreamTyped, "one's own comes first");
     }
 
     #[test]
@@ -352,11 +330,15 @@ mod tests {
     fn a_component_type_on_what_go_compiled_is_refused() {
         let go = r"\01\08language\01\02Go\061.26.0";
         let section = custom("producers", go);
-        assert_eq!(inspect(&core(&format!("{COMMAND} {section}"))), Ok(Form::Command), "a command of Go is welcome");
+        assert_eq!(
+            inspect(&core(&format!("{COMMAND} {section}"))),
+            Ok(BinaryForm::Command),
+            "a command of Go is welcome"
+        );
         let reactor = core(&format!("{section} {}", custom("component-type:x", "")));
         assert_eq!(inspect(&reactor), Err(ShapeError::GoReactor));
         let rust = custom("producers", r"\01\08language\01\04Rust\042024");
-        assert_eq!(inspect(&core(&format!("{rust} {}", custom("component-type:x", "")))), Ok(Form::Embedded));
+        assert_eq!(inspect(&core(&format!("{rust} {}", custom("component-type:x", "")))), Ok(BinaryForm::Embedded));
     }
 
     #[test]

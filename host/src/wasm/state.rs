@@ -7,16 +7,16 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::capability::clock::ClockView;
-use super::capability::environment::Environment;
-use super::capability::http::DeniedHttp;
-use super::capability::pipes::Pipes;
-use super::capability::stdio::GuestStream;
-use super::guest_log::{GuestLog, Stream};
-use super::instance::after;
-use super::limiter::Limiter;
-use super::ticker::Busy;
-use super::timer::Timer;
+use crate::wasm::capability::clock::ClockView;
+use crate::wasm::capability::environment::GuestEnvironment;
+use crate::wasm::capability::http::DeniedHttp;
+use crate::wasm::capability::pipes::CommandPipes;
+use crate::wasm::capability::stdio::GuestStream;
+use crate::wasm::guest_log::{GuestLog, LogStream};
+use crate::wasm::instance::after;
+use crate::wasm::limiter::InstanceLimiter;
+use crate::wasm::ticker::BusyGuard;
+use crate::wasm::timer::TimerHandle;
 
 /// Handles that a guest may hold at once.
 const RESOURCES_MAX: usize = 4096;
@@ -24,50 +24,50 @@ const RESOURCES_MAX: usize = 4096;
 const RANDOM_MAX: u64 = 1 << 20;
 
 /// The state of one instance.
-pub(super) struct GuestState {
+pub(crate) struct GuestState {
     /// WASI of both generations, and the table of all handles.
-    pub(super) wasi: WasiP1Ctx,
+    pub(crate) wasi: WasiP1Ctx,
     http: WasiHttpCtx,
     denied_http: DeniedHttp,
-    timer: Arc<Timer>,
+    timer: Arc<TimerHandle>,
     born: Instant,
-    pub(super) environment: Environment,
-    pub(super) busy: Busy,
-    pub(super) limiter: Limiter,
-    pub(super) log: Arc<GuestLog>,
+    pub(crate) environment: GuestEnvironment,
+    pub(crate) busy: BusyGuard,
+    pub(crate) limiter: InstanceLimiter,
+    pub(crate) log: Arc<GuestLog>,
     /// When the running call, or the start, has used up its time.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
     /// Whether the guest was interrupted for that.
-    pub(super) timed_out: bool,
+    pub(crate) timed_out: bool,
     /// What a command reads and writes; other guests have none.
-    pub(super) pipes: Option<Pipes>,
+    pub(crate) pipes: Option<CommandPipes>,
     /// Whether the guest gave more than it may.
-    pub(super) overflowed: bool,
+    pub(crate) overflowed: bool,
     /// Whether the instance may not be called again, although nothing went wrong.
-    pub(super) is_spent: bool,
+    pub(crate) is_spent: bool,
 }
 
 impl GuestState {
     /// The state of a guest that has no files, no network, no arguments and, unless it is a command, an input at its end.
-    pub(super) fn new(
-        environment: Environment,
-        timer: Arc<Timer>,
-        busy: Busy,
-        limiter: Limiter,
+    pub(crate) fn new(
+        environment: GuestEnvironment,
+        timer: Arc<TimerHandle>,
+        busy: BusyGuard,
+        limiter: InstanceLimiter,
         log: GuestLog,
         time: Duration,
         is_command: bool,
     ) -> Self {
         let log = Arc::new(log);
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestStream::new(Stream::Stdout, &log))
-            .stderr(GuestStream::new(Stream::Stderr, &log))
+        wasi.stdout(GuestStream::new(LogStream::Stdout, &log))
+            .stderr(GuestStream::new(LogStream::Stderr, &log))
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .max_random_size(RANDOM_MAX);
         let pipes = is_command.then(|| {
-            let pipes = Pipes::default();
+            let pipes = CommandPipes::default();
             wasi.stdin(pipes.stdin.clone()).stdout(pipes.stdout.clone());
             // Programs take the first argument for their own name.
             wasi.arg("function").envs(environment.variables());
@@ -95,7 +95,7 @@ impl GuestState {
     }
 
     /// What the guest's monotonic clock works on.
-    pub(super) fn clock(&mut self) -> ClockView<'_> {
+    pub(crate) fn clock(&mut self) -> ClockView<'_> {
         ClockView { table: self.wasi.ctx().table, timer: &self.timer, born: self.born }
     }
 }

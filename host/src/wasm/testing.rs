@@ -2,18 +2,19 @@
 
 pub(crate) mod handler;
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::log::{Level, Log, LogSink};
-use super::{Engine, EngineOptions, Program, Sandbox};
 use crate::model::function::{
-    Delivery, InitialOffset, Instances, Limits, Logs, Manifest, Membership, Ordering, ProcessingGuarantee, Retry,
-    Revision, Shape, Topics,
+    DeliveryPolicy, FunctionLimits, GroupMembership, InitialOffset, InstancePolicy, LogLimits, Manifest, ModuleShape,
+    Ordering, ProcessingGuarantee, RetryPolicy, Revision, TopicSelection,
 };
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::wasm::log::{GuestLogSink, Level, LogSink};
+use crate::wasm::{EngineOptions, LoadedProgram, Sandbox, WasmEngine};
 
 /// The imports of every guest.
 const IMPORTS: &str = r#"
@@ -139,26 +140,31 @@ pub(crate) fn guest(items: &str, body: &str) -> Arc<[u8]> {
 }
 
 /// An engine for a test.
-pub(crate) fn engine(max_instances: u32) -> Engine {
-    Engine::new(EngineOptions { max_instances, ..EngineOptions::default() }).expect("an engine")
+pub(crate) fn engine(max_instances: u32) -> WasmEngine {
+    WasmEngine::new(EngineOptions { max_instances, ..EngineOptions::default() }).expect("an engine")
 }
 
-/// Loads a guest.
-pub(crate) async fn load(engine: &Engine, module: Arc<[u8]>) -> Program {
-    let digest = Digest::of(&module);
+pub(crate) async fn load(engine: &WasmEngine, module: Arc<[u8]>) -> LoadedProgram {
+    let digest = ArtifactDigest::of(&module);
     engine.load(module, digest).await.expect("a program")
 }
 
 /// The limits of a test, small enough to be reached soon.
-pub(crate) fn limits() -> Limits {
-    Limits { memory: 8 << 20, timeout: Duration::from_millis(300), output: 64 << 10, logs: 4096, table_elements: 1000 }
+pub(crate) fn limits() -> FunctionLimits {
+    FunctionLimits {
+        memory: 8 << 20,
+        timeout: Duration::from_millis(300),
+        output: 64 << 10,
+        logs: 4096,
+        table_elements: 1000,
+    }
 }
 
 /// A revision with these limits.
-pub(crate) fn revision(limits: Limits, env: &[(&str, &str)]) -> Arc<Revision> {
+pub(crate) fn revision(limits: FunctionLimits, env: &[(&str, &str)]) -> Arc<Revision> {
     let manifest = Manifest {
         name: FunctionName::new("test").expect("a name"),
-        topics: Topics::Named(Vec::new()),
+        topics: TopicSelection::Named(Vec::new()),
         initial_offset: InitialOffset::Latest,
         ordering: Ordering::Partition,
         concurrency: 1,
@@ -169,34 +175,34 @@ pub(crate) fn revision(limits: Limits, env: &[(&str, &str)]) -> Arc<Revision> {
         outputs: BTreeMap::new(),
         filters: Vec::new(),
         limits,
-        logs: Logs::default(),
+        logs: LogLimits::default(),
         instances: instances(),
-        retry: Retry { max_attempts: 1, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
-        delivery: Delivery {
+        retry: RetryPolicy { max_attempts: 1, backoff: Duration::ZERO, backoff_max: Duration::ZERO },
+        delivery: DeliveryPolicy {
             batch_size: 1,
             batch_window: Duration::ZERO,
             commit_interval: Duration::ZERO,
             drain_timeout: Duration::ZERO,
             in_flight: 1,
             pending: 1,
-            membership: Membership::Dynamic,
+            membership: GroupMembership::Dynamic,
         },
         schedule: None,
         kafka: BTreeMap::new(),
     };
     Arc::new(Revision {
         number: RevisionNumber(1),
-        digest: Digest::of(b""),
+        digest: ArtifactDigest::of(b""),
         module_bytes: 0,
-        shape: Shape::MillstreamBatch,
+        shape: ModuleShape::MillstreamBatch,
         manifest,
         deployed_at_ms: 0,
     })
 }
 
 /// Shared instances that are kept for a minute.
-pub(crate) fn instances() -> Instances {
-    Instances { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None }
+pub(crate) fn instances() -> InstancePolicy {
+    InstancePolicy { isolation: None, keep_warm: Duration::from_secs(60), min: 0, emulate: None }
 }
 
 /// The lines that guests wrote.
@@ -204,36 +210,40 @@ pub(crate) fn instances() -> Instances {
 pub(crate) struct KeptLines(Mutex<Vec<(Level, String)>>);
 
 impl KeptLines {
-    /// All of them.
     pub(crate) fn all(&self) -> Vec<(Level, String)> {
-        self.0.lock().expect("no panic").clone()
+        self.0.lock().clone()
     }
 }
 
-impl Log for KeptLines {
+impl GuestLogSink for KeptLines {
     fn line(&self, level: Level, line: &str) {
-        self.0.lock().expect("no panic").push((level, line.to_owned()));
+        self.0.lock().push((level, line.to_owned()));
     }
 }
 
 /// A sandbox of a guest, and what tells of it.
-pub(crate) struct Bench {
+pub(crate) struct SandboxBench {
     pub(crate) sandbox: Sandbox,
     pub(crate) metrics: Arc<FunctionMetrics>,
     pub(crate) lines: Arc<KeptLines>,
 }
 
 /// Makes a sandbox with these limits.
-pub(crate) async fn bench_with(engine: &Engine, module: Arc<[u8]>, limits: Limits, env: &[(&str, &str)]) -> Bench {
+pub(crate) async fn bench_with(
+    engine: &WasmEngine,
+    module: Arc<[u8]>,
+    limits: FunctionLimits,
+    env: &[(&str, &str)],
+) -> SandboxBench {
     let metrics = Arc::new(FunctionMetrics::default());
     let lines = Arc::new(KeptLines::default());
     let sink: LogSink = Arc::<KeptLines>::clone(&lines);
     let sandbox = load(engine, module).await.sandbox(&revision(limits, env), Arc::clone(&metrics), sink);
-    Bench { sandbox, metrics, lines }
+    SandboxBench { sandbox, metrics, lines }
 }
 
 /// Makes a sandbox with the limits of a test.
-pub(crate) async fn bench(engine: &Engine, module: Arc<[u8]>) -> Bench {
+pub(crate) async fn bench(engine: &WasmEngine, module: Arc<[u8]>) -> SandboxBench {
     bench_with(engine, module, limits(), &[]).await
 }
 

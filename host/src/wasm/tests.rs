@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use super::log::Level;
-use super::testing::{Bench, ECHO, bench, bench_with, engine, guest, limits};
-use super::{Engine, EngineOptions, LoadError, StartError};
 use crate::error_code::ErrorCode;
-use crate::model::ids::Digest;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::ids::ArtifactDigest;
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::wasm::log::Level;
+use crate::wasm::testing::{ECHO, SandboxBench, bench, bench_with, engine, guest, limits};
+use crate::wasm::{EngineOptions, LoadError, StartError, WasmEngine};
 
-async fn call(bench: &Bench, request: &[u8]) -> Result<Vec<u8>, Fault> {
+async fn call(bench: &SandboxBench, request: &[u8]) -> Result<Vec<u8>, GuestFault> {
     let mut instance = match bench.sandbox.start().await {
         Ok(instance) => instance,
         Err(StartError::Fault(fault)) => return Err(fault),
@@ -25,7 +25,7 @@ async fn call(bench: &Bench, request: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 /// The fault of a guest, and the host unharmed after it.
-async fn fault(items: &str, body: &str) -> Fault {
+async fn fault(items: &str, body: &str) -> GuestFault {
     let engine = engine(4);
     let bad = bench(&engine, guest(items, body)).await;
     let good = bench(&engine, guest("", ECHO)).await;
@@ -104,7 +104,7 @@ async fn a_guest_that_goes_on_after_a_refusal_answers_but_is_not_used_again() {
 #[tokio::test]
 async fn more_memory_at_the_start_than_allowed_is_a_memory_fault() {
     let engine = engine(4);
-    let small = crate::model::function::Limits { memory: 64 << 10, ..limits() };
+    let small = crate::model::function::FunctionLimits { memory: 64 << 10, ..limits() };
     let bench = bench_with(&engine, guest("", ECHO), small, &[]).await;
     let fault = call(&bench, b"x").await.expect_err("refused");
     assert_eq!(fault.class, FaultClass::Memory, "{fault}");
@@ -294,7 +294,7 @@ async fn damaged_modules_are_refused_without_a_panic() {
             bytes[at] ^= 1 << random.u32(..8);
         }
         let module: Arc<[u8]> = bytes.into();
-        let digest = Digest::of(&module);
+        let digest = ArtifactDigest::of(&module);
         // A flipped bit may leave a valid module; all that matters is that the host says one or the other.
         match engine.load(module, digest).await {
             Ok(_) => {}
@@ -303,8 +303,8 @@ async fn damaged_modules_are_refused_without_a_panic() {
     }
 }
 
-async fn refused(engine: &Engine, module: &[u8]) -> LoadError {
-    engine.load(module.into(), Digest::of(module)).await.expect_err("refused")
+async fn refused(engine: &WasmEngine, module: &[u8]) -> LoadError {
+    engine.load(module.into(), ArtifactDigest::of(module)).await.expect_err("refused")
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn an_import_of_another_type_is_refused_by_name() {
 async fn loads_of_one_digest_share_a_program() {
     let engine = engine(1);
     let module = guest("", ECHO);
-    let digest = Digest::of(&module);
+    let digest = ArtifactDigest::of(&module);
     let (one, other) = tokio::join!(engine.load(Arc::clone(&module), digest), engine.load(module, digest));
     let (one, other) = (one.expect("a program"), other.expect("a program"));
     assert!(one.downgrade().ptr_eq(&other.downgrade()));
@@ -400,14 +400,15 @@ async fn an_export_of_another_type_does_not_link() {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[tokio::test]
 async fn the_largest_budget_fits_the_address_space() {
-    let engine = Engine::new(EngineOptions { max_instances: 20_000, ..EngineOptions::default() }).expect("it fits");
+    let engine = WasmEngine::new(EngineOptions { max_instances: 20_000, ..EngineOptions::default() }).expect("it fits");
     let bench = bench(&engine, guest("", ECHO)).await;
     assert_eq!(call(&bench, b"request").await.as_deref(), Ok(&b"request"[..]));
 }
 
 #[test]
 fn a_budget_beyond_the_address_space_names_its_setting() {
-    let error = Engine::new(EngineOptions { max_instances: 60_000, ..EngineOptions::default() }).expect_err("too many");
+    let error =
+        WasmEngine::new(EngineOptions { max_instances: 60_000, ..EngineOptions::default() }).expect_err("too many");
     assert!(error.to_string().contains("instances.total"), "{error}");
     assert_eq!(error.code(), ErrorCode::InvalidHostConfig);
 }

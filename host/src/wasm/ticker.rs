@@ -16,11 +16,11 @@ const IDLE_TICK: Duration = Duration::from_millis(10);
 
 /// A clone of the flag by which running guests ask for fine ticks.
 #[derive(Clone, Default)]
-pub(super) struct Busy(Arc<AtomicBool>);
+pub(crate) struct BusyGuard(Arc<AtomicBool>);
 
-impl Busy {
+impl BusyGuard {
     /// Says that a guest used up a tick.
-    pub(super) fn mark(&self) {
+    pub(crate) fn mark(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
@@ -30,7 +30,7 @@ impl Busy {
 }
 
 /// Starts the thread. It holds the engine weakly, so it ends by itself within one tick of the engine's end.
-pub(super) fn start(engine: EngineWeak, busy: Busy) -> std::io::Result<()> {
+pub(crate) fn start(engine: EngineWeak, busy: BusyGuard) -> std::io::Result<()> {
     std::thread::Builder::new().name("wasm-ticker".to_owned()).spawn(move || {
         loop {
             std::thread::sleep(if busy.take() { BUSY_TICK } else { IDLE_TICK });

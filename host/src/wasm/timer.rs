@@ -2,66 +2,66 @@
 //!
 //! The runtime's timer counts in milliseconds and rounds up, so that a sleep of 1 ms takes up to 2. Here one thread
 //! waits on a condition variable for the earliest deadline, which the kernel times to some tens of microseconds.
-//! The thread ends when the last [`Timer`] is dropped; a [`Sleep`] borrows nothing and may outlive it only unfinished.
+//! The thread ends when the last [`TimerHandle`] is dropped; a [`SleepFuture`] borrows nothing and may outlive it only unfinished.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// The place of a sleeper in the queue: its deadline, and a number that keeps equal deadlines apart.
-type Place = (Instant, u64);
+type SleeperKey = (Instant, u64);
 
 #[derive(Default)]
-struct Queue {
-    sleepers: BTreeMap<Place, Waker>,
+struct SleeperQueue {
+    sleepers: BTreeMap<SleeperKey, Waker>,
     next_number: u64,
     stopped: bool,
 }
 
 #[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct TimerState {
+    queue: Mutex<SleeperQueue>,
     earlier: Condvar,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl TimerState {
+    fn lock(&self) -> MutexGuard<'_, SleeperQueue> {
         // The queue is consistent at every point where a panic is possible.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 
 /// The handle of the timer thread.
-pub(super) struct Timer {
-    shared: Arc<Shared>,
+pub(crate) struct TimerHandle {
+    shared: Arc<TimerState>,
 }
 
-impl Timer {
-    /// Starts the thread.
-    pub(super) fn start() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+impl TimerHandle {
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let shared = Arc::new(TimerState::default());
         let thread_shared = Arc::clone(&shared);
         std::thread::Builder::new().name("wasm-timer".to_owned()).spawn(move || run(&thread_shared))?;
         Ok(Self { shared })
     }
 
     /// Resolves at `deadline` or shortly after.
-    pub(super) fn sleep_until(&self, deadline: Instant) -> Sleep {
-        Sleep { shared: Arc::clone(&self.shared), deadline, place: None }
+    pub(crate) fn sleep_until(&self, deadline: Instant) -> SleepFuture {
+        SleepFuture { shared: Arc::clone(&self.shared), deadline, place: None }
     }
 }
 
-impl Drop for Timer {
+impl Drop for TimerHandle {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
         self.shared.earlier.notify_one();
     }
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &TimerState) {
     let mut due = Vec::new();
     let mut queue = shared.lock();
     while !queue.stopped {
@@ -77,24 +77,23 @@ fn run(shared: &Shared) {
             continue;
         }
         let earliest = queue.sleepers.first_key_value().map(|(place, _)| place.0);
-        queue = match earliest {
-            None => shared.earlier.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        match earliest {
+            None => shared.earlier.wait(&mut queue),
             Some(deadline) => {
-                let wait = deadline.saturating_duration_since(now);
-                shared.earlier.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0
+                shared.earlier.wait_until(&mut queue, deadline);
             }
-        };
+        }
     }
 }
 
 /// A wait for a point in time.
-pub(super) struct Sleep {
-    shared: Arc<Shared>,
+pub(crate) struct SleepFuture {
+    shared: Arc<TimerState>,
     deadline: Instant,
-    place: Option<Place>,
+    place: Option<SleeperKey>,
 }
 
-impl Future for Sleep {
+impl Future for SleepFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -118,7 +117,7 @@ impl Future for Sleep {
     }
 }
 
-impl Drop for Sleep {
+impl Drop for SleepFuture {
     fn drop(&mut self) {
         let Some(place) = self.place else { return };
         let waker = self.shared.lock().sleepers.remove(&place);
@@ -135,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn sleepers_wake_in_the_order_of_their_deadlines() {
-        let timer = Timer::start().expect("a thread");
+        let timer = TimerHandle::start().expect("a thread");
         let start = Instant::now();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         for milliseconds in [30, 10, 20] {
@@ -155,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_sleep_leaves_the_queue() {
-        let timer = Timer::start().expect("a thread");
+        let timer = TimerHandle::start().expect("a thread");
         let mut sleep = Box::pin(timer.sleep_until(Instant::now() + Duration::from_secs(3600)));
         let polled = sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(polled.is_pending());
@@ -166,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_milliseconds_are_printed() {
-        let timer = Timer::start().expect("a thread");
+        let timer = TimerHandle::start().expect("a thread");
         let mut took = Vec::new();
         for _ in 0..200 {
             let start = Instant::now();

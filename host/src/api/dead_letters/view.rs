@@ -6,17 +6,16 @@ use utoipa::ToSchema;
 use crate::api::functions::view::moment;
 use crate::api::invoke::view::bytes;
 use crate::model::ids::FunctionName;
-use crate::pipeline::dead_letters::{Letter, Mark, Outcome, Page, Redriven, What};
+use crate::redrive::{DeadLetter, LetterOutcome, LetterPage, LetterResult, RedriveMark, RedriveReport};
 
 /// The longest text of an error in a list, in characters.
 const LONGEST_IN_LIST: usize = 300;
 
 /// Dead letters, the newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct LetterList {
+pub(crate) struct LetterList {
     #[schema(value_type = String)]
     name: FunctionName,
-    /// The dead letter topic.
     topic: String,
     letters: Vec<LetterView>,
     /// Where older ones are, for `from`; nothing when these are the last.
@@ -26,10 +25,9 @@ pub(in crate::api) struct LetterList {
 
 /// A dead letter.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct LetterView {
+pub(crate) struct LetterView {
     /// Its partition in the dead letter topic.
     partition: i32,
-    /// Its offset there.
     offset: i64,
     /// When it was written, by RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +51,6 @@ pub(in crate::api) struct LetterView {
     attempts: u32,
     /// `name@revision` of what gave it up.
     function: String,
-    /// Where the record lay.
     source: SourceView,
     /// What became of it when it was handled again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +62,7 @@ pub(in crate::api) struct LetterView {
 
 /// Where a record lay.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct SourceView {
+pub(crate) struct SourceView {
     topic: String,
     partition: i32,
     offset: i64,
@@ -76,7 +73,7 @@ pub(in crate::api) struct SourceView {
 
 /// What became of a dead letter that was handled again.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct MarkView {
+pub(crate) struct MarkView {
     /// When, by RFC 3339.
     at: String,
     /// `name@revision` of what handled it.
@@ -89,7 +86,7 @@ pub(in crate::api) struct MarkView {
 
 /// A dead letter with its record.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct LetterAlone {
+pub(crate) struct LetterAlone {
     #[serde(flatten)]
     letter: LetterView,
     /// The record's value, where it is a text.
@@ -104,7 +101,7 @@ pub(in crate::api) struct LetterAlone {
 
 /// A header of a record.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct HeaderView {
+pub(crate) struct HeaderView {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
@@ -114,7 +111,7 @@ pub(in crate::api) struct HeaderView {
 
 /// What became of dead letters that were to be handled again.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct RedriveAnswer {
+pub(crate) struct RedriveAnswer {
     #[schema(value_type = String)]
     name: FunctionName,
     /// The revision that handled them.
@@ -133,7 +130,7 @@ pub(in crate::api) struct RedriveAnswer {
 
 /// What became of one dead letter.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct RedriveResult {
+pub(crate) struct RedriveResult {
     partition: i32,
     offset: i64,
     /// `emitted`; the class of the fault with which it is a dead letter again; `redriven` when it was handled again before;
@@ -147,7 +144,7 @@ pub(in crate::api) struct RedriveResult {
 }
 
 impl LetterList {
-    pub(in crate::api) fn new(name: FunctionName, page: Page) -> Self {
+    pub(crate) fn new(name: FunctionName, page: LetterPage) -> Self {
         let letters = page.letters.into_iter().map(|(letter, mark)| {
             let mut view = LetterView::new(&letter, mark);
             view.message = view.message.chars().take(LONGEST_IN_LIST).collect();
@@ -163,7 +160,7 @@ impl LetterList {
 }
 
 impl LetterView {
-    fn new(letter: &Letter, mark: Option<Mark>) -> Self {
+    fn new(letter: &DeadLetter, mark: Option<RedriveMark>) -> Self {
         let (key, key_base64) = bytes(letter.key.as_deref());
         let source = &letter.source;
         Self {
@@ -196,7 +193,7 @@ impl LetterView {
 }
 
 impl LetterAlone {
-    pub(in crate::api) fn new(letter: &Letter, mark: Option<Mark>) -> Self {
+    pub(crate) fn new(letter: &DeadLetter, mark: Option<RedriveMark>) -> Self {
         let (value, value_base64) = bytes(letter.value.as_deref());
         let headers = letter.headers.iter().map(|(name, value)| HeaderView::new(name, value.as_deref()));
         Self { letter: LetterView::new(letter, mark), value, value_base64, headers: headers.collect() }
@@ -204,18 +201,18 @@ impl LetterAlone {
 }
 
 impl HeaderView {
-    pub(in crate::api) fn new(name: &str, value: Option<&[u8]>) -> Self {
+    pub(crate) fn new(name: &str, value: Option<&[u8]>) -> Self {
         let (value, value_base64) = bytes(value);
         Self { name: name.to_owned(), value, value_base64 }
     }
 }
 
 impl RedriveAnswer {
-    pub(in crate::api) fn new(name: FunctionName, redriven: Redriven) -> Self {
-        let Redriven { by, outcomes, left } = redriven;
-        let count = |is_it: fn(&What) -> bool| outcomes.iter().filter(|outcome| is_it(&outcome.what)).count();
-        let emitted = count(|what| matches!(what, What::Emitted(_)));
-        let failed = count(|what| matches!(what, What::GivenUp(_)));
+    pub(crate) fn new(name: FunctionName, redriven: RedriveReport) -> Self {
+        let RedriveReport { by, outcomes, left } = redriven;
+        let count = |is_it: fn(&LetterResult) -> bool| outcomes.iter().filter(|outcome| is_it(&outcome.what)).count();
+        let emitted = count(|what| matches!(what, LetterResult::Emitted(_)));
+        let failed = count(|what| matches!(what, LetterResult::GivenUp(_)));
         Self {
             name,
             revision: by.number.0,
@@ -229,16 +226,16 @@ impl RedriveAnswer {
 }
 
 impl RedriveResult {
-    fn new(outcome: Outcome) -> Self {
-        let Outcome { partition, offset, what } = outcome;
+    fn new(outcome: LetterOutcome) -> Self {
+        let LetterOutcome { partition, offset, what } = outcome;
         let (outcome, emitted, message) = match what {
-            What::Emitted(emitted) => ("emitted".to_owned(), emitted, None),
-            What::GivenUp(fault) => (fault.class.as_str().to_owned(), 0, Some(fault.message)),
-            What::Before(mark) => {
+            LetterResult::Emitted(emitted) => ("emitted".to_owned(), emitted, None),
+            LetterResult::GivenUp(fault) => (fault.class.as_str().to_owned(), 0, Some(fault.message)),
+            LetterResult::Before(mark) => {
                 let what = format!("handled again by {} at {}: {}", mark.by, moment(mark.at_ms), mark.outcome);
                 ("redriven".to_owned(), 0, Some(what))
             }
-            What::Not(reason) => ("not-done".to_owned(), 0, Some(reason)),
+            LetterResult::Not(reason) => ("not-done".to_owned(), 0, Some(reason)),
         };
         Self { partition, offset, outcome, emitted, message }
     }

@@ -2,7 +2,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use proptest::prelude::*;
 
-use super::*;
+use crate::api::events::*;
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&str, &str)| {
@@ -17,11 +17,11 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 const REQUIRED: [(&str, &str); 4] = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t")];
 
-fn binary(more: &[(&str, &str)], body: &'static [u8]) -> Result<Content, Problem> {
+fn binary(more: &[(&str, &str)], body: &'static [u8]) -> Result<RequestContent, ApiProblem> {
     read(&headers(&[&REQUIRED, more].concat()), &Bytes::from_static(body), None)
 }
 
-fn refusal(content: Result<Content, Problem>) -> String {
+fn refusal(content: Result<RequestContent, ApiProblem>) -> String {
     let problem = content.expect_err("refused");
     assert_eq!(problem.code(), ErrorCode::InvalidEvent);
     problem.text().to_owned()
@@ -35,7 +35,7 @@ fn binary_events_become_headers_of_a_record() {
         ("ce-partitionkey", "lot-7"),
         ("traceparent", "00-x"),
     ];
-    let Ok(Content::One(event)) = binary(&more, b"hello") else { panic!("an event") };
+    let Ok(RequestContent::One(event)) = binary(&more, b"hello") else { panic!("an event") };
     assert_eq!((event.key.as_deref(), event.value.as_deref()), (Some(&b"lot-7"[..]), Some(&b"hello"[..])));
     let of = |name: &str| event.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
     assert_eq!(of("ce_subject"), Some("Euro €".as_bytes()));
@@ -43,7 +43,7 @@ fn binary_events_become_headers_of_a_record() {
         (of("ce_id"), of("content-type"), of("traceparent")),
         (Some(&b"1"[..]), Some(&b"text/plain"[..]), Some(&b"00-x"[..]))
     );
-    let Ok(Content::One(bare)) = binary(&[], b"") else { panic!("an event") };
+    let Ok(RequestContent::One(bare)) = binary(&[], b"") else { panic!("an event") };
     assert_eq!((bare.value, bare.key), (None, None));
 }
 
@@ -52,9 +52,9 @@ fn structured_events_stay_as_they_are() {
     let json = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","partitionkey":"k","data":{"b":1,"a":2}}"#;
     let body = Bytes::from_static(json.as_bytes());
     let headers = headers(&[("content-type", "application/cloudevents+json; charset=utf-8")]);
-    let Ok(Content::One(event)) = read(&headers, &body, None) else { panic!("an event") };
+    let Ok(RequestContent::One(event)) = read(&headers, &body, None) else { panic!("an event") };
     assert_eq!((event.key.as_deref(), event.value.as_deref()), (Some(&b"k"[..]), Some(json.as_bytes())));
-    let Ok(Content::One(event)) = read(&headers, &body, Some("other")) else { panic!("an event") };
+    let Ok(RequestContent::One(event)) = read(&headers, &body, Some("other")) else { panic!("an event") };
     assert_eq!(event.key.as_deref(), Some(&b"other"[..]));
 }
 
@@ -62,7 +62,7 @@ fn structured_events_stay_as_they_are() {
 fn the_events_of_a_batch_stand_for_themselves() {
     let json = br#"[{"specversion":"1.0","id":"1","source":"/s","type":"t"},{"id":"2"}]"#;
     let headers = headers(&[("content-type", "application/cloudevents-batch+json")]);
-    let Ok(Content::Batch(events)) = read(&headers, &Bytes::from_static(json), None) else { panic!("a batch") };
+    let Ok(RequestContent::Batch(events)) = read(&headers, &Bytes::from_static(json), None) else { panic!("a batch") };
     assert!(events[0].is_ok() && events[1].as_ref().is_err_and(|problem| problem.text().contains("specversion")));
     assert!(refusal(read(&headers, &Bytes::from_static(b"{}"), None)).contains("array"));
     let many = format!("[{}]", vec!["{}"; MOST_EVENTS + 1].join(","));
@@ -71,7 +71,7 @@ fn the_events_of_a_batch_stand_for_themselves() {
 
 #[test]
 fn what_says_nothing_of_itself_is_plain() {
-    let Ok(Content::Plain(event)) =
+    let Ok(RequestContent::Plain(event)) =
         read(&headers(&[("content-type", "text/csv")]), &Bytes::from_static(b"a,b"), Some("k"))
     else {
         panic!("plain")
@@ -156,7 +156,7 @@ fn request_of(bytes: &[u8]) -> (HeaderMap, Bytes) {
 /// What is taken can be read by the host as an event, and nothing of it is the host's to say.
 #[test]
 fn fuzzed_requests_are_events_or_refused() {
-    use crate::consume::decode::{Fields, decode};
+    use crate::consume::decode::{RawFields, decode};
 
     let good: [&[u8]; 5] = [
         b"ce-specversion: 1.0\nce-id: 1\nce-source: /s\nce-type: t\nce-subject: %C3%A9\nce-time: 2026-01-31T23:59:59Z\n\nhello",
@@ -170,9 +170,9 @@ fn fuzzed_requests_are_events_or_refused() {
     crate::fuzzing::fuzz(&good, |bytes| {
         let (headers, body) = request_of(bytes);
         let events = match read(&headers, &body, None) {
-            Ok(Content::One(event)) => vec![event],
-            Ok(Content::Batch(events)) => events.into_iter().flatten().collect(),
-            Ok(Content::Plain(_)) => return Ok(()),
+            Ok(RequestContent::One(event)) => vec![event],
+            Ok(RequestContent::Batch(events)) => events.into_iter().flatten().collect(),
+            Ok(RequestContent::Plain(_)) => return Ok(()),
             Err(problem) => {
                 prop_assert!(!problem.text().is_empty() && problem.status().is_client_error());
                 return Ok(());
@@ -182,7 +182,7 @@ fn fuzzed_requests_are_events_or_refused() {
             let headers: Vec<_> =
                 event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
             let mut arena = Vec::new();
-            let record = Fields {
+            let record = RawFields {
                 topic: "t",
                 partition: 0,
                 offset: 0,

@@ -6,30 +6,29 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::model::function::{Revision, Shape, Topics};
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
-use crate::model::status::State;
+use crate::model::function::{ModuleShape, Revision, TopicSelection};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::model::status::FunctionState;
 use crate::registry::catalogue::StoredRevision;
 
 /// The answer of a deploy.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct DeployedView {
+pub(crate) struct DeployedView {
     #[schema(value_type = String)]
     name: FunctionName,
-    /// Counts the function's deploys.
     #[schema(value_type = u64)]
     revision: RevisionNumber,
     /// The module's SHA-256.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: Shape,
-    state: State,
+    shape: ModuleShape,
+    state: FunctionState,
 }
 
 impl DeployedView {
-    pub(in crate::api) fn new(revision: &Revision, state: State) -> Self {
+    pub(crate) fn new(revision: &Revision, state: FunctionState) -> Self {
         let Revision { number, digest, shape, manifest, .. } = revision;
         Self { name: manifest.name.clone(), revision: *number, digest: *digest, shape: *shape, state }
     }
@@ -37,7 +36,7 @@ impl DeployedView {
 
 /// A function in a list, and the common part of one alone.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct FunctionView {
+pub(crate) struct FunctionView {
     #[serde(flatten)]
     deployed: DeployedView,
     /// The topics named in the manifest; none when it has a pattern.
@@ -61,30 +60,30 @@ pub(in crate::api) struct FunctionView {
 
 /// All functions.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct FunctionList {
-    pub(in crate::api) functions: Vec<FunctionView>,
+pub(crate) struct FunctionList {
+    pub(crate) functions: Vec<FunctionView>,
 }
 
 /// One function.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct FunctionAlone {
+pub(crate) struct FunctionAlone {
     #[serde(flatten)]
-    pub(in crate::api) function: FunctionView,
+    pub(crate) function: FunctionView,
     /// The manifest with every default filled in. Values that may be secrets are hidden.
     #[schema(value_type = Object)]
-    pub(in crate::api) manifest: Value,
+    pub(crate) manifest: Value,
 }
 
 impl FunctionView {
-    pub(in crate::api) fn new(
+    pub(crate) fn new(
         revision: &Revision,
-        state: State,
+        state: FunctionState,
         kept: &[StoredRevision],
         shadow: Option<RevisionNumber>,
     ) -> Self {
         let (topics, topics_pattern) = match &revision.manifest.topics {
-            Topics::Named(topics) => (topics.clone(), None),
-            Topics::Pattern(pattern) => (Vec::new(), Some(pattern.clone())),
+            TopicSelection::Named(topics) => (topics.clone(), None),
+            TopicSelection::Pattern(pattern) => (Vec::new(), Some(pattern.clone())),
         };
         Self {
             deployed: DeployedView::new(revision, state),
@@ -99,7 +98,7 @@ impl FunctionView {
 }
 
 /// Milliseconds since the Unix epoch by RFC 3339.
-pub(in crate::api) fn moment(unix_ms: u64) -> String {
+pub(crate) fn moment(unix_ms: u64) -> String {
     // The year 9999, beyond which no moment is written.
     const LATEST: u64 = 253_370_764_800_000;
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(unix_ms.min(LATEST))).to_string()

@@ -1,7 +1,8 @@
 //! The answers to calls with an idempotency key, for a while: so many a function, so many bytes in all.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderName, HeaderValue};
@@ -9,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::view::{Invocation, Invocations};
-use crate::api::problem::Problem;
+use crate::api::invoke::view::{Invocation, Invocations};
+use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
@@ -22,76 +23,77 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// An answer that was given.
 #[derive(Debug, Clone)]
-pub(in crate::api) struct Kept {
-    pub(super) outcome: &'static str,
-    pub(super) body: Arc<Bytes>,
+pub(crate) struct StoredAnswer {
+    pub(crate) outcome: &'static str,
+    pub(crate) body: Arc<Bytes>,
 }
 
 /// The answers of a host. Clones share them.
 #[derive(Clone, Default)]
-pub(in crate::api) struct Answers(Arc<Mutex<Known>>);
+pub(crate) struct IdempotencyCache(Arc<Mutex<CachedAnswers>>);
 
 #[derive(Default)]
-struct Known {
-    answers: HashMap<Name, Entry>,
-    /// Oldest first.
-    order: VecDeque<(Instant, Name)>,
+struct CachedAnswers {
+    answers: HashMap<CacheKey, CacheEntry>,
+    order: VecDeque<(Instant, CacheKey)>,
     of_function: HashMap<FunctionName, usize>,
     bytes: usize,
 }
 
-type Name = (FunctionName, Arc<str>);
+type CacheKey = (FunctionName, Arc<str>);
 
-struct Entry {
+struct CacheEntry {
     fingerprint: [u8; 32],
     /// Nothing while the call is under way.
-    answer: Option<Kept>,
+    answer: Option<StoredAnswer>,
     since: Instant,
 }
 
-/// Who is to answer.
-pub(super) enum Turn {
-    /// It was answered before.
-    Answered(Kept),
-    /// The caller.
-    Yours(Calling),
+pub(crate) enum KeyClaim {
+    Answered(StoredAnswer),
+    Yours(PendingCall),
 }
 
 /// A call under way. Dropped without an answer, its key is free again.
-pub(super) struct Calling {
-    answers: Answers,
-    name: Name,
+pub(crate) struct PendingCall {
+    answers: IdempotencyCache,
+    name: CacheKey,
     is_kept: bool,
 }
 
-impl Answers {
+impl IdempotencyCache {
     /// Begins a call with a key, or finds its answer.
-    pub(super) fn turn(&self, function: &FunctionName, key: &str, fingerprint: [u8; 32]) -> Result<Turn, Problem> {
-        let name: Name = (function.clone(), key.into());
+    pub(crate) fn turn(
+        &self,
+        function: &FunctionName,
+        key: &str,
+        fingerprint: [u8; 32],
+    ) -> Result<KeyClaim, ApiProblem> {
+        let name: CacheKey = (function.clone(), key.into());
         let mut known = self.known();
         known.forget_old(function, Instant::now());
         if let Some(entry) = known.answers.get(&name) {
             if entry.fingerprint != fingerprint {
-                return Err(Problem::new(ErrorCode::IdempotencyKeyReused));
+                return Err(ApiProblem::new(ErrorCode::IdempotencyKeyReused));
             }
             return match &entry.answer {
-                Some(kept) => Ok(Turn::Answered(kept.clone())),
-                None => Err(Problem::new(ErrorCode::RequestInProgress)),
+                Some(kept) => Ok(KeyClaim::Answered(kept.clone())),
+                None => Err(ApiProblem::new(ErrorCode::RequestInProgress)),
             };
         }
         let since = Instant::now();
-        known.answers.insert(name.clone(), Entry { fingerprint, answer: None, since });
+        known.answers.insert(name.clone(), CacheEntry { fingerprint, answer: None, since });
         known.order.push_back((since, name.clone()));
         *known.of_function.entry(function.clone()).or_default() += 1;
-        Ok(Turn::Yours(Calling { answers: self.clone(), name, is_kept: false }))
+        Ok(KeyClaim::Yours(PendingCall { answers: self.clone(), name, is_kept: false }))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, CachedAnswers> {
+        self.0.lock()
     }
 }
 
-impl Known {
+impl CachedAnswers {
     /// Makes room for one more key of `function`.
     fn forget_old(&mut self, function: &FunctionName, now: Instant) {
         while let Some((since, _)) = self.order.front()
@@ -109,7 +111,7 @@ impl Known {
     }
 
     /// Forgets the entry that was made then; a later one of the same name stays.
-    fn remove(&mut self, name: &Name, since: Instant) {
+    fn remove(&mut self, name: &CacheKey, since: Instant) {
         if self.answers.get(name).is_none_or(|entry| entry.since != since) {
             return;
         }
@@ -124,9 +126,9 @@ impl Known {
     }
 }
 
-impl Calling {
+impl PendingCall {
     /// Keeps the answer for whoever comes with the same key.
-    pub(super) fn keep(mut self, answer: Kept) {
+    pub(crate) fn keep(mut self, answer: StoredAnswer) {
         self.is_kept = true;
         let mut known = self.answers.known();
         let bytes = answer.body.len();
@@ -137,7 +139,7 @@ impl Calling {
     }
 }
 
-impl Drop for Calling {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         if self.is_kept {
             return;
@@ -149,12 +151,12 @@ impl Drop for Calling {
     }
 }
 
-impl Kept {
-    pub(super) fn of(invocation: &Invocation) -> Self {
+impl StoredAnswer {
+    pub(crate) fn of(invocation: &Invocation) -> Self {
         Self::new(invocation.outcome(), invocation)
     }
 
-    pub(super) fn of_batch(invocations: &Invocations) -> Self {
+    pub(crate) fn of_batch(invocations: &Invocations) -> Self {
         let failed = invocations.results.iter().map(Invocation::outcome).find(|outcome| *outcome != "emitted");
         Self::new(failed.unwrap_or("emitted"), invocations)
     }
@@ -165,7 +167,7 @@ impl Kept {
     }
 
     /// The answer for somebody who had it before, or could have.
-    pub(super) fn into_response_again(self) -> Response {
+    pub(crate) fn into_response_again(self) -> Response {
         let mut response = self.into_response();
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         response
@@ -180,37 +182,39 @@ mod tests {
         FunctionName::new(name).unwrap()
     }
 
-    fn kept(bytes: usize) -> Kept {
-        Kept { outcome: "emitted", body: Arc::new(vec![b'x'; bytes].into()) }
+    fn kept(bytes: usize) -> StoredAnswer {
+        StoredAnswer { outcome: "emitted", body: Arc::new(vec![b'x'; bytes].into()) }
     }
 
-    fn begin(answers: &Answers, key: &str) -> Calling {
+    fn begin(answers: &IdempotencyCache, key: &str) -> PendingCall {
         match answers.turn(&name("mill"), key, [0; 32]) {
-            Ok(Turn::Yours(calling)) => calling,
-            Ok(Turn::Answered(_)) => panic!("{key} was answered before"),
+            Ok(KeyClaim::Yours(calling)) => calling,
+            Ok(KeyClaim::Answered(_)) => panic!("{key} was answered before"),
             Err(problem) => panic!("{key}: {}", problem.text()),
         }
     }
 
-    fn code(answers: &Answers, function: &str, key: &str, fingerprint: [u8; 32]) -> Option<ErrorCode> {
+    fn code(answers: &IdempotencyCache, function: &str, key: &str, fingerprint: [u8; 32]) -> Option<ErrorCode> {
         answers.turn(&name(function), key, fingerprint).err().map(|problem| problem.code())
     }
 
     #[test]
     fn a_key_is_one_call_with_one_answer() {
-        let answers = Answers::default();
+        let answers = IdempotencyCache::default();
         let calling = begin(&answers, "k");
         assert_eq!(code(&answers, "mill", "k", [0; 32]), Some(ErrorCode::RequestInProgress));
         assert_eq!(code(&answers, "mill", "k", [1; 32]), Some(ErrorCode::IdempotencyKeyReused));
         calling.keep(kept(3));
-        assert!(matches!(answers.turn(&name("mill"), "k", [0; 32]), Ok(Turn::Answered(kept)) if kept.body.len() == 3));
+        assert!(
+            matches!(answers.turn(&name("mill"), "k", [0; 32]), Ok(KeyClaim::Answered(kept)) if kept.body.len() == 3)
+        );
         assert_eq!(code(&answers, "mill", "k", [1; 32]), Some(ErrorCode::IdempotencyKeyReused));
         assert_eq!(code(&answers, "other", "k", [1; 32]), None, "keys are a function's own");
     }
 
     #[test]
     fn a_call_that_came_to_nothing_leaves_its_key_free() {
-        let answers = Answers::default();
+        let answers = IdempotencyCache::default();
         drop(begin(&answers, "k"));
         drop(begin(&answers, "k"));
         let known = answers.known();
@@ -219,14 +223,14 @@ mod tests {
 
     #[test]
     fn the_oldest_answers_give_way() {
-        let answers = Answers::default();
+        let answers = IdempotencyCache::default();
         for key in 0..KEYS_OF_A_FUNCTION + 1 {
             begin(&answers, &key.to_string()).keep(kept(1));
         }
         assert_eq!(answers.known().answers.len(), KEYS_OF_A_FUNCTION);
         begin(&answers, "0").keep(kept(BYTES + 1));
         begin(&answers, "last").keep(kept(1));
-        let size = |known: &Known| (known.answers.len(), known.bytes);
+        let size = |known: &CachedAnswers| (known.answers.len(), known.bytes);
         assert_eq!(size(&answers.known()), (1, 1));
         let later = Instant::now() + KNOWN_FOR + Duration::from_secs(1);
         answers.known().forget_old(&name("mill"), later);

@@ -7,13 +7,12 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::outcome::Fault;
-use crate::pipeline::direct::{Called, Emitted};
+use crate::model::outcome::GuestFault;
+use crate::pipeline::calls::{InvokeEmission, InvokeResult};
 
 /// What one event led to.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Invocation {
-    /// The function's name.
+pub(crate) struct Invocation {
     function: String,
     /// The revision that was called.
     revision: u64,
@@ -32,7 +31,7 @@ pub(in crate::api) struct Invocation {
     published: bool,
     /// Whether an instance was started for it; nothing when the guest was not called.
     #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<Start>,
+    start: Option<InstanceStart>,
     /// How long the call took, the start of an instance included, in milliseconds.
     duration_ms: f64,
     /// What the guest wrote meanwhile, up to `limits.logs`.
@@ -41,26 +40,22 @@ pub(in crate::api) struct Invocation {
 
 /// What the events of a batch led to, in their order.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Invocations {
-    pub(in crate::api) results: Vec<Invocation>,
+pub(crate) struct Invocations {
+    pub(crate) results: Vec<Invocation>,
 }
 
 /// How the instance was when the call came.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::api) enum Start {
-    /// New.
+pub(crate) enum InstanceStart {
     Cold,
-    /// Ready.
     Hot,
 }
 
 /// An event that was emitted.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Emission {
-    /// The output's name.
+pub(crate) struct Emission {
     output: String,
-    /// The output's topic.
     topic: String,
     /// The record's key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,15 +67,15 @@ pub(in crate::api) struct Emission {
     #[schema(value_type = Object)]
     event: Box<RawValue>,
     /// The record's headers beside the attributes.
-    headers: Vec<Header>,
+    headers: Vec<EmittedHeader>,
     /// Where it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    written: Option<Place>,
+    written: Option<RecordPosition>,
 }
 
 /// A header of a record.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct Header {
+pub(crate) struct EmittedHeader {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
@@ -90,25 +85,25 @@ pub(in crate::api) struct Header {
 
 /// A place in a topic.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(in crate::api) struct Place {
-    pub(in crate::api) partition: i32,
-    pub(in crate::api) offset: i64,
+pub(crate) struct RecordPosition {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
 }
 
 /// A line that the guest wrote.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct LogLine {
+pub(crate) struct LogLine {
     /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
     level: &'static str,
     line: String,
 }
 
 impl Invocation {
-    pub(in crate::api) fn new(called: &Called, is_to_be_published: bool) -> Self {
+    pub(crate) fn new(called: &InvokeResult, is_to_be_published: bool) -> Self {
         let revision = &called.revision;
         let logs = called.logs.iter().map(|(level, line)| LogLine { level, line: line.clone() }).collect();
         let base = Self {
-            start: Some(if called.is_cold { Start::Cold } else { Start::Hot }),
+            start: Some(if called.is_cold { InstanceStart::Cold } else { InstanceStart::Hot }),
             duration_ms: (called.elapsed.as_secs_f64() * 1e6).round() / 1e3,
             logs,
             ..Self::empty(&revision.manifest.name, revision.number)
@@ -123,11 +118,11 @@ impl Invocation {
     }
 
     /// An event that is none, so that the guest was not called.
-    pub(in crate::api) fn not_called(name: &FunctionName, revision: RevisionNumber, fault: &Fault) -> Self {
+    pub(crate) fn not_called(name: &FunctionName, revision: RevisionNumber, fault: &GuestFault) -> Self {
         Self::empty(name, revision).failed(fault)
     }
 
-    pub(in crate::api) fn outcome(&self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         self.outcome
     }
 
@@ -146,7 +141,7 @@ impl Invocation {
         }
     }
 
-    fn failed(mut self, fault: &Fault) -> Self {
+    fn failed(mut self, fault: &GuestFault) -> Self {
         self.outcome = fault.class.as_str();
         self.message = Some(fault.message.clone());
         self.retry_after_ms = fault.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
@@ -155,11 +150,11 @@ impl Invocation {
 }
 
 impl Emission {
-    fn new(emitted: &Emitted) -> Self {
+    fn new(emitted: &InvokeEmission) -> Self {
         let (key, key_base64) = bytes(emitted.key.as_deref());
         let headers = emitted.headers.iter().map(|(name, value)| {
             let (value, value_base64) = bytes(value.as_deref());
-            Header { name: name.clone(), value, value_base64 }
+            EmittedHeader { name: name.clone(), value, value_base64 }
         });
         let written = emitted.written.as_ref().and_then(|written| written.as_ref().ok());
         Self {
@@ -169,13 +164,13 @@ impl Emission {
             key_base64,
             event: emitted.event.clone(),
             headers: headers.collect(),
-            written: written.map(|written| Place { partition: written.partition, offset: written.offset }),
+            written: written.map(|written| RecordPosition { partition: written.partition, offset: written.offset }),
         }
     }
 }
 
 /// Bytes as text where they are one, else in base64.
-pub(in crate::api) fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
+pub(crate) fn bytes(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {
     match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
         None => (None, None),
         Some(Ok(text)) => (Some(text.to_owned()), None),

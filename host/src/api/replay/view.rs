@@ -7,13 +7,12 @@ use utoipa::ToSchema;
 use crate::api::dead_letters::HeaderView;
 use crate::api::invoke::view::bytes;
 use crate::api::problem::ProblemView;
-use crate::pipeline::replay::{News, ReplayError, Shape, Side, Tally};
+use crate::inspect::replay::{ComparedOutcome, NormalizedEvent, ReplayError, ReplayEvent, ReplayTally};
 
 /// A line of a replay.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(in crate::api) enum ReplayLine {
-    /// It begins.
+pub(crate) enum ReplayLine {
     Began {
         /// The parts that are run.
         partitions: Vec<PartView>,
@@ -22,9 +21,7 @@ pub(in crate::api) enum ReplayLine {
     },
     /// A record with which it makes a difference.
     Difference {
-        /// Its partition.
         partition: i32,
-        /// Its offset.
         offset: i64,
         /// Its key, where it is a text.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,22 +34,17 @@ pub(in crate::api) enum ReplayLine {
         /// What comes of it now.
         got: SideView,
     },
-    /// How far it is.
     Progress(TallyView),
-    /// It is over.
     Ended(TallyView),
-    /// It can't go on.
     Failed {
-        /// Why.
         problem: ProblemView,
     },
 }
 
 /// A part of a partition.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct PartView {
+pub(crate) struct PartView {
     partition: i32,
-    /// The first offset.
     from: i64,
     /// The offset after the last one.
     to: i64,
@@ -60,14 +52,12 @@ pub(in crate::api) struct PartView {
 
 /// What was counted so far.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct TallyView {
-    /// Records that were run.
+pub(crate) struct TallyView {
     records: u64,
     /// Of these, such as a filter keeps away.
     filtered: u64,
     /// Of these, such as are given up.
     given_up: u64,
-    /// Events that were emitted.
     emitted: u64,
     /// Records with which it makes no difference.
     same: u64,
@@ -81,7 +71,7 @@ pub(in crate::api) struct TallyView {
 
 /// What came of a record.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct SideView {
+pub(crate) struct SideView {
     /// `emitted`, `filtered`, or the class of the fault with which it was given up.
     outcome: String,
     /// What happened, when it was given up.
@@ -93,7 +83,7 @@ pub(in crate::api) struct SideView {
 
 /// An event as it lies in its topic.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct EventView {
+pub(crate) struct EventView {
     topic: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -108,9 +98,9 @@ pub(in crate::api) struct EventView {
 }
 
 impl ReplayLine {
-    pub(in crate::api) fn of(news: News, problem: impl FnOnce(ReplayError) -> ProblemView) -> Self {
+    pub(crate) fn of(news: ReplayEvent, problem: impl FnOnce(ReplayError) -> ProblemView) -> Self {
         match news {
-            News::Began { parts, offsets } => {
+            ReplayEvent::Began { parts, offsets } => {
                 let part = |(partition, part): (i32, std::ops::Range<i64>)| PartView {
                     partition,
                     from: part.start,
@@ -118,7 +108,7 @@ impl ReplayLine {
                 };
                 Self::Began { partitions: parts.into_iter().map(part).collect(), offsets }
             }
-            News::Difference(difference) => {
+            ReplayEvent::Difference(difference) => {
                 let (key, key_base64) = bytes(difference.key.as_deref());
                 Self::Difference {
                     partition: difference.partition,
@@ -129,13 +119,13 @@ impl ReplayLine {
                     got: SideView::new(&difference.got),
                 }
             }
-            News::Progress(tally) => Self::Progress(TallyView::new(tally)),
-            News::Ended(tally) => Self::Ended(TallyView::new(tally)),
-            News::Failed(error) => Self::Failed { problem: problem(error) },
+            ReplayEvent::Progress(tally) => Self::Progress(TallyView::new(tally)),
+            ReplayEvent::Ended(tally) => Self::Ended(TallyView::new(tally)),
+            ReplayEvent::Failed(error) => Self::Failed { problem: problem(error) },
         }
     }
 
-    pub(in crate::api) fn to_bytes(&self) -> Bytes {
+    pub(crate) fn to_bytes(&self) -> Bytes {
         // Texts, numbers and lists of them always become JSON.
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
@@ -144,25 +134,25 @@ impl ReplayLine {
 }
 
 impl TallyView {
-    fn new(tally: Tally) -> Self {
-        let Tally { records, filtered, given_up, emitted, same, different, not_handled, written } = tally;
+    fn new(tally: ReplayTally) -> Self {
+        let ReplayTally { records, filtered, given_up, emitted, same, different, not_handled, written } = tally;
         Self { records, filtered, given_up, emitted, same, different, not_handled, written }
     }
 }
 
 impl SideView {
-    pub(in crate::api) fn new(side: &Side) -> Self {
+    pub(crate) fn new(side: &ComparedOutcome) -> Self {
         let (outcome, message, events) = match side {
-            Side::Emitted(events) => ("emitted", None, events.as_slice()),
-            Side::Filtered => ("filtered", None, [].as_slice()),
-            Side::GivenUp { class, message } => (class.as_str(), Some(message.clone()), [].as_slice()),
+            ComparedOutcome::Emitted(events) => ("emitted", None, events.as_slice()),
+            ComparedOutcome::Filtered => ("filtered", None, [].as_slice()),
+            ComparedOutcome::GivenUp { class, message } => (class.as_str(), Some(message.clone()), [].as_slice()),
         };
         Self { outcome: outcome.to_owned(), message, events: events.iter().map(EventView::new).collect() }
     }
 }
 
 impl EventView {
-    fn new(shape: &Shape) -> Self {
+    fn new(shape: &NormalizedEvent) -> Self {
         let (key, key_base64) = bytes(shape.key.as_deref());
         let (value, value_base64) = bytes(shape.value.as_deref());
         let headers = shape.headers.iter().map(|(name, value)| HeaderView::new(name, value.as_deref())).collect();

@@ -6,25 +6,24 @@ use utoipa::ToSchema;
 use crate::api::functions::view::moment;
 use crate::api::invoke::view::bytes;
 use crate::api::replay::SideView;
-use crate::model::function::{Revision, Shape};
-use crate::model::ids::{Digest, FunctionName, RevisionNumber};
-use crate::model::shadow::{Shadow, Verdict};
-use crate::pipeline::shadow::{Difference, Place, Report};
+use crate::inspect::shadow::{DifferingRecord, ShadowPosition, ShadowReport};
+use crate::model::function::{ModuleShape, Revision};
+use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
+use crate::model::shadow::{ShadowRevision, ShadowVerdict};
 
 /// The answer of a shadow's deploy.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowDeployed {
+pub(crate) struct ShadowDeployed {
     #[schema(value_type = String)]
     name: FunctionName,
-    /// The shadow's number.
     #[schema(value_type = u64)]
     revision: RevisionNumber,
     /// Its module's SHA-256.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: Shape,
+    shape: ModuleShape,
     /// The revision that is live.
     #[schema(value_type = u64)]
     live: RevisionNumber,
@@ -34,14 +33,13 @@ pub(in crate::api) struct ShadowDeployed {
 
 /// How a shadow does.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowView {
+pub(crate) struct ShadowView {
     #[serde(flatten)]
     deployed: ShadowDeployed,
     /// With what it is compared: `recorded`, what the live revision emitted; or `live`, what that emits when it is run again.
     against: &'static str,
     /// Attributes and headers in which a difference is none.
     ignore: Vec<String>,
-    /// Records that were compared.
     records: u64,
     /// Of these, such as make no difference.
     same: u64,
@@ -69,7 +67,7 @@ pub(in crate::api) struct ShadowView {
 
 /// How far a shadow is in a partition.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowPartition {
+pub(crate) struct ShadowPartition {
     topic: String,
     partition: i32,
     /// The record that is compared next.
@@ -80,7 +78,7 @@ pub(in crate::api) struct ShadowPartition {
 
 /// A record with which a shadow makes a difference.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct ShadowDifference {
+pub(crate) struct ShadowDifference {
     topic: String,
     partition: i32,
     offset: i64,
@@ -92,15 +90,14 @@ pub(in crate::api) struct ShadowDifference {
     key_base64: Option<String>,
     /// `differs`, `live_only`, `shadow_only` or `shadow_failed`.
     #[schema(value_type = String)]
-    kind: Verdict,
-    /// What came of it.
+    kind: ShadowVerdict,
     live: SideView,
     /// What the shadow makes of it.
     shadow: SideView,
 }
 
 impl ShadowDeployed {
-    pub(in crate::api) fn new(revision: &Revision, live: RevisionNumber) -> Self {
+    pub(crate) fn new(revision: &Revision, live: RevisionNumber) -> Self {
         let Revision { number, digest, shape, manifest, deployed_at_ms, .. } = revision;
         Self {
             name: manifest.name.clone(),
@@ -114,8 +111,8 @@ impl ShadowDeployed {
 }
 
 impl ShadowView {
-    pub(in crate::api) fn new(shadow: &Shadow, live: RevisionNumber, report: &Report) -> Self {
-        let Report { counts, places, trouble, differences } = report;
+    pub(crate) fn new(shadow: &ShadowRevision, live: RevisionNumber, report: &ShadowReport) -> Self {
+        let ShadowReport { counts, places, trouble, differences } = report;
         let is_run_again = shadow.live().is_some_and(|live| live.manifest.emits_raw());
         Self {
             deployed: ShadowDeployed::new(&shadow.revision, live),
@@ -138,14 +135,14 @@ impl ShadowView {
 }
 
 impl ShadowPartition {
-    fn new(Place { partition, offset, lag }: &Place) -> Self {
+    fn new(ShadowPosition { partition, offset, lag }: &ShadowPosition) -> Self {
         Self { topic: partition.topic.to_string(), partition: partition.partition, offset: *offset, lag: *lag }
     }
 }
 
 impl ShadowDifference {
-    fn new(difference: &Difference) -> Self {
-        let Difference { partition, offset, key, verdict, live, shadow } = difference;
+    fn new(difference: &DifferingRecord) -> Self {
+        let DifferingRecord { partition, offset, key, verdict, live, shadow } = difference;
         let (key, key_base64) = bytes(key.as_deref());
         Self {
             topic: partition.topic.to_string(),

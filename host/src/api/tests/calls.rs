@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use super::*;
+use crate::api::tests::*;
 use crate::model::function::tests_support::revision;
-use crate::model::outcome::{Fault, FaultClass};
-use crate::pipeline::direct::Emitted;
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::pipeline::calls::InvokeEmission;
 
 /// What the guest makes of a call: it emits the value, or fails as the value says.
-pub(super) fn called(name: &FunctionName, call: &Call) -> Result<Called, NotCalled> {
+pub(crate) fn called(name: &FunctionName, call: &InvokeCall) -> Result<InvokeResult, NotCalled> {
     let value = String::from_utf8(call.event.value.clone().unwrap_or_default()).unwrap();
-    let fault =
-        |class, message: &str| Err(Fault { retry_after: Some(Duration::from_millis(7)), ..Fault::new(class, message) });
+    let fault = |class, message: &str| {
+        Err(GuestFault { retry_after: Some(Duration::from_millis(7)), ..GuestFault::new(class, message) })
+    };
     let outcome = match value.as_str() {
         "busy" => return Err(NotCalled::Busy { function: name.clone(), calls: 4 }),
         "away" => return Err(NotCalled::Unavailable { function: name.clone(), reason: None }),
         "retry" => fault(FaultClass::Retry, "not yet"),
-        _ => Ok(vec![Emitted {
+        _ => Ok(vec![InvokeEmission {
             output: "default".to_owned(),
             topic: "out".into(),
             key: call.event.key.clone(),
@@ -27,7 +28,7 @@ pub(super) fn called(name: &FunctionName, call: &Call) -> Result<Called, NotCall
         }]),
     };
     let logs = vec![("warn", "a\u{1b}line".to_owned())];
-    Ok(Called { revision: revision(), outcome, is_cold: true, elapsed: Duration::from_micros(1500), logs })
+    Ok(InvokeResult { revision: revision(), outcome, is_cold: true, elapsed: Duration::from_micros(1500), logs })
 }
 
 impl Host {
@@ -63,7 +64,7 @@ async fn a_call_answers_what_the_function_made_of_the_event() {
     assert_eq!((&emission["key"], &emission["event"]["data"]), (&"k".into(), &"hello".into()));
     assert_eq!(emission["headers"][0], serde_json::json!({ "name": "h", "value_base64": "/w==" }));
     assert_eq!(body["logs"][0], serde_json::json!({ "level": "warn", "line": "a\u{1b}line" }));
-    let call = host.guests.calls.lock().unwrap().pop().unwrap();
+    let call = host.guests.calls.lock().pop().unwrap();
     let header =
         |name: &str| call.event.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
     assert_eq!(header("ce_type"), Some(&b"dev.millstream.record"[..]), "a plain body becomes an event");
@@ -93,7 +94,7 @@ async fn the_events_of_a_batch_are_called_one_by_one() {
     assert_eq!((answer.status, answer.header("millstream-outcome")), (StatusCode::OK, "undecodable"));
     let outcomes: Vec<_> = answer.body["results"].as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
     assert_eq!(outcomes, ["emitted", "undecodable"]);
-    assert_eq!(host.guests.calls.lock().unwrap().len(), 1);
+    assert_eq!(host.guests.calls.lock().len(), 1);
 }
 
 #[tokio::test]
@@ -103,7 +104,7 @@ async fn calls_with_one_key_are_one_call() {
     let first = host.invoke(&[(KEY, "k")], "x").await;
     let again = host.invoke(&[(KEY, "k")], "x").await;
     assert_eq!((&first.text, again.header("idempotency-replayed")), (&again.text, "true"));
-    assert_eq!(host.guests.calls.lock().unwrap().len(), 1);
+    assert_eq!(host.guests.calls.lock().len(), 1);
     host.invoke(&[(KEY, "k")], "y").await.is_problem(422, "MS0212");
     host.invoke(&[(KEY, "k"), ("content-type", "text/plain")], "x").await.is_problem(422, "MS0212");
     host.post("/v1/functions/mill/invoke?publish=true", &[(KEY, "k")], "x").await.is_problem(422, "MS0212");

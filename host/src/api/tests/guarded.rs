@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
-use crate::config::host::Scope;
+use crate::api::tests::*;
+use crate::config::host::TokenScope;
 
 const ALL: &str = "all-0123456789abcdef";
 
 fn guarded() -> Host {
-    let scopes = [("read", Scope::Read), ("invoke", Scope::Invoke), ("deploy", Scope::Deploy)];
-    let mut tokens: Vec<(&str, &str, &[Scope])> = vec![("all", ALL, &[Scope::Read, Scope::Invoke, Scope::Deploy])];
+    let scopes = [("read", TokenScope::Read), ("invoke", TokenScope::Invoke), ("deploy", TokenScope::Deploy)];
+    let mut tokens: Vec<(&str, &str, &[TokenScope])> =
+        vec![("all", ALL, &[TokenScope::Read, TokenScope::Invoke, TokenScope::Deploy])];
     tokens.extend(scopes.iter().map(|(name, scope)| (*name, *name, std::slice::from_ref(scope))));
-    Host::with_tokens(Tokens::of(&tokens))
+    Host::with_tokens(AccessTokens::of(&tokens))
 }
 
 async fn document(host: &Host) -> Value {
@@ -86,7 +87,7 @@ async fn strangers_learn_no_names() {
     let parts = form(&good(TOML, b"one"));
     let deploy = upload("/v1/functions/mill").header("authorization", format!("Bearer {ALL}"));
     assert_eq!(host.send(deploy.body(Body::from(parts)).unwrap()).await.status, StatusCode::CREATED);
-    *host.observed.0.lock().unwrap() = Some((State::Stalled, 1));
+    *host.observed.0.lock() = Some((FunctionState::Stalled, 1));
     assert_eq!(host.ask("GET", "/readyz").await.body, serde_json::json!({ "ready": true }));
     let strict = host.ask("GET", "/readyz?strict=true").await;
     strict.is_problem(503, "MS0302");

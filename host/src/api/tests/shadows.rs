@@ -1,6 +1,6 @@
 //! Shadows, as far as they need no Kafka.
 
-use super::*;
+use crate::api::tests::*;
 
 #[tokio::test]
 async fn a_shadow_is_deployed_beside_the_live_revision_stopped_and_promoted() {

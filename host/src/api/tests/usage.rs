@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::*;
+use crate::api::tests::*;
 
 fn host_with_usage() -> Host {
     let host = Host::new();

@@ -2,28 +2,33 @@
 
 /// An event that somebody puts in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    pub(super) topic: &'static str,
-    pub(super) key: &'static str,
-    pub(super) type_: &'static str,
-    pub(super) data: &'static str,
+pub(crate) struct ScriptedEvent {
+    pub(crate) topic: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) type_: &'static str,
+    pub(crate) data: &'static str,
 }
 
-const fn bid(item: &'static str, data: &'static str) -> Line {
-    Line { topic: "bids", key: item, type_: "auction.bid.placed", data }
+const fn bid(item: &'static str, data: &'static str) -> ScriptedEvent {
+    ScriptedEvent { topic: "bids", key: item, type_: "auction.bid.placed", data }
 }
 
-const fn complete(item: &'static str, data: &'static str) -> Line {
-    Line { topic: "items.complete", key: item, type_: "auction.item.completed", data }
+const fn complete(item: &'static str, data: &'static str) -> ScriptedEvent {
+    ScriptedEvent { topic: "items.complete", key: item, type_: "auction.item.completed", data }
 }
 
 /// In this order. The bids of an item that is complete are part of its event, so nothing is fetched.
-pub(super) const SCRIPT: &[Line] = &[
+pub(crate) const SCRIPT: &[ScriptedEvent] = &[
     bid("lamp", r#"{"item":"lamp","bidder":"ann","amount":40}"#),
     bid("lamp", r#"{"item":"lamp","bidder":"ben","amount":55}"#),
     bid("clock", r#"{"item":"clock","bidder":"ben","amount":20}"#),
     bid("lamp", r#"{"item":"lamp","bidder":"cleo","amount":0}"#),
-    Line { topic: "bids", key: "lamp", type_: "auction.item.viewed", data: r#"{"item":"lamp","viewer":"dan"}"# },
+    ScriptedEvent {
+        topic: "bids",
+        key: "lamp",
+        type_: "auction.item.viewed",
+        data: r#"{"item":"lamp","viewer":"dan"}"#,
+    },
     bid("lamp", r#"{"item":"lamp","bidder":"ann","amount":80}"#),
     bid("clock", "twenty-five, says dan"),
     bid("clock", r#"{"item":"clock","bidder":"dan","amount":30}"#),

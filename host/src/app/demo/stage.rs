@@ -7,16 +7,15 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::script::Line;
-use crate::app::audience::{Audience, Seen};
-use crate::app::embedded::{Embedded, Listening};
+use crate::app::demo::script::ScriptedEvent;
+use crate::app::embedded::{ApiListener, EmbeddedHost};
+use crate::app::event_printer::{EventPrinter, EventRole};
 use crate::config::manifest;
-use crate::kafka::publisher::{Message, Publisher};
-use crate::kafka::watch::{Appeared, Watch};
+use crate::kafka::produce::publisher::{HostPublisher, PublishedMessage};
+use crate::kafka::read::topic_watch::{AppearedRecord, TopicWatch};
 use crate::model::ids::FunctionName;
-use crate::model::status::{FunctionStatus, Observe as _, State};
+use crate::model::status::{FunctionObserver as _, FunctionState, FunctionStatus};
 
-/// Partitions of each topic.
 const PARTITIONS: i32 = 2;
 
 /// How long the functions may take to join their groups.
@@ -43,26 +42,25 @@ const INPUTS: [&str; 2] = ["bids", "items.complete"];
 
 /// How many events were seen.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
-    pub(super) put_in: usize,
-    pub(super) came_out: usize,
-    pub(super) dead: usize,
+pub(crate) struct EventTally {
+    pub(crate) put_in: usize,
+    pub(crate) came_out: usize,
+    pub(crate) dead: usize,
 }
 
-/// See the module.
-pub(super) struct Stage {
-    embedded: Embedded,
+pub(crate) struct DemoBroker {
+    embedded: EmbeddedHost,
     functions: Vec<FunctionName>,
-    publisher: Publisher,
-    watch: Arc<Watch>,
-    tally: Tally,
-    audience: Audience,
+    publisher: HostPublisher,
+    watch: Arc<TopicWatch>,
+    tally: EventTally,
+    audience: EventPrinter,
 }
 
-impl Stage {
+impl DemoBroker {
     /// Starts broker and host, and deploys the functions.
-    pub(super) async fn set() -> anyhow::Result<Self> {
-        let embedded = Embedded::start("demo", PARTITIONS)?;
+    pub(crate) async fn set() -> anyhow::Result<Self> {
+        let embedded = EmbeddedHost::start("demo", PARTITIONS)?;
         let manifests: Vec<_> =
             FUNCTIONS.iter().map(|(text, _)| manifest::from_toml(text)).collect::<Result<_, _>>()?;
         let mut topics: Vec<String> = INPUTS.map(str::to_owned).into();
@@ -86,16 +84,17 @@ impl Stage {
             .filter(|topic| !INPUTS.contains(&topic.as_str()))
             .map(|topic| (topic.as_str(), PARTITIONS))
             .collect();
-        let watch = Arc::new(Watch::open(&embedded.kafka, &watched)?);
-        let publisher = Publisher::new(embedded.kafka.clone());
-        let stage = Self { embedded, functions, publisher, watch, tally: Tally::default(), audience: Audience::new() };
+        let watch = Arc::new(TopicWatch::open(&embedded.kafka, &watched)?);
+        let publisher = HostPublisher::new(embedded.kafka.clone());
+        let stage =
+            Self { embedded, functions, publisher, watch, tally: EventTally::default(), audience: EventPrinter::new() };
         stage.until_running().await?;
         Ok(stage)
     }
 
     async fn until_running(&self) -> anyhow::Result<()> {
         let start = Instant::now();
-        while !self.all(|status| status.state == State::Running).await {
+        while !self.all(|status| status.state == FunctionState::Running).await {
             if start.elapsed() > READY_WITHIN {
                 bail!("the functions did not start within {READY_WITHIN:?}");
             }
@@ -110,7 +109,7 @@ impl Stage {
     }
 
     /// Puts an event in, as somebody else's producer would.
-    pub(super) async fn put_in(&mut self, line: &Line) -> anyhow::Result<()> {
+    pub(crate) async fn put_in(&mut self, line: &ScriptedEvent) -> anyhow::Result<()> {
         self.tally.put_in += 1;
         self.audience.show_input(line.topic, line.key, &format!("{} {}", line.type_, line.data));
         let id = self.tally.put_in.to_string();
@@ -123,14 +122,14 @@ impl Stage {
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         let (key, value) = (Some(line.key.as_bytes()), Some(line.data.as_bytes()));
-        for written in self.publisher.write(line.topic, &[Message { key, value, headers: &headers }]).await {
+        for written in self.publisher.write(line.topic, &[PublishedMessage { key, value, headers: &headers }]).await {
             written.context("an event of the script was not written")?;
         }
         Ok(())
     }
 
     /// Prints what appears within `time`.
-    pub(super) async fn show_what_appears(&mut self, time: Duration) -> anyhow::Result<bool> {
+    pub(crate) async fn show_what_appears(&mut self, time: Duration) -> anyhow::Result<bool> {
         let start = Instant::now();
         let mut appeared = false;
         while start.elapsed() < time {
@@ -148,7 +147,7 @@ impl Stage {
     }
 
     /// Prints until nothing is left to do.
-    pub(super) async fn show_the_rest(&mut self, longest: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn show_the_rest(&mut self, longest: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
             let is_done = self
@@ -165,30 +164,26 @@ impl Stage {
         }
     }
 
-    fn show(&mut self, record: &Appeared) {
+    fn show(&mut self, record: &AppearedRecord) {
         match self.audience.show(record) {
-            Seen::Emitted => self.tally.came_out += 1,
-            Seen::Dead => self.tally.dead += 1,
+            EventRole::Emitted => self.tally.came_out += 1,
+            EventRole::Dead => self.tally.dead += 1,
         }
     }
 
-    /// What was seen.
-    pub(super) fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> EventTally {
         self.tally
     }
 
-    /// Where the broker is.
-    pub(super) fn broker(&self) -> String {
+    pub(crate) fn broker(&self) -> String {
         self.embedded.bootstrap_servers()
     }
 
-    /// Starts the API.
-    pub(super) async fn listen(&self, stop: CancellationToken) -> anyhow::Result<Listening> {
+    pub(crate) async fn listen(&self, stop: CancellationToken) -> anyhow::Result<ApiListener> {
         self.embedded.listen(None, stop).await
     }
 
-    /// Ends host and broker.
-    pub(super) async fn strike(self) {
+    pub(crate) async fn strike(self) {
         self.embedded.stop().await;
     }
 }

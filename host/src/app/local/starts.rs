@@ -5,9 +5,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::begin_batch;
 
-use super::{CLUSTER, LocalFunction, LocalRecord};
+use crate::app::local::{CLUSTER, LocalFunction, LocalRecord};
 use crate::model::function::Isolation;
-use crate::model::outcome::Fault;
+use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::LogSink;
 use crate::wasm::{Sandbox, StartError};
@@ -19,42 +19,41 @@ const LEAST: usize = 20;
 /// When no further round is begun.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What was measured.
 #[derive(Debug, Default)]
-pub struct Starts {
+pub(crate) struct StartTimings {
     /// Store, WASI context, limits, instance, entry: all that a host does for a new sandbox.
-    pub cold: Vec<Duration>,
+    pub(crate) cold: Vec<Duration>,
     /// The engine's own part of it: the instance in a store that is there.
-    pub bare: Vec<Duration>,
+    pub(crate) bare: Vec<Duration>,
     /// A call of a sandbox that was called before. Where the guest leaves none that can be called again, or each record has
     /// one of its own, a start and a call.
-    pub hot: Vec<Duration>,
+    pub(crate) hot: Vec<Duration>,
     /// The most linear memory of a sandbox, in bytes.
-    pub memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
     /// Whether no sandbox is called again.
-    pub is_used_once: bool,
+    pub(crate) is_used_once: bool,
     /// Why the last call failed, when it did.
-    pub fault: Option<Fault>,
+    pub(crate) fault: Option<GuestFault>,
 }
 
 impl LocalFunction {
     /// Starts up to `rounds` sandboxes one after another and calls each with `record`.
-    pub async fn measure_starts(
+    pub(crate) async fn measure_starts(
         &self,
         record: &LocalRecord,
         rounds: usize,
         logs: LogSink,
-    ) -> Result<Starts, StartError> {
+    ) -> Result<StartTimings, StartError> {
         let manifest = self.manifest();
         let metrics = Arc::new(FunctionMetrics::default());
         let sandbox = self.program.sandbox_with(&manifest.limits, &manifest.env, metrics, logs);
         let request = self.request(record);
         let is_for_one = self.revision.isolation() == Isolation::Record;
-        let mut ignored = Starts::default();
+        let mut ignored = StartTimings::default();
         for _ in 0..WARM_UP.min(rounds) {
             round(&sandbox, &request, is_for_one, &mut ignored).await?;
         }
-        let mut starts = Starts::default();
+        let mut starts = StartTimings::default();
         let began = Instant::now();
         while starts.cold.len() < rounds && (starts.cold.len() < LEAST || began.elapsed() < LONGEST) {
             round(&sandbox, &request, is_for_one, &mut starts).await?;
@@ -63,7 +62,7 @@ impl LocalFunction {
     }
 
     fn request(&self, record: &LocalRecord) -> Vec<u8> {
-        let unheard: LogSink = Arc::new(Unheard);
+        let unheard: LogSink = Arc::new(DiscardedLog);
         // Filters are left aside: what is measured is the guest.
         let chunk = self.session(&Default::default(), unheard).unfiltered(std::slice::from_ref(record));
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(3600);
@@ -74,7 +73,12 @@ impl LocalFunction {
     }
 }
 
-async fn round(sandbox: &Sandbox, request: &[u8], is_for_one: bool, starts: &mut Starts) -> Result<(), StartError> {
+async fn round(
+    sandbox: &Sandbox,
+    request: &[u8],
+    is_for_one: bool,
+    starts: &mut StartTimings,
+) -> Result<(), StartError> {
     let limit = sandbox.timeout();
     starts.bare.push(sandbox.bare_start().await?);
 
@@ -99,8 +103,8 @@ async fn round(sandbox: &Sandbox, request: &[u8], is_for_one: bool, starts: &mut
 }
 
 /// What is written while nobody listens.
-struct Unheard;
+struct DiscardedLog;
 
-impl crate::wasm::log::Log for Unheard {
+impl crate::wasm::log::GuestLogSink for DiscardedLog {
     fn line(&self, _level: crate::wasm::log::Level, _line: &str) {}
 }

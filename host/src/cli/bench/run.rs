@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::app::local::{INSTANCES, LocalFunction, LocalRecord};
 use crate::cli::build::{build_folder, built_module};
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
 use crate::cli::{progress, project, runtime, test};
 use crate::error_code::ErrorCode;
-use crate::wasm::log::{Level, Log};
-use crate::wasm::{Engine, EngineOptions};
+use crate::wasm::log::{GuestLogSink, Level};
+use crate::wasm::{EngineOptions, WasmEngine};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +22,6 @@ Examples:
   millstream bench run . --events tests/bids.json --records 1000000 --batch 1
   perf record -g millstream bench run . --perf     # then: perf report";
 
-/// Keys of generated records.
 const KEYS: usize = 100;
 /// Bytes of a generated value.
 const VALUE_BYTES: usize = 200;
@@ -36,7 +35,7 @@ const WARM_UP: usize = 1000;
 /// function's fixtures, of a file in their form, or generated: 200 bytes of text with one of 100 keys.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct BenchRunArgs {
     /// The folder with the function's millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
@@ -63,8 +62,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What was measured.
-struct Measured {
+struct RunMeasurement {
     function: String,
     records: usize,
     batch: usize,
@@ -77,8 +75,7 @@ struct Measured {
     cold_starts: u64,
 }
 
-/// Measures and prints.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &BenchRunArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = &arguments.folder;
     let manifest = project::read_folder(folder)?;
     let module = match arguments.no_build {
@@ -86,23 +83,23 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
         false => build_folder(folder, &manifest)?,
     };
     let module: Arc<[u8]> = std::fs::read(&module)
-        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", module.display())))?
+        .map_err(|error| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", module.display())))?
         .into();
     let events = events(arguments, folder)?;
     let measured = runtime::block_on(async {
         let options = EngineOptions { max_instances: INSTANCES, perf_map: arguments.perf, ..EngineOptions::default() };
-        let engine = Engine::new(options).map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let engine = WasmEngine::new(options).map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
         let function = LocalFunction::load(&engine, module, manifest.project.manifest).await;
-        let function = function.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let function = function.map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
         if arguments.perf {
             progress::tell(format_args!("the guest's functions are named in /tmp/perf-{}.map", std::process::id()));
         }
-        Ok::<Measured, Failure>(measure(&function, &events, arguments).await)
+        Ok::<RunMeasurement, VerbFailure>(measure(&function, &events, arguments).await)
     })??;
     print(&measured, arguments.json, out)
 }
 
-fn events(arguments: &Arguments, folder: &Path) -> Result<Vec<LocalRecord>, Failure> {
+fn events(arguments: &BenchRunArgs, folder: &Path) -> Result<Vec<LocalRecord>, VerbFailure> {
     if let Some(path) = &arguments.events {
         return test::events_of_file(path);
     }
@@ -117,21 +114,21 @@ fn events(arguments: &Arguments, folder: &Path) -> Result<Vec<LocalRecord>, Fail
 }
 
 /// A record of 200 bytes of text.
-pub(super) fn generated_record() -> LocalRecord {
+pub(crate) fn generated_record() -> LocalRecord {
     let value: String = "millstream ".chars().cycle().take(VALUE_BYTES).collect();
     LocalRecord { key: Some(b"k".to_vec()), value: Some(value.into_bytes()), ..LocalRecord::default() }
 }
 
-async fn measure(function: &LocalFunction, events: &[LocalRecord], arguments: &Arguments) -> Measured {
+async fn measure(function: &LocalFunction, events: &[LocalRecord], arguments: &BenchRunArgs) -> RunMeasurement {
     let manifest = function.manifest();
     let batch = arguments.batch.map_or(manifest.delivery.batch_size, |batch| batch as usize).max(1);
     let total = arguments.records as usize;
-    let mut session = function.session(&BTreeMap::new(), Arc::new(Unheard));
+    let mut session = function.session(&BTreeMap::new(), Arc::new(DiscardedLog));
     let batches: Vec<Vec<LocalRecord>> = batches(events, batch);
     for records in batches.iter().cycle().take(WARM_UP.min(total).div_ceil(batch)) {
         session.handle_all(records, |_| {}).await;
     }
-    let mut measured = Measured {
+    let mut measured = RunMeasurement {
         function: manifest.name.to_string(),
         records: 0,
         batch,
@@ -176,7 +173,7 @@ fn batches(events: &[LocalRecord], batch: usize) -> Vec<Vec<LocalRecord>> {
     (0..count).map(|_| all.by_ref().take(batch).collect()).collect()
 }
 
-fn print(measured: &Measured, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(measured: &RunMeasurement, as_json: bool, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let seconds = measured.elapsed.as_secs_f64();
     let per_second = measured.records as f64 / seconds.max(1e-9);
     let each = |duration: Duration| duration.as_secs_f64() * 1e6 / measured.records.max(1) as f64;
@@ -216,7 +213,6 @@ fn print(measured: &Measured, as_json: bool, out: &mut dyn Write) -> Result<(), 
     Ok(writeln!(out, "  memory      {} KiB in a sandbox at the most", measured.memory_bytes / 1024)?)
 }
 
-/// The number with commas.
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -230,9 +226,9 @@ fn thousands(number: usize) -> String {
 }
 
 /// What a guest writes for each of a million records is nobody's to read.
-struct Unheard;
+struct DiscardedLog;
 
-impl Log for Unheard {
+impl GuestLogSink for DiscardedLog {
     fn line(&self, _level: Level, _line: &str) {}
 }
 

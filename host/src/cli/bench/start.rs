@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::micros;
 use crate::app::local::LocalFunction;
-use crate::app::local::starts::Starts;
-use crate::cli::failure::Failure;
+use crate::app::local::starts::StartTimings;
+use crate::cli::bench::micros;
+use crate::cli::failure::VerbFailure;
 use crate::cli::invoke;
 use crate::cli::{progress, project, runtime};
 use crate::error_code::ErrorCode;
-use crate::wasm::log::{Level, Log};
-use crate::wasm::{Engine, EngineOptions};
+use crate::wasm::log::{GuestLogSink, Level};
+use crate::wasm::{EngineOptions, WasmEngine};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +31,7 @@ Examples:
 /// a host does that once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct BenchStartArgs {
     /// The Wasm module
     #[arg(value_name = "FILE.wasm")]
     module: PathBuf,
@@ -48,30 +48,36 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Measures and prints.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &BenchStartArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     project::check_module(&arguments.module)?;
     let manifest = match &arguments.manifest {
         Some(path) => project::read_manifest(path)?.project.manifest,
         None => invoke::default_manifest()?,
     };
-    let record = arguments.input.record()?.unwrap_or_else(super::run::generated_record);
+    let record = arguments.input.record()?.unwrap_or_else(crate::cli::bench::run::generated_record);
     let module: Arc<[u8]> = std::fs::read(&arguments.module)
-        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", arguments.module.display())))?
+        .map_err(|error| {
+            VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", arguments.module.display()))
+        })?
         .into();
     let (function, starts) = runtime::block_on(async {
-        let engine = Engine::new(EngineOptions::default());
-        let engine = engine.map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        let engine = WasmEngine::new(EngineOptions::default());
+        let engine = engine.map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
         let function = LocalFunction::load(&engine, module, manifest).await;
-        let function = function.map_err(|error| Failure::new(error.code(), error.to_string()))?;
-        let starts = function.measure_starts(&record, arguments.rounds as usize, Arc::new(Unheard)).await;
-        let starts = starts.map_err(|error| Failure::new(ErrorCode::InvocationFailed, error.to_string()))?;
-        Ok::<_, Failure>((function, starts))
+        let function = function.map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
+        let starts = function.measure_starts(&record, arguments.rounds as usize, Arc::new(DiscardedLog)).await;
+        let starts = starts.map_err(|error| VerbFailure::new(ErrorCode::InvocationFailed, error.to_string()))?;
+        Ok::<_, VerbFailure>((function, starts))
     })??;
     print(&function, starts, arguments.json, out)
 }
 
-fn print(function: &LocalFunction, mut starts: Starts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(
+    function: &LocalFunction,
+    mut starts: StartTimings,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), VerbFailure> {
     let compile_ms = (function.compiled_in().as_secs_f64() * 1e4).round() / 10.0;
     if let Some(fault) = &starts.fault {
         let reason = fault.to_string();
@@ -81,10 +87,13 @@ fn print(function: &LocalFunction, mut starts: Starts, as_json: bool, out: &mut 
     if starts.is_used_once {
         progress::tell("a sandbox of this module is called once: what is hot is a start and a call");
     }
-    let (cold, bare, hot) =
-        (Quantiles::of(&mut starts.cold), Quantiles::of(&mut starts.bare), Quantiles::of(&mut starts.hot));
+    let (cold, bare, hot) = (
+        StartQuantiles::of(&mut starts.cold),
+        StartQuantiles::of(&mut starts.bare),
+        StartQuantiles::of(&mut starts.hot),
+    );
     if as_json {
-        let quantiles = |of: &Quantiles| json!({ "p50": micros(of.p50), "p99": micros(of.p99) });
+        let quantiles = |of: &StartQuantiles| json!({ "p50": micros(of.p50), "p99": micros(of.p99) });
         let told = json!({
             "shape": function.shape().as_str(),
             "compile_ms": compile_ms,
@@ -103,12 +112,12 @@ fn print(function: &LocalFunction, mut starts: Starts, as_json: bool, out: &mut 
 }
 
 /// The middle and the upper end.
-struct Quantiles {
+struct StartQuantiles {
     p50: Duration,
     p99: Duration,
 }
 
-impl Quantiles {
+impl StartQuantiles {
     /// Of what was measured; sorts it.
     fn of(took: &mut [Duration]) -> Self {
         took.sort_unstable();
@@ -118,8 +127,8 @@ impl Quantiles {
 }
 
 /// Thousands of calls write thousands of lines.
-struct Unheard;
+struct DiscardedLog;
 
-impl Log for Unheard {
+impl GuestLogSink for DiscardedLog {
     fn line(&self, _level: Level, _line: &str) {}
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::snapshot::Snapshot;
-use crate::cli::failure::Failure;
+use crate::cli::dev::snapshot::FolderSnapshot;
+use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::HostClient;
 use crate::cli::project::ManifestFile;
-use crate::cli::table::Paint;
+use crate::cli::table::ColorChoice;
 use crate::cli::{build, deploy, invoke, progress, project};
 use crate::error_code::ErrorCode;
-use crate::model::function::{Manifest, Topics};
+use crate::model::function::{Manifest, TopicSelection};
 
 /// How long a revision may take until it runs. A group's first member waits three seconds for others.
 const RUNS_WITHIN: Duration = Duration::from_secs(30);
@@ -23,52 +23,49 @@ const RESTLESS_AFTER: u32 = 3;
 /// How many files are named that changed.
 const NAMED: usize = 3;
 
-/// See the module.
-pub(super) struct Project {
+pub(crate) struct DevProject {
     folder: PathBuf,
     module: Option<PathBuf>,
     /// What the last build was given.
-    built: Option<Snapshot>,
+    built: Option<FolderSnapshot>,
     /// Files that changed while a build ran that made nothing new, and how often that was in a row.
     restless: BTreeMap<PathBuf, u32>,
-    live: Option<Live>,
-    paint: Paint,
+    live: Option<LiveFunction>,
+    paint: ColorChoice,
 }
 
-/// What runs.
-struct Live {
+struct LiveFunction {
     name: String,
     revision: u64,
 }
 
-impl Project {
+impl DevProject {
     /// The project in `folder`, which has a manifest; it may be wrong still.
-    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, VerbFailure> {
         let has_manifest = ["millstream.toml", "millstream.json"].iter().any(|name| folder.join(name).is_file());
         if !has_manifest {
             let told = format!("{} has no millstream.toml", folder.display());
-            return Err(Failure::new(ErrorCode::NoProject, told));
+            return Err(VerbFailure::new(ErrorCode::NoProject, told));
         }
-        let paint = Paint::for_stream(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        let paint = ColorChoice::for_stream(std::io::IsTerminal::is_terminal(&std::io::stderr()));
         Ok(Self { folder: folder.to_owned(), module: None, built: None, restless: BTreeMap::new(), live: None, paint })
     }
 
     /// The name under which it runs.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.live.as_ref().map(|live| live.name.as_str())
     }
 
-    /// The folders to watch.
-    pub(super) fn folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
         self.snapshot().folders().to_vec()
     }
 
-    fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.folder, self.module.as_deref())
+    fn snapshot(&self) -> FolderSnapshot {
+        FolderSnapshot::of(&self.folder, self.module.as_deref())
     }
 
     /// The files that changed since the last build, if any did; before the first build none are named.
-    pub(super) fn changes(&self) -> Option<Vec<PathBuf>> {
+    pub(crate) fn changes(&self) -> Option<Vec<PathBuf>> {
         let now = self.snapshot();
         let Some(built) = &self.built else { return Some(Vec::new()) };
         let is_watched = |path: &&Path| self.restless.get(*path).is_none_or(|times| *times < RESTLESS_AFTER);
@@ -76,8 +73,7 @@ impl Project {
         Some(changed).filter(|changed| !changed.is_empty())
     }
 
-    /// Tells which files changed.
-    pub(super) fn tell_changes(&self, changed: &[PathBuf]) {
+    pub(crate) fn tell_changes(&self, changed: &[PathBuf]) {
         let name = |path: &PathBuf| path.strip_prefix(&self.folder).unwrap_or(path).display().to_string();
         let mut names: Vec<_> = changed.iter().take(NAMED).map(name).collect();
         if changed.len() > NAMED {
@@ -89,7 +85,7 @@ impl Project {
     }
 
     /// Builds and deploys; tells what became of it, and gives the topics in which its events appear.
-    pub(super) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
+    pub(crate) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
         // Before the build: what changes while it runs is built after it.
         self.built = Some(self.snapshot());
         match self.try_rebuild(client, others, stop) {
@@ -111,12 +107,12 @@ impl Project {
         client: &HostClient,
         others: &[String],
         stop: &CancellationToken,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, VerbFailure> {
         let manifest = project::read_folder(&self.folder)?;
         let name = manifest.project.manifest.name.to_string();
         if others.contains(&name) {
             let told = format!("{} has the name of another folder's function: {name}", self.folder.display());
-            return Err(Failure::new(ErrorCode::InvalidManifest, told));
+            return Err(VerbFailure::new(ErrorCode::InvalidManifest, told));
         }
         self.leave_out_the_module(&manifest);
         let start = Instant::now();
@@ -125,7 +121,7 @@ impl Project {
         let answer = deploy::upload(client, &manifest, &path, Some(RUNS_WITHIN))?;
         let revision = answer["revision"].as_u64().unwrap_or_default();
         let is_new = self.live.as_ref().is_none_or(|live| live.name != name || live.revision != revision);
-        let before = self.live.replace(Live { name: name.clone(), revision });
+        let before = self.live.replace(LiveFunction { name: name.clone(), revision });
         if let Some(before) = before.filter(|before| before.name != name) {
             client.change(&["v1", "functions", &before.name], |http, url| http.delete(url))?;
             self.tell(&format!("{} is deleted: the manifest has another name", before.name));
@@ -180,8 +176,8 @@ impl Project {
             return self.tell(&self.paint.red(&told));
         }
         let topics = match &manifest.topics {
-            Topics::Named(topics) => topics.join(", "),
-            Topics::Pattern(pattern) => pattern.clone(),
+            TopicSelection::Named(topics) => topics.join(", "),
+            TopicSelection::Pattern(pattern) => pattern.clone(),
         };
         let outputs: Vec<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
         let way = if outputs.is_empty() { topics } else { format!("{topics} → {}", outputs.join(", ")) };

@@ -6,30 +6,29 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::model::ids::Digest;
+use crate::model::ids::ArtifactDigest;
 
 /// Folders that builds and package managers fill.
 const IGNORED: [&str; 5] = ["target", "build", "dist", "node_modules", "__pycache__"];
 /// Larger files are compared by size and time.
 const READ_UP_TO: u64 = 16 << 20;
 
-/// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Snapshot {
+pub(crate) struct FolderSnapshot {
     folders: Vec<PathBuf>,
-    files: BTreeMap<PathBuf, Content>,
+    files: BTreeMap<PathBuf, FileContent>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
-    Read(Digest),
+enum FileContent {
+    Read(ArtifactDigest),
     Seen(u64, Option<SystemTime>),
 }
 
-impl Snapshot {
+impl FolderSnapshot {
     /// The files below `folder`, but for `module` and what is ignored. What cannot be read is taken as not there: whoever
     /// builds it hears why.
-    pub(super) fn of(folder: &Path, module: Option<&Path>) -> Self {
+    pub(crate) fn of(folder: &Path, module: Option<&Path>) -> Self {
         let mut snapshot = Self::default();
         // Relative paths may name it in many ways.
         let module = module.and_then(|module| module.canonicalize().ok());
@@ -55,22 +54,22 @@ impl Snapshot {
     }
 
     /// The folders, each of which is to be watched.
-    pub(super) fn folders(&self) -> &[PathBuf] {
+    pub(crate) fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
     /// The files that are other in `newer`, or only in one of the two.
-    pub(super) fn differences<'a>(&'a self, newer: &'a Self) -> Vec<&'a Path> {
+    pub(crate) fn differences<'a>(&'a self, newer: &'a Self) -> Vec<&'a Path> {
         let gone_or_other = self.files.iter().filter(|(path, content)| newer.files.get(*path) != Some(content));
         let new = newer.files.keys().filter(|path| !self.files.contains_key(*path));
         gone_or_other.map(|(path, _)| path).chain(new).map(PathBuf::as_path).collect()
     }
 }
 
-fn read(path: &Path, file: &Metadata) -> Option<Content> {
+fn read(path: &Path, file: &Metadata) -> Option<FileContent> {
     match file.len() {
-        ..=READ_UP_TO => fs::read(path).ok().map(|bytes| Content::Read(Digest::of(&bytes))),
-        bytes => Some(Content::Seen(bytes, file.modified().ok())),
+        ..=READ_UP_TO => fs::read(path).ok().map(|bytes| FileContent::Read(ArtifactDigest::of(&bytes))),
+        bytes => Some(FileContent::Seen(bytes, file.modified().ok())),
     }
 }
 
@@ -99,7 +98,7 @@ mod tests {
         write("src/lib.rs", "one");
         write("f.wasm", "module");
         let module = root.join("src/../f.wasm");
-        let now = || Snapshot::of(root, Some(&module));
+        let now = || FolderSnapshot::of(root, Some(&module));
         let before = now();
         assert_eq!(before.folders().len(), 2);
 
@@ -121,6 +120,6 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_empty() {
-        assert_eq!(Snapshot::of(Path::new("no/such/folder"), None), Snapshot::default());
+        assert_eq!(FolderSnapshot::of(Path::new("no/such/folder"), None), FolderSnapshot::default());
     }
 }

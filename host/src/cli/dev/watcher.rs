@@ -7,7 +7,7 @@ use std::time::Duration;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
 use crate::error_code::ErrorCode;
 
 /// Nothing further must happen for so long: editors and version control write many files one after another.
@@ -15,15 +15,13 @@ const QUIET_FOR: Duration = Duration::from_millis(150);
 /// How often it is looked whether to end.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
-/// See the module.
-pub(super) struct Watcher {
+pub(crate) struct FolderWatcher {
     native: RecommendedWatcher,
     woken: Receiver<()>,
 }
 
-impl Watcher {
-    /// Watches nothing yet.
-    pub(super) fn new() -> Result<Self, Failure> {
+impl FolderWatcher {
+    pub(crate) fn new() -> Result<Self, VerbFailure> {
         let (wake, woken) = channel();
         let heard = move |event: notify::Result<Event>| {
             // Reading the files, as snapshots do, changes nothing. What is lost may have been a change.
@@ -38,7 +36,7 @@ impl Watcher {
     }
 
     /// Watches `folders`, not what is below them. One that is watched already costs nothing.
-    pub(super) fn follow(&mut self, folders: &[PathBuf]) -> Result<(), Failure> {
+    pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> Result<(), VerbFailure> {
         for folder in folders {
             match self.native.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {}
@@ -51,7 +49,7 @@ impl Watcher {
     }
 
     /// Waits until something changed and was quiet again, or until `stop`.
-    pub(super) fn wait_for_a_change(&self, stop: &CancellationToken) {
+    pub(crate) fn wait_for_a_change(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             match self.woken.recv_timeout(LOOKS_EVERY) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -65,8 +63,8 @@ impl Watcher {
     }
 }
 
-fn failed(error: &notify::Error) -> Failure {
-    Failure::new(ErrorCode::Internal, format!("the folders cannot be watched: {error}"))
+fn failed(error: &notify::Error) -> VerbFailure {
+    VerbFailure::new(ErrorCode::Internal, format!("the folders cannot be watched: {error}"))
 }
 
 #[cfg(test)]
@@ -78,7 +76,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
         std::fs::write(&file, "one").unwrap();
-        let mut watcher = Watcher::new().unwrap();
+        let mut watcher = FolderWatcher::new().unwrap();
         watcher.follow(&[folder.path().to_owned(), folder.path().join("gone")]).unwrap();
         std::fs::read(&file).unwrap();
         assert_eq!(watcher.woken.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::{HostArguments, HostClient};
 use crate::cli::progress;
-use crate::cli::table::{self, Align, Paint};
+use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
@@ -18,7 +18,7 @@ Examples:
 /// List a function's dead letters, the newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DlqListArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
@@ -35,8 +35,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints dead letters.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DlqListArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "dead-letters"];
     let answer = client
@@ -59,20 +58,20 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     Ok(())
 }
 
-fn print(answer: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(answer: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let columns = [
-        ("PLACE", Align::Left),
-        ("TIME", Align::Left),
-        ("CLASS", Align::Left),
-        ("RECORD", Align::Left),
-        ("KEY", Align::Left),
-        ("BY", Align::Left),
-        ("REDRIVEN", Align::Left),
-        ("MESSAGE", Align::Left),
+        ("PLACE", CellAlign::Left),
+        ("TIME", CellAlign::Left),
+        ("CLASS", CellAlign::Left),
+        ("RECORD", CellAlign::Left),
+        ("KEY", CellAlign::Left),
+        ("BY", CellAlign::Left),
+        ("REDRIVEN", CellAlign::Left),
+        ("MESSAGE", CellAlign::Left),
     ];
     let letters = answer["letters"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rows: Vec<[String; 8]> = letters.iter().map(row).collect();
-    Ok(table::write(out, Paint::Plain, columns, &rows)?)
+    Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
 }
 
 fn row(letter: &Value) -> [String; 8] {
@@ -98,7 +97,7 @@ fn row(letter: &Value) -> [String; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn dead_letters_are_a_table() {
@@ -107,10 +106,10 @@ mod tests {
              "function":"f@1","source":{"topic":"in","partition":2,"offset":7},
              "redriven":{"at":"x","by":"f@2","outcome":"emitted","emitted":1}},
             {"partition":0,"offset":5,"class":"reject","message":"","function":"f@1","source":{"topic":"in","partition":0,"offset":1}}]}"#;
-        let host = FakeHost::start(vec![Answer::new(200, answer)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
         let (name, from) = (FunctionName::new("f").unwrap(), Some("0:10".to_owned()));
         let mut out = Vec::new();
-        run(&Arguments { name, limit: 2, from, host: host.arguments(), json: false }, &mut out).unwrap();
+        run(&DlqListArgs { name, limit: 2, from, host: host.arguments(), json: false }, &mut out).unwrap();
         let printed = String::from_utf8(out).unwrap();
         let words: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
         let first = ["0/9", "now", "trap", "in/2/7", "a", "f@1", "emitted", "by", "f@2", "told", "to", "panic"];

@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::{Place, place};
-use crate::cli::failure::Failure;
+use crate::cli::dlq::{RecordId, place};
+use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::{HostArguments, HostClient};
 use crate::cli::progress;
 use crate::error_code::ErrorCode;
@@ -32,13 +32,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// records came from. Each is handled once, unless you insist, and the order of a key is kept among them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DlqRedriveArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
     /// The dead letters' places, as `dlq list` shows them
     #[arg(value_name = "PARTITION/OFFSET", value_parser = place, required_unless_present = "all", num_args = 1..=100)]
-    places: Vec<Place>,
+    places: Vec<RecordId>,
     /// All that there are now
     #[arg(long, conflicts_with = "places")]
     all: bool,
@@ -58,8 +58,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Handles dead letters again.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DlqRedriveArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let path = ["v1", "functions", arguments.name.as_str(), "dead-letters", "redrive"];
     let mut wanted = request(arguments)?;
@@ -87,20 +86,20 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Fail
     Ok(())
 }
 
-fn request(arguments: &Arguments) -> Result<Value, Failure> {
-    let Arguments { places, all, to, edit, force, .. } = arguments;
+fn request(arguments: &DlqRedriveArgs) -> Result<Value, VerbFailure> {
+    let DlqRedriveArgs { places, all, to, edit, force, .. } = arguments;
     let letters: Vec<_> =
         places.iter().map(|place| json!({ "partition": place.partition, "offset": place.offset })).collect();
     let mut wanted = json!({ "all": all, "letters": letters, "revision": to, "force": force });
     if let Some(file) = edit {
         let unreadable =
-            |error| Failure::new(ErrorCode::InvalidEvent, format!("cannot read {}: {error}", file.display()));
+            |error| VerbFailure::new(ErrorCode::InvalidEvent, format!("cannot read {}: {error}", file.display()));
         wanted["value_base64"] = BASE64_STANDARD.encode(std::fs::read(file).map_err(unreadable)?).into();
     }
     Ok(wanted)
 }
 
-fn print(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), VerbFailure> {
     if json {
         return Ok(writeln!(out, "{result}")?);
     }
@@ -115,10 +114,10 @@ fn print(result: &Value, json: bool, out: &mut dyn Write) -> Result<(), Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
-    fn arguments(host: &FakeHost) -> Arguments {
-        Arguments {
+    fn arguments(host: &FakeHost) -> DlqRedriveArgs {
+        DlqRedriveArgs {
             name: FunctionName::new("f").unwrap(),
             places: Vec::new(),
             all: true,
@@ -134,7 +133,7 @@ mod tests {
     fn all_are_handled_although_one_request_does_not_do_it() {
         let first = r#"{"emitted":1,"failed":0,"passed_over":0,"left":"0:5-9","results":[{"partition":0,"offset":4,"outcome":"emitted","emitted":2}]}"#;
         let second = r#"{"emitted":0,"failed":1,"passed_over":0,"results":[{"partition":0,"offset":5,"outcome":"trap","emitted":0,"message":"told to\nmore"}]}"#;
-        let host = FakeHost::start(vec![Answer::new(200, first), Answer::new(200, second)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, first), CannedAnswer::new(200, second)]);
         let mut out = Vec::new();
         run(&arguments(&host), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "0/4  emitted  2 events\n0/5  trap: told to\n");
@@ -149,9 +148,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("value");
         std::fs::write(&file, b"ok").unwrap();
-        let host = FakeHost::start(vec![Answer::new(200, r#"{"results":[]}"#)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, r#"{"results":[]}"#)]);
         let places = vec![place("1/7").unwrap()];
-        let arguments = Arguments { places, all: false, edit: Some(file), ..arguments(&host) };
+        let arguments = DlqRedriveArgs { places, all: false, edit: Some(file), ..arguments(&host) };
         run(&arguments, &mut Vec::new()).unwrap();
         let body = &host.requests()[0].body;
         assert!(body.contains(r#""value_base64":"b2s=""#) && body.contains(r#"{"offset":7,"partition":1}"#), "{body}");

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::{Place, place};
-use crate::cli::failure::Failure;
+use crate::cli::dlq::{RecordId, place};
+use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::{HostArguments, HostClient};
 use crate::model::ids::FunctionName;
 
@@ -17,13 +17,13 @@ Examples:
 /// Show a dead letter: why its record was given up, and the record
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Arguments {
+pub(crate) struct DlqShowArgs {
     /// The function's name
     #[arg(value_parser = FunctionName::new)]
     name: FunctionName,
     /// The dead letter's place, as `dlq list` shows it
     #[arg(value_name = "PARTITION/OFFSET", value_parser = place)]
-    place: Place,
+    place: RecordId,
     /// Print the record's value alone, as it is
     #[arg(long, conflicts_with = "json")]
     value: bool,
@@ -34,10 +34,9 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints a dead letter.
-pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &DlqShowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
-    let Place { partition, offset } = arguments.place;
+    let RecordId { partition, offset } = arguments.place;
     let (partition, offset) = (partition.to_string(), offset.to_string());
     let path = ["v1", "functions", arguments.name.as_str(), "dead-letters", &partition, &offset];
     let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
@@ -57,7 +56,7 @@ fn value(letter: &Value) -> Vec<u8> {
     }
 }
 
-fn print(letter: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(letter: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let source = &letter["source"];
     let record = format!("{}/{}/{}", text(&source["topic"]), source["partition"], source["offset"]);
@@ -96,15 +95,15 @@ fn print(letter: &Value, out: &mut dyn Write) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{Answer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
     fn a_dead_letter_is_shown_with_its_record() {
         let answer = r#"{"partition":0,"offset":9,"time":"now","key":"a","class":"trap","message":"told to panic","attempts":3,
             "function":"f@1","source":{"topic":"in","partition":2,"offset":7,"time":"then"},"value_truncated":false,
             "value":"{\"a\":1}","headers":[{"name":"color","value":"red"},{"name":"raw","value_base64":"/w=="}]}"#;
-        let host = FakeHost::start(vec![Answer::new(200, answer), Answer::new(200, answer)]);
-        let arguments = |value| Arguments {
+        let host = FakeHost::start(vec![CannedAnswer::new(200, answer), CannedAnswer::new(200, answer)]);
+        let arguments = |value| DlqShowArgs {
             name: FunctionName::new("f").unwrap(),
             place: place("0/9").unwrap(),
             value,

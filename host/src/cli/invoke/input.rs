@@ -5,13 +5,13 @@ use std::io::Read;
 use reqwest::blocking::RequestBuilder;
 
 use crate::app::local::LocalRecord;
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
 use crate::cloudevents::structured;
 use crate::error_code::ErrorCode;
 
 /// What the record is made of.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct InputArguments {
+pub(crate) struct InputArguments {
     /// The record's value: a text, @FILE, or @- for stdin
     #[arg(long, value_name = "TEXT", required_unless_present = "event", conflicts_with = "event")]
     data: Option<String>,
@@ -25,7 +25,7 @@ pub(in crate::cli) struct InputArguments {
 
 /// The same where no record need be given.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct OptionalInput {
+pub(crate) struct OptionalInput {
     /// The record's value: a text, @FILE, or @- for stdin
     #[arg(long, value_name = "TEXT", conflicts_with = "event")]
     data: Option<String>,
@@ -39,7 +39,7 @@ pub(in crate::cli) struct OptionalInput {
 
 impl OptionalInput {
     /// Makes the record, if one was given.
-    pub(in crate::cli) fn record(&self) -> Result<Option<LocalRecord>, Failure> {
+    pub(crate) fn record(&self) -> Result<Option<LocalRecord>, VerbFailure> {
         if self.data.is_none() && self.event.is_none() {
             return Ok(None);
         }
@@ -52,23 +52,21 @@ impl OptionalInput {
 
 /// A record as Kafka would give it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) struct InputRecord {
-    /// Its key.
-    pub(in crate::cli) key: Option<Vec<u8>>,
-    /// Its value.
-    pub(in crate::cli) value: Vec<u8>,
+pub(crate) struct InputRecord {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Vec<u8>,
     /// Its headers, which say what the value is.
-    pub(in crate::cli) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
 impl InputArguments {
     #[cfg(test)]
-    pub(in crate::cli) fn of_data(data: &str, key: Option<&str>) -> Self {
+    pub(crate) fn of_data(data: &str, key: Option<&str>) -> Self {
         Self { data: Some(data.to_owned()), event: None, key: key.map(str::to_owned) }
     }
 
     /// Makes the record, reading files and stdin as asked.
-    pub(in crate::cli) fn record(&self) -> Result<InputRecord, Failure> {
+    pub(crate) fn record(&self) -> Result<InputRecord, VerbFailure> {
         let key = self.key.clone().map(String::into_bytes);
         match (&self.event, &self.data) {
             (Some(place), _) => event(read(place)?, key),
@@ -77,34 +75,35 @@ impl InputArguments {
                 Ok(InputRecord { key, value, headers: Vec::new() })
             }
             // The command line asks for one or the other.
-            (None, None) => Err(Failure::new(ErrorCode::InvalidEvent, "neither --data nor --event was given")),
+            (None, None) => Err(VerbFailure::new(ErrorCode::InvalidEvent, "neither --data nor --event was given")),
         }
     }
 }
 
 /// `request` with the record in it, as a host takes events.
-pub(in crate::cli) fn body(request: RequestBuilder, record: &InputRecord) -> RequestBuilder {
+pub(crate) fn body(request: RequestBuilder, record: &InputRecord) -> RequestBuilder {
     let key = record.key.as_deref().map(String::from_utf8_lossy);
     let request = record.headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     request.query(&key.map(|key| ("key", key)).as_slice()).body(record.value.clone())
 }
 
 /// A record that holds a CloudEvent in its JSON format. The bytes stay as they are; only what they say is checked.
-fn event(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, Failure> {
-    let event = structured::read(&value).map_err(|error| Failure::new(ErrorCode::InvalidEvent, error.to_string()))?;
+fn event(value: Vec<u8>, key: Option<Vec<u8>>) -> Result<InputRecord, VerbFailure> {
+    let event =
+        structured::read(&value).map_err(|error| VerbFailure::new(ErrorCode::InvalidEvent, error.to_string()))?;
     let partition_key = event.extensions.into_iter().find(|(name, _)| name == "partitionkey");
     let key = key.or_else(|| partition_key.map(|(_, key)| key.into_bytes()));
     Ok(InputRecord { key, value, headers: vec![("content-type", "application/cloudevents+json")] })
 }
 
 /// Reads the file `place`, or stdin when it is `-`.
-fn read(place: &str) -> Result<Vec<u8>, Failure> {
+fn read(place: &str) -> Result<Vec<u8>, VerbFailure> {
     let mut bytes = Vec::new();
     let result = match place {
         "-" => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
         path => std::fs::read(path),
     };
-    result.map_err(|error| Failure::new(ErrorCode::InvalidEvent, format!("cannot read {place}: {error}")))
+    result.map_err(|error| VerbFailure::new(ErrorCode::InvalidEvent, format!("cannot read {place}: {error}")))
 }
 
 #[cfg(test)]

@@ -6,47 +6,46 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use millstream_flat::begin_batch;
 
-use super::input::InputRecord;
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
+use crate::cli::invoke::input::InputRecord;
 use crate::cli::progress;
-use crate::consume::decode::{self, Fields};
+use crate::consume::decode::{self, RawFields};
 use crate::error_code::ErrorCode;
-use crate::model::function::{Manifest, Revision, Topics};
-use crate::model::ids::{Digest, RevisionNumber};
-use crate::model::outcome::Fault;
+use crate::model::function::{Manifest, Revision, TopicSelection};
+use crate::model::ids::{ArtifactDigest, RevisionNumber};
+use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::wasm::log::{Level, Log};
-use crate::wasm::{Engine, EngineOptions, Program, StartError};
+use crate::wasm::log::{GuestLogSink, Level};
+use crate::wasm::{EngineOptions, LoadedProgram, StartError, WasmEngine};
 
 /// What events of this verb name as their cluster.
 const CLUSTER: &str = "local";
 
 /// What became of the call.
 #[derive(Debug)]
-pub(super) struct Called {
-    /// The guest's flat answer.
-    pub(super) answer: Result<Vec<u8>, Fault>,
+pub(crate) struct CallReport {
+    pub(crate) answer: Result<Vec<u8>, GuestFault>,
     /// How long the instance took to start.
-    pub(super) start: Duration,
+    pub(crate) start: Duration,
     /// How long the call took.
-    pub(super) call: Duration,
+    pub(crate) call: Duration,
     /// The sandbox's linear memory after the call.
-    pub(super) memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
 }
 
 /// Calls the module at `path` with `record`.
-pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) -> Result<Called, Failure> {
+pub(crate) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) -> Result<CallReport, VerbFailure> {
     let module: Arc<[u8]> = std::fs::read(path)
-        .map_err(|error| Failure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", path.display())))?
+        .map_err(|error| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", path.display())))?
         .into();
-    let digest = Digest::of(&module);
+    let digest = ArtifactDigest::of(&module);
     // The user's own file, run as the user: nothing is gained by a compiler in another process.
-    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })
-        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+    let engine = WasmEngine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() })
+        .map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
     let program = engine
         .load(Arc::clone(&module), digest)
         .await
-        .map_err(|error| Failure::new(error.code(), error.to_string()))?;
+        .map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
     let limit = manifest.limits.timeout;
     let request = request(&manifest, record, limit);
     let revision = revision(&program, manifest, digest, module.len() as u64);
@@ -58,25 +57,25 @@ pub(super) async fn call(path: &Path, manifest: Manifest, record: &InputRecord) 
     let mut instance = match started {
         Ok(instance) => instance,
         Err(StartError::Fault(fault)) => {
-            return Ok(Called { answer: Err(fault), start, call: Duration::ZERO, memory_bytes: 0 });
+            return Ok(CallReport { answer: Err(fault), start, call: Duration::ZERO, memory_bytes: 0 });
         }
-        Err(error @ StartError::Exhausted) => return Err(Failure::new(ErrorCode::Internal, error.to_string())),
+        Err(error @ StartError::Exhausted) => return Err(VerbFailure::new(ErrorCode::Internal, error.to_string())),
     };
     let calling = Instant::now();
     let answer = instance.call(&request, 1, limit).await;
-    Ok(Called { answer, start, call: calling.elapsed(), memory_bytes: instance.memory_bytes() })
+    Ok(CallReport { answer, start, call: calling.elapsed(), memory_bytes: instance.memory_bytes() })
 }
 
 /// The record as the first of a partition, in a batch of one.
 fn request(manifest: &Manifest, record: &InputRecord, limit: Duration) -> Vec<u8> {
     let topic = match &manifest.topics {
-        Topics::Named(topics) => topics.first().map_or("input", String::as_str),
-        Topics::Pattern(_) => "input",
+        TopicSelection::Named(topics) => topics.first().map_or("input", String::as_str),
+        TopicSelection::Pattern(_) => "input",
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers: Vec<(&str, Option<&[u8]>)> =
         record.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))).collect();
-    let fields = Fields {
+    let fields = RawFields {
         topic,
         partition: 0,
         offset: 0,
@@ -94,7 +93,7 @@ fn request(manifest: &Manifest, record: &InputRecord, limit: Duration) -> Vec<u8
     request
 }
 
-fn revision(program: &Program, manifest: Manifest, digest: Digest, module_bytes: u64) -> Arc<Revision> {
+fn revision(program: &LoadedProgram, manifest: Manifest, digest: ArtifactDigest, module_bytes: u64) -> Arc<Revision> {
     let (number, shape) = (RevisionNumber(1), program.shape());
     Arc::new(Revision { number, digest, module_bytes, shape, manifest, deployed_at_ms: 0 })
 }
@@ -102,8 +101,12 @@ fn revision(program: &Program, manifest: Manifest, digest: Digest, module_bytes:
 /// Shows the guest's lines as they come, without the control characters that could play with a terminal.
 struct StderrLog;
 
-impl Log for StderrLog {
+impl GuestLogSink for StderrLog {
     fn line(&self, level: Level, line: &str) {
-        progress::tell(format_args!("[{}] {}", format!("{level:?}").to_lowercase(), super::print::printable(line)));
+        progress::tell(format_args!(
+            "[{}] {}",
+            format!("{level:?}").to_lowercase(),
+            crate::cli::invoke::print::printable(line)
+        ));
     }
 }

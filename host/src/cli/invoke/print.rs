@@ -9,22 +9,22 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use millstream_flat::{Answer, Emission, Emissions, Verdict};
 use serde_json::{Map, Value, json};
 
-use super::input::InputRecord;
-use super::local::Called;
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
+use crate::cli::invoke::input::InputRecord;
+use crate::cli::invoke::local::CallReport;
 use crate::cli::progress;
 use crate::emit::attributes::check_extension;
 use crate::error_code::ErrorCode;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::outcome::{FaultClass, GuestFault};
 
 /// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
-pub(super) fn judge<'a>(
-    called: &'a Called,
+pub(crate) fn judge<'a>(
+    called: &'a CallReport,
     outputs: Option<&BTreeSet<String>>,
     output_limit: u64,
-) -> Result<Emissions<'a>, Fault> {
+) -> Result<Emissions<'a>, GuestFault> {
     let bytes = called.answer.as_ref().map_err(Clone::clone)?;
-    let invalid = |reason: String| Fault::new(FaultClass::InvalidAnswer, reason);
+    let invalid = |reason: String| GuestFault::new(FaultClass::InvalidAnswer, reason);
     let answer = Answer::parse(bytes).map_err(|error| invalid(format!("the answer cannot be read: {error}")))?;
     let mut verdicts = answer.verdicts();
     let (Some(verdict), None) = (verdicts.next(), verdicts.next()) else {
@@ -32,39 +32,39 @@ pub(super) fn judge<'a>(
     };
     let emissions = match verdict {
         Verdict::Emitted(emissions) => emissions,
-        Verdict::Reject { reason } => return Err(Fault::new(FaultClass::Reject, reason)),
+        Verdict::Reject { reason } => return Err(GuestFault::new(FaultClass::Reject, reason)),
         Verdict::Retry { after_ms, reason } => {
             let retry_after = after_ms.map(Duration::from_millis);
-            return Err(Fault { retry_after, ..Fault::new(FaultClass::Retry, reason) });
+            return Err(GuestFault { retry_after, ..GuestFault::new(FaultClass::Retry, reason) });
         }
     };
     if emissions.bytes() as u64 > output_limit {
         let message = format!("{} bytes were emitted, limits.output allows {output_limit}", emissions.bytes());
-        return Err(Fault::new(FaultClass::OutputLimit, message));
+        return Err(GuestFault::new(FaultClass::OutputLimit, message));
     }
     let is_unknown = |name: &str| outputs.is_some_and(|outputs| !outputs.contains(name));
     match emissions.iter().find(|emission| is_unknown(emission.output())) {
         Some(emission) => {
             let message = format!("the manifest has no output \"{}\"", emission.output());
-            Err(Fault::new(FaultClass::UnknownOutput, message))
+            Err(GuestFault::new(FaultClass::UnknownOutput, message))
         }
         None => Ok(emissions),
     }
 }
 
 /// Prints the outcome: the result to `out`, the rest as progress or failure.
-pub(super) fn print(
-    called: &Called,
-    outcome: Result<Emissions<'_>, Fault>,
+pub(crate) fn print(
+    called: &CallReport,
+    outcome: Result<Emissions<'_>, GuestFault>,
     record: &InputRecord,
     as_json: bool,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), VerbFailure> {
     if as_json {
         writeln!(out, "{:#}", json_of(called, &outcome, record))?;
     }
     let emissions =
-        outcome.map_err(|fault| Failure::new(ErrorCode::InvocationFailed, lines_printable(&fault.to_string())))?;
+        outcome.map_err(|fault| VerbFailure::new(ErrorCode::InvocationFailed, lines_printable(&fault.to_string())))?;
     if !as_json {
         for emission in emissions.iter() {
             print_for_people(&emission, record, out)?;
@@ -79,7 +79,7 @@ pub(super) fn print(
     Ok(())
 }
 
-fn print_for_people(emission: &Emission<'_>, record: &InputRecord, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_for_people(emission: &Emission<'_>, record: &InputRecord, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let key =
         emission.record_key(record.key.as_deref()).map(|key| format!("  key={}", readable(key))).unwrap_or_default();
     writeln!(out, "{}{key}", printable(emission.output()))?;
@@ -92,7 +92,7 @@ fn print_for_people(emission: &Emission<'_>, record: &InputRecord, out: &mut dyn
     Ok(writeln!(out, "  {}", emission.data().map_or_else(|| "(no data)".to_owned(), readable))?)
 }
 
-fn json_of(called: &Called, outcome: &Result<Emissions<'_>, Fault>, record: &InputRecord) -> Value {
+fn json_of(called: &CallReport, outcome: &Result<Emissions<'_>, GuestFault>, record: &InputRecord) -> Value {
     let mut object = Map::new();
     match outcome {
         Ok(emissions) => {
@@ -165,7 +165,7 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-pub(super) fn readable(bytes: &[u8]) -> String {
+pub(crate) fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => printable(text),
         Err(_) => format!("base64:{}", BASE64.encode(bytes)),
@@ -173,7 +173,7 @@ pub(super) fn readable(bytes: &[u8]) -> String {
 }
 
 /// `text` without what could play with a terminal.
-pub(in crate::cli) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| if c.is_control() && c != '\t' { c.escape_default().collect() } else { vec![c] })
         .collect()

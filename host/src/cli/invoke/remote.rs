@@ -6,16 +6,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-use super::print::{printable, readable};
-use super::{Arguments, input};
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
 use crate::cli::host_client::HostClient;
+use crate::cli::invoke::print::{printable, readable};
+use crate::cli::invoke::{InvokeArgs, input};
 use crate::cli::progress;
 use crate::error_code::ErrorCode;
 use crate::model::ids::FunctionName;
 
 /// Calls `name` and prints what it answers.
-pub(super) fn run(name: &FunctionName, arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(name: &FunctionName, arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = HostClient::new(&arguments.host)?;
     let record = arguments.input.record()?;
     let publish = [("publish", arguments.publish)];
@@ -33,7 +33,7 @@ pub(super) fn run(name: &FunctionName, arguments: &Arguments, out: &mut dyn Writ
     }
     let outcome = text(&answer["outcome"]);
     if outcome != "emitted" {
-        return Err(Failure::new(ErrorCode::InvocationFailed, format!("{outcome}: {}", text(&answer["message"]))));
+        return Err(VerbFailure::new(ErrorCode::InvocationFailed, format!("{outcome}: {}", text(&answer["message"]))));
     }
     let emissions = answer["emissions"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !arguments.json {
@@ -48,7 +48,7 @@ pub(super) fn run(name: &FunctionName, arguments: &Arguments, out: &mut dyn Writ
     Ok(())
 }
 
-fn print(emission: &Value, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(emission: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let key = ["key", "key_base64"].iter().find_map(|name| emission[*name].as_str());
     let key = key.map(|key| format!("  key={}", printable(key))).unwrap_or_default();
     let written = &emission["written"];

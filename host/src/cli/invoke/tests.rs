@@ -2,13 +2,13 @@ use clap::Parser;
 use millstream_flat::{AnswerWriter, EmissionFields, EmissionKey};
 use serde_json::{Value, json};
 
-use super::*;
+use crate::cli::invoke::*;
 use crate::wasm::testing::guest;
 
 #[derive(Parser)]
 struct CommandLine {
     #[command(flatten)]
-    arguments: Arguments,
+    arguments: InvokeArgs,
 }
 
 /// A module that gives this answer to every request.
@@ -21,7 +21,7 @@ fn module(answer: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-fn invoke(module: &tempfile::NamedTempFile, words: &[&str]) -> (String, Result<(), Failure>) {
+fn invoke(module: &tempfile::NamedTempFile, words: &[&str]) -> (String, Result<(), VerbFailure>) {
     let path = module.path().to_str().unwrap();
     let command_line = CommandLine::try_parse_from(["invoke", path].iter().chain(words)).unwrap();
     let mut out = Vec::new();
@@ -29,9 +29,9 @@ fn invoke(module: &tempfile::NamedTempFile, words: &[&str]) -> (String, Result<(
     (String::from_utf8(out).unwrap(), result)
 }
 
-fn code_and_detail(result: Result<(), Failure>) -> (String, String) {
+fn code_and_detail(result: Result<(), VerbFailure>) -> (String, String) {
     match result {
-        Err(Failure::Told(told)) => (told.code.clone(), told.detail.clone()),
+        Err(VerbFailure::Told(told)) => (told.code.clone(), told.detail.clone()),
         other => panic!("{other:?}"),
     }
 }
@@ -120,9 +120,9 @@ fn what_is_no_component_is_refused() {
     assert_eq!(code_and_detail(result).0, "MS0104");
 }
 
-fn called(answer: &str, words: &[&str]) -> (String, Result<(), Failure>, String) {
-    use crate::cli::testing::{Answer, FakeHost};
-    let host = FakeHost::start(vec![Answer::new(200, answer)]);
+fn called(answer: &str, words: &[&str]) -> (String, Result<(), VerbFailure>, String) {
+    use crate::cli::testing::{CannedAnswer, FakeHost};
+    let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
     let address = host.arguments().host.to_string();
     let command_line =
         CommandLine::try_parse_from(["invoke", "f", "--data", "hello", "--host", &address].iter().chain(words))

@@ -2,7 +2,7 @@
 
 /// A language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Language {
+pub(crate) enum GuestLanguage {
     /// A component, with the SDK
     Rust,
     /// A command
@@ -22,7 +22,7 @@ pub(super) enum Language {
 }
 
 /// A path in the new folder and the text that is to be there, marks and all.
-type File = (&'static str, &'static str);
+type TemplateFile = (&'static str, &'static str);
 
 macro_rules! template {
     ($path:literal) => {
@@ -37,11 +37,11 @@ macro_rules! project {
     };
 }
 
-const TESTS: File = ("tests/visitors.json", template!("tests/visitors.json"));
-const TYPES: File = ("wit/types.wit", project!("wit/types.wit"));
-const WORLD: File = ("wit/function.wit", project!("wit/function.wit"));
+const TESTS: TemplateFile = ("tests/visitors.json", template!("tests/visitors.json"));
+const TYPES: TemplateFile = ("wit/types.wit", project!("wit/types.wit"));
+const WORLD: TemplateFile = ("wit/function.wit", project!("wit/function.wit"));
 
-const RUST: &[File] = &[
+const RUST: &[TemplateFile] = &[
     ("millstream.toml", template!("rust/millstream.toml")),
     ("Cargo.toml", template!("rust/Cargo.toml.in")),
     (".cargo/config.toml", template!("rust/cargo-config.toml")),
@@ -49,7 +49,7 @@ const RUST: &[File] = &[
     (".gitignore", template!("rust/gitignore")),
     TESTS,
 ];
-const GO: &[File] = &[
+const GO: &[TemplateFile] = &[
     ("millstream.toml", template!("go/millstream.toml")),
     ("go.mod", template!("go/go.mod.in")),
     ("main.go", template!("go/main.go")),
@@ -57,7 +57,7 @@ const GO: &[File] = &[
     (".gitignore", template!("go/gitignore")),
     TESTS,
 ];
-const JS: &[File] = &[
+const JS: &[TemplateFile] = &[
     ("millstream.toml", template!("js/millstream.toml")),
     ("package.json", template!("js/package.json.in")),
     ("build.mjs", template!("js/build.mjs")),
@@ -68,7 +68,7 @@ const JS: &[File] = &[
     TYPES,
     WORLD,
 ];
-const TS: &[File] = &[
+const TS: &[TemplateFile] = &[
     ("millstream.toml", template!("ts/millstream.toml")),
     ("package.json", template!("js/package.json.in")),
     ("build.mjs", template!("js/build.mjs")),
@@ -79,7 +79,7 @@ const TS: &[File] = &[
     TYPES,
     WORLD,
 ];
-const PYTHON: &[File] = &[
+const PYTHON: &[TemplateFile] = &[
     ("millstream.toml", template!("python/millstream.toml")),
     ("requirements.txt", template!("python/requirements.txt")),
     ("app.py", template!("python/app.py")),
@@ -88,7 +88,7 @@ const PYTHON: &[File] = &[
     TYPES,
     WORLD,
 ];
-const C: &[File] = &[
+const C: &[TemplateFile] = &[
     ("millstream.toml", template!("c/millstream.toml")),
     ("main.c", template!("c/main.c")),
     ("millstream.h", project!("examples/drop-low-bids/millstream.h")),
@@ -96,9 +96,9 @@ const C: &[File] = &[
     TESTS,
 ];
 
-impl Language {
+impl GuestLanguage {
     /// The files of a new function.
-    pub(super) fn files(self) -> &'static [File] {
+    pub(crate) fn files(self) -> &'static [TemplateFile] {
         match self {
             Self::Rust => RUST,
             Self::Go => GO,
@@ -109,8 +109,7 @@ impl Language {
         }
     }
 
-    /// How people call it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
             Self::Go => "Go",
@@ -122,7 +121,7 @@ impl Language {
     }
 
     /// What a machine must have to build it.
-    pub(super) fn needs(self) -> &'static str {
+    pub(crate) fn needs(self) -> &'static str {
         match self {
             Self::Rust => "Rust with the target wasm32-wasip2 (rustup target add wasm32-wasip2)",
             Self::Go => "Go 1.21 or newer",
@@ -133,7 +132,7 @@ impl Language {
     }
 
     /// The file that is built.
-    pub(super) fn main(self) -> &'static str {
+    pub(crate) fn main(self) -> &'static str {
         match self {
             Self::Rust => "src/lib.rs",
             Self::Go => "main.go",
@@ -145,7 +144,7 @@ impl Language {
     }
 
     /// What becomes of an event that it can't handle: a command can only ask for another attempt.
-    pub(super) fn failure(self) -> &'static str {
+    pub(crate) fn failure(self) -> &'static str {
         match self {
             Self::Go | Self::C => "retry",
             Self::Rust | Self::Js | Self::Ts | Self::Python => "reject",

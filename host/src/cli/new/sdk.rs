@@ -1,10 +1,10 @@
 //! The Rust SDK, which a new function carries with it: it is of this very version, and no registry need have it.
 
 /// The folder of it within the function's.
-pub(super) const FOLDER: &str = "millstream-sdk";
+pub(crate) const FOLDER: &str = "millstream-sdk";
 /// Where Cargo finds it there.
-pub(super) const WITHIN: &str = "millstream-sdk/guest-sdk";
+pub(crate) const WITHIN: &str = "millstream-sdk/guest-sdk";
 /// What holds its crates together there.
-pub(super) const WORKSPACE: &str = include_str!("../../../templates/sdk/Cargo.toml.in");
+pub(crate) const WORKSPACE: &str = include_str!("../../../templates/sdk/Cargo.toml.in");
 
 include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));

@@ -1,21 +1,21 @@
 use clap::ValueEnum as _;
 
-use super::*;
+use crate::cli::new::*;
 
-fn arguments(lang: Language, path: PathBuf) -> Arguments {
-    Arguments { name: FunctionName::new("greet-all").expect("a name"), lang, path: Some(path), sdk: None }
+fn arguments(lang: GuestLanguage, path: PathBuf) -> NewArgs {
+    NewArgs { name: FunctionName::new("greet-all").expect("a name"), lang, path: Some(path), sdk: None }
 }
 
-fn code_of(result: Result<(), Failure>) -> (String, String) {
+fn code_of(result: Result<(), VerbFailure>) -> (String, String) {
     match result {
-        Err(Failure::Told(told)) => (told.code, told.detail),
+        Err(VerbFailure::Told(told)) => (told.code, told.detail),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn every_language_has_a_manifest_that_is_valid_and_no_mark_is_left() {
-    for lang in Language::value_variants() {
+    for lang in GuestLanguage::value_variants() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("a/b");
         let mut out = Vec::new();
@@ -34,13 +34,13 @@ fn every_language_has_a_manifest_that_is_valid_and_no_mark_is_left() {
 #[test]
 fn a_folder_that_has_something_in_it_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    run(&arguments(Language::C, folder.path().to_owned()), &mut Vec::new()).expect("an empty one is taken");
+    run(&arguments(GuestLanguage::C, folder.path().to_owned()), &mut Vec::new()).expect("an empty one is taken");
     let before = fs::read_to_string(folder.path().join("main.c")).expect("there");
-    let (code, detail) = code_of(run(&arguments(Language::C, folder.path().to_owned()), &mut Vec::new()));
+    let (code, detail) = code_of(run(&arguments(GuestLanguage::C, folder.path().to_owned()), &mut Vec::new()));
     assert_eq!(code, "MS0521");
     assert!(detail.contains("not empty"), "{detail}");
     assert_eq!(fs::read_to_string(folder.path().join("main.c")).expect("there"), before);
-    let (code, _) = code_of(run(&arguments(Language::C, folder.path().join("main.c")), &mut Vec::new()));
+    let (code, _) = code_of(run(&arguments(GuestLanguage::C, folder.path().join("main.c")), &mut Vec::new()));
     assert_eq!(code, "MS0521", "a file is no folder");
 }
 
@@ -48,16 +48,16 @@ fn a_folder_that_has_something_in_it_is_left_alone() {
 fn the_sdk_is_a_copy_or_the_one_that_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let clone = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
-    let with = |sdk: &Path, lang| Arguments { sdk: Some(sdk.to_owned()), ..arguments(lang, folder.path().join("new")) };
-    assert_eq!(code_of(run(&with(&clone, Language::Go), &mut Vec::new())).0, "MS0521");
-    assert_eq!(code_of(run(&with(folder.path(), Language::Rust), &mut Vec::new())).0, "MS0521");
-    run(&with(&clone, Language::Rust), &mut Vec::new()).expect("made");
+    let with = |sdk: &Path, lang| NewArgs { sdk: Some(sdk.to_owned()), ..arguments(lang, folder.path().join("new")) };
+    assert_eq!(code_of(run(&with(&clone, GuestLanguage::Go), &mut Vec::new())).0, "MS0521");
+    assert_eq!(code_of(run(&with(folder.path(), GuestLanguage::Rust), &mut Vec::new())).0, "MS0521");
+    run(&with(&clone, GuestLanguage::Rust), &mut Vec::new()).expect("made");
     let cargo = fs::read_to_string(folder.path().join("new/Cargo.toml")).expect("there");
     let path = clone.canonicalize().expect("there");
     assert!(cargo.contains(&format!("path = \"{}\"", path.display())), "{cargo}");
     assert!(!folder.path().join("new/millstream-sdk").exists());
 
-    let copied = files(&arguments(Language::Rust, PathBuf::new()), None);
+    let copied = files(&arguments(GuestLanguage::Rust, PathBuf::new()), None);
     for path in ["millstream-sdk/guest-sdk/src/lib.rs", "millstream-sdk/wit/types.wit", "millstream-sdk/Cargo.toml"] {
         assert!(copied.iter().any(|(file, _)| file == path), "{path}");
     }

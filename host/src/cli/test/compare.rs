@@ -8,27 +8,22 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::emitted;
-use crate::app::local::Outcome;
+use crate::app::local::LocalOutcome;
+use crate::cli::test::emitted;
 use crate::model::outcome::FaultClass;
 
 /// What is to become of an event.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Expectation {
+pub(crate) enum ExpectedOutcome {
     /// A filter keeps it away.
     Filtered,
-    /// These events are emitted.
     Emitted {
-        /// In this order …
         emissions: Vec<Value>,
-        /// … or in any.
         unordered: bool,
         /// Whether nothing else may be in them.
         exact: bool,
     },
-    /// It fails.
     Failed {
-        /// The class.
         class: String,
         /// A part of the message.
         message: Option<String>,
@@ -39,13 +34,13 @@ pub(super) enum Expectation {
 
 /// Something that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct CaseMismatch {
     /// What: `emission 1: data.amount`.
-    pub(super) at: String,
+    pub(crate) at: String,
     /// What was expected there, if anything.
-    pub(super) expected: Option<String>,
+    pub(crate) expected: Option<String>,
     /// What was there, if anything.
-    pub(super) actual: Option<String>,
+    pub(crate) actual: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,9 +78,9 @@ struct EmissionText {
     data_base64: Option<String>,
 }
 
-impl Expectation {
+impl ExpectedOutcome {
     /// Reads what a fixture expects.
-    pub(super) fn read(text: &str, unordered: bool, exact: bool) -> Result<Self, String> {
+    pub(crate) fn read(text: &str, unordered: bool, exact: bool) -> Result<Self, String> {
         let told = |error: serde_json::Error| error.to_string();
         match serde_json::from_str(text).map_err(told)? {
             ExpectationText::Emitted(emissions) => {
@@ -113,21 +108,21 @@ impl Expectation {
 }
 
 /// What is not as expected.
-pub(super) fn compare(expectation: &Expectation, outcome: &Outcome) -> Vec<Problem> {
+pub(crate) fn compare(expectation: &ExpectedOutcome, outcome: &LocalOutcome) -> Vec<CaseMismatch> {
     match (expectation, outcome) {
-        (Expectation::Filtered, Outcome::Filtered) => Vec::new(),
-        (Expectation::Emitted { emissions, unordered, exact }, Outcome::Emitted(emitted)) => {
+        (ExpectedOutcome::Filtered, LocalOutcome::Filtered) => Vec::new(),
+        (ExpectedOutcome::Emitted { emissions, unordered, exact }, LocalOutcome::Emitted(emitted)) => {
             let emitted: Vec<Value> = emitted.iter().map(emitted::json_of).collect();
             match unordered {
                 true => compare_any_order(emissions, &emitted, *exact),
                 false => compare_in_order(emissions, &emitted, *exact),
             }
         }
-        (Expectation::Failed { class, message, retry_after_ms }, Outcome::Failed(fault)) => {
+        (ExpectedOutcome::Failed { class, message, retry_after_ms }, LocalOutcome::Failed(fault)) => {
             let mut problems = Vec::new();
             let mut check = |at: &str, is_so: bool, expected: String, actual: String| {
                 if !is_so {
-                    problems.push(Problem { at: at.to_owned(), expected: Some(expected), actual: Some(actual) });
+                    problems.push(CaseMismatch { at: at.to_owned(), expected: Some(expected), actual: Some(actual) });
                 }
             };
             let is_class = fault.class.as_str() == class;
@@ -143,31 +138,35 @@ pub(super) fn compare(expectation: &Expectation, outcome: &Outcome) -> Vec<Probl
             problems
         }
         (expectation, outcome) => {
-            vec![Problem { at: "outcome".to_owned(), expected: Some(name(expectation)), actual: Some(tell(outcome)) }]
+            vec![CaseMismatch {
+                at: "outcome".to_owned(),
+                expected: Some(name(expectation)),
+                actual: Some(tell(outcome)),
+            }]
         }
     }
 }
 
-fn name(expectation: &Expectation) -> String {
+fn name(expectation: &ExpectedOutcome) -> String {
     match expectation {
-        Expectation::Filtered => "filtered".to_owned(),
-        Expectation::Emitted { emissions, .. } => format!("{} emitted", emissions.len()),
-        Expectation::Failed { class, message, .. } => match message {
+        ExpectedOutcome::Filtered => "filtered".to_owned(),
+        ExpectedOutcome::Emitted { emissions, .. } => format!("{} emitted", emissions.len()),
+        ExpectedOutcome::Failed { class, message, .. } => match message {
             Some(message) => format!("{class}: …{message}…"),
             None => class.clone(),
         },
     }
 }
 
-fn tell(outcome: &Outcome) -> String {
+fn tell(outcome: &LocalOutcome) -> String {
     match outcome {
-        Outcome::Filtered => "filtered".to_owned(),
-        Outcome::Emitted(emissions) => format!("{} emitted", emissions.len()),
-        Outcome::Failed(fault) => fault.to_string(),
+        LocalOutcome::Filtered => "filtered".to_owned(),
+        LocalOutcome::Emitted(emissions) => format!("{} emitted", emissions.len()),
+        LocalOutcome::Failed(fault) => fault.to_string(),
     }
 }
 
-fn compare_in_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<Problem> {
+fn compare_in_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<CaseMismatch> {
     let mut problems = Vec::new();
     for index in 0..expected.len().max(actual.len()) {
         let at = format!("emission {}", index + 1);
@@ -181,7 +180,7 @@ fn compare_in_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<Pr
 
 /// Gives each expected emission one that fits it, if that can be done for all; then tells of those that are left, each
 /// beside the one that fits it best.
-fn compare_any_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<Problem> {
+fn compare_any_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<CaseMismatch> {
     let compared = |wanted: usize, given: usize| {
         compare_emission(&format!("emission {}", wanted + 1), &expected[wanted], &actual[given], exact)
     };
@@ -222,19 +221,19 @@ fn find_one(wanted: usize, fits: &[Vec<bool>], seen: &mut [bool], taken_by: &mut
     false
 }
 
-fn lonely(at: String, expected: Option<&Value>, actual: Option<&Value>) -> Problem {
+fn lonely(at: String, expected: Option<&Value>, actual: Option<&Value>) -> CaseMismatch {
     let text = |value: &Value| value.to_string();
-    Problem { at, expected: expected.map(text), actual: actual.map(text) }
+    CaseMismatch { at, expected: expected.map(text), actual: actual.map(text) }
 }
 
 /// An emission's own members are never more than those that are named, with `exact` neither those within.
-fn compare_emission(at: &str, expected: &Value, actual: &Value, exact: bool) -> Vec<Problem> {
+fn compare_emission(at: &str, expected: &Value, actual: &Value, exact: bool) -> Vec<CaseMismatch> {
     let mut problems = Vec::new();
     differ(&format!("{at}: "), "", expected, actual, exact, &mut problems);
     problems
 }
 
-fn differ(at: &str, path: &str, expected: &Value, actual: &Value, exact: bool, problems: &mut Vec<Problem>) {
+fn differ(at: &str, path: &str, expected: &Value, actual: &Value, exact: bool, problems: &mut Vec<CaseMismatch>) {
     let (expected, actual) = (expected, actual);
     match (expected, actual) {
         (Value::Object(wanted), Value::Object(given)) => {
@@ -245,7 +244,7 @@ fn differ(at: &str, path: &str, expected: &Value, actual: &Value, exact: bool, p
             if exact {
                 for (name, actual) in given.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
                     let at = format!("{at}{}", join(path, name));
-                    problems.push(Problem { at, expected: None, actual: Some(actual.to_string()) });
+                    problems.push(CaseMismatch { at, expected: None, actual: Some(actual.to_string()) });
                 }
             }
         }
@@ -257,7 +256,7 @@ fn differ(at: &str, path: &str, expected: &Value, actual: &Value, exact: bool, p
         _ if is_same(expected, actual) => {}
         _ => {
             let text = |value: &Value| (!value.is_null()).then(|| value.to_string());
-            problems.push(Problem { at: format!("{at}{path}"), expected: text(expected), actual: text(actual) });
+            problems.push(CaseMismatch { at: format!("{at}{path}"), expected: text(expected), actual: text(actual) });
         }
     }
 }
@@ -343,7 +342,7 @@ mod tests {
             (r#"{"failure":"reject","mesage":""}"#, "unknown field `mesage`"),
             (r#"{"filtered":false}"#, "write the list"),
         ] {
-            let reason = Expectation::read(text, false, false).unwrap_err();
+            let reason = ExpectedOutcome::read(text, false, false).unwrap_err();
             assert!(reason.contains(expected), "{text}: {reason}");
         }
     }

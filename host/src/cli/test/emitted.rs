@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use crate::app::local::Outcome;
+use crate::app::local::LocalOutcome;
 use crate::cloudevents::structured::is_json;
 use crate::invoke::local::LocalEmission;
 
 /// An emission. `output` and `attributes` are always there.
-pub(super) fn json_of(emission: &LocalEmission) -> Value {
+pub(crate) fn json_of(emission: &LocalEmission) -> Value {
     let mut object = Map::new();
     object.insert("output".to_owned(), json!(emission.output));
     insert_bytes(&mut object, "key", emission.key.as_deref());
@@ -31,11 +31,11 @@ pub(super) fn json_of(emission: &LocalEmission) -> Value {
 }
 
 /// An outcome in the form of an expectation that it fulfils.
-pub(super) fn expectation_of(outcome: &Outcome) -> Value {
+pub(crate) fn expectation_of(outcome: &LocalOutcome) -> Value {
     match outcome {
-        Outcome::Filtered => json!({ "filtered": true }),
-        Outcome::Emitted(emissions) => emissions.iter().map(json_of).collect(),
-        Outcome::Failed(fault) => {
+        LocalOutcome::Filtered => json!({ "filtered": true }),
+        LocalOutcome::Emitted(emissions) => emissions.iter().map(json_of).collect(),
+        LocalOutcome::Failed(fault) => {
             let mut object = Map::new();
             object.insert("failure".to_owned(), json!(fault.class.as_str()));
             // What follows the first line tells where, which the next build changes.

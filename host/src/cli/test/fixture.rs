@@ -12,48 +12,41 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::compare::Expectation;
 use crate::app::local::LocalRecord;
-use crate::cli::failure::Failure;
+use crate::cli::failure::VerbFailure;
+use crate::cli::test::compare::ExpectedOutcome;
 use crate::error_code::ErrorCode;
 
-/// A file of cases.
 #[derive(Debug)]
-pub(super) struct FixtureFile {
+pub(crate) struct FixtureFile {
     path: PathBuf,
-    /// The file's name.
-    pub(super) name: String,
+    pub(crate) name: String,
     text: String,
 }
 
 /// Events in a row, and what is expected of each.
 #[derive(Debug)]
-pub(super) struct Case {
-    /// What people call it.
-    pub(super) name: String,
-    /// Variables beside the manifest's.
-    pub(super) env: BTreeMap<String, String>,
+pub(crate) struct FixtureCase {
+    pub(crate) name: String,
+    pub(crate) env: BTreeMap<String, String>,
     /// One after another, in the same sandbox where the manifest allows it.
-    pub(super) steps: Vec<Step>,
+    pub(crate) steps: Vec<FixtureStep>,
 }
 
-/// One event.
 #[derive(Debug)]
-pub(super) struct Step {
-    /// What Kafka would give.
-    pub(super) record: LocalRecord,
+pub(crate) struct FixtureStep {
+    pub(crate) record: LocalRecord,
     /// 1 for the first.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
     /// What is to come out; nothing where the fixture does not say yet.
-    pub(super) expectation: Option<Expectation>,
+    pub(crate) expectation: Option<ExpectedOutcome>,
     /// Where the file says so, or where it could.
-    pub(super) place: Place,
+    pub(crate) place: ExpectationSource,
 }
 
 /// Where what is expected stands in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Here.
+pub(crate) enum ExpectationSource {
     At(Range<usize>),
     /// Nowhere; it belongs behind this byte.
     After(usize),
@@ -91,12 +84,12 @@ struct StepText<'a> {
 }
 
 /// The fixtures of the function in `folder`, by name.
-pub(super) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, Failure> {
+pub(crate) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, VerbFailure> {
     let tests = folder.join("tests");
     let none = || {
         let what =
             format!("{} has no tests/*.json: write a case, docs/writing-a-function.md tells how", folder.display());
-        Failure::new(ErrorCode::InvalidFixture, what)
+        VerbFailure::new(ErrorCode::InvalidFixture, what)
     };
     let entries = match std::fs::read_dir(&tests) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(none()),
@@ -113,20 +106,18 @@ pub(super) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, Failure> {
     if files.is_empty() { Err(none()) } else { Ok(files) }
 }
 
-fn unreadable(path: &Path, error: std::io::Error) -> Failure {
-    Failure::new(ErrorCode::InvalidFixture, format!("cannot read {}: {error}", path.display()))
+fn unreadable(path: &Path, error: std::io::Error) -> VerbFailure {
+    VerbFailure::new(ErrorCode::InvalidFixture, format!("cannot read {}: {error}", path.display()))
 }
 
 impl FixtureFile {
-    /// The file at `path`.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path) -> Result<Self, VerbFailure> {
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { path: path.to_owned(), name, text })
     }
 
-    /// Its cases.
-    pub(super) fn cases(&self) -> Result<Vec<Case>, Failure> {
+    pub(crate) fn cases(&self) -> Result<Vec<FixtureCase>, VerbFailure> {
         let written: Vec<CaseText<'_>> = match self.text.trim_start().starts_with('[') {
             true => serde_json::from_str(&self.text),
             false => serde_json::from_str(&self.text).map(|case| vec![case]),
@@ -136,10 +127,10 @@ impl FixtureFile {
     }
 
     /// Replaces what is expected, each at its place.
-    pub(super) fn replace(&self, mut replacements: Vec<(Place, String)>) -> Result<(), Failure> {
-        let start = |place: &Place| match place {
-            Place::At(range) => range.start,
-            Place::After(end) => *end,
+    pub(crate) fn replace(&self, mut replacements: Vec<(ExpectationSource, String)>) -> Result<(), VerbFailure> {
+        let start = |place: &ExpectationSource| match place {
+            ExpectationSource::At(range) => range.start,
+            ExpectationSource::After(end) => *end,
         };
         replacements.sort_by_key(|(place, _)| std::cmp::Reverse(start(place)));
         let mut text = self.text.clone();
@@ -148,16 +139,16 @@ impl FixtureFile {
             let indent: String = text[line..].chars().take_while(|letter| letter.is_ascii_whitespace()).collect();
             let replacement = replacement.replace('\n', &format!("\n{indent}"));
             match place {
-                Place::At(range) => text.replace_range(range, &replacement),
-                Place::After(end) => text.insert_str(end, &format!(",\n{indent}\"expect\": {replacement}")),
+                ExpectationSource::At(range) => text.replace_range(range, &replacement),
+                ExpectationSource::After(end) => text.insert_str(end, &format!(",\n{indent}\"expect\": {replacement}")),
             }
         }
         std::fs::write(&self.path, text).map_err(|error| {
-            Failure::new(ErrorCode::InvalidFixture, format!("cannot write {}: {error}", self.path.display()))
+            VerbFailure::new(ErrorCode::InvalidFixture, format!("cannot write {}: {error}", self.path.display()))
         })
     }
 
-    fn case(&self, case: CaseText<'_>) -> Result<Case, Failure> {
+    fn case(&self, case: CaseText<'_>) -> Result<FixtureCase, VerbFailure> {
         let CaseText { name, event, expect, unordered, exact, steps, env } = case;
         let steps = match (event, steps) {
             (Some(event), None) => vec![StepText { event, expect, unordered, exact }],
@@ -177,18 +168,18 @@ impl FixtureFile {
                 self.wrong(&format!("case \"{name}\"{number}: {reason}"))
             })
         });
-        Ok(Case { steps: steps.collect::<Result<_, _>>()?, name, env })
+        Ok(FixtureCase { steps: steps.collect::<Result<_, _>>()?, name, env })
     }
 
-    fn step(&self, step: &StepText<'_>) -> Result<Step, String> {
+    fn step(&self, step: &StepText<'_>) -> Result<FixtureStep, String> {
         let (record, attempt) = event::read(step.event.get()).map_err(|reason| format!("event: {reason}"))?;
-        let expectation = step.expect.map(|text| Expectation::read(text.get(), step.unordered, step.exact));
+        let expectation = step.expect.map(|text| ExpectedOutcome::read(text.get(), step.unordered, step.exact));
         let expectation = expectation.transpose().map_err(|reason| format!("expect: {reason}"))?;
         let place = match step.expect {
-            Some(text) => Place::At(self.range_of(text)),
-            None => Place::After(self.range_of(step.event).end),
+            Some(text) => ExpectationSource::At(self.range_of(text)),
+            None => ExpectationSource::After(self.range_of(step.event).end),
         };
-        Ok(Step { record, attempt, expectation, place })
+        Ok(FixtureStep { record, attempt, expectation, place })
     }
 
     /// Where a part of the text stands in it.
@@ -197,7 +188,7 @@ impl FixtureFile {
         start..start + part.get().len()
     }
 
-    fn wrong(&self, reason: &str) -> Failure {
-        Failure::new(ErrorCode::InvalidFixture, format!("{}: {reason}", self.path.display()))
+    fn wrong(&self, reason: &str) -> VerbFailure {
+        VerbFailure::new(ErrorCode::InvalidFixture, format!("{}: {reason}", self.path.display()))
     }
 }

@@ -5,23 +5,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::case::{CaseResult, StepResult};
-use super::emitted;
-use super::fixture::Case;
-use crate::app::local::Outcome;
-use crate::cli::failure::Failure;
+use crate::app::local::LocalOutcome;
+use crate::cli::failure::VerbFailure;
 use crate::cli::invoke::printable;
-use crate::cli::table::Paint;
+use crate::cli::table::ColorChoice;
+use crate::cli::test::case::{CaseResult, StepResult};
+use crate::cli::test::emitted;
+use crate::cli::test::fixture::FixtureCase;
 
 /// Lines of a guest's log that are shown of a case that failed.
 const LOG_LINES: usize = 10;
 /// Letters of a value that are shown.
 const LETTERS: usize = 400;
 
-/// The cases so far.
 #[derive(Debug)]
-pub(super) struct Report {
-    paint: Paint,
+pub(crate) struct TestReport {
+    paint: ColorChoice,
     is_for_people: bool,
     began: Instant,
     failed: usize,
@@ -29,30 +28,29 @@ pub(super) struct Report {
     cases: Vec<Value>,
 }
 
-impl Report {
+impl TestReport {
     /// A report on nothing yet.
-    pub(super) fn new(paint: Paint, is_for_people: bool) -> Self {
+    pub(crate) fn new(paint: ColorChoice, is_for_people: bool) -> Self {
         Self { paint, is_for_people, began: Instant::now(), failed: 0, updated: 0, cases: Vec::new() }
     }
 
-    /// Cases that ran.
-    pub(super) fn ran(&self) -> usize {
+    pub(crate) fn ran(&self) -> usize {
         self.cases.len()
     }
 
     /// Cases that were not as expected.
-    pub(super) fn failed(&self) -> usize {
+    pub(crate) fn failed(&self) -> usize {
         self.failed
     }
 
     /// Notes what became of a case of `file`, and prints it.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         file: &str,
-        case: &Case,
+        case: &FixtureCase,
         result: CaseResult,
         out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), VerbFailure> {
         self.failed += usize::from(!result.passed());
         self.updated += usize::from(result.is_updated);
         if self.is_for_people {
@@ -62,7 +60,13 @@ impl Report {
         Ok(())
     }
 
-    fn print(&self, file: &str, case: &Case, result: &CaseResult, out: &mut dyn Write) -> Result<(), Failure> {
+    fn print(
+        &self,
+        file: &str,
+        case: &FixtureCase,
+        result: &CaseResult,
+        out: &mut dyn Write,
+    ) -> Result<(), VerbFailure> {
         let paint = self.paint;
         let mark = match (result.is_updated, result.passed()) {
             (true, _) => paint.yellow("~"),
@@ -101,7 +105,7 @@ impl Report {
     }
 
     /// Prints the line that sums up.
-    pub(super) fn close(&self, out: &mut dyn Write) -> Result<(), Failure> {
+    pub(crate) fn close(&self, out: &mut dyn Write) -> Result<(), VerbFailure> {
         if !self.is_for_people {
             return Ok(());
         }
@@ -116,7 +120,7 @@ impl Report {
     }
 
     /// All of it for a script.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let passed = self.ran() - self.failed - self.updated;
         json!({ "passed": passed, "updated": self.updated, "failed": self.failed, "cases": self.cases })
     }
@@ -144,7 +148,7 @@ fn tell_time(time: Duration) -> String {
     }
 }
 
-fn json_of(file: &str, case: &Case, result: &CaseResult) -> Value {
+fn json_of(file: &str, case: &FixtureCase, result: &CaseResult) -> Value {
     json!({
         "file": file,
         "name": case.name,
@@ -164,17 +168,17 @@ fn step_json(step: &StepResult) -> Value {
         .collect();
     let mut told = json!({ "outcome": outcome_name(&step.outcome), "problems": problems });
     match &step.outcome {
-        Outcome::Filtered => {}
-        Outcome::Emitted(emissions) => told["events"] = emissions.iter().map(emitted::json_of).collect(),
-        Outcome::Failed(fault) => told["message"] = json!(fault.message),
+        LocalOutcome::Filtered => {}
+        LocalOutcome::Emitted(emissions) => told["events"] = emissions.iter().map(emitted::json_of).collect(),
+        LocalOutcome::Failed(fault) => told["message"] = json!(fault.message),
     }
     told
 }
 
-fn outcome_name(outcome: &Outcome) -> &str {
+fn outcome_name(outcome: &LocalOutcome) -> &str {
     match outcome {
-        Outcome::Filtered => "filtered",
-        Outcome::Emitted(_) => "emitted",
-        Outcome::Failed(fault) => fault.class.as_str(),
+        LocalOutcome::Filtered => "filtered",
+        LocalOutcome::Emitted(_) => "emitted",
+        LocalOutcome::Failed(fault) => fault.class.as_str(),
     }
 }

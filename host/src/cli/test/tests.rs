@@ -2,16 +2,15 @@ use clap::Parser;
 use millstream_flat::{AnswerWriter, EmissionFields};
 use serde_json::Value;
 
-use super::*;
+use crate::cli::test::*;
 use crate::wasm::testing::{guest, typed_guest};
 
 #[derive(Parser)]
 struct CommandLine {
     #[command(flatten)]
-    arguments: Arguments,
+    arguments: TestArgs,
 }
 
-/// A function's folder.
 struct Project(tempfile::TempDir);
 
 impl Project {
@@ -30,7 +29,7 @@ impl Project {
         self.0.path().join("tests/cases.json")
     }
 
-    fn test(&self, words: &[&str]) -> (String, Result<(), Failure>) {
+    fn test(&self, words: &[&str]) -> (String, Result<(), VerbFailure>) {
         let path = self.0.path().to_str().unwrap();
         let command_line = CommandLine::try_parse_from(["test", path].iter().chain(words)).unwrap();
         let mut out = Vec::new();
@@ -62,9 +61,9 @@ fn emitting() -> Arc<[u8]> {
 
 const OUTPUT: &str = "[outputs]\ndefault = \"out\"\n";
 
-fn code_and_detail(result: Result<(), Failure>) -> (String, String) {
+fn code_and_detail(result: Result<(), VerbFailure>) -> (String, String) {
     match result {
-        Err(Failure::Told(told)) => (told.code.clone(), told.detail.clone()),
+        Err(VerbFailure::Told(told)) => (told.code.clone(), told.detail.clone()),
         other => panic!("{other:?}"),
     }
 }

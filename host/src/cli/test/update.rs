@@ -3,13 +3,13 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::case::CaseResult;
-use super::compare::Expectation;
-use super::emitted;
-use super::fixture::{Case, Place};
+use crate::cli::test::case::CaseResult;
+use crate::cli::test::compare::ExpectedOutcome;
+use crate::cli::test::emitted;
+use crate::cli::test::fixture::{ExpectationSource, FixtureCase};
 
 /// What to write where, for the steps that are not as expected; the result counts as updated.
-pub(super) fn of(case: &Case, result: &mut CaseResult) -> Vec<(Place, String)> {
+pub(crate) fn of(case: &FixtureCase, result: &mut CaseResult) -> Vec<(ExpectationSource, String)> {
     let mut updates = Vec::new();
     for (step, found) in case.steps.iter().zip(&result.steps) {
         if found.problems.is_empty() {
@@ -17,7 +17,7 @@ pub(super) fn of(case: &Case, result: &mut CaseResult) -> Vec<(Place, String)> {
         }
         let actual = emitted::expectation_of(&found.outcome);
         let written = match &step.expectation {
-            Some(Expectation::Emitted { emissions, exact: false, unordered: false }) => named(emissions, actual),
+            Some(ExpectedOutcome::Emitted { emissions, exact: false, unordered: false }) => named(emissions, actual),
             _ => actual,
         };
         // A value that was read from JSON can be written as such.

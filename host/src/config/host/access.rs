@@ -10,10 +10,10 @@ use std::sync::Arc;
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 
-use super::secret;
-use crate::config::node::{Node, Table};
-use crate::config::section::Section;
-use crate::config::value::{self, Read};
+use crate::config::host::secret;
+use crate::config::node::{ConfigNode, NodeTable};
+use crate::config::section::ConfigSection;
+use crate::config::value::{self, ReadResult};
 
 /// A shorter one could be guessed.
 const SHORTEST: usize = 16;
@@ -21,8 +21,7 @@ const LONGEST: usize = 1024;
 
 /// Something that a token may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// To look.
+pub(crate) enum TokenScope {
     Read,
     /// To call functions and publish events.
     Invoke,
@@ -30,33 +29,31 @@ pub enum Scope {
     Deploy,
 }
 
-impl Scope {
+impl TokenScope {
     const NAMES: [(&'static str, Self); 3] = [("read", Self::Read), ("invoke", Self::Invoke), ("deploy", Self::Deploy)];
 
     /// The scope that is called so.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, scope)| *scope)
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for TokenScope {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Self::NAMES.iter().find(|(_, scope)| scope == self).map_or("", |(name, _)| name);
         formatter.write_str(name)
     }
 }
 
-/// One token.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token {
+pub(crate) struct AccessToken {
     /// What it is called in the configuration.
-    pub name: String,
-    /// What it allows.
-    pub scopes: BTreeSet<Scope>,
+    pub(crate) name: String,
+    pub(crate) scopes: BTreeSet<TokenScope>,
     digest: [u8; 32],
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Token").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
     }
@@ -64,14 +61,14 @@ impl fmt::Debug for Token {
 
 /// The tokens of a host. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tokens(Arc<[Arc<Token>]>);
+pub(crate) struct AccessTokens(Arc<[Arc<AccessToken>]>);
 
-impl Tokens {
+impl AccessTokens {
     /// These tokens, for a test.
     #[cfg(test)]
-    pub fn of(tokens: &[(&str, &str, &[Scope])]) -> Self {
-        let token = |(name, text, scopes): &(&str, &str, &[Scope])| {
-            Arc::new(Token {
+    pub(crate) fn of(tokens: &[(&str, &str, &[TokenScope])]) -> Self {
+        let token = |(name, text, scopes): &(&str, &str, &[TokenScope])| {
+            Arc::new(AccessToken {
                 name: (*name).into(),
                 scopes: scopes.iter().copied().collect(),
                 digest: digest(text.as_bytes()),
@@ -80,13 +77,12 @@ impl Tokens {
         Self(tokens.iter().map(token).collect())
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The token that reads `presented`. It takes the same time whichever it is, and whether it is one.
-    pub fn find(&self, presented: &[u8]) -> Option<Arc<Token>> {
+    pub(crate) fn find(&self, presented: &[u8]) -> Option<Arc<AccessToken>> {
         let presented = digest(presented);
         let mut found = None;
         for token in self.0.iter() {
@@ -104,31 +100,29 @@ fn digest(token: &[u8]) -> [u8; 32] {
 
 /// Who may call the API, and how it is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiAccess {
+pub(crate) struct ApiAccess {
     /// Without any, everybody may do everything.
-    pub tokens: Tokens,
-    /// For TLS.
-    pub tls: Option<TlsFiles>,
+    pub(crate) tokens: AccessTokens,
+    pub(crate) tls: Option<TlsFiles>,
 }
 
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
+pub(crate) struct TlsFiles {
     /// The certificate, and those that lead from it to an authority, in PEM.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// Its private key, in PEM.
-    pub private_key: PathBuf,
+    pub(crate) private_key: PathBuf,
 }
 
-/// Reads `[api]`.
-pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
+pub(crate) fn read(api: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<ApiAccess> {
     let whole = api.optional("token", |node| token(node, variables));
     let certificate = api.optional("tls_certificate", value::non_empty_text);
     let private_key = api.optional("tls_key", value::non_empty_text);
     let named = read_named(api, variables);
-    let all = [Scope::Read, Scope::Invoke, Scope::Deploy].into();
-    let whole = whole?.map(|digest| Token { name: "api.token".to_owned(), scopes: all, digest });
-    let mut tokens: Vec<Token> = Vec::new();
+    let all = [TokenScope::Read, TokenScope::Invoke, TokenScope::Deploy].into();
+    let whole = whole?.map(|digest| AccessToken { name: "api.token".to_owned(), scopes: all, digest });
+    let mut tokens: Vec<AccessToken> = Vec::new();
     for token in whole.into_iter().chain(named?) {
         if let Some(twin) = tokens.iter().find(|other| other.digest == token.digest) {
             api.refuse(
@@ -153,10 +147,10 @@ pub(super) fn read(api: &Section<'_>, variables: &BTreeMap<String, String>) -> O
             return None;
         }
     };
-    Some(ApiAccess { tokens: Tokens(tokens.into_iter().map(Arc::new).collect()), tls })
+    Some(ApiAccess { tokens: AccessTokens(tokens.into_iter().map(Arc::new).collect()), tls })
 }
 
-fn read_named(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<Vec<Token>> {
+fn read_named(api: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<Vec<AccessToken>> {
     api.within("tokens", |tokens| {
         let defaults = tokens.default_table("*");
         let names = tokens.other_entries().into_keys();
@@ -166,20 +160,20 @@ fn read_named(api: &Section<'_>, variables: &BTreeMap<String, String>) -> Option
 }
 
 fn read_one<'a>(
-    tokens: &Section<'a>,
+    tokens: &ConfigSection<'a>,
     name: &str,
-    defaults: Option<&'a Table>,
+    defaults: Option<&'a NodeTable>,
     variables: &BTreeMap<String, String>,
-) -> Option<Token> {
+) -> Option<AccessToken> {
     tokens.within_named(name, defaults, |entry| {
         let digest = entry.get("token", |node| token(node, variables));
         let scopes = entry.get("scopes", scopes);
-        Some(Token { name: name.to_owned(), scopes: scopes?, digest: digest? })
+        Some(AccessToken { name: name.to_owned(), scopes: scopes?, digest: digest? })
     })
 }
 
-fn scopes(node: &Node) -> Read<BTreeSet<Scope>> {
-    let scopes = value::list(value::one_of(&Scope::NAMES))(node)?;
+fn scopes(node: &ConfigNode) -> ReadResult<BTreeSet<TokenScope>> {
+    let scopes = value::list(value::one_of(&TokenScope::NAMES))(node)?;
     if scopes.is_empty() {
         return Err("is empty: name at least one of \"read\", \"invoke\", \"deploy\"".to_owned());
     }
@@ -187,7 +181,7 @@ fn scopes(node: &Node) -> Read<BTreeSet<Scope>> {
 }
 
 /// The digest of the token that a reference leads to.
-fn token(node: &Node, variables: &BTreeMap<String, String>) -> Read<[u8; 32]> {
+fn token(node: &ConfigNode, variables: &BTreeMap<String, String>) -> ReadResult<[u8; 32]> {
     let found = secret::read(node, variables, "the token itself")?;
     let (place, token) = (found.place, found.text.trim());
     if !(SHORTEST..=LONGEST).contains(&token.len()) {

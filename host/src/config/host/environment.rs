@@ -6,17 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::node::{Node, Table};
+use crate::config::node::{ConfigNode, NodeTable};
 
 const PREFIX: &str = "MILLSTREAM_";
 const TOP_LEVEL: [&str; 3] = ["LISTEN", "DATA_DIR", "INSECURE"];
 
-/// The settings among `variables`.
-pub(super) fn read(variables: &BTreeMap<String, String>) -> Table {
-    let mut root = Table::new();
+pub(crate) fn read(variables: &BTreeMap<String, String>) -> NodeTable {
+    let mut root = NodeTable::new();
     for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
         let Some(name) = name.strip_prefix(PREFIX) else { continue };
-        let value = Node::Untyped(value.clone());
+        let value = ConfigNode::Untyped(value.clone());
         if TOP_LEVEL.contains(&name) {
             root.insert(name.to_ascii_lowercase(), value);
         } else if let Some((section, key)) = name.split_once("__") {
@@ -38,22 +37,22 @@ pub(super) fn read(variables: &BTreeMap<String, String>) -> Table {
 }
 
 /// The table `name` of `table`; what stands there otherwise gives way.
-fn table_in(table: &mut Table, name: String) -> &mut Table {
-    let node = table.entry(name).or_insert_with(|| Node::Table(Table::new()));
-    if !matches!(node, Node::Table(_)) {
-        *node = Node::Table(Table::new());
+fn table_in(table: &mut NodeTable, name: String) -> &mut NodeTable {
+    let node = table.entry(name).or_insert_with(|| ConfigNode::Table(NodeTable::new()));
+    if !matches!(node, ConfigNode::Table(_)) {
+        *node = ConfigNode::Table(NodeTable::new());
     }
     match node {
-        Node::Table(table) => table,
+        ConfigNode::Table(table) => table,
         _ => unreachable!("it was made a table"),
     }
 }
 
 /// The elements of a list, which a variable separates by commas.
-fn list(value: Node) -> Node {
-    let Node::Untyped(text) = value else { return value };
+fn list(value: ConfigNode) -> ConfigNode {
+    let ConfigNode::Untyped(text) = value else { return value };
     let elements = text.split(',').map(str::trim).filter(|element| !element.is_empty());
-    Node::List(elements.map(|element| Node::Text(element.to_owned())).collect())
+    ConfigNode::List(elements.map(|element| ConfigNode::Text(element.to_owned())).collect())
 }
 
 /// librdkafka's names have dots, which names of variables cannot have.

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::HostConfig;
+use crate::config::host::HostConfig;
 use crate::config::kafka_options::is_secret;
-use crate::config::node::Node;
-use crate::config::section::{Origin, Setting, variable_name};
+use crate::config::node::ConfigNode;
+use crate::config::section::{EffectiveSetting, ValueOrigin, variable_name};
 
 impl HostConfig {
     /// As TOML that `--config` reads; the origins are comments.
-    pub fn to_toml(&self) -> String {
+    pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut section = "";
         for setting in &self.settings {
@@ -27,12 +27,12 @@ impl HostConfig {
     }
 
     /// As one JSON object: path → value and origin.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let entries = self.settings.iter().map(|setting| {
             let value = match self.shown(setting) {
-                Node::Boolean(value) => json!(value),
-                Node::Integer(value) => json!(value),
-                Node::Float(value) => json!(value),
+                ConfigNode::Boolean(value) => json!(value),
+                ConfigNode::Integer(value) => json!(value),
+                ConfigNode::Float(value) => json!(value),
                 other => json!(other.scalar_text()),
             };
             (path_of(setting), json!({ "value": value, "origin": origin_of(setting) }))
@@ -41,24 +41,24 @@ impl HostConfig {
     }
 
     /// The value to show: resolved where it was left to the host, hidden where it is secret.
-    fn shown(&self, setting: &Setting) -> Node {
+    fn shown(&self, setting: &EffectiveSetting) -> ConfigNode {
         match (setting.section.as_str(), setting.key.as_str()) {
-            ("", "data_dir") => Node::Text(self.data_dir.display().to_string()),
-            ("kafka", key) if is_secret(key) => Node::Text("(hidden)".to_owned()),
+            ("", "data_dir") => ConfigNode::Text(self.data_dir.display().to_string()),
+            ("kafka", key) if is_secret(key) => ConfigNode::Text("(hidden)".to_owned()),
             _ => setting.value.clone(),
         }
     }
 }
 
-fn origin_of(setting: &Setting) -> String {
+fn origin_of(setting: &EffectiveSetting) -> String {
     match setting.origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File => "file".to_owned(),
-        Origin::Environment => variable_name(&path_of(setting)),
+        ValueOrigin::Default => "default".to_owned(),
+        ValueOrigin::File => "file".to_owned(),
+        ValueOrigin::Environment => variable_name(&path_of(setting)),
     }
 }
 
-fn path_of(setting: &Setting) -> String {
+fn path_of(setting: &EffectiveSetting) -> String {
     if setting.section.is_empty() { setting.key.clone() } else { format!("{}.{}", setting.section, setting.key) }
 }
 

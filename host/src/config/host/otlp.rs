@@ -6,35 +6,33 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::secret;
-use crate::config::node::Node;
+use crate::config::host::secret;
+use crate::config::node::ConfigNode;
 use crate::config::quantity::cut;
-use crate::config::section::Section;
-use crate::config::value::{self, Read};
+use crate::config::section::ConfigSection;
+use crate::config::value::{self, ReadResult};
 
 /// What is sent to an OpenTelemetry collector.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Otlp {
+pub(crate) struct OtlpConfig {
     /// Where it listens; without it nothing is sent.
-    pub endpoint: Option<Url>,
+    pub(crate) endpoint: Option<Url>,
     /// Headers of every request. Their values are marked as secret.
-    pub headers: HeaderMap,
-    /// Whether spans are sent.
-    pub traces: bool,
+    pub(crate) headers: HeaderMap,
+    pub(crate) traces: bool,
     /// Of the records that belong to no trace, the share for which one is begun.
-    pub trace_ratio: f64,
+    pub(crate) trace_ratio: f64,
     /// Whether the figures are sent.
-    pub metrics: bool,
+    pub(crate) metrics: bool,
     /// The time between two sends of them.
-    pub metrics_interval: Duration,
+    pub(crate) metrics_interval: Duration,
     /// Whether the lines of the host's log are sent.
-    pub logs: bool,
+    pub(crate) logs: bool,
     /// How long a request may take.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
-/// Reads `[otlp]`.
-pub(super) fn read(otlp: &Section<'_>, variables: &BTreeMap<String, String>) -> Option<Otlp> {
+pub(crate) fn read(otlp: &ConfigSection<'_>, variables: &BTreeMap<String, String>) -> Option<OtlpConfig> {
     let endpoint = otlp.optional("endpoint", endpoint);
     let headers = otlp.optional("headers", |node| headers(node, variables));
     let traces = otlp.get("traces", value::boolean);
@@ -44,7 +42,7 @@ pub(super) fn read(otlp: &Section<'_>, variables: &BTreeMap<String, String>) -> 
     let metrics_interval = otlp.get("metrics_interval", value::duration(second..=hour));
     let logs = otlp.get("logs", value::boolean);
     let timeout = otlp.get("timeout", value::duration(Duration::from_millis(100)..=Duration::from_secs(60)));
-    Some(Otlp {
+    Some(OtlpConfig {
         endpoint: endpoint?,
         headers: headers?.unwrap_or_default(),
         traces: traces?,
@@ -56,7 +54,7 @@ pub(super) fn read(otlp: &Section<'_>, variables: &BTreeMap<String, String>) -> 
     })
 }
 
-fn endpoint(node: &Node) -> Read<Url> {
+fn endpoint(node: &ConfigNode) -> ReadResult<Url> {
     let text = value::non_empty_text(node)?;
     let advice = "write where the collector listens for OTLP over HTTP, such as \"http://127.0.0.1:4318\"";
     // The text may hold a password: it is not repeated.
@@ -74,7 +72,7 @@ fn endpoint(node: &Node) -> Read<Url> {
 }
 
 /// `name=value` pairs, separated by commas or line ends.
-fn headers(node: &Node, variables: &BTreeMap<String, String>) -> Read<HeaderMap> {
+fn headers(node: &ConfigNode, variables: &BTreeMap<String, String>) -> ReadResult<HeaderMap> {
     let found = secret::read(node, variables, "the headers themselves")?;
     let mut headers = HeaderMap::new();
     for pair in found.text.split([',', '\n']).map(str::trim).filter(|pair| !pair.is_empty()) {

@@ -5,19 +5,21 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Cluster, CreatedTopics, InstanceBudget, KafkaConnection, Log, LogFormat, UploadLimits, Watchdog};
-use crate::config::kafka_options::{self, Owner};
-use crate::config::node::Node;
+use crate::config::host::{
+    ClusterConfig, CreatedTopics, InstanceBudget, KafkaConnection, LogConfig, LogFormat, UploadLimits, WatchdogConfig,
+};
+use crate::config::kafka_options::{self, OptionTable};
+use crate::config::node::ConfigNode;
 use crate::config::quantity::cut;
-use crate::config::section::Section;
-use crate::config::value::{self, Read};
+use crate::config::section::ConfigSection;
+use crate::config::value::{self, ReadResult};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// Reads `listen`. Without API tokens only this machine may reach the API, unless the user insists.
-pub(super) fn listen(node: &Node, may_be_any: bool) -> Read<SocketAddr> {
+pub(crate) fn listen(node: &ConfigNode, may_be_any: bool) -> ReadResult<SocketAddr> {
     let text = value::text(node)?;
     let address: SocketAddr = text.trim().parse().map_err(|_| {
         format!("\"{}\" is not an address: write an IP address and a port, such as \"127.0.0.1:8080\"", cut(&text))
@@ -32,7 +34,7 @@ pub(super) fn listen(node: &Node, may_be_any: bool) -> Read<SocketAddr> {
 }
 
 /// Reads `data_dir`, or chooses one.
-pub(super) fn data_dir(node: &Node, variables: &BTreeMap<String, String>) -> Read<PathBuf> {
+pub(crate) fn data_dir(node: &ConfigNode, variables: &BTreeMap<String, String>) -> ReadResult<PathBuf> {
     let text = value::non_empty_text(node)?;
     if text != "auto" {
         return Ok(PathBuf::from(text));
@@ -46,15 +48,13 @@ pub(super) fn data_dir(node: &Node, variables: &BTreeMap<String, String>) -> Rea
     })
 }
 
-/// Reads `[kafka]`.
-pub(super) fn read_kafka(kafka: &Section<'_>) -> Option<KafkaConnection> {
+pub(crate) fn read_kafka(kafka: &ConfigSection<'_>) -> Option<KafkaConnection> {
     let bootstrap_servers = kafka.get("bootstrap_servers", value::non_empty_text);
-    let options = kafka_options::read(kafka, Owner::Host);
+    let options = kafka_options::read(kafka, OptionTable::Host);
     Some(KafkaConnection { bootstrap_servers: bootstrap_servers?, options })
 }
 
-/// Reads `[topics]`.
-pub(super) fn read_topics(topics: &Section<'_>) -> Option<CreatedTopics> {
+pub(crate) fn read_topics(topics: &ConfigSection<'_>) -> Option<CreatedTopics> {
     let create = topics.get("create", value::boolean);
     let partitions = topics.get("partitions", value::integer(1..=10_000));
     let replication_factor = topics.get("replication_factor", |node| match value::integer(-1..=100)(node)? {
@@ -73,8 +73,7 @@ pub(super) fn read_topics(topics: &Section<'_>) -> Option<CreatedTopics> {
     })
 }
 
-/// Reads `[limits]`.
-pub(super) fn read_limits(limits: &Section<'_>) -> Option<UploadLimits> {
+pub(crate) fn read_limits(limits: &ConfigSection<'_>) -> Option<UploadLimits> {
     let upload = limits.get("upload", value::size(KIB..=GIB));
     let request = limits.get("request", value::size(KIB..=GIB));
     let compile_memory = limits.get("compile_memory", value::size(64 * MIB..=1024 * GIB));
@@ -88,21 +87,18 @@ pub(super) fn read_limits(limits: &Section<'_>) -> Option<UploadLimits> {
     })
 }
 
-/// Reads `[instances]`.
-pub(super) fn read_instances(instances: &Section<'_>) -> Option<InstanceBudget> {
+pub(crate) fn read_instances(instances: &ConfigSection<'_>) -> Option<InstanceBudget> {
     let total = instances.get("total", value::integer(1..=20_000));
     Some(InstanceBudget { total: total? })
 }
 
-/// Reads `[watchdog]`.
-pub(super) fn read_watchdog(watchdog: &Section<'_>) -> Option<Watchdog> {
+pub(crate) fn read_watchdog(watchdog: &ConfigSection<'_>) -> Option<WatchdogConfig> {
     let longest = Duration::from_secs(24 * 3600);
     let stalled_after = watchdog.get("stalled_after", value::duration(Duration::from_secs(1)..=longest));
-    Some(Watchdog { stalled_after: stalled_after? })
+    Some(WatchdogConfig { stalled_after: stalled_after? })
 }
 
-/// Reads `[cluster]`.
-pub(super) fn read_cluster(cluster: &Section<'_>) -> Option<Cluster> {
+pub(crate) fn read_cluster(cluster: &ConfigSection<'_>) -> Option<ClusterConfig> {
     let name = cluster.get("name", |node| {
         let name = value::non_empty_text(node)?;
         // It is the authority of a URI.
@@ -112,17 +108,16 @@ pub(super) fn read_cluster(cluster: &Section<'_>) -> Option<Cluster> {
         }
         Err(format!("\"{}\" is no cluster name: use a-z, A-Z, 0-9, \".\", \"_\" and \"-\"", cut(&name)))
     });
-    Some(Cluster { name: name? })
+    Some(ClusterConfig { name: name? })
 }
 
-/// Reads `[log]`.
-pub(super) fn read_log(log: &Section<'_>) -> Option<Log> {
+pub(crate) fn read_log(log: &ConfigSection<'_>) -> Option<LogConfig> {
     let level = log.get("level", log_level);
     let format = log.get("format", value::one_of(&[("text", LogFormat::Text), ("json", LogFormat::Json)]));
-    Some(Log { level: level?, format: format? })
+    Some(LogConfig { level: level?, format: format? })
 }
 
-fn log_level(node: &Node) -> Read<String> {
+fn log_level(node: &ConfigNode) -> ReadResult<String> {
     let level = value::text(node)?;
     // Without "=" the parser would take a misspelt level for the name of a target.
     if !level.contains(['=', ',']) {

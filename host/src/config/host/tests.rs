@@ -1,4 +1,4 @@
-use super::*;
+use crate::config::host::*;
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -91,7 +91,7 @@ fn tokens_are_taken_from_where_their_reference_leads_and_never_shown() {
     let all = config.api.tokens.find(TOKEN.as_bytes()).unwrap();
     assert_eq!((all.name.as_str(), all.scopes.len()), ("api.token", 3));
     let ci = config.api.tokens.find(format!("{TOKEN}-of-ci").as_bytes()).unwrap();
-    assert_eq!((ci.name.as_str(), ci.scopes.contains(&Scope::Invoke), ci.scopes.len()), ("ci", false, 2));
+    assert_eq!((ci.name.as_str(), ci.scopes.contains(&TokenScope::Invoke), ci.scopes.len()), ("ci", false, 2));
     for wrong in ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF"] {
         assert_eq!(config.api.tokens.find(wrong.as_bytes()), None, "{wrong}");
     }
@@ -111,7 +111,7 @@ fn named_tokens_may_stand_in_variables_too() {
     let scopes = ("MILLSTREAM_API__TOKENS__CI__SCOPES", "deploy, read");
     let config = read("", &[token, scopes, ("CI", TOKEN)]);
     let ci = config.api.tokens.find(TOKEN.as_bytes()).unwrap();
-    assert_eq!((ci.name.as_str(), ci.scopes.contains(&Scope::Invoke), ci.scopes.len()), ("ci", false, 2));
+    assert_eq!((ci.name.as_str(), ci.scopes.contains(&TokenScope::Invoke), ci.scopes.len()), ("ci", false, 2));
     let shown = config.to_toml();
     assert!(shown.contains("# MILLSTREAM_API__TOKENS__CI__SCOPES") && !shown.contains(TOKEN), "{shown}");
     assert_eq!(read(&shown, &[("CI", TOKEN)]).api, config.api, "{shown}");
@@ -119,7 +119,7 @@ fn named_tokens_may_stand_in_variables_too() {
     let file = "[api.tokens.ci]\ntoken = \"env:CI\"\nscopes = [\"read\"]";
     let config = read(file, &[("MILLSTREAM_API__TOKENS__CI__SCOPES", "invoke"), ("CI", TOKEN)]);
     let ci = config.api.tokens.find(TOKEN.as_bytes()).unwrap();
-    assert!(ci.scopes.contains(&Scope::Invoke) && ci.scopes.len() == 1);
+    assert!(ci.scopes.contains(&TokenScope::Invoke) && ci.scopes.len() == 1);
 
     let t = ("CI", TOKEN);
     let wrong = problem_of("", &[token, ("MILLSTREAM_API__TOKENS__CI__SCOPES", "raed"), t]);

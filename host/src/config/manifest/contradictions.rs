@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use crate::config::quantity::{format_duration, format_size};
-use crate::config::section::Report;
+use crate::config::section::ReadReport;
 use crate::model::function::Manifest;
-use crate::model::inputs::Inputs;
+use crate::model::inputs::InputTopics;
 
 /// librdkafka's `max.poll.interval.ms` when the manifest does not set it.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Reports every contradiction in `manifest`.
-pub(super) fn refuse(manifest: &Manifest, report: &Report) {
+pub(crate) fn refuse(manifest: &Manifest, report: &ReadReport) {
     refuse_loops(manifest, report);
     refuse_limits(manifest, report);
     refuse_times(manifest, report);
 }
 
 /// What a function writes must not make it run again.
-fn refuse_loops(manifest: &Manifest, report: &Report) {
+fn refuse_loops(manifest: &Manifest, report: &ReadReport) {
     // A pattern that cannot be was refused before, and matches nothing.
-    let inputs = Inputs::of(manifest).ok();
+    let inputs = InputTopics::of(manifest).ok();
     let is_input = |topic: &str| inputs.as_ref().is_some_and(|inputs| inputs.has(topic));
     let dead_letter_topic = &manifest.dead_letter_topic;
     if is_input(dead_letter_topic) {
@@ -42,7 +42,7 @@ fn refuse_loops(manifest: &Manifest, report: &Report) {
     }
 }
 
-fn refuse_limits(manifest: &Manifest, report: &Report) {
+fn refuse_limits(manifest: &Manifest, report: &ReadReport) {
     let (limits, delivery) = (&manifest.limits, &manifest.delivery);
     if limits.output > limits.memory {
         report.push(
@@ -76,7 +76,7 @@ fn refuse_limits(manifest: &Manifest, report: &Report) {
     }
 }
 
-fn refuse_times(manifest: &Manifest, report: &Report) {
+fn refuse_times(manifest: &Manifest, report: &ReadReport) {
     let (retry, delivery) = (&manifest.retry, &manifest.delivery);
     if retry.backoff > retry.backoff_max {
         report.push(

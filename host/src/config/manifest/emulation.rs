@@ -1,15 +1,14 @@
 //! Start delays of another platform: a profile's name or the delays themselves.
 
 use crate::config::defaults;
-use crate::config::node::{Node, Table};
+use crate::config::node::{ConfigNode, NodeTable};
 use crate::config::quantity::cut;
 use crate::config::suggest::nearest;
-use crate::config::value::{self, Read};
-use crate::model::function::Emulation;
+use crate::config::value::{self, ReadResult};
+use crate::model::function::StartEmulation;
 
-/// Reads `instances.emulate`.
-pub(super) fn read(node: &Node) -> Read<Option<Emulation>> {
-    if let Node::Table(table) = node {
+pub(crate) fn read(node: &ConfigNode) -> ReadResult<Option<StartEmulation>> {
+    if let ConfigNode::Table(table) = node {
         return delays(table).map(Some);
     }
     let profile = value::text(node)?;
@@ -17,12 +16,12 @@ pub(super) fn read(node: &Node) -> Read<Option<Emulation>> {
         return Ok(None);
     }
     match defaults::emulation().get(&profile) {
-        Some(Node::Table(table)) => delays(table).map(Some),
+        Some(ConfigNode::Table(table)) => delays(table).map(Some),
         _ => Err(unknown_profile(&profile)),
     }
 }
 
-fn delays(table: &Table) -> Read<Emulation> {
+fn delays(table: &NodeTable) -> ReadResult<StartEmulation> {
     if let Some(unknown) = table.keys().find(|key| !matches!(key.as_str(), "cold" | "hot")) {
         return Err(format!("has an unknown key \"{}\": it takes \"cold\" and \"hot\"", cut(unknown)));
     }
@@ -30,7 +29,7 @@ fn delays(table: &Table) -> Read<Emulation> {
         Some(node) => value::duration_range(node).map_err(|error| format!("{key}: {error}")),
         None => Err(format!("lacks \"{key}\": write {{ cold = \"3s\", hot = \"200ms..300ms\" }}, or \"0ms\" for none")),
     };
-    Ok(Emulation { cold: delay("cold")?, hot: delay("hot")? })
+    Ok(StartEmulation { cold: delay("cold")?, hot: delay("hot")? })
 }
 
 fn unknown_profile(profile: &str) -> String {

@@ -2,52 +2,51 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::node::{Node, Table};
+use crate::config::node::{ConfigNode, NodeTable};
 use crate::config::quantity::cut;
-use crate::config::section::Section;
+use crate::config::section::ConfigSection;
 use crate::config::suggest::nearest;
-use crate::config::value::{self, Read};
-use crate::model::function::Filter;
+use crate::config::value::{self, ReadResult};
+use crate::model::function::EventFilter;
 
 const DIALECTS: [&str; 6] = ["exact", "prefix", "suffix", "all", "any", "not"];
 
 /// Filters within filters: bounded, so that evaluating one never exhausts a stack.
 const DEEPEST: usize = 16;
 
-/// Reads `filters`.
-pub(super) fn read(root: &Section<'_>) -> Option<Vec<Filter>> {
+pub(crate) fn read(root: &ConfigSection<'_>) -> Option<Vec<EventFilter>> {
     Some(root.optional("filters", |node| filter_list(node, DEEPEST))?.unwrap_or_default())
 }
 
-fn filter_list(node: &Node, depth: usize) -> Read<Vec<Filter>> {
-    let Node::List(elements) = node else {
+fn filter_list(node: &ConfigNode, depth: usize) -> ReadResult<Vec<EventFilter>> {
+    let ConfigNode::List(elements) = node else {
         return Err(value::wrong_kind("a list of filters", node, "write [[filters]], or a list of tables"));
     };
     let numbered = elements.iter().enumerate();
     numbered.map(|(index, node)| filter(node, depth).map_err(|error| format!("[{index}] {error}"))).collect()
 }
 
-fn filter(node: &Node, depth: usize) -> Read<Filter> {
+fn filter(node: &ConfigNode, depth: usize) -> ReadResult<EventFilter> {
     if depth == 0 {
         return Err(format!("is nested more than {DEEPEST} deep: write it flatter"));
     }
-    let Node::Table(table) = node else {
+    let ConfigNode::Table(table) = node else {
         return Err(value::wrong_kind("a filter", node, "write a table such as { exact = { type = \"a\" } }"));
     };
     let (dialect, expression) = only_entry(table)?;
     let read = match dialect.as_str() {
-        "exact" => attributes(expression).map(Filter::Exact),
-        "prefix" => attributes(expression).map(Filter::Prefix),
-        "suffix" => attributes(expression).map(Filter::Suffix),
-        "all" => non_empty_list(expression, depth - 1).map(Filter::All),
-        "any" => non_empty_list(expression, depth - 1).map(Filter::Any),
-        "not" => filter(expression, depth - 1).map(|filter| Filter::Not(Box::new(filter))),
+        "exact" => attributes(expression).map(EventFilter::Exact),
+        "prefix" => attributes(expression).map(EventFilter::Prefix),
+        "suffix" => attributes(expression).map(EventFilter::Suffix),
+        "all" => non_empty_list(expression, depth - 1).map(EventFilter::All),
+        "any" => non_empty_list(expression, depth - 1).map(EventFilter::Any),
+        "not" => filter(expression, depth - 1).map(|filter| EventFilter::Not(Box::new(filter))),
         unknown => return Err(unknown_dialect(unknown)),
     };
     read.map_err(|error| format!("{dialect}: {error}"))
 }
 
-fn only_entry(table: &Table) -> Read<(&String, &Node)> {
+fn only_entry(table: &NodeTable) -> ReadResult<(&String, &ConfigNode)> {
     let mut entries = table.iter();
     match (entries.next(), entries.next()) {
         (Some(only), None) => Ok(only),
@@ -56,13 +55,13 @@ fn only_entry(table: &Table) -> Read<(&String, &Node)> {
     }
 }
 
-fn non_empty_list(node: &Node, depth: usize) -> Read<Vec<Filter>> {
+fn non_empty_list(node: &ConfigNode, depth: usize) -> ReadResult<Vec<EventFilter>> {
     let filters = filter_list(node, depth)?;
     if filters.is_empty() { Err("is empty: give it at least one filter".to_owned()) } else { Ok(filters) }
 }
 
-fn attributes(node: &Node) -> Read<BTreeMap<String, String>> {
-    let Node::Table(table) = node else {
+fn attributes(node: &ConfigNode) -> ReadResult<BTreeMap<String, String>> {
+    let ConfigNode::Table(table) = node else {
         return Err(value::wrong_kind("attributes", node, "write a table such as { type = \"a\" }"));
     };
     if table.is_empty() {
@@ -71,7 +70,7 @@ fn attributes(node: &Node) -> Read<BTreeMap<String, String>> {
     table.iter().map(|(name, node)| attribute(name, node)).collect()
 }
 
-fn attribute(name: &str, node: &Node) -> Read<(String, String)> {
+fn attribute(name: &str, node: &ConfigNode) -> ReadResult<(String, String)> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
         return Err(format!("\"{}\" is no attribute: CloudEvents names use a-z and 0-9 only", cut(name)));
     }

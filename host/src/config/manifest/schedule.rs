@@ -1,22 +1,24 @@
 //! The clock as a trigger: `[schedule]`.
 
-use crate::config::section::Section;
-use crate::config::timetable::Timetable;
+use crate::config::section::ConfigSection;
+use crate::config::timetable::CronTimetable;
 use crate::config::value;
-use crate::model::schedule::{Missed, Schedule};
+use crate::model::schedule::{CronSchedule, MissedPolicy};
 
 /// Reads `[schedule]`: nothing inside where there is none.
-pub(super) fn read(schedule: &Section<'_>) -> Option<Option<Schedule>> {
+pub(crate) fn read(schedule: &ConfigSection<'_>) -> Option<Option<CronSchedule>> {
     let cron = schedule.optional("cron", value::non_empty_text);
     let time_zone = schedule.get("time_zone", value::non_empty_text);
-    let missed = schedule
-        .get("missed", value::one_of(&[("skip", Missed::Skip), ("latest", Missed::Latest), ("all", Missed::All)]));
+    let missed = schedule.get(
+        "missed",
+        value::one_of(&[("skip", MissedPolicy::Skip), ("latest", MissedPolicy::Latest), ("all", MissedPolicy::All)]),
+    );
     let (cron, time_zone, missed) = (cron?, time_zone?, missed?);
     let Some(cron) = cron else { return Some(None) };
-    if let Err(reason) = Timetable::parse(&cron, &time_zone) {
-        let key = if Timetable::parse(&cron, "UTC").is_err() { "cron" } else { "time_zone" };
+    if let Err(reason) = CronTimetable::parse(&cron, &time_zone) {
+        let key = if CronTimetable::parse(&cron, "UTC").is_err() { "cron" } else { "time_zone" };
         schedule.refuse(key, format!("cannot be used: {reason}"));
         return None;
     }
-    Some(Some(Schedule { cron, time_zone, missed }))
+    Some(Some(CronSchedule { cron, time_zone, missed }))
 }

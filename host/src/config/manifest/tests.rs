@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::model::function::{Compression, Emulation, Filter, Format, Membership, Topics};
+use crate::config::manifest::*;
+use crate::model::function::{Compression, EventFilter, EventFormat, GroupMembership, StartEmulation, TopicSelection};
 
 const SMALLEST: &str = "name = \"enrich-bid\"\ntopics = [\"bids\"]\n";
 
@@ -85,7 +85,7 @@ fn problem_of(rest: &str) -> String {
 #[test]
 fn every_default_is_the_documented_one() {
     let manifest = from_toml(SMALLEST).unwrap();
-    assert_eq!(manifest.topics, Topics::Named(vec!["bids".to_owned()]));
+    assert_eq!(manifest.topics, TopicSelection::Named(vec!["bids".to_owned()]));
     assert_eq!(manifest.initial_offset, InitialOffset::Latest);
     assert_eq!(manifest.ordering, Ordering::Partition);
     assert_eq!((manifest.concurrency, manifest.shards), (16, 1));
@@ -108,12 +108,12 @@ fn every_default_is_the_documented_one() {
     assert_eq!(delivery.commit_interval, Duration::from_millis(100));
     assert_eq!(delivery.drain_timeout, Duration::from_secs(10));
     assert_eq!((delivery.in_flight, delivery.pending), (1000, 32 << 20));
-    assert_eq!(delivery.membership, Membership::Dynamic);
+    assert_eq!(delivery.membership, GroupMembership::Dynamic);
 }
 
 #[test]
 fn every_key_is_read() {
-    let project = read_project(WHOLE, Notation::Toml).unwrap();
+    let project = read_project(WHOLE, ManifestNotation::Toml).unwrap();
     assert_eq!(project.module.as_deref(), Some("target/wasm32-wasip2/release/enrich_bid.wasm"));
     assert_eq!(project.build.as_deref(), Some("cargo build --release --target wasm32-wasip2"));
     let manifest = project.manifest;
@@ -123,10 +123,15 @@ fn every_key_is_read() {
     assert_eq!(manifest.dead_letter_topic, "bids.dead");
     assert_eq!(manifest.env["REGION"], "eu");
     let (default, rejected) = (&manifest.outputs["default"], &manifest.outputs["rejected"]);
-    assert_eq!((default.topic.as_str(), default.format, default.compression), ("bids.enriched", Format::Binary, None));
-    assert_eq!((rejected.format, rejected.compression), (Format::Structured, Some(Compression::Lz4)));
-    assert!(matches!(&manifest.filters[0], Filter::Exact(attributes) if attributes["type"] == "auction.bid.placed"));
-    assert!(matches!(&manifest.filters[1], Filter::Any(filters) if matches!(filters[1], Filter::Not(_))));
+    assert_eq!(
+        (default.topic.as_str(), default.format, default.compression),
+        ("bids.enriched", EventFormat::Binary, None)
+    );
+    assert_eq!((rejected.format, rejected.compression), (EventFormat::Structured, Some(Compression::Lz4)));
+    assert!(
+        matches!(&manifest.filters[0], EventFilter::Exact(attributes) if attributes["type"] == "auction.bid.placed")
+    );
+    assert!(matches!(&manifest.filters[1], EventFilter::Any(filters) if matches!(filters[1], EventFilter::Not(_))));
     assert_eq!(manifest.kafka["fetch.min.bytes"], "1");
     assert_eq!(manifest.kafka["fetch.wait.max.ms"], "5");
 }
@@ -158,7 +163,7 @@ fn a_trigger_is_needed_and_one_kind_is_enough() {
     assert!(from_toml("name = \"f\"").unwrap_err().to_string().contains("topics: is missing"));
     assert!(problem_of("topics_pattern = \"x\"").contains("keep one of the two"));
     let manifest = from_toml("name = \"f\"\ntopics_pattern = \"bids\\\\..*\"").unwrap();
-    assert_eq!(manifest.topics, Topics::Pattern("bids\\..*".to_owned()));
+    assert_eq!(manifest.topics, TopicSelection::Pattern("bids\\..*".to_owned()));
     assert!(from_toml("name = \"f\"\ntopics_pattern = \"(\"").unwrap_err().to_string().contains("regular expression"));
     assert!(from_toml("name = \"f\"\ntopics = []").unwrap_err().to_string().contains("at least one"));
     assert!(from_toml("name = \"f\"\ntopics = [\"a\", \"a\"]").unwrap_err().to_string().contains("twice"));
@@ -251,10 +256,10 @@ fn other_platforms_are_emulated_by_name_or_by_figure() {
         |value: &str| from_toml(&format!("{SMALLEST}[instances]\nemulate = {value}")).unwrap().instances.emulate;
     assert_eq!(emulation("\"none\""), None);
     let lambda =
-        Emulation { cold: (milliseconds(5000), milliseconds(5000)), hot: (milliseconds(25), milliseconds(300)) };
+        StartEmulation { cold: (milliseconds(5000), milliseconds(5000)), hot: (milliseconds(25), milliseconds(300)) };
     assert_eq!(emulation("\"aws-lambda\""), Some(lambda));
     let java =
-        Emulation { cold: (milliseconds(3000), milliseconds(3000)), hot: (milliseconds(200), milliseconds(300)) };
+        StartEmulation { cold: (milliseconds(3000), milliseconds(3000)), hot: (milliseconds(200), milliseconds(300)) };
     assert_eq!(emulation("\"aws-lambda-java\""), Some(java.clone()));
     assert_eq!(emulation("{ cold = \"3s\", hot = \"200ms..300ms\" }"), Some(java));
     assert!(problem_of("[instances]\nemulate = { cold = \"3s\" }").contains("lacks \"hot\""));

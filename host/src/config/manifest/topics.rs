@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::node::Node;
+use crate::config::node::ConfigNode;
 use crate::config::quantity::cut;
-use crate::config::section::Section;
-use crate::config::value::{self, Read};
-use crate::model::function::Topics;
+use crate::config::section::ConfigSection;
+use crate::config::value::{self, ReadResult};
+use crate::model::function::TopicSelection;
 use crate::model::inputs::whole_name;
 
 /// Reads `topics` or `topics_pattern`; with a schedule there may be neither.
-pub(super) fn read(root: &Section<'_>, has_schedule: bool) -> Option<Topics> {
+pub(crate) fn read(root: &ConfigSection<'_>, has_schedule: bool) -> Option<TopicSelection> {
     let named = root.optional("topics", topic_list);
     let pattern = root.optional("topics_pattern", pattern);
     match (named?, pattern?) {
@@ -18,9 +18,9 @@ pub(super) fn read(root: &Section<'_>, has_schedule: bool) -> Option<Topics> {
             root.refuse("topics_pattern", "excludes \"topics\": keep one of the two");
             None
         }
-        (Some(named), None) => Some(Topics::Named(named)),
-        (None, Some(pattern)) => Some(Topics::Pattern(pattern)),
-        (None, None) if has_schedule => Some(Topics::Named(Vec::new())),
+        (Some(named), None) => Some(TopicSelection::Named(named)),
+        (None, Some(pattern)) => Some(TopicSelection::Pattern(pattern)),
+        (None, None) if has_schedule => Some(TopicSelection::Named(Vec::new())),
         (None, None) => {
             root.refuse(
                 "topics",
@@ -31,7 +31,7 @@ pub(super) fn read(root: &Section<'_>, has_schedule: bool) -> Option<Topics> {
     }
 }
 
-fn topic_list(node: &Node) -> Read<Vec<String>> {
+fn topic_list(node: &ConfigNode) -> ReadResult<Vec<String>> {
     let topics = value::list(value::topic)(node)?;
     if topics.is_empty() {
         return Err("is empty: name at least one topic".to_owned());
@@ -43,7 +43,7 @@ fn topic_list(node: &Node) -> Read<Vec<String>> {
     }
 }
 
-fn pattern(node: &Node) -> Read<String> {
+fn pattern(node: &ConfigNode) -> ReadResult<String> {
     let pattern = value::non_empty_text(node)?;
     if pattern.len() > 1000 {
         return Err("is longer than 1000 bytes: shorten it".to_owned());

@@ -5,40 +5,45 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::dispatch::lanes::*;
 use crate::model::function::tests_support::revision;
-use crate::model::lease::Lease;
+use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
 use crate::model::work::ChunkRecord;
 
-const ALL: Portion = Portion { of_one_lane: 256, in_all: 256 };
+const ALL: BatchBounds = BatchBounds { of_one_lane: 256, in_all: 256 };
 
-fn chunk(lease: &Arc<Lease>, revision: &SharedRevision, first_offset: i64, keys: &[Option<u64>]) -> Chunk {
+fn chunk(
+    lease: &Arc<PartitionLease>,
+    revision: &SharedRevision,
+    first_offset: i64,
+    keys: &[Option<u64>],
+) -> RecordChunk {
     let record = |(index, key): (usize, &Option<u64>)| {
         let offset = first_offset + index as i64;
         ChunkRecord { from: offset, offset, flat: 0..0, original_value: None, key_hash: *key, undecodable: None }
     };
     let records = keys.iter().enumerate().map(record).collect();
-    Chunk { lease: lease.clone(), revision: revision.clone(), arena: Vec::new(), records }
+    RecordChunk { lease: lease.clone(), revision: revision.clone(), arena: Vec::new(), records }
 }
 
-fn lease(epoch: u64) -> Arc<Lease> {
-    Arc::new(Lease::new(TopicPartition::new("t", epoch as i32), epoch, 0))
+fn lease(epoch: u64) -> Arc<PartitionLease> {
+    Arc::new(PartitionLease::new(TopicPartition::new("t", epoch as i32), epoch, 0))
 }
 
-fn offsets(batch: &Batch) -> Vec<i64> {
+fn offsets(batch: &WorkBatch) -> Vec<i64> {
     let each =
         batch.parts.iter().flat_map(|part| part.span.each().map(|record| record.record().offset).collect::<Vec<_>>());
     each.collect()
 }
 
-fn finish(lanes: &mut Lanes, batch: &Batch) {
+fn finish(lanes: &mut Lanes, batch: &WorkBatch) {
     for (lane, epoch, spans) in by_lane(batch) {
-        lanes.settle(lane, epoch, spans, Settled::Finished);
+        lanes.settle(lane, epoch, spans, BatchEnd::Finished);
     }
 }
 
-fn by_lane(batch: &Batch) -> Vec<(Option<LaneId>, u64, usize)> {
+fn by_lane(batch: &WorkBatch) -> Vec<(Option<LaneId>, u64, usize)> {
     let mut lanes: Vec<(Option<LaneId>, u64, usize)> = Vec::new();
     for part in &batch.parts {
         let epoch = part.span.chunk.lease.epoch;
@@ -56,7 +61,7 @@ fn a_partition_is_one_lane() {
     let mut lanes = Lanes::new(Ordering::Partition);
     lanes.push(chunk(&lease, &revision, 0, &[None, Some(1)]));
     lanes.push(chunk(&lease, &revision, 2, &[Some(2)]));
-    let batch = lanes.take(Portion { of_one_lane: 1, in_all: 1 }).expect("there is work");
+    let batch = lanes.take(BatchBounds { of_one_lane: 1, in_all: 1 }).expect("there is work");
     assert_eq!(offsets(&batch), [0]);
     assert!(lanes.take(ALL).is_none(), "the lane is held");
     finish(&mut lanes, &batch);
@@ -68,7 +73,7 @@ fn keys_run_side_by_side_and_records_without_one_are_free() {
     let (lease, revision) = (lease(1), revision());
     let mut lanes = Lanes::new(Ordering::Key);
     lanes.push(chunk(&lease, &revision, 0, &[Some(1), Some(2), Some(1), None]));
-    let one = Portion { of_one_lane: 1, in_all: 1 };
+    let one = BatchBounds { of_one_lane: 1, in_all: 1 };
     let mut held: Vec<i64> = std::iter::from_fn(|| lanes.take(one)).flat_map(|batch| offsets(&batch)).collect();
     held.sort_unstable();
     assert_eq!(held, [0, 1, 3], "the second record of key 1 waits for the first");
@@ -79,10 +84,10 @@ fn a_parked_record_holds_up_its_lane_only() {
     let (lease, revision) = (lease(1), revision());
     let mut lanes = Lanes::new(Ordering::Key);
     lanes.push(chunk(&lease, &revision, 0, &[Some(1), Some(1), Some(2)]));
-    let batch = lanes.take(Portion { of_one_lane: 1, in_all: 1 }).expect("there is work");
+    let batch = lanes.take(BatchBounds { of_one_lane: 1, in_all: 1 }).expect("there is work");
     let later = Instant::now() + Duration::from_secs(3600);
     let spans = batch.parts.iter().map(|part| part.span.clone()).collect();
-    lanes.settle(batch.parts[0].lane, 1, 1, Settled::Parked(spans, later));
+    lanes.settle(batch.parts[0].lane, 1, 1, BatchEnd::Parked(spans, later));
     assert_eq!(offsets(&lanes.take(ALL).expect("the other key")), [2]);
     assert!(lanes.take(ALL).is_none());
     assert_eq!(lanes.next_wake(), Some(later));
@@ -108,12 +113,12 @@ fn a_dropped_lease_leaves_nothing_behind() {
     for ordering in [Ordering::None, Ordering::Partition, Ordering::Key] {
         let mut lanes = Lanes::new(ordering);
         lanes.push(chunk(&first, &revision, 0, &[Some(1), None]));
-        let held = lanes.take(Portion { of_one_lane: 1, in_all: 1 }).expect("there is work");
+        let held = lanes.take(BatchBounds { of_one_lane: 1, in_all: 1 }).expect("there is work");
         lanes.push(chunk(&second, &revision, 0, &[Some(1)]));
         lanes.drop_lease(1);
         assert!(lanes.is_running(1));
         let spans = held.parts.iter().map(|part| part.span.clone()).collect();
-        lanes.settle(held.parts[0].lane, 1, 1, Settled::Parked(spans, Instant::now()));
+        lanes.settle(held.parts[0].lane, 1, 1, BatchEnd::Parked(spans, Instant::now()));
         assert!(!lanes.is_running(1));
         lanes.drop_lease(1);
         lanes.wake(Instant::now());
@@ -135,7 +140,7 @@ proptest! {
     ) {
         let (lease, revision) = (lease(1), revision());
         let mut lanes = Lanes::new(ordering);
-        let mut held: Vec<Batch> = Vec::new();
+        let mut held: Vec<WorkBatch> = Vec::new();
         let mut finished: Vec<i64> = Vec::new();
         let mut chunks = keys.chunks(chunk_size).enumerate();
         for (action, size, park) in choices {
@@ -143,7 +148,7 @@ proptest! {
                 0 => if let Some((index, keys)) = chunks.next() {
                     lanes.push(chunk(&lease, &revision, (index * chunk_size) as i64, keys));
                 },
-                1 | 2 => if let Some(batch) = lanes.take(Portion { of_one_lane: size, in_all: size }) {
+                1 | 2 => if let Some(batch) = lanes.take(BatchBounds { of_one_lane: size, in_all: size }) {
                     prop_assert!(batch.records <= size);
                     held.push(batch);
                 },
@@ -152,10 +157,10 @@ proptest! {
                     for (lane, epoch, spans) in by_lane(&batch) {
                         let own: Vec<_> = batch.parts.iter().filter(|part| part.lane == lane).map(|part| part.span.clone()).collect();
                         if park && lane.is_some() {
-                            lanes.settle(lane, epoch, spans, Settled::Parked(own, Instant::now()));
+                            lanes.settle(lane, epoch, spans, BatchEnd::Parked(own, Instant::now()));
                         } else if lane.is_some() {
                             finished.extend(own.iter().flat_map(|span| span.each().map(|record| record.record().offset).collect::<Vec<_>>()));
-                            lanes.settle(lane, epoch, spans, Settled::Finished);
+                            lanes.settle(lane, epoch, spans, BatchEnd::Finished);
                         }
                     }
                     for part in batch.parts.iter().filter(|part| part.lane.is_none()) {

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 /// Gives what a future gives, and the time of all its polls. Where more threads want to run than there are processors,
 /// that includes the time in which the system gave the processor to another: a thread's own clock would cost more than a
 /// short call.
-pub(super) struct Busy<'a, F> {
+pub(crate) struct PollTime<'a, F> {
     future: Pin<&'a mut F>,
     busy: Duration,
 }
 
-impl<'a, F: Future> Busy<'a, F> {
-    pub(super) fn new(future: Pin<&'a mut F>) -> Self {
+impl<'a, F: Future> PollTime<'a, F> {
+    pub(crate) fn new(future: Pin<&'a mut F>) -> Self {
         Self { future, busy: Duration::ZERO }
     }
 }
 
-impl<F: Future> Future for Busy<'_, F> {
+impl<F: Future> Future for PollTime<'_, F> {
     type Output = (F::Output, Duration);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -39,7 +39,7 @@ mod tests {
     async fn waits_are_not_counted() {
         let wait = Duration::from_millis(100);
         let began = Instant::now();
-        let ((), busy) = Busy::new(pin!(tokio::time::sleep(wait))).await;
+        let ((), busy) = PollTime::new(pin!(tokio::time::sleep(wait))).await;
         assert!(busy + wait <= began.elapsed(), "{busy:?}");
     }
 
@@ -52,7 +52,7 @@ mod tests {
             let began = Instant::now();
             while began.elapsed() < Duration::from_millis(5) {}
         };
-        let ((), busy) = Busy::new(pin!(work)).await;
+        let ((), busy) = PollTime::new(pin!(work)).await;
         assert!(busy >= Duration::from_millis(10), "{busy:?}");
     }
 }

@@ -2,48 +2,47 @@
 //!
 //! Instances are dropped outside of the lock: giving their memory back takes a while.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
-use super::Warm;
+use crate::invoke::pool::PooledInstance;
 
 #[derive(Default)]
-pub(super) struct Idle {
-    /// Oldest first.
-    instances: Mutex<VecDeque<(Moment, Warm)>>,
+pub(crate) struct IdleStack {
+    instances: Mutex<VecDeque<(Moment, PooledInstance)>>,
 }
 
-impl Idle {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Moment, Warm)>> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+impl IdleStack {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Moment, PooledInstance)>> {
+        self.instances.lock()
     }
 
-    pub(super) fn put(&self, warm: Warm) {
+    pub(crate) fn put(&self, warm: PooledInstance) {
         self.lock().push_back((Moment::now(), warm));
     }
 
     /// The one whose memory is most likely still in the processor's caches.
-    pub(super) fn take_youngest(&self) -> Option<Warm> {
+    pub(crate) fn take_youngest(&self) -> Option<PooledInstance> {
         self.lock().pop_back().map(|(_, warm)| warm)
     }
 
-    pub(super) fn oldest(&self) -> Option<Moment> {
+    pub(crate) fn oldest(&self) -> Option<Moment> {
         self.lock().front().map(|(since, _)| *since)
     }
 
-    pub(super) fn drop_oldest(&self) {
+    pub(crate) fn drop_oldest(&self) {
         let oldest = self.lock().pop_front();
         drop(oldest);
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let all = std::mem::take(&mut *self.lock());
         drop(all);
     }
 
     /// Drops those that have been idle for `keep_warm`, but not more than `at_most`.
-    pub(super) fn drop_expired(&self, keep_warm: Duration, at_most: usize) {
+    pub(crate) fn drop_expired(&self, keep_warm: Duration, at_most: usize) {
         let now = Moment::now();
         let expired: Vec<_> = {
             let mut instances = self.lock();

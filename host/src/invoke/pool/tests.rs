@@ -1,8 +1,8 @@
-use super::*;
-use crate::model::function::Emulation;
+use crate::invoke::pool::*;
+use crate::model::function::StartEmulation;
 use crate::model::outcome::FaultClass;
-use crate::wasm::Engine;
-use crate::wasm::testing::{Bench, ECHO, bench, engine, guest, instances};
+use crate::wasm::WasmEngine;
+use crate::wasm::testing::{ECHO, SandboxBench, bench, engine, guest, instances};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -11,9 +11,14 @@ const SLEEPER: &str = "(call $block (call $subscribe
         (i64.mul (i64.load8_u (local.get $ptr)) (i64.const 1000000))))
     (call $answer (local.get $ptr) (local.get $len))";
 
-async fn pool_of(engine: &Engine, body: &str, settings: Instances, admission: &Arc<Admission>) -> (Pool, Bench) {
+async fn pool_of(
+    engine: &WasmEngine,
+    body: &str,
+    settings: InstancePolicy,
+    admission: &Arc<InstanceAdmission>,
+) -> (InstancePool, SandboxBench) {
     let bench = bench(engine, guest("", body)).await;
-    let pool = Pool::new(bench.sandbox.clone(), &settings, Arc::clone(admission), Arc::clone(&bench.metrics));
+    let pool = InstancePool::new(bench.sandbox.clone(), &settings, Arc::clone(admission), Arc::clone(&bench.metrics));
     (pool, bench)
 }
 
@@ -29,7 +34,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn a_healthy_instance_is_used_again() {
-    let admission = Arc::new(Admission::new(8));
+    let admission = Arc::new(InstanceAdmission::new(8));
     let (pool, bench) = pool_of(&engine(8), ECHO, instances(), &admission).await;
     for _ in 0..5 {
         assert_eq!(pool.call(b"x", 1, LIMIT).await.as_deref(), Ok(&b"x"[..]));
@@ -45,9 +50,9 @@ async fn a_healthy_instance_is_used_again() {
 #[tokio::test]
 async fn isolation_takes_a_new_instance_for_each_call() {
     for isolation in [Isolation::Batch, Isolation::Record] {
-        let admission = Arc::new(Admission::new(8));
+        let admission = Arc::new(InstanceAdmission::new(8));
         let (pool, bench) =
-            pool_of(&engine(8), ECHO, Instances { isolation: Some(isolation), ..instances() }, &admission).await;
+            pool_of(&engine(8), ECHO, InstancePolicy { isolation: Some(isolation), ..instances() }, &admission).await;
         for _ in 0..5 {
             assert!(pool.call(b"x", 1, LIMIT).await.is_ok());
         }
@@ -58,7 +63,7 @@ async fn isolation_takes_a_new_instance_for_each_call() {
 
 #[tokio::test]
 async fn a_faulty_instance_is_not_kept() {
-    let admission = Arc::new(Admission::new(8));
+    let admission = Arc::new(InstanceAdmission::new(8));
     let body = format!("(if (i32.eqz (i32.load8_u (local.get $ptr))) (then (unreachable))) {ECHO}");
     let (pool, bench) = pool_of(&engine(8), &body, instances(), &admission).await;
     assert!(pool.call(b"x", 1, LIMIT).await.is_ok());
@@ -70,7 +75,7 @@ async fn a_faulty_instance_is_not_kept() {
 
 #[tokio::test]
 async fn a_dropped_call_discards_its_instance() {
-    let admission = Arc::new(Admission::new(1));
+    let admission = Arc::new(InstanceAdmission::new(1));
     let (pool, _bench) = pool_of(&engine(1), SLEEPER, instances(), &admission).await;
     for _ in 0..3 {
         assert!(tokio::time::timeout(Duration::from_millis(20), pool.call(&[255], 1, LIMIT)).await.is_err());
@@ -81,7 +86,7 @@ async fn a_dropped_call_discards_its_instance() {
 
 #[tokio::test]
 async fn exhaustion_waits_and_is_no_fault() {
-    let admission = Arc::new(Admission::new(2));
+    let admission = Arc::new(InstanceAdmission::new(2));
     let (pool, bench) = pool_of(&engine(2), SLEEPER, instances(), &admission).await;
     let calls: Vec<_> = (0..12)
         .map(|_| {
@@ -99,7 +104,7 @@ async fn exhaustion_waits_and_is_no_fault() {
 #[tokio::test]
 async fn the_longest_idle_instance_gives_way_to_another_pool() {
     let engine = engine(2);
-    let admission = Arc::new(Admission::new(2));
+    let admission = Arc::new(InstanceAdmission::new(2));
     let (first, _first) = pool_of(&engine, ECHO, instances(), &admission).await;
     let (second, _second) = pool_of(&engine, SLEEPER, instances(), &admission).await;
     let (third, _third) = pool_of(&engine, &format!("(nop) {ECHO}"), instances(), &admission).await;
@@ -112,7 +117,7 @@ async fn the_longest_idle_instance_gives_way_to_another_pool() {
 #[tokio::test]
 async fn who_waits_gets_the_place_of_an_instance_that_returns() {
     let engine = engine(1);
-    let admission = Arc::new(Admission::new(1));
+    let admission = Arc::new(InstanceAdmission::new(1));
     let (slow, _slow) = pool_of(&engine, SLEEPER, instances(), &admission).await;
     let (other, _other) = pool_of(&engine, ECHO, instances(), &admission).await;
     let running = tokio::spawn({
@@ -127,8 +132,8 @@ async fn who_waits_gets_the_place_of_an_instance_that_returns() {
 
 #[tokio::test]
 async fn the_minimum_is_ready_and_refilled() {
-    let admission = Arc::new(Admission::new(8));
-    let settings = Instances { min: 2, isolation: Some(Isolation::Batch), ..instances() };
+    let admission = Arc::new(InstanceAdmission::new(8));
+    let settings = InstancePolicy { min: 2, isolation: Some(Isolation::Batch), ..instances() };
     let (pool, bench) = pool_of(&engine(8), ECHO, settings, &admission).await;
     eventually("two are ready", || pool.alive() == 2).await;
     assert!(pool.call(b"x", 1, LIMIT).await.is_ok());
@@ -137,8 +142,8 @@ async fn the_minimum_is_ready_and_refilled() {
 
 #[tokio::test]
 async fn idle_instances_end_but_the_minimum_stays() {
-    let admission = Arc::new(Admission::new(8));
-    let settings = Instances { min: 1, keep_warm: Duration::from_millis(40), ..instances() };
+    let admission = Arc::new(InstanceAdmission::new(8));
+    let settings = InstancePolicy { min: 1, keep_warm: Duration::from_millis(40), ..instances() };
     let (pool, _bench) = pool_of(&engine(8), SLEEPER, settings, &admission).await;
     let (one, other, third) =
         tokio::join!(pool.call(&[20], 1, LIMIT), pool.call(&[20], 1, LIMIT), pool.call(&[20], 1, LIMIT));
@@ -150,10 +155,11 @@ async fn idle_instances_end_but_the_minimum_stays() {
 
 #[tokio::test]
 async fn emulated_starts_take_their_time() {
-    let admission = Arc::new(Admission::new(8));
+    let admission = Arc::new(InstanceAdmission::new(8));
     let cold = Duration::from_millis(60);
     let hot = Duration::from_millis(20);
-    let settings = Instances { emulate: Some(Emulation { cold: (cold, cold), hot: (hot, hot) }), ..instances() };
+    let settings =
+        InstancePolicy { emulate: Some(StartEmulation { cold: (cold, cold), hot: (hot, hot) }), ..instances() };
     let (pool, _bench) = pool_of(&engine(8), ECHO, settings, &admission).await;
     for delay in [cold, hot, hot] {
         let began = Moment::now();

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant as Moment};
 
 use tokio::sync::Notify;
 
-use super::Shared;
-use crate::invoke::emulate::{self, Start};
+use crate::invoke::emulate::{self, StartKind};
+use crate::invoke::pool::PoolState;
 
 /// The rhythm in which idle instances are looked at.
 const RHYTHM: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Works until the pool is closed or gone; between its looks it does not keep the pool alive.
-pub(super) async fn run(pool: Weak<Shared>, lost: Arc<Notify>) {
+pub(crate) async fn run(pool: Weak<PoolState>, lost: Arc<Notify>) {
     loop {
         let Some(shared) = pool.upgrade() else { return };
         if shared.closed.load(Ordering::SeqCst) {
@@ -33,14 +33,14 @@ pub(super) async fn run(pool: Weak<Shared>, lost: Arc<Notify>) {
 }
 
 /// Starts what is missing. Says no when it cannot, so that it is not tried in a circle.
-async fn refill(shared: &Shared) -> bool {
+async fn refill(shared: &PoolState) -> bool {
     while shared.alive.load(Ordering::Relaxed) < shared.settings.min {
         // Instances in reserve displace nobody.
         let Some(place) = shared.admission.try_place() else { return false };
         match shared.start_in(place, Moment::now()).await {
             Ok(warm) => {
                 // An emulated start is over when the instance is ready.
-                tokio::time::sleep(emulate::delay(shared.settings.emulate.as_ref(), Start::Cold)).await;
+                tokio::time::sleep(emulate::delay(shared.settings.emulate.as_ref(), StartKind::Cold)).await;
                 shared.keep(warm);
             }
             Err(fault) => {

@@ -9,22 +9,22 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
 use tokio::runtime::Handle;
 
-use super::offsets::{Stored, store};
-use super::{Admin, AdminError, Logging, REQUEST_TIMEOUT};
-use crate::kafka::survey::{Offsets, offsets_at_once};
+use crate::kafka::admin::metadata_probe::{PartitionOffsets, offsets_at_once};
+use crate::kafka::admin::offsets::{StoredOffset, store};
+use crate::kafka::admin::{AdminError, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT};
 use crate::model::position::TopicPartition;
 
 /// The offsets of such a group. Clones share one client, which connects when it is first asked something.
 #[derive(Clone)]
-pub struct Bookmarks {
+pub(crate) struct GroupBookmarks {
     group: Arc<str>,
-    client: Arc<Client>,
+    client: Arc<DetachedClient>,
 }
 
 /// A client whose end, which waits for its threads, holds nobody up.
-struct Client(Option<BaseConsumer<Logging>>);
+struct DetachedClient(Option<BaseConsumer<LoggingContext>>);
 
-impl Drop for Client {
+impl Drop for DetachedClient {
     fn drop(&mut self) {
         if let (Some(client), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn_blocking(move || drop(client));
@@ -32,23 +32,24 @@ impl Drop for Client {
     }
 }
 
-impl Admin {
+impl KafkaAdmin {
     /// The offsets that are kept as those of `group`.
-    pub fn bookmarks(&self, group: &str) -> Result<Bookmarks, AdminError> {
+    pub(crate) fn bookmarks(&self, group: &str) -> Result<GroupBookmarks, AdminError> {
         let mut config = self.0.settings.base();
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             // Its ends are those of what is written, whether it is committed yet or not.
             .set("isolation.level", "read_uncommitted");
-        let client = BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)?;
-        Ok(Bookmarks { group: group.into(), client: Arc::new(Client(Some(client))) })
+        let client =
+            BaseConsumer::from_config_and_context(&config, LoggingContext).map_err(AdminError::Configuration)?;
+        Ok(GroupBookmarks { group: group.into(), client: Arc::new(DetachedClient(Some(client))) })
     }
 }
 
-impl Bookmarks {
+impl GroupBookmarks {
     /// What is kept of each of `partitions`, in their order.
-    pub async fn read(&self, partitions: Vec<TopicPartition>) -> Result<Vec<Option<(i64, String)>>, AdminError> {
+    pub(crate) async fn read(&self, partitions: Vec<TopicPartition>) -> Result<Vec<Option<(i64, String)>>, AdminError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -73,7 +74,7 @@ impl Bookmarks {
     }
 
     /// Keeps an offset and a text for each of these partitions.
-    pub async fn write(&self, places: Vec<Stored>) -> Result<(), AdminError> {
+    pub(crate) async fn write(&self, places: Vec<StoredOffset>) -> Result<(), AdminError> {
         if places.is_empty() {
             return Ok(());
         }
@@ -81,9 +82,9 @@ impl Bookmarks {
     }
 
     /// Where `partitions` end, with what open transactions wrote.
-    pub async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<Offsets, AdminError> {
+    pub(crate) async fn ends(&self, partitions: Vec<TopicPartition>) -> Result<PartitionOffsets, AdminError> {
         if partitions.is_empty() {
-            return Ok(Offsets::new());
+            return Ok(PartitionOffsets::new());
         }
         self.blocking(move |client, _| {
             offsets_at_once(client, &partitions, Offset::End, REQUEST_TIMEOUT)
@@ -94,7 +95,7 @@ impl Bookmarks {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&BaseConsumer<Logging>, &str) -> Result<T, AdminError> + Send + 'static,
+        work: impl FnOnce(&BaseConsumer<LoggingContext>, &str) -> Result<T, AdminError> + Send + 'static,
     ) -> Result<T, AdminError> {
         let this = self.clone();
         let asked = tokio::task::spawn_blocking(move || match &this.client.0 {

@@ -6,92 +6,47 @@ use crate::kafka::advice::advice;
 
 /// Why a cluster did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum AdminError {
+pub(crate) enum AdminError {
     /// The settings are refused before anything is sent.
     #[error("kafka's client refuses its settings: {0}; check [kafka] in the host's configuration")]
     Configuration(KafkaError),
-    /// No broker answers.
     #[error(
         "kafka does not answer ({code}); {what_to_do}",
         code = .0,
         what_to_do = advice(*.0).unwrap_or("check kafka.bootstrap_servers, and that the brokers run")
     )]
     Unreachable(RDKafkaErrorCode),
-    /// The broker forbids it.
     #[error("kafka forbids this host to {action} ({code}); {}", advice(*.code).unwrap_or("give its user that right"))]
-    Forbidden {
-        /// What was tried.
-        action: String,
-        /// What the broker said.
-        code: RDKafkaErrorCode,
-    },
-    /// A request failed otherwise.
+    Forbidden { action: String, code: RDKafkaErrorCode },
     #[error("kafka refused to {action}: {code}")]
-    Refused {
-        /// What was tried.
-        action: String,
-        /// What the broker said.
-        code: RDKafkaErrorCode,
-    },
-    /// A topic was refused.
+    Refused { action: String, code: RDKafkaErrorCode },
     #[error("kafka refused to create topic \"{topic}\": {code}; create it by hand, or give this host's user the right")]
-    NotCreated {
-        /// The topic.
-        topic: String,
-        /// What the broker said.
-        code: RDKafkaErrorCode,
-    },
+    NotCreated { topic: String, code: RDKafkaErrorCode },
     /// A topic is not there yet after it was created.
     #[error("topic \"{topic}\" was created but has no leaders yet; try again when the brokers are well")]
-    NotVisible {
-        /// The topic.
-        topic: String,
-    },
+    NotVisible { topic: String },
     /// Topics that should exist do not.
     #[error("no such topic: {}", .0.join(", "))]
     MissingTopics(Vec<String>),
     /// A group that must be empty has members.
     #[error("consumer group \"{group}\" still has members; stop them, or wait until their sessions end, and try again")]
-    GroupHasMembers {
-        /// The group.
-        group: String,
-    },
+    GroupHasMembers { group: String },
     /// Offsets were accepted but are not what was written.
     #[error("consumer group \"{group}\" has offset {found:?} for {topic}/{partition} where {written} was written")]
-    OffsetsNotKept {
-        /// The group.
-        group: String,
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// What should be there.
-        written: i64,
-        /// What is there.
-        found: Option<i64>,
-    },
+    OffsetsNotKept { group: String, topic: String, partition: i32, written: i64, found: Option<i64> },
     /// The embedded broker could not make a topic.
     #[error("the embedded broker cannot create topic \"{topic}\": {reason}")]
-    Embedded {
-        /// The topic.
-        topic: String,
-        /// Why.
-        reason: String,
-    },
+    Embedded { topic: String, reason: String },
     /// The embedded broker can't do it.
     #[error("the embedded broker cannot {action}; use Apache Kafka")]
-    NotEmbedded {
-        /// What was tried.
-        action: &'static str,
-    },
-    /// The host is stopping.
+    NotEmbedded { action: &'static str },
     #[error("the host stopped before kafka answered")]
     Interrupted,
 }
 
 impl AdminError {
     /// The error of a request that meant to do `action`.
-    pub(in crate::kafka) fn of(error: KafkaError, action: impl Into<String>) -> Self {
+    pub(crate) fn of(error: KafkaError, action: impl Into<String>) -> Self {
         let code = match &error {
             // The one kind of error whose code rdkafka keeps to itself.
             KafkaError::AdminOp(code) => Some(*code),
@@ -103,7 +58,7 @@ impl AdminError {
         }
     }
 
-    pub(super) fn of_code(code: RDKafkaErrorCode, action: impl Into<String>) -> Self {
+    pub(crate) fn of_code(code: RDKafkaErrorCode, action: impl Into<String>) -> Self {
         use RDKafkaErrorCode as Code;
         match code {
             Code::BrokerTransportFailure
@@ -123,7 +78,7 @@ impl AdminError {
     }
 
     /// Whether the cause is that no broker answers, so that the same request may succeed later.
-    pub fn is_unreachable(&self) -> bool {
+    pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Interrupted)
     }
 }

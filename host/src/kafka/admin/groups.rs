@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Admin, AdminError, REQUEST_TIMEOUT, options};
+use crate::kafka::admin::{AdminError, KafkaAdmin, REQUEST_TIMEOUT, options};
 
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-impl Admin {
+impl KafkaAdmin {
     /// Deletes `group` and its offsets, waiting up to `patience` for its members to leave. No group is no error.
     ///
     /// The broker alone decides whether the group is empty, in the same step in which it deletes it. The embedded
     /// broker cannot delete groups: there nothing happens.
-    pub async fn delete_group(&self, group: &str, patience: Duration) -> Result<(), AdminError> {
+    pub(crate) async fn delete_group(&self, group: &str, patience: Duration) -> Result<(), AdminError> {
         if self.is_embedded() {
             return Ok(());
         }
@@ -30,8 +30,8 @@ impl Admin {
         }
     }
 
-    /// Whether `group` has members. Only [`Admin::delete_group`] decides: groups of the newer protocol are not seen here.
-    pub async fn group_has_members(&self, group: &str) -> Result<bool, AdminError> {
+    /// Whether `group` has members. Only [`KafkaAdmin::delete_group`] decides: groups of the newer protocol are not seen here.
+    pub(crate) async fn group_has_members(&self, group: &str) -> Result<bool, AdminError> {
         if self.is_embedded() {
             return Ok(false);
         }

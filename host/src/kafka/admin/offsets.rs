@@ -10,31 +10,29 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Admin, AdminError, Inner, Logging, REQUEST_TIMEOUT, topics};
-use crate::kafka::consumer::offsets_of;
-use crate::kafka::topic_ids::{self, Found};
+use crate::kafka::admin::topic_ids::{self, TopicLookup};
+use crate::kafka::admin::{AdminError, AdminState, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT, topics};
+use crate::kafka::group::consumer::offsets_of;
 use crate::model::function::InitialOffset;
 use crate::model::position::TopicPartition;
 use crate::model::topic_id::TopicId;
 
 /// Where a group starts in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StartOffset {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
+pub(crate) struct StartOffset {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
     /// The first offset that the group will read.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// Which topic of that name it is, where Kafka told.
-    pub topic_id: Option<TopicId>,
+    pub(crate) topic_id: Option<TopicId>,
 }
 
-impl Admin {
+impl KafkaAdmin {
     /// Forgets what `group` once committed and makes it start in each partition of `topics` at `initial`.
     ///
     /// The group must be empty; `patience` is how long its last members may take to leave. `metadata` is stored beside each.
-    pub async fn store_start_offsets(
+    pub(crate) async fn store_start_offsets(
         &self,
         group: &str,
         topics: Vec<String>,
@@ -60,13 +58,17 @@ impl Admin {
     }
 
     /// What `group` has committed in the given partitions; nothing where it has committed nothing.
-    pub async fn committed(&self, group: &str, partitions: Vec<(String, i32)>) -> Result<Vec<Option<i64>>, AdminError> {
+    pub(crate) async fn committed(
+        &self,
+        group: &str,
+        partitions: Vec<(String, i32)>,
+    ) -> Result<Vec<Option<i64>>, AdminError> {
         let group = group.to_owned();
         self.blocking(move |inner| read(&stranger(inner, &group)?, &group, &partitions)).await
     }
 }
 
-fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Vec<StartOffset>, AdminError> {
+fn resolve(inner: &AdminState, names: &[String], initial: InitialOffset) -> Result<Vec<StartOffset>, AdminError> {
     let existing = topics::list(&inner.client)?;
     let missing: Vec<String> = names.iter().filter(|name| !existing.contains_key(*name)).cloned().collect();
     if !missing.is_empty() {
@@ -76,7 +78,7 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
     let mut starts = Vec::new();
     for topic in names {
         let topic_id = match told.get(topic) {
-            Some(Found::Topic(id)) => Some(*id),
+            Some(TopicLookup::Topic(id)) => Some(*id),
             _ => None,
         };
         for partition in 0..existing[topic] {
@@ -96,11 +98,11 @@ fn resolve(inner: &Inner, names: &[String], initial: InitialOffset) -> Result<Ve
 }
 
 /// An offset of a partition, with the metadata that is stored beside it.
-pub(super) type Stored = (TopicPartition, i64, String);
+pub(crate) type StoredOffset = (TopicPartition, i64, String);
 
 /// Commits as a stranger to the group, which a broker allows while the group has no members, and reads it back. `what` says
 /// in errors what was to be done to the group.
-pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str) -> Result<(), AdminError> {
+pub(crate) fn write(inner: &AdminState, group: &str, places: Vec<StoredOffset>, what: &str) -> Result<(), AdminError> {
     if places.is_empty() {
         return Ok(());
     }
@@ -108,10 +110,10 @@ pub(super) fn write(inner: &Inner, group: &str, places: Vec<Stored>, what: &str)
 }
 
 /// The same by one of its strangers.
-pub(super) fn store(
-    consumer: &BaseConsumer<Logging>,
+pub(crate) fn store(
+    consumer: &BaseConsumer<LoggingContext>,
     group: &str,
-    places: Vec<Stored>,
+    places: Vec<StoredOffset>,
     what: &str,
 ) -> Result<(), AdminError> {
     let action = || format!("{what} consumer group \"{group}\"");
@@ -144,7 +146,7 @@ pub(super) fn store(
 }
 
 fn read(
-    consumer: &BaseConsumer<Logging>,
+    consumer: &BaseConsumer<LoggingContext>,
     group: &str,
     partitions: &[(String, i32)],
 ) -> Result<Vec<Option<i64>>, AdminError> {
@@ -163,8 +165,8 @@ fn read(
 }
 
 /// A consumer that knows the group's name but never joins it.
-pub(super) fn stranger(inner: &Inner, group: &str) -> Result<BaseConsumer<Logging>, AdminError> {
+pub(crate) fn stranger(inner: &AdminState, group: &str) -> Result<BaseConsumer<LoggingContext>, AdminError> {
     let mut config = inner.settings.base();
     config.set("group.id", group).set("enable.auto.commit", "false");
-    BaseConsumer::from_config_and_context(&config, Logging).map_err(AdminError::Configuration)
+    BaseConsumer::from_config_and_context(&config, LoggingContext).map_err(AdminError::Configuration)
 }

@@ -9,7 +9,7 @@ use rdkafka::admin::{
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{Admin, AdminError, Logging, REQUEST_TIMEOUT, TopicCreation, options};
+use crate::kafka::admin::{AdminError, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT, TopicCreation, options};
 use crate::model::batch_bytes::BatchLimits;
 
 /// Metadata of a new topic reaches every broker within a moment.
@@ -20,20 +20,19 @@ const TOLD_WITHIN: Duration = Duration::from_secs(3);
 
 /// A topic to make when it is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTopic {
-    /// The name.
-    pub name: String,
+pub(crate) struct NewTopic {
+    pub(crate) name: String,
     /// The partitions; -1 is the broker's default.
-    pub partitions: i32,
+    pub(crate) partitions: i32,
     /// The replicas; -1 is the broker's default.
-    pub replication: i32,
+    pub(crate) replication: i32,
     /// Topic settings, such as `cleanup.policy`.
-    pub config: BTreeMap<String, String>,
+    pub(crate) config: BTreeMap<String, String>,
 }
 
-impl Admin {
+impl KafkaAdmin {
     /// Makes `topic` unless it exists, and waits until it can be used. Answers whether it was made.
-    pub async fn create_topic(&self, topic: NewTopic) -> Result<bool, AdminError> {
+    pub(crate) async fn create_topic(&self, topic: NewTopic) -> Result<bool, AdminError> {
         if self.topics().await?.contains_key(&topic.name) {
             return Ok(false);
         }
@@ -84,7 +83,7 @@ impl Admin {
     }
 
     /// The largest record that `topic` takes, in bytes, or nothing when the broker does not say.
-    pub async fn max_message_bytes(&self, topic: &str) -> Result<Option<u64>, AdminError> {
+    pub(crate) async fn max_message_bytes(&self, topic: &str) -> Result<Option<u64>, AdminError> {
         if self.is_embedded() {
             return Ok(None);
         }
@@ -99,7 +98,7 @@ impl Admin {
     }
 
     /// How large a batch each of `topics` takes, of those that tell it at once. Whoever writes to the others finds out.
-    pub async fn batch_limits<'a>(&self, topics: impl Iterator<Item = &'a str>) -> BatchLimits {
+    pub(crate) async fn batch_limits<'a>(&self, topics: impl Iterator<Item = &'a str>) -> BatchLimits {
         if self.is_embedded() {
             return BatchLimits::default();
         }
@@ -138,7 +137,7 @@ fn largest_message(resource: &ConfigResource) -> Option<u64> {
 }
 
 /// Topics of which every partition has a leader, with their numbers of partitions.
-pub(super) fn list(client: &AdminClient<Logging>) -> Result<BTreeMap<String, i32>, AdminError> {
+pub(crate) fn list(client: &AdminClient<LoggingContext>) -> Result<BTreeMap<String, i32>, AdminError> {
     let metadata = client
         .inner()
         .fetch_metadata(None, REQUEST_TIMEOUT)

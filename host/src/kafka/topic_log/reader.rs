@@ -8,16 +8,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{LogRecord, PARTITION, TopicLogError};
-use crate::kafka::client_log::Logging;
+use crate::kafka::client_log::LoggingContext;
 use crate::kafka::settings::ClientSettings;
+use crate::kafka::topic_log::{LogRecord, PARTITION, TopicLogError};
 
 const ACTION: &str = "read";
 
-/// What a reader finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// The next record.
+pub(crate) enum LogItem {
     Record(LogRecord),
     /// Everything that was committed has been read.
     End,
@@ -26,15 +24,20 @@ pub enum Next {
 }
 
 /// A reader of one log.
-pub struct Reader {
-    consumer: BaseConsumer<Logging>,
+pub(crate) struct LogReader {
+    consumer: BaseConsumer<LoggingContext>,
     topic: String,
 }
 
-impl Reader {
+impl LogReader {
     /// Starts at `offset`; at the first record that is left when that one is gone. `latency` is how long a broker may
     /// hold back an answer while there is nothing new.
-    pub fn open(settings: &ClientSettings, topic: &str, offset: i64, latency: Duration) -> Result<Self, TopicLogError> {
+    pub(crate) fn open(
+        settings: &ClientSettings,
+        topic: &str,
+        offset: i64,
+        latency: Duration,
+    ) -> Result<Self, TopicLogError> {
         let mut config = settings.base();
         config
             // librdkafka wants a name even from a reader that neither joins nor commits.
@@ -45,7 +48,7 @@ impl Reader {
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", latency.as_millis().to_string())
             .set("queued.max.messages.kbytes", "4096");
-        let consumer = BaseConsumer::from_config_and_context(&config, Logging)
+        let consumer = BaseConsumer::from_config_and_context(&config, LoggingContext)
             .map_err(|error| TopicLogError::of(error, ACTION, topic))?;
         let mut assignment = TopicPartitionList::new();
         assignment
@@ -56,12 +59,12 @@ impl Reader {
     }
 
     /// Waits up to `patience`. After an error the reader can go on, unless the topic is gone.
-    pub fn next(&self, patience: Duration) -> Result<Next, TopicLogError> {
+    pub(crate) fn next(&self, patience: Duration) -> Result<LogItem, TopicLogError> {
         match self.consumer.poll(patience) {
-            None => Ok(Next::Quiet),
-            Some(Err(KafkaError::PartitionEOF(_))) => Ok(Next::End),
+            None => Ok(LogItem::Quiet),
+            Some(Err(KafkaError::PartitionEOF(_))) => Ok(LogItem::End),
             Some(Err(error)) => Err(TopicLogError::of(error, ACTION, &self.topic)),
-            Some(Ok(message)) => Ok(Next::Record(LogRecord {
+            Some(Ok(message)) => Ok(LogItem::Record(LogRecord {
                 offset: message.offset(),
                 key: message.key().unwrap_or_default().to_vec(),
                 value: message.payload().map(<[u8]>::to_vec),
@@ -70,16 +73,16 @@ impl Reader {
     }
 
     /// The next record before `deadline`, or nothing at the log's end.
-    pub fn next_before(&self, deadline: Instant) -> Result<Option<LogRecord>, TopicLogError> {
+    pub(crate) fn next_before(&self, deadline: Instant) -> Result<Option<LogRecord>, TopicLogError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.next(left)? {
-                Next::Record(record) => return Ok(Some(record)),
-                Next::End => return Ok(None),
-                Next::Quiet if Instant::now() >= deadline => {
+                LogItem::Record(record) => return Ok(Some(record)),
+                LogItem::End => return Ok(None),
+                LogItem::Quiet if Instant::now() >= deadline => {
                     return Err(TopicLogError::TimedOut { action: ACTION, topic: self.topic.clone() });
                 }
-                Next::Quiet => {}
+                LogItem::Quiet => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A transaction that is not committed leaves nothing that a reader sees. A writer that failed is of no more use.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -11,11 +11,12 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
-use super::{PARTITION, TopicLogError};
-use crate::kafka::producer::{LARGEST_MESSAGE, Outgoing};
-use crate::kafka::record_queue::HeaderRef;
+use crate::kafka::client_log;
+use crate::kafka::group::record_queue::HeaderRef;
+use crate::kafka::produce::enqueue;
+use crate::kafka::produce::producer::{LARGEST_MESSAGE, OutgoingMessage};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::{client_log, sending};
+use crate::kafka::topic_log::{PARTITION, TopicLogError};
 
 /// An upload of the largest module over a slow line fits; a host that died holds readers up no longer.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,16 +25,16 @@ const SERVE_EVERY: Duration = Duration::from_millis(10);
 const ACTION: &str = "write to";
 
 /// The only writer of an id, with one transaction at a time.
-pub struct Writer {
-    producer: BaseProducer<Deliveries>,
+pub(crate) struct LogWriter {
+    producer: BaseProducer<LogDeliveries>,
     topic: String,
     deadline: Instant,
     has_begun: bool,
 }
 
-impl Writer {
+impl LogWriter {
     /// Fences every other writer of `transactional_id`. `topic` is for messages.
-    pub fn open(settings: &ClientSettings, transactional_id: &str, topic: &str) -> Result<Self, TopicLogError> {
+    pub(crate) fn open(settings: &ClientSettings, transactional_id: &str, topic: &str) -> Result<Self, TopicLogError> {
         let mut config = settings.base();
         config
             .set("transactional.id", transactional_id)
@@ -45,35 +46,35 @@ impl Writer {
             .set("linger.ms", "2")
             .set("retry.backoff.ms", "5");
         let of = |error| TopicLogError::of(error, ACTION, topic);
-        let producer = BaseProducer::from_config_and_context(&config, Deliveries::default()).map_err(of)?;
+        let producer = BaseProducer::from_config_and_context(&config, LogDeliveries::default()).map_err(of)?;
         producer.init_transactions(REQUEST_TIMEOUT).map_err(of)?;
         Ok(Self { producer, topic: topic.to_owned(), deadline: Instant::now(), has_begun: false })
     }
 
     /// Queues a record, or a tombstone; the first one begins the transaction. Waits while librdkafka's queue is full.
-    pub fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
+    pub(crate) fn send(&mut self, topic: &str, key: &[u8], value: Option<&[u8]>) -> Result<(), TopicLogError> {
         let headers = std::iter::empty();
-        self.queue(&Outgoing { topic, key: Some(key), value, headers }, Some(PARTITION))
+        self.queue(&OutgoingMessage { topic, key: Some(key), value, headers }, Some(PARTITION))
     }
 
     /// The same for a message to another topic, which goes where its key says.
-    pub fn publish<'a>(
+    pub(crate) fn publish<'a>(
         &mut self,
-        message: Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
+        message: OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
     ) -> Result<(), TopicLogError> {
         self.queue(&message, None)
     }
 
     fn queue<'a>(
         &mut self,
-        message: &Outgoing<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
+        message: &OutgoingMessage<'_, impl Iterator<Item = HeaderRef<'a>> + Clone>,
         partition: Option<i32>,
     ) -> Result<(), TopicLogError> {
         self.begin()?;
         loop {
-            match sending::queue(self.producer.client().native_client(), message.clone(), partition, ()) {
+            match enqueue::queue(self.producer.client().native_client(), message.clone(), partition, ()) {
                 Ok(()) => return Ok(()),
-                Err((error, ())) if sending::is_queue_full(&error) => {
+                Err((error, ())) if enqueue::is_queue_full(&error) => {
                     self.check_time()?;
                     self.producer.poll(SERVE_EVERY);
                 }
@@ -93,7 +94,7 @@ impl Writer {
     }
 
     /// Waits until everything queued is acknowledged. Answers the first offset since the last flush.
-    pub fn flush(&self) -> Result<Option<i64>, TopicLogError> {
+    pub(crate) fn flush(&self) -> Result<Option<i64>, TopicLogError> {
         while self.producer.in_flight_count() > 0 {
             self.check_time()?;
             self.producer.poll(SERVE_EVERY);
@@ -106,7 +107,7 @@ impl Writer {
     }
 
     /// Makes everything visible to readers, all at once.
-    pub fn commit(&mut self) -> Result<(), TopicLogError> {
+    pub(crate) fn commit(&mut self) -> Result<(), TopicLogError> {
         self.flush()?;
         self.has_begun = false;
         loop {
@@ -120,7 +121,7 @@ impl Writer {
     }
 
     /// Leaves nothing behind. Without it the broker does the same when the transaction times out.
-    pub fn abort(self) -> Result<(), TopicLogError> {
+    pub(crate) fn abort(self) -> Result<(), TopicLogError> {
         if !self.has_begun {
             return Ok(());
         }
@@ -145,21 +146,21 @@ impl Writer {
 }
 
 #[derive(Default)]
-struct Delivered {
+struct LogDelivery {
     first_offset: Option<i64>,
     failure: Option<KafkaError>,
 }
 
 #[derive(Default)]
-struct Deliveries(Mutex<Delivered>);
+struct LogDeliveries(Mutex<LogDelivery>);
 
-impl Deliveries {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Delivered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl LogDeliveries {
+    fn lock(&self) -> parking_lot::MutexGuard<'_, LogDelivery> {
+        self.0.lock()
     }
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for LogDeliveries {
     /// Being fenced is how two hosts take turns, yet librdkafka calls it fatal. What matters comes back as an error.
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
         client_log::line(RDKafkaLogLevel::Debug, facility, message);
@@ -170,7 +171,7 @@ impl ClientContext for Deliveries {
     }
 }
 
-impl ProducerContext for Deliveries {
+impl ProducerContext for LogDeliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{LogError, Shared};
-use crate::kafka::topic_log::{Reader, Writer};
-use crate::model::ids::Digest;
+use crate::kafka::topic_log::{LogReader, LogWriter};
+use crate::model::ids::ArtifactDigest;
 use crate::registry::catalogue::ArtifactPlace;
+use crate::registry::kafka_log::{KafkaLogState, LogError};
 
 /// Well below what brokers and clients take by default (1 MB).
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -18,10 +18,10 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 const FETCH_LATENCY: Duration = Duration::from_millis(10);
 
 /// Writes `module` and waits until the broker has it.
-pub(super) fn store(
-    writer: &mut Writer,
+pub(crate) fn store(
+    writer: &mut LogWriter,
     topic: &str,
-    digest: Digest,
+    digest: ArtifactDigest,
     module: &[u8],
 ) -> Result<ArtifactPlace, LogError> {
     let mut count = 0;
@@ -34,7 +34,12 @@ pub(super) fn store(
 }
 
 /// Gives the chunks to compaction.
-pub(super) fn forget(writer: &mut Writer, topic: &str, digest: Digest, place: ArtifactPlace) -> Result<(), LogError> {
+pub(crate) fn forget(
+    writer: &mut LogWriter,
+    topic: &str,
+    digest: ArtifactDigest,
+    place: ArtifactPlace,
+) -> Result<(), LogError> {
     if let ArtifactPlace::Chunks { count, .. } = place {
         for index in 0..count {
             writer.send(topic, key(digest, index).as_bytes(), None)?;
@@ -44,14 +49,14 @@ pub(super) fn forget(writer: &mut Writer, topic: &str, digest: Digest, place: Ar
 }
 
 /// Reads the chunks from where they start.
-pub(super) fn load(shared: &Shared, digest: Digest, place: ArtifactPlace) -> Result<Bytes, LogError> {
+pub(crate) fn load(shared: &KafkaLogState, digest: ArtifactDigest, place: ArtifactPlace) -> Result<Bytes, LogError> {
     let missing = || LogError::MissingChunks { digest, topic: shared.artifacts.clone() };
     let ArtifactPlace::Chunks { start, count } = place else {
         return Err(missing());
     };
     let deadline = Instant::now() + LOAD_WITHIN;
     let visible = Instant::now() + VISIBLE_WITHIN;
-    let reader = Reader::open(&shared.settings, &shared.artifacts, start, FETCH_LATENCY)?;
+    let reader = LogReader::open(&shared.settings, &shared.artifacts, start, FETCH_LATENCY)?;
     let mut module = Vec::new();
     let mut next = 0;
     while next < count {
@@ -71,6 +76,6 @@ pub(super) fn load(shared: &Shared, digest: Digest, place: ArtifactPlace) -> Res
     Ok(module.into())
 }
 
-fn key(digest: Digest, index: u32) -> String {
+fn key(digest: ArtifactDigest, index: u32) -> String {
     format!("{}/{index}", digest.hex())
 }

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LogError, Shared, blocking};
-use crate::kafka::topic_log::{Next, Reader, TopicLogError};
-use crate::registry::catalogue::Catalogue;
-use crate::registry::publication::Readiness;
+use crate::kafka::topic_log::{LogItem, LogReader, TopicLogError};
+use crate::registry::catalogue::FunctionCatalogue;
+use crate::registry::catalogue_view::RegistryReadiness;
+use crate::registry::kafka_log::{KafkaLogState, LogError, blocking};
 
 /// A blocking thread is held no longer than this, so that a host stops at once.
 const SLICE: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Never ends; the task is aborted.
-pub(super) async fn follow(shared: Arc<Shared>) {
+pub(crate) async fn follow(shared: Arc<KafkaLogState>) {
     loop {
         make_topics(&shared).await;
         // The whole state is read anew, because offsets mean nothing in a topic that was made again.
@@ -33,7 +33,7 @@ pub(super) async fn follow(shared: Arc<Shared>) {
 }
 
 /// Tries until the topics are there.
-async fn make_topics(shared: &Shared) {
+async fn make_topics(shared: &KafkaLogState) {
     let mut pause = FIRST_PAUSE;
     while let Err(error) = shared.make_topics().await {
         shared.publication.wait_for(error.to_string());
@@ -43,11 +43,11 @@ async fn make_topics(shared: &Shared) {
 }
 
 /// Reads until the topic is gone or the client has failed.
-async fn read(shared: &Arc<Shared>) -> Result<std::convert::Infallible, LogError> {
+async fn read(shared: &Arc<KafkaLogState>) -> Result<std::convert::Infallible, LogError> {
     let opening = Arc::clone(shared);
     let mut reader =
-        blocking(move || Ok(Reader::open(&opening.settings, &opening.functions, 0, FETCH_LATENCY)?)).await?;
-    let mut catalogue = Catalogue::default();
+        blocking(move || Ok(LogReader::open(&opening.settings, &opening.functions, 0, FETCH_LATENCY)?)).await?;
+    let mut catalogue = FunctionCatalogue::default();
     let mut has_seen_end = false;
     loop {
         let slice;
@@ -60,16 +60,16 @@ async fn read(shared: &Arc<Shared>) -> Result<std::convert::Infallible, LogError
         let mut has_changed = false;
         for step in steps {
             match step {
-                Next::Record(record) => {
+                LogItem::Record(record) => {
                     catalogue.apply(&record.key, record.value.as_deref());
                     catalogue.next_offset = record.offset + 1;
                     has_changed = true;
                 }
-                Next::End => {
+                LogItem::End => {
                     has_changed |= !has_seen_end;
                     has_seen_end = true;
                 }
-                Next::Quiet => {}
+                LogItem::Quiet => {}
             }
         }
         if has_seen_end && has_changed {
@@ -78,7 +78,7 @@ async fn read(shared: &Arc<Shared>) -> Result<std::convert::Infallible, LogError
         match failure {
             Some(error @ TopicLogError::NoTopic { .. }) => return Err(error.into()),
             // The client connects again by itself.
-            Some(error) if shared.publication.readiness() == Readiness::Ready => {
+            Some(error) if shared.publication.readiness() == RegistryReadiness::Ready => {
                 tracing::debug!(%error, "cannot read the registry now");
             }
             Some(error) => shared.publication.wait_for(error.to_string()),
@@ -87,12 +87,12 @@ async fn read(shared: &Arc<Shared>) -> Result<std::convert::Infallible, LogError
     }
 }
 
-fn read_slice(reader: &Reader) -> (Vec<Next>, Option<TopicLogError>) {
+fn read_slice(reader: &LogReader) -> (Vec<LogItem>, Option<TopicLogError>) {
     let mut steps = Vec::new();
     let mut patience = SLICE;
     while steps.len() < RECORDS_A_SLICE {
         match reader.next(patience) {
-            Ok(Next::Quiet) => break,
+            Ok(LogItem::Quiet) => break,
             Ok(step) => steps.push(step),
             Err(error) => return (steps, Some(error)),
         }

@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{LogError, Shared, artifacts, blocking};
-use crate::kafka::topic_log::{Reader, Writer};
-use crate::model::ids::Digest;
-use crate::registry::catalogue::{ArtifactPlace, Catalogue};
-use crate::registry::log::{Change, Session};
+use crate::kafka::topic_log::{LogReader, LogWriter};
+use crate::model::ids::ArtifactDigest;
+use crate::registry::catalogue::{ArtifactPlace, FunctionCatalogue};
+use crate::registry::kafka_log::{KafkaLogState, LogError, artifacts, blocking};
+use crate::registry::log::{FunctionChange, LogSession};
 
 const READ_WITHIN: Duration = Duration::from_secs(20);
 /// A change waits for this reader: the broker answers at once when there is nothing new.
 const FETCH_LATENCY: Duration = Duration::from_millis(5);
 
-pub(super) struct KafkaSession {
-    shared: Arc<Shared>,
-    catalogue: Catalogue,
+pub(crate) struct KafkaSession {
+    shared: Arc<KafkaLogState>,
+    catalogue: FunctionCatalogue,
     /// Nothing while a blocking thread has it, and after it failed.
-    writer: Option<Writer>,
+    writer: Option<LogWriter>,
 }
 
 impl KafkaSession {
-    pub(super) async fn begin(shared: Arc<Shared>) -> Result<Self, LogError> {
+    pub(crate) async fn begin(shared: Arc<KafkaLogState>) -> Result<Self, LogError> {
         blocking(move || {
-            let writer = Writer::open(&shared.settings, &shared.transactional_id, &shared.functions)?;
+            let writer = LogWriter::open(&shared.settings, &shared.transactional_id, &shared.functions)?;
             // From here on nobody else can commit, so the end that is read now stays the end.
-            let mut catalogue = Catalogue::clone(&shared.publication.catalogue());
+            let mut catalogue = FunctionCatalogue::clone(&shared.publication.catalogue());
             read_on(&shared, &mut catalogue)?;
             Ok(Self { shared, catalogue, writer: Some(writer) })
         })
@@ -37,9 +37,9 @@ impl KafkaSession {
 }
 
 /// Brings `catalogue` to the log's end. The follower's reader may lag, and cannot tell by how much.
-fn read_on(shared: &Shared, catalogue: &mut Catalogue) -> Result<(), LogError> {
+fn read_on(shared: &KafkaLogState, catalogue: &mut FunctionCatalogue) -> Result<(), LogError> {
     let deadline = Instant::now() + READ_WITHIN;
-    let reader = Reader::open(&shared.settings, &shared.functions, catalogue.next_offset, FETCH_LATENCY)?;
+    let reader = LogReader::open(&shared.settings, &shared.functions, catalogue.next_offset, FETCH_LATENCY)?;
     while let Some(record) = reader.next_before(deadline)? {
         catalogue.apply(&record.key, record.value.as_deref());
         catalogue.next_offset = record.offset + 1;
@@ -47,12 +47,12 @@ fn read_on(shared: &Shared, catalogue: &mut Catalogue) -> Result<(), LogError> {
     Ok(())
 }
 
-impl Session for KafkaSession {
-    fn catalogue(&self) -> &Catalogue {
+impl LogSession for KafkaSession {
+    fn catalogue(&self) -> &FunctionCatalogue {
         &self.catalogue
     }
 
-    fn store(&mut self, digest: Digest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>> {
+    fn store(&mut self, digest: ArtifactDigest, module: Bytes) -> BoxFuture<'_, Result<ArtifactPlace, LogError>> {
         Box::pin(async move {
             let mut writer = self.writer.take().ok_or(LogError::Interrupted)?;
             let topic = self.shared.artifacts.clone();
@@ -66,7 +66,7 @@ impl Session for KafkaSession {
         })
     }
 
-    fn commit(mut self: Box<Self>, change: Change) -> BoxFuture<'static, Result<(), LogError>> {
+    fn commit(mut self: Box<Self>, change: FunctionChange) -> BoxFuture<'static, Result<(), LogError>> {
         let writer = self.writer.take();
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
@@ -86,7 +86,7 @@ impl Session for KafkaSession {
     }
 }
 
-fn write(writer: &mut Writer, shared: &Shared, change: &Change) -> Result<(), LogError> {
+fn write(writer: &mut LogWriter, shared: &KafkaLogState, change: &FunctionChange) -> Result<(), LogError> {
     writer.send(&shared.functions, change.name.as_str().as_bytes(), change.record.as_deref())?;
     for (digest, place) in &change.forgotten {
         artifacts::forget(writer, &shared.artifacts, *digest, *place)?;
@@ -95,7 +95,7 @@ fn write(writer: &mut Writer, shared: &Shared, change: &Change) -> Result<(), Lo
 }
 
 /// Readers see nothing behind an open transaction, so it is ended at once and not by its timeout.
-fn abort(writer: Writer) {
+fn abort(writer: LogWriter) {
     if let Err(error) = writer.abort() {
         tracing::debug!(%error, "the broker has to end a transaction of the registry");
     }

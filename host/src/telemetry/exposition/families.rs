@@ -7,63 +7,75 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::Functions;
 use crate::model::outcome::FaultClass;
 use crate::model::status::FunctionStatus;
+use crate::telemetry::exposition::FunctionLabels;
 use crate::telemetry::function_metrics::{FaultLabel, FunctionMetrics};
-use crate::telemetry::otlp::{Counts, Signal};
-use crate::telemetry::usage::Amounts;
+use crate::telemetry::otlp::{ExportCounters, OtlpSignal};
+use crate::telemetry::usage::UsageAmounts;
 
-struct Family {
+struct MetricFamily {
     name: &'static str,
     help: &'static str,
     of: fn(&FunctionMetrics) -> &dyn EncodeMetric,
 }
 
-const FAMILIES: &[Family] = &[
-    Family { name: "records_received", help: "Records taken from Kafka", of: |function| &function.received },
-    Family { name: "records_filtered", help: "Records that a filter kept away", of: |function| &function.filtered },
-    Family {
+const FAMILIES: &[MetricFamily] = &[
+    MetricFamily { name: "records_received", help: "Records taken from Kafka", of: |function| &function.received },
+    MetricFamily {
+        name: "records_filtered",
+        help: "Records that a filter kept away",
+        of: |function| &function.filtered,
+    },
+    MetricFamily {
         name: "records_succeeded",
         help: "Records whose invocation succeeded",
         of: |function| &function.succeeded,
     },
-    Family { name: "records_retried", help: "Failed attempts that are tried again", of: |function| &function.retried },
-    Family { name: "records_dead_lettered", help: "Records given up", of: |function| &function.dead_lettered },
-    Family { name: "events_emitted", help: "Events that output topics acknowledged", of: |function| &function.emitted },
-    Family { name: "commits", help: "Offset commits that Kafka confirmed", of: |function| &function.commits },
-    Family { name: "aborts", help: "Transactions that did not go through", of: |function| &function.aborts },
-    Family { name: "cold_starts", help: "Instances started", of: |function| &function.cold_starts },
-    Family {
+    MetricFamily {
+        name: "records_retried",
+        help: "Failed attempts that are tried again",
+        of: |function| &function.retried,
+    },
+    MetricFamily { name: "records_dead_lettered", help: "Records given up", of: |function| &function.dead_lettered },
+    MetricFamily {
+        name: "events_emitted",
+        help: "Events that output topics acknowledged",
+        of: |function| &function.emitted,
+    },
+    MetricFamily { name: "commits", help: "Offset commits that Kafka confirmed", of: |function| &function.commits },
+    MetricFamily { name: "aborts", help: "Transactions that did not go through", of: |function| &function.aborts },
+    MetricFamily { name: "cold_starts", help: "Instances started", of: |function| &function.cold_starts },
+    MetricFamily {
         name: "hot_starts",
         help: "Calls of an instance that was used before",
         of: |function| &function.hot_starts,
     },
-    Family {
+    MetricFamily {
         name: "cold_start_duration_seconds",
         help: "Time from wanting an instance to having a new one, without emulation",
         of: |function| &function.cold_start_seconds,
     },
-    Family {
+    MetricFamily {
         name: "call_duration_seconds",
         help: "Time of one call of the guest",
         of: |function| &function.call_seconds,
     },
-    Family { name: "instances", help: "Instances that exist now", of: |function| &function.instances },
-    Family {
+    MetricFamily { name: "instances", help: "Instances that exist now", of: |function| &function.instances },
+    MetricFamily {
         name: "memory_high_water_bytes",
         help: "The largest linear memory of an instance",
         of: |function| &function.memory_high_water_bytes,
     },
-    Family {
+    MetricFamily {
         name: "log_dropped_bytes",
         help: "Guest log beyond limits.logs",
         of: |function| &function.log_bytes_dropped,
     },
 ];
 
-pub(super) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
-    for Family { name, help, of } in FAMILIES {
+pub(crate) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
+    for MetricFamily { name, help, of } in FAMILIES {
         // Without a function nothing can be said, not even of which type it would be.
         let Some(first) = functions.values().next() else { return Ok(()) };
         let mut family = encoder.encode_descriptor(name, help, None, of(first).metric_type())?;
@@ -75,7 +87,7 @@ pub(super) fn encode_functions(encoder: &mut DescriptorEncoder<'_>, functions: &
     Ok(())
 }
 
-pub(super) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
+pub(crate) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
     let help = "Failed attempts by class";
     let mut family = encoder.encode_descriptor("faults", help, None, MetricType::Counter)?;
     for (function, metrics) in functions {
@@ -89,7 +101,7 @@ pub(super) fn encode_faults(encoder: &mut DescriptorEncoder<'_>, functions: &Fun
     Ok(())
 }
 
-pub(super) fn encode_topics(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
+pub(crate) fn encode_topics(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
     let help = "Messages that Kafka has acknowledged: events and dead letters";
     let mut family = encoder.encode_descriptor("messages_written", help, None, MetricType::Counter)?;
     for (function, metrics) in functions {
@@ -102,31 +114,39 @@ pub(super) fn encode_topics(encoder: &mut DescriptorEncoder<'_>, functions: &Fun
 }
 
 /// What calls used, in units that people reckon with.
-struct Used {
+struct UsageMetrics {
     name: &'static str,
     help: &'static str,
-    of: fn(&Amounts) -> f64,
+    of: fn(&UsageAmounts) -> f64,
 }
 
-const USED: &[Used] = &[
-    Used {
+const USED: &[UsageMetrics] = &[
+    UsageMetrics {
         name: "invocations",
         help: "Records that were handed to the guest, each attempt for itself",
         of: |used| used.invocations as f64,
     },
-    Used { name: "calls", help: "Calls of the guest, which may hold many records", of: |used| used.calls as f64 },
-    Used { name: "guest_cpu_seconds", help: "Time in which the guest had a processor", of: Amounts::cpu_seconds },
-    Used {
+    UsageMetrics {
+        name: "calls",
+        help: "Calls of the guest, which may hold many records",
+        of: |used| used.calls as f64,
+    },
+    UsageMetrics {
+        name: "guest_cpu_seconds",
+        help: "Time in which the guest had a processor",
+        of: UsageAmounts::cpu_seconds,
+    },
+    UsageMetrics {
         name: "guest_memory_gigabyte_seconds",
         help: "Linear memory of instances in calls, times the calls' time",
-        of: Amounts::gigabyte_seconds,
+        of: UsageAmounts::gigabyte_seconds,
     },
-    Used { name: "guest_received_bytes", help: "Bytes handed to the guest", of: |used| used.bytes_in as f64 },
-    Used { name: "guest_sent_bytes", help: "Bytes that the guest answered", of: |used| used.bytes_out as f64 },
+    UsageMetrics { name: "guest_received_bytes", help: "Bytes handed to the guest", of: |used| used.bytes_in as f64 },
+    UsageMetrics { name: "guest_sent_bytes", help: "Bytes that the guest answered", of: |used| used.bytes_out as f64 },
 ];
 
-pub(super) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &Functions) -> Result<(), Error> {
-    for Used { name, help, of } in USED {
+pub(crate) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &FunctionLabels) -> Result<(), Error> {
+    for UsageMetrics { name, help, of } in USED {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (function, metrics) in functions {
             let labels = [("function", function.as_str())];
@@ -136,7 +156,7 @@ pub(super) fn encode_usage(encoder: &mut DescriptorEncoder<'_>, functions: &Func
     Ok(())
 }
 
-pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &[FunctionStatus]) -> Result<(), Error> {
+pub(crate) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &[FunctionStatus]) -> Result<(), Error> {
     let lag = "Records of the partition that are not finished";
     let mut family = encoder.encode_descriptor("partition_lag_records", lag, None, MetricType::Gauge)?;
     for (labels, partition) in partitions(statuses) {
@@ -168,9 +188,9 @@ pub(super) fn encode_partitions(encoder: &mut DescriptorEncoder<'_>, statuses: &
     Ok(())
 }
 
-pub(super) fn encode_telemetry(
+pub(crate) fn encode_telemetry(
     encoder: &mut DescriptorEncoder<'_>,
-    telemetry: &[(Signal, Counts)],
+    telemetry: &[(OtlpSignal, ExportCounters)],
 ) -> Result<(), Error> {
     if telemetry.is_empty() {
         return Ok(());

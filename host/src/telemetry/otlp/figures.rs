@@ -4,34 +4,34 @@
 
 use std::collections::HashMap;
 
-use super::wire::{
+use crate::telemetry::otlp::wire::{
     CUMULATIVE, Data, Gauge, Histogram, HistogramPoint, KeyValue, Metric, Number, NumberPoint, Sum, attribute,
 };
 
 /// Since when each series counts. One that starts anew, such as of a function that was deployed again, says so.
 #[derive(Debug)]
-pub(super) struct Starts {
+pub(crate) struct SeriesStarts {
     /// When the figures were read last, or the host's start.
     before: u64,
-    series: HashMap<String, Since>,
+    series: HashMap<String, SeriesStart>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Since {
+struct SeriesStart {
     start: u64,
     value: f64,
 }
 
-impl Starts {
+impl SeriesStarts {
     /// Nothing was read since `start`, in nanoseconds of the Unix epoch.
-    pub(super) fn new(start: u64) -> Self {
+    pub(crate) fn new(start: u64) -> Self {
         Self { before: start, series: HashMap::new() }
     }
 
     /// All metrics in `text`, which was written at `now`.
-    pub(super) fn read(&mut self, text: &str, now: u64) -> Vec<Metric> {
+    pub(crate) fn read(&mut self, text: &str, now: u64) -> Vec<Metric> {
         let last = std::mem::take(&mut self.series);
-        let mut reading = Reading { now, before: self.before, last, next: HashMap::new(), metrics: Vec::new() };
+        let mut reading = MetricsReading { now, before: self.before, last, next: HashMap::new(), metrics: Vec::new() };
         for line in text.lines() {
             reading.line(line);
         }
@@ -41,15 +41,15 @@ impl Starts {
     }
 }
 
-struct Reading {
+struct MetricsReading {
     now: u64,
     before: u64,
-    last: HashMap<String, Since>,
-    next: HashMap<String, Since>,
+    last: HashMap<String, SeriesStart>,
+    next: HashMap<String, SeriesStart>,
     metrics: Vec<Metric>,
 }
 
-impl Reading {
+impl MetricsReading {
     fn line(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -66,12 +66,12 @@ impl Reading {
             if let Some(metric) = self.metrics.last_mut() {
                 metric.data = Some(data);
             }
-        } else if let Some(sample) = Sample::read(line) {
+        } else if let Some(sample) = MetricSample::read(line) {
             self.sample(line, sample);
         }
     }
 
-    fn sample(&mut self, line: &str, sample: Sample<'_>) {
+    fn sample(&mut self, line: &str, sample: MetricSample<'_>) {
         let Some(mut metric) = self.metrics.pop() else { return };
         match &mut metric.data {
             Some(Data::Gauge(gauge)) => gauge.points.push(self.number(sample, 0)),
@@ -87,7 +87,7 @@ impl Reading {
         self.metrics.push(metric);
     }
 
-    fn number(&self, sample: Sample<'_>, start: u64) -> NumberPoint {
+    fn number(&self, sample: MetricSample<'_>, start: u64) -> NumberPoint {
         let value = match sample.value.parse() {
             Ok(integer) => Number::Integer(integer),
             Err(_) => Number::Float(sample.float()),
@@ -97,7 +97,7 @@ impl Reading {
     }
 
     /// Adds a line of a histogram to its point: its buckets come first, each with those below it, then sum and count.
-    fn part(&mut self, name: &str, histogram: &mut Histogram, mut sample: Sample<'_>) {
+    fn part(&mut self, name: &str, histogram: &mut Histogram, mut sample: MetricSample<'_>) {
         let bound = sample.labels.iter().position(|label| label.key == "le").map(|at| sample.labels.remove(at));
         if histogram.points.last().is_none_or(|point| point.attributes != sample.labels) {
             let attributes = std::mem::take(&mut sample.labels);
@@ -121,33 +121,31 @@ impl Reading {
         }
     }
 
-    /// Since when `series` counts.
     fn start(&mut self, series: &str, value: f64) -> u64 {
         let start = match self.last.get(series) {
             Some(since) if since.value <= value => since.start,
             // New, or begun again, at some time since the last look.
             _ => self.before,
         };
-        self.next.insert(series.to_owned(), Since { start, value });
+        self.next.insert(series.to_owned(), SeriesStart { start, value });
         start
     }
 }
 
 fn finite(label: &KeyValue) -> Option<f64> {
     match label.value.as_ref()?.value.as_ref()? {
-        super::wire::Value::Text(text) => text.parse().ok().filter(|bound: &f64| bound.is_finite()),
+        crate::telemetry::otlp::wire::Value::Text(text) => text.parse().ok().filter(|bound: &f64| bound.is_finite()),
         _ => None,
     }
 }
 
-/// `name{label="value",…} value`
-struct Sample<'a> {
+struct MetricSample<'a> {
     name: &'a str,
     labels: Vec<KeyValue>,
     value: &'a str,
 }
 
-impl<'a> Sample<'a> {
+impl<'a> MetricSample<'a> {
     fn read(line: &'a str) -> Option<Self> {
         let end = line.find(['{', ' '])?;
         let (name, mut rest) = line.split_at(end);
@@ -192,7 +190,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
     use crate::model::ids::FunctionName;
-    use crate::telemetry::exposition::Metrics;
+    use crate::telemetry::exposition::HostMetrics;
 
     fn named<'a>(metrics: &'a [Metric], name: &str) -> &'a Metric {
         metrics.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("{name} in {metrics:?}"))
@@ -207,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_read() {
-        let all = Metrics::default();
+        let all = HostMetrics::default();
         let mill = all.function(&FunctionName::new("mill").unwrap());
         mill.received.inc_by(7);
         mill.instances.set(3);
@@ -215,7 +213,7 @@ mod tests {
             mill.call_seconds.observe(seconds);
         }
         mill.count_written(&"a\"b\\c".into(), 2);
-        let metrics = Starts::new(10).read(&all.render(Vec::new()), 20);
+        let metrics = SeriesStarts::new(10).read(&all.render(Vec::new()), 20);
 
         let received = named(&metrics, "millstream_records_received_total");
         assert!(received.description.starts_with("Records taken from Kafka"), "{received:?}");
@@ -243,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_starts_anew_says_so() {
-        let mut starts = Starts::new(10);
+        let mut starts = SeriesStarts::new(10);
         let text = |count: u64| format!("# HELP a_total A.\n# TYPE a_total counter\na_total{{f=\"x y\"}} {count}\n");
         let mut start = |count, now| sum(&starts.read(&text(count), now)[0]).points[0].start_time_unix_nano;
         assert_eq!(start(5, 20), 10);

@@ -8,9 +8,9 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::basket::Basket;
-use super::span::{cut, nanos};
-use super::wire::{AnyValue, KeyValue, LogRecord, Value, attribute};
+use crate::telemetry::otlp::export_queue::ExportQueue;
+use crate::telemetry::otlp::span::{cut, nanos};
+use crate::telemetry::otlp::wire::{AnyValue, KeyValue, LogRecord, Value, attribute};
 
 /// What speaks when lines are sent: its lines would never end.
 const SENDERS: [&str; 5] = ["h2", "hyper", "hyper_util", "reqwest", "rustls"];
@@ -20,12 +20,12 @@ const LONGEST: usize = 16 << 10;
 
 /// Puts lines where they wait to be sent.
 #[derive(Debug)]
-pub struct LogLayer {
-    basket: Arc<Basket<LogRecord>>,
+pub(crate) struct LogLayer {
+    basket: Arc<ExportQueue<LogRecord>>,
 }
 
 impl LogLayer {
-    pub(super) fn new(basket: Arc<Basket<LogRecord>>) -> Self {
+    pub(crate) fn new(basket: Arc<ExportQueue<LogRecord>>) -> Self {
         Self { basket }
     }
 }
@@ -33,7 +33,7 @@ impl LogLayer {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let mut line = Line::default();
+        let mut line = EventFields::default();
         event.record(&mut line);
         // Of what comes from the crate `log`, the target is a field.
         let target = line.target.take().unwrap_or_else(|| metadata.target().to_owned());
@@ -46,7 +46,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 
 /// The fields of an event.
 #[derive(Default)]
-struct Line {
+struct EventFields {
     message: Option<String>,
     target: Option<String>,
     trace_id: Vec<u8>,
@@ -54,7 +54,7 @@ struct Line {
     attributes: Vec<KeyValue>,
 }
 
-impl Line {
+impl EventFields {
     fn record(self, level: Level, target: &str) -> LogRecord {
         let (severity_number, severity_text) = match level {
             Level::TRACE => (1, "TRACE"),
@@ -93,7 +93,7 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.text(field.name(), value);
     }
@@ -134,10 +134,10 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-    use crate::telemetry::otlp::basket::Counts;
+    use crate::telemetry::otlp::export_queue::ExportCounters;
 
     fn logged(log: impl FnOnce()) -> Vec<LogRecord> {
-        let basket = Arc::new(Basket::new(Counts::default()));
+        let basket = Arc::new(ExportQueue::new(ExportCounters::default()));
         let layers = tracing_subscriber::registry().with(LogLayer::new(basket.clone()));
         tracing::subscriber::with_default(layers, log);
         basket.take()

@@ -4,14 +4,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use millstream_flat::Record;
 
-use super::wire::{CONSUMER, ERROR, HAS_IS_REMOTE, IS_REMOTE, KeyValue, SERVER, Span, Status, attribute};
 use crate::model::function::Revision;
-use crate::model::outcome::{CallTime, Fault};
-use crate::model::trace_context::Traced;
+use crate::model::outcome::{CallTime, GuestFault};
+use crate::model::trace_context::AttemptSpan;
 use crate::model::work::RecordRef;
+use crate::telemetry::otlp::wire::{
+    CONSUMER, ERROR, HAS_IS_REMOTE, IS_REMOTE, KeyValue, SERVER, Span, Status, attribute,
+};
 
 /// The version of the conventions.
-pub(super) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
+pub(crate) const SCHEMA: &str = "https://opentelemetry.io/schemas/1.42.0";
 
 /// The most of a key, and of a fault's message, in bytes.
 const LONGEST_KEY: usize = 256;
@@ -19,25 +21,19 @@ const LONGEST_MESSAGE: usize = 1024;
 
 /// An attempt that has ended.
 #[derive(Debug)]
-pub struct Ended<'a> {
-    /// What it was at.
-    pub record: &'a RecordRef,
+pub(crate) struct FinishedSpan<'a> {
+    pub(crate) record: &'a RecordRef,
     /// 1 for the first.
-    pub attempt: u32,
-    /// Its span.
-    pub traced: &'a Traced,
+    pub(crate) attempt: u32,
+    pub(crate) traced: &'a AttemptSpan,
     /// The call that it was made in, perhaps with others.
-    pub call: CallTime,
-    /// Why it was made.
-    pub trigger: Trigger,
-    /// What became of it.
-    pub became: Became<'a>,
+    pub(crate) call: CallTime,
+    pub(crate) trigger: SpanTrigger,
+    pub(crate) became: SpanOutcome<'a>,
 }
 
-/// Why a function runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// For a record.
+pub(crate) enum SpanTrigger {
     Record,
     /// For somebody who calls it over HTTP.
     Call,
@@ -45,18 +41,17 @@ pub enum Trigger {
 
 /// What became of an attempt.
 #[derive(Debug, Clone, Copy)]
-pub enum Became<'a> {
-    /// It succeeded.
+pub(crate) enum SpanOutcome<'a> {
     Emitted,
     /// It failed, and another one follows.
-    Retried(&'a Fault),
+    Retried(&'a GuestFault),
     /// It failed, and the record became a dead letter.
-    GivenUp(&'a Fault),
+    GivenUp(&'a GuestFault),
     /// It failed, and the caller was told.
-    Answered(&'a Fault),
+    Answered(&'a GuestFault),
 }
 
-impl<'a> Became<'a> {
+impl<'a> SpanOutcome<'a> {
     fn name(self) -> &'static str {
         match self {
             Self::Emitted => "emitted",
@@ -66,7 +61,7 @@ impl<'a> Became<'a> {
         }
     }
 
-    fn fault(self) -> Option<&'a Fault> {
+    fn fault(self) -> Option<&'a GuestFault> {
         match self {
             Self::Emitted => None,
             Self::Retried(fault) | Self::GivenUp(fault) | Self::Answered(fault) => Some(fault),
@@ -76,21 +71,21 @@ impl<'a> Became<'a> {
 
 /// What all spans of a revision say.
 #[derive(Debug, Default)]
-pub(super) struct Constant {
+pub(crate) struct SpanAttributes {
     function: String,
     version: String,
     group: String,
 }
 
-impl Constant {
-    pub(super) fn of(revision: &Revision) -> Self {
+impl SpanAttributes {
+    pub(crate) fn of(revision: &Revision) -> Self {
         let name = &revision.manifest.name;
         Self { function: name.to_string(), version: revision.number.to_string(), group: name.group_id() }
     }
 
     /// The span of an attempt.
-    pub(super) fn span(&self, ended: &Ended<'_>) -> Span {
-        let Ended { record, attempt, traced, call, trigger, became } = *ended;
+    pub(crate) fn span(&self, ended: &FinishedSpan<'_>) -> Span {
+        let FinishedSpan { record, attempt, traced, call, trigger, became } = *ended;
         let mut attributes = Vec::with_capacity(24);
         attributes.push(attribute("faas.name", self.function.as_str()));
         attributes.push(attribute("faas.version", self.version.as_str()));
@@ -99,12 +94,12 @@ impl Constant {
         attributes.push(attribute("millstream.outcome", became.name()));
         let topic = &record.chunk.lease.partition.topic;
         let (name, kind) = match trigger {
-            Trigger::Record => {
+            SpanTrigger::Record => {
                 attributes.push(attribute("faas.trigger", "pubsub"));
                 self.messaging(&mut attributes, record);
                 (format!("process {topic}"), CONSUMER)
             }
-            Trigger::Call => {
+            SpanTrigger::Call => {
                 attributes.push(attribute("faas.trigger", "http"));
                 (self.function.clone(), SERVER)
             }
@@ -146,8 +141,8 @@ impl Constant {
 }
 
 /// What a record carries, but never its value.
-fn content(attributes: &mut Vec<KeyValue>, event: &Record<'_>, trigger: Trigger) {
-    if trigger == Trigger::Record {
+fn content(attributes: &mut Vec<KeyValue>, event: &Record<'_>, trigger: SpanTrigger) {
+    if trigger == SpanTrigger::Record {
         // A key that is no text has no form that everybody would write it in.
         if let Some(key) = event.key().and_then(|key| std::str::from_utf8(key).ok()) {
             attributes.push(attribute("messaging.kafka.message.key", cut(key, LONGEST_KEY)));
@@ -168,7 +163,7 @@ fn content(attributes: &mut Vec<KeyValue>, event: &Record<'_>, trigger: Trigger)
 }
 
 /// The first `most` bytes of a text, or one less where that would tear a letter.
-pub(super) fn cut(text: &str, most: usize) -> &str {
+pub(crate) fn cut(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -177,7 +172,7 @@ pub(super) fn cut(text: &str, most: usize) -> &str {
 }
 
 /// Nanoseconds since the Unix epoch.
-pub(super) fn nanos(time: SystemTime) -> u64 {
+pub(crate) fn nanos(time: SystemTime) -> u64 {
     u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -188,14 +183,14 @@ mod tests {
 
     use millstream_flat::{Attributes, RecordFields, write_record};
 
-    use super::super::wire::Value;
     use super::*;
     use crate::model::function::tests_support::revision;
-    use crate::model::lease::Lease;
+    use crate::model::lease::PartitionLease;
     use crate::model::outcome::FaultClass;
     use crate::model::position::TopicPartition;
     use crate::model::trace_context::SpanContext;
-    use crate::model::work::{Chunk, ChunkRecord};
+    use crate::model::work::{ChunkRecord, RecordChunk};
+    use crate::telemetry::otlp::wire::Value;
 
     fn record() -> RecordRef {
         let attributes = Attributes { id: "1", source: "/s", type_: "t", ..Default::default() };
@@ -212,16 +207,16 @@ mod tests {
         write_record(&mut arena, &fields);
         let flat = 0..arena.len() as u32;
         let one = ChunkRecord { from: 7, offset: 7, flat, original_value: None, key_hash: None, undecodable: None };
-        let lease = Arc::new(Lease::new(TopicPartition::new("bids", 2), 0, 7));
-        RecordRef { chunk: Arc::new(Chunk { lease, revision: revision(), arena, records: vec![one] }), index: 0 }
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new("bids", 2), 0, 7));
+        RecordRef { chunk: Arc::new(RecordChunk { lease, revision: revision(), arena, records: vec![one] }), index: 0 }
     }
 
-    fn span(trigger: Trigger, became: Became<'_>) -> Span {
-        let traced = Traced { own: SpanContext { trace: 1, span: 2, flags: 1 }, parent: Some(3), state: None };
+    fn span(trigger: SpanTrigger, became: SpanOutcome<'_>) -> Span {
+        let traced = AttemptSpan { own: SpanContext { trace: 1, span: 2, flags: 1 }, parent: Some(3), state: None };
         let started = UNIX_EPOCH + Duration::from_secs(5);
         let call = CallTime { started, took: Duration::from_millis(1), is_cold: true };
-        let ended = Ended { record: &record(), attempt: 2, traced: &traced, call, trigger, became };
-        Constant::of(&revision()).span(&ended)
+        let ended = FinishedSpan { record: &record(), attempt: 2, traced: &traced, call, trigger, became };
+        SpanAttributes::of(&revision()).span(&ended)
     }
 
     fn texts(span: &Span) -> Vec<String> {
@@ -240,8 +235,8 @@ mod tests {
 
     #[test]
     fn a_span_follows_the_conventions() {
-        let fault = Fault::new(FaultClass::Trap, "ä".repeat(1000));
-        let span = span(Trigger::Record, Became::GivenUp(&fault));
+        let fault = GuestFault::new(FaultClass::Trap, "ä".repeat(1000));
+        let span = span(SpanTrigger::Record, SpanOutcome::GivenUp(&fault));
         assert_eq!((span.name.as_str(), span.kind, span.flags), ("process bids", CONSUMER, 0x301));
         assert_eq!((span.start_time_unix_nano, span.end_time_unix_nano), (5_000_000_000, 5_001_000_000));
         assert_eq!((span.trace_id.len(), span.span_id.len(), span.parent_span_id[7]), (16, 8, 3));
@@ -272,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_call_is_no_message() {
-        let span = span(Trigger::Call, Became::Emitted);
+        let span = span(SpanTrigger::Call, SpanOutcome::Emitted);
         assert_eq!((span.name.as_str(), span.kind, span.status.is_none()), ("test", SERVER, true));
         let texts = texts(&span);
         assert!(texts.contains(&"faas.trigger=http".to_owned()), "{texts:?}");

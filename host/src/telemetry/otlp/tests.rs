@@ -1,6 +1,6 @@
 //! What a collector gets of a host, and what a host does without one.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,10 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::*;
 use crate::config::host::HostConfig;
 use crate::model::ids::FunctionName;
-use crate::telemetry::exposition::Metrics;
+use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::otlp::*;
 
 /// Where it went, and what was sent.
 type Sent = (String, Vec<u8>);
@@ -41,16 +41,16 @@ impl Collector {
                 let next = || answers[answered.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)].clone();
                 // One at a time, each on a connection of its own.
                 if let Some(request) = serve(stream, next).await {
-                    heard.lock().unwrap().push(request);
+                    heard.lock().push(request);
                 }
             }
         });
         Self { endpoint, requests, task }
     }
 
-    fn of(&self, signal: Signal) -> Vec<Vec<u8>> {
+    fn of(&self, signal: OtlpSignal) -> Vec<Vec<u8>> {
         let path = format!("/v1/{}", signal.as_str());
-        let requests = self.requests.lock().unwrap();
+        let requests = self.requests.lock();
         requests.iter().filter(|(at, _)| *at == path).map(|(_, body)| body.clone()).collect()
     }
 }
@@ -79,15 +79,15 @@ async fn serve(mut stream: TcpStream, answer: impl Fn() -> (u16, Vec<u8>)) -> Op
     Some((path, read[head.len() + 4..].to_vec()))
 }
 
-fn otlp(endpoint: &str, more: &str) -> Otlp {
+fn otlp(endpoint: &str, more: &str) -> OtlpHandle {
     let text = format!("[otlp]\nendpoint = \"{endpoint}\"\nheaders = \"env:H\"\n{more}");
     let header = ("H".to_owned(), "authorization=Bearer t".to_owned());
     let config = HostConfig::from_parts(&text, [header]).expect("it is valid");
-    Otlp::new(&config.otlp).expect("a client")
+    OtlpHandle::new(&config.otlp).expect("a client")
 }
 
-fn figures() -> Figures {
-    let metrics = Metrics::default();
+fn figures() -> MetricsSource {
+    let metrics = HostMetrics::default();
     metrics.function(&FunctionName::new("mill").expect("a name")).received.inc_by(7);
     Arc::new(move || -> BoxFuture<'static, String> {
         let text = metrics.render(Vec::new());
@@ -95,12 +95,12 @@ fn figures() -> Figures {
     })
 }
 
-fn log(otlp: &Otlp, line: &str) {
+fn log(otlp: &OtlpHandle, line: &str) {
     let layers = tracing_subscriber::registry().with(otlp.log_layer());
     tracing::subscriber::with_default(layers, || tracing::info!("{line}"));
 }
 
-fn count(otlp: &Otlp, signal: Signal) -> (u64, u64) {
+fn count(otlp: &OtlpHandle, signal: OtlpSignal) -> (u64, u64) {
     let counts = otlp.counts();
     let (_, counts) = counts.iter().find(|(of, _)| *of == signal).expect("it is sent");
     (counts.sent.get(), counts.dropped.get())
@@ -122,12 +122,12 @@ async fn what_is_left_is_sent_at_the_end_line_and_figure_alike() {
     let sending = otlp.start("host-1", figures());
     log(&otlp, "after");
     sending.finish().await;
-    let lines: Vec<LogRecord> = collector.of(Signal::Logs).iter().flat_map(|body| items(body)).collect();
+    let lines: Vec<LogRecord> = collector.of(OtlpSignal::Logs).iter().flat_map(|body| items(body)).collect();
     assert_eq!(lines.len(), 2);
-    let metrics: Vec<Metric> = items(&collector.of(Signal::Metrics)[0]);
+    let metrics: Vec<Metric> = items(&collector.of(OtlpSignal::Metrics)[0]);
     assert!(metrics.iter().any(|metric| metric.name == "millstream_records_received_total"), "{metrics:?}");
-    assert_eq!(collector.of(Signal::Traces).len(), 0, "there was none");
-    assert_eq!(count(&otlp, Signal::Logs), (2, 0));
+    assert_eq!(collector.of(OtlpSignal::Traces).len(), 0, "there was none");
+    assert_eq!(count(&otlp, OtlpSignal::Logs), (2, 0));
 }
 
 #[tokio::test]
@@ -138,15 +138,15 @@ async fn what_passes_is_tried_again_and_what_does_not_is_dropped() {
     let sending = otlp.start("host-1", figures());
     log(&otlp, "one");
     let arrived = async {
-        while count(&otlp, Signal::Logs).0 < 1 {
+        while count(&otlp, OtlpSignal::Logs).0 < 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), arrived).await.expect("it is tried again");
-    assert_eq!((count(&otlp, Signal::Logs), collector.of(Signal::Logs).len()), ((1, 0), 2));
+    assert_eq!((count(&otlp, OtlpSignal::Logs), collector.of(OtlpSignal::Logs).len()), ((1, 0), 2));
     log(&otlp, "two");
     sending.finish().await;
-    assert_eq!(count(&otlp, Signal::Logs), (1, 1));
+    assert_eq!(count(&otlp, OtlpSignal::Logs), (1, 1));
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn what_a_collector_rejects_is_counted() {
     (0..5).for_each(|number| log(&otlp, &number.to_string()));
     sending.finish().await;
     // At the end all five are one request.
-    assert_eq!(count(&otlp, Signal::Logs), (3, 2));
+    assert_eq!(count(&otlp, OtlpSignal::Logs), (3, 2));
 }
 
 #[tokio::test]
@@ -169,14 +169,14 @@ async fn a_collector_that_is_not_there_costs_what_was_for_it_and_nothing_else() 
     let sending = otlp.start("host-1", figures());
     log(&otlp, "into the void");
     sending.finish().await;
-    assert_eq!(count(&otlp, Signal::Logs), (0, 1));
-    assert!(count(&otlp, Signal::Metrics).1 > 0);
+    assert_eq!(count(&otlp, OtlpSignal::Logs), (0, 1));
+    assert!(count(&otlp, OtlpSignal::Metrics).1 > 0);
 }
 
 #[tokio::test]
 async fn without_an_endpoint_there_is_nothing() {
     let config = HostConfig::from_parts("", []).expect("it is valid");
-    let otlp = Otlp::new(&config.otlp).expect("nothing is needed for it");
+    let otlp = OtlpHandle::new(&config.otlp).expect("nothing is needed for it");
     assert!(otlp.log_layer().is_none() && otlp.counts().is_empty() && !otlp.tracer().decides());
     otlp.start("host-1", figures()).finish().await;
 }

@@ -5,74 +5,74 @@ use std::sync::Arc;
 
 use millstream_flat::Record;
 
-use super::basket::Basket;
-use super::span::{Constant, Ended};
-use super::wire::Span;
 use crate::model::function::Revision;
-use crate::model::trace_context::{self, SpanContext, Traced, Traceparent};
+use crate::model::trace_context::{self, AttemptSpan, SpanContext, TraceParent};
 use crate::model::work::RecordRef;
+use crate::telemetry::otlp::export_queue::ExportQueue;
+use crate::telemetry::otlp::span::{FinishedSpan, SpanAttributes};
+use crate::telemetry::otlp::wire::Span;
 
 /// Traces what a host does. Cheap to clone; the default one traces nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Tracer(Option<Arc<Spans>>);
+pub(crate) struct SpanTracer(Option<Arc<SpanQueue>>);
 
 #[derive(Debug)]
-struct Spans {
-    basket: Arc<Basket<Span>>,
+struct SpanQueue {
+    basket: Arc<ExportQueue<Span>>,
     /// Of the records that belong to no trace, the share for which one is begun.
     ratio: f64,
 }
 
 /// Traces the attempts of one revision.
 #[derive(Debug, Default)]
-pub struct FunctionTracer {
-    spans: Option<Arc<Spans>>,
-    constant: Constant,
+pub(crate) struct FunctionTracer {
+    spans: Option<Arc<SpanQueue>>,
+    constant: SpanAttributes,
 }
 
-impl Tracer {
-    pub(super) fn new(basket: Arc<Basket<Span>>, ratio: f64) -> Self {
-        Self(Some(Arc::new(Spans { basket, ratio })))
+impl SpanTracer {
+    pub(crate) fn new(basket: Arc<ExportQueue<Span>>, ratio: f64) -> Self {
+        Self(Some(Arc::new(SpanQueue { basket, ratio })))
     }
 
     /// Whether it decides which of the traces that begin here are recorded.
-    pub fn decides(&self) -> bool {
+    pub(crate) fn decides(&self) -> bool {
         self.0.is_some()
     }
 
     /// For the attempts of `revision`.
-    pub fn of(&self, revision: &Revision) -> FunctionTracer {
-        FunctionTracer { spans: self.0.clone(), constant: Constant::of(revision) }
+    pub(crate) fn of(&self, revision: &Revision) -> FunctionTracer {
+        FunctionTracer { spans: self.0.clone(), constant: SpanAttributes::of(revision) }
     }
 }
 
 impl FunctionTracer {
     /// The span of an attempt at `record`, where its trace is recorded.
     #[inline]
-    pub fn begin(&self, record: &RecordRef) -> Option<Box<Traced>> {
+    pub(crate) fn begin(&self, record: &RecordRef) -> Option<Box<AttemptSpan>> {
         self.spans.as_ref().and_then(|spans| spans.begin(record))
     }
 
     /// Sends the span of an attempt that has ended.
-    pub fn end(&self, ended: &Ended<'_>) {
+    pub(crate) fn end(&self, ended: &FinishedSpan<'_>) {
         if let Some(spans) = &self.spans {
             spans.basket.put(|| self.constant.span(ended));
         }
     }
 }
 
-impl Spans {
-    fn begin(&self, record: &RecordRef) -> Option<Box<Traced>> {
+impl SpanQueue {
+    fn begin(&self, record: &RecordRef) -> Option<Box<AttemptSpan>> {
         let input = Record::parse(record.flat(), "").ok()?;
-        let told = trace_context::told(&input, trace_context::HEADER).and_then(Traceparent::parse);
+        let told = trace_context::told(&input, trace_context::HEADER).and_then(TraceParent::parse);
         let traced = match told.map(|told| told.context()) {
             Some(cause) if cause.is_sampled() => {
                 let state = trace_context::told(&input, trace_context::STATE);
                 let state = state.and_then(|state| std::str::from_utf8(state).ok()).map(Into::into);
-                Traced { own: cause.next(), parent: Some(cause.span), state }
+                AttemptSpan { own: cause.next(), parent: Some(cause.span), state }
             }
             Some(_) => return None,
-            None => Traced { own: SpanContext::first_of(self.chosen(&input)?), parent: None, state: None },
+            None => AttemptSpan { own: SpanContext::first_of(self.chosen(&input)?), parent: None, state: None },
         };
         Some(Box::new(traced))
     }
@@ -102,12 +102,12 @@ mod tests {
 
     use super::*;
     use crate::model::function::tests_support::revision;
-    use crate::model::lease::Lease;
+    use crate::model::lease::PartitionLease;
     use crate::model::outcome::CallTime;
     use crate::model::position::TopicPartition;
-    use crate::model::work::{Chunk, ChunkRecord};
-    use crate::telemetry::otlp::basket::Counts;
-    use crate::telemetry::otlp::span::{Became, Trigger};
+    use crate::model::work::{ChunkRecord, RecordChunk};
+    use crate::telemetry::otlp::export_queue::ExportCounters;
+    use crate::telemetry::otlp::span::{SpanOutcome, SpanTrigger};
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -117,17 +117,17 @@ mod tests {
         write_record(&mut arena, &fields);
         let flat = 0..arena.len() as u32;
         let one = ChunkRecord { from: offset, offset, flat, original_value: None, key_hash: None, undecodable: None };
-        let lease = Arc::new(Lease::new(TopicPartition::new("bids", 2), 0, offset));
-        RecordRef { chunk: Arc::new(Chunk { lease, revision: revision(), arena, records: vec![one] }), index: 0 }
+        let lease = Arc::new(PartitionLease::new(TopicPartition::new("bids", 2), 0, offset));
+        RecordRef { chunk: Arc::new(RecordChunk { lease, revision: revision(), arena, records: vec![one] }), index: 0 }
     }
 
     fn traceparent(flags: &str) -> String {
         format!("00-{TRACE}-00f067aa0ba902b7-{flags}")
     }
 
-    fn tracer(ratio: f64) -> (FunctionTracer, Arc<Basket<Span>>) {
-        let basket = Arc::new(Basket::new(Counts::default()));
-        (Tracer::new(basket.clone(), ratio).of(&revision()), basket)
+    fn tracer(ratio: f64) -> (FunctionTracer, Arc<ExportQueue<Span>>) {
+        let basket = Arc::new(ExportQueue::new(ExportCounters::default()));
+        (SpanTracer::new(basket.clone(), ratio).of(&revision()), basket)
     }
 
     #[test]
@@ -148,13 +148,13 @@ mod tests {
         assert_eq!(tracer.begin(&record(7, &[])), None);
         assert_eq!(FunctionTracer::default().begin(&sampled), None, "without a collector nothing is traced");
 
-        let ended = Ended {
+        let ended = FinishedSpan {
             record: &sampled,
             attempt: 1,
             traced: &traced,
             call: CallTime::none(),
-            trigger: Trigger::Record,
-            became: Became::Emitted,
+            trigger: SpanTrigger::Record,
+            became: SpanOutcome::Emitted,
         };
         tracer.end(&ended);
         assert_eq!(basket.take()[0].span_id, traced.own.span.to_be_bytes());

@@ -3,47 +3,44 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Amounts;
 use crate::model::ids::FunctionName;
+use crate::telemetry::usage::UsageAmounts;
 
 /// Seconds of the fine and of the coarse grain.
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 /// How many of each are kept.
-pub(super) const MINUTES: u64 = 180;
-pub(super) const HOURS: u64 = 32 * 24;
+pub(crate) const MINUTES: u64 = 180;
+pub(crate) const HOURS: u64 = 32 * 24;
 
 /// The usage of all functions on this host, by the time at which it began in seconds since the Unix epoch.
 #[derive(Debug, Default)]
-pub struct History(BTreeMap<FunctionName, Buckets>);
+pub(crate) struct UsageHistory(BTreeMap<FunctionName, UsageBuckets>);
 
 #[derive(Debug, Default)]
-struct Buckets {
-    minutes: BTreeMap<u64, Amounts>,
-    hours: BTreeMap<u64, Amounts>,
+struct UsageBuckets {
+    minutes: BTreeMap<u64, UsageAmounts>,
+    hours: BTreeMap<u64, UsageAmounts>,
 }
 
 /// What a function used within a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Used {
-    /// The function.
-    pub function: FunctionName,
-    /// How much.
-    pub amounts: Amounts,
+pub(crate) struct UsageTotals {
+    pub(crate) function: FunctionName,
+    pub(crate) amounts: UsageAmounts,
 }
 
 /// What was used within a time, with the time that this is true of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Period {
+pub(crate) struct UsagePeriod {
     /// Seconds since the Unix epoch, widened to what is kept.
-    pub seconds: Range<u64>,
-    /// By function.
-    pub used: Vec<Used>,
+    pub(crate) seconds: Range<u64>,
+    pub(crate) used: Vec<UsageTotals>,
 }
 
-impl History {
+impl UsageHistory {
     /// Adds what `function` used at `second`, and forgets what is too old.
-    pub(super) fn add(&mut self, function: &FunctionName, second: u64, amounts: &Amounts) {
+    pub(crate) fn add(&mut self, function: &FunctionName, second: u64, amounts: &UsageAmounts) {
         let buckets = self.0.entry(function.clone()).or_default();
         let minute = buckets.minutes.entry(second - second % MINUTE).or_default();
         *minute = minute.plus(amounts);
@@ -71,7 +68,7 @@ impl History {
     }
 
     /// What functions used in `seconds`: every bucket that begins within, of the period widened to whole buckets.
-    pub fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> Period {
+    pub(crate) fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
         let wanted = self.0.iter().filter(|(name, _)| function.is_none_or(|function| function == *name));
         let mut widened = seconds.start - seconds.start % MINUTE..seconds.end.next_multiple_of(MINUTE);
         // Where hours are all that is left, a whole one is told.
@@ -85,15 +82,15 @@ impl History {
         }
         let used = wanted.filter_map(|(name, buckets)| {
             let parts = buckets.hours.range(widened.clone()).chain(buckets.minutes.range(widened.clone()));
-            let amounts = parts.fold(Amounts::default(), |sum, (_, amounts)| sum.plus(amounts));
-            (!amounts.is_zero()).then(|| Used { function: name.clone(), amounts })
+            let amounts = parts.fold(UsageAmounts::default(), |sum, (_, amounts)| sum.plus(amounts));
+            (!amounts.is_zero()).then(|| UsageTotals { function: name.clone(), amounts })
         });
         let used = used.collect();
-        Period { seconds: widened, used }
+        UsagePeriod { seconds: widened, used }
     }
 
     /// Every bucket: when it began, whose it is, how much, the oldest first.
-    pub(super) fn buckets(&self) -> Vec<(u64, &FunctionName, &Amounts)> {
+    pub(crate) fn buckets(&self) -> Vec<(u64, &FunctionName, &UsageAmounts)> {
         let mut all: Vec<_> = self
             .0
             .iter()
@@ -114,17 +111,17 @@ mod tests {
         FunctionName::new("mill").unwrap()
     }
 
-    fn calls(calls: u64) -> Amounts {
-        Amounts { calls, ..Amounts::default() }
+    fn calls(calls: u64) -> UsageAmounts {
+        UsageAmounts { calls, ..UsageAmounts::default() }
     }
 
-    fn counted(history: &History, seconds: Range<u64>) -> u64 {
+    fn counted(history: &UsageHistory, seconds: Range<u64>) -> u64 {
         history.period(seconds, None).used.first().map_or(0, |used| used.amounts.calls)
     }
 
     #[test]
     fn a_period_holds_what_was_used_in_it() {
-        let mut history = History::default();
+        let mut history = UsageHistory::default();
         let noon = 1_700_000_000 - 1_700_000_000 % HOUR;
         for minute in 0..10 {
             history.add(&name(), noon + minute * MINUTE + 30, &calls(1));
@@ -139,7 +136,7 @@ mod tests {
 
     #[test]
     fn old_minutes_become_hours_and_nothing_is_lost_or_counted_twice() {
-        let mut history = History::default();
+        let mut history = UsageHistory::default();
         let start = 1_700_000_000 - 1_700_000_000 % HOUR;
         let minutes = MINUTES + 600;
         for minute in 0..minutes {

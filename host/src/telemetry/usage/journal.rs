@@ -7,43 +7,41 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Amounts;
-use super::history::History;
 use crate::model::ids::FunctionName;
+use crate::telemetry::usage::UsageAmounts;
+use crate::telemetry::usage::history::UsageHistory;
 
 const FILE: &str = "usage.jsonl";
 /// The file is written anew when it has so many lines more than twice those that are needed.
 const SLACK: usize = 1000;
 
-/// One amount.
 #[derive(Debug, Serialize, Deserialize)]
-struct Line {
+struct JournalLine {
     /// Seconds since the Unix epoch.
     at: u64,
     function: FunctionName,
     #[serde(flatten)]
-    amounts: Amounts,
+    amounts: UsageAmounts,
 }
 
-/// The file.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(crate) struct UsageJournal {
     path: PathBuf,
     file: File,
     lines: usize,
 }
 
-impl Journal {
+impl UsageJournal {
     /// Opens the file of `folder`, and gives what is in it. What cannot be read is left out: a line that was cut off by a
     /// power failure, or one of a later version.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, History)> {
+    pub(crate) fn open(folder: &Path) -> io::Result<(Self, UsageHistory)> {
         fs::create_dir_all(folder)?;
         let path = folder.join(FILE);
-        let mut history = History::default();
+        let mut history = UsageHistory::default();
         match File::open(&path) {
             Ok(file) => {
                 for line in BufReader::new(file).split(b'\n') {
-                    if let Ok(Line { at, function, amounts }) = serde_json::from_slice(&line?) {
+                    if let Ok(JournalLine { at, function, amounts }) = serde_json::from_slice(&line?) {
                         history.add(&function, at, &amounts);
                     }
                 }
@@ -56,11 +54,11 @@ impl Journal {
     }
 
     /// Appends what was used at `second`. `history` is what all of the file amounts to.
-    pub(super) fn append(
+    pub(crate) fn append(
         &mut self,
         second: u64,
-        used: &[(FunctionName, Amounts)],
-        history: &History,
+        used: &[(FunctionName, UsageAmounts)],
+        history: &UsageHistory,
     ) -> io::Result<()> {
         let mut text = Vec::new();
         for (function, amounts) in used {
@@ -75,12 +73,12 @@ impl Journal {
     }
 
     /// Waits until the disk has it.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }
 
-fn write_anew(path: &Path, history: &History) -> io::Result<(File, usize)> {
+fn write_anew(path: &Path, history: &UsageHistory) -> io::Result<(File, usize)> {
     let buckets = history.buckets();
     let mut text = Vec::new();
     for (start, function, amounts) in &buckets {
@@ -94,8 +92,8 @@ fn write_anew(path: &Path, history: &History) -> io::Result<(File, usize)> {
     Ok((file, buckets.len()))
 }
 
-fn write_line(text: &mut Vec<u8>, at: u64, function: &FunctionName, amounts: &Amounts) -> io::Result<()> {
-    serde_json::to_writer(&mut *text, &Line { at, function: function.clone(), amounts: *amounts })?;
+fn write_line(text: &mut Vec<u8>, at: u64, function: &FunctionName, amounts: &UsageAmounts) -> io::Result<()> {
+    serde_json::to_writer(&mut *text, &JournalLine { at, function: function.clone(), amounts: *amounts })?;
     text.push(b'\n');
     Ok(())
 }
@@ -104,11 +102,11 @@ fn write_line(text: &mut Vec<u8>, at: u64, function: &FunctionName, amounts: &Am
 mod tests {
     use super::*;
 
-    fn calls(calls: u64) -> Amounts {
-        Amounts { calls, cpu_ns: 3, ..Amounts::default() }
+    fn calls(calls: u64) -> UsageAmounts {
+        UsageAmounts { calls, cpu_ns: 3, ..UsageAmounts::default() }
     }
 
-    fn total(history: &History) -> u64 {
+    fn total(history: &UsageHistory) -> u64 {
         history.period(0..u64::MAX - 7200, None).used.iter().map(|used| used.amounts.calls).sum()
     }
 
@@ -117,13 +115,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = FunctionName::new("mill").unwrap();
         let now = 1_700_000_000;
-        let (mut journal, mut history) = Journal::open(folder.path()).unwrap();
+        let (mut journal, mut history) = UsageJournal::open(folder.path()).unwrap();
         for second in [now, now + 20, now + 90] {
             history.add(&name, second, &calls(2));
             journal.append(second, &[(name.clone(), calls(2))], &history).unwrap();
         }
         journal.file.write_all(b"{\"at\":17000000").unwrap();
-        let (_, read) = Journal::open(folder.path()).unwrap();
+        let (_, read) = UsageJournal::open(folder.path()).unwrap();
         assert_eq!((total(&read), read.buckets().len()), (6, 2));
     }
 
@@ -131,14 +129,14 @@ mod tests {
     fn the_file_does_not_grow_without_end() {
         let folder = tempfile::tempdir().unwrap();
         let name = FunctionName::new("mill").unwrap();
-        let (mut journal, mut history) = Journal::open(folder.path()).unwrap();
+        let (mut journal, mut history) = UsageJournal::open(folder.path()).unwrap();
         for round in 0..5000 {
             let second = 1_700_000_000 + round;
             history.add(&name, second, &calls(1));
             journal.append(second, &[(name.clone(), calls(1))], &history).unwrap();
         }
         assert!(journal.lines < 2 * history.buckets().len() + SLACK + 2);
-        let (_, read) = Journal::open(folder.path()).unwrap();
+        let (_, read) = UsageJournal::open(folder.path()).unwrap();
         assert_eq!(total(&read), 5000);
     }
 }

@@ -1,45 +1,46 @@
 //! Empties the counters into the history and the journal, now and then.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
-use super::history::{History, Period};
-use super::journal::Journal;
 use crate::model::ids::FunctionName;
-use crate::telemetry::exposition::Metrics;
+use crate::telemetry::exposition::HostMetrics;
+use crate::telemetry::usage::history::{UsageHistory, UsagePeriod};
+use crate::telemetry::usage::journal::UsageJournal;
 
 /// A crash loses no more than this.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// The usage of this host's functions. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Usage {
-    metrics: Metrics,
-    kept: Arc<Mutex<Kept>>,
+pub(crate) struct UsageRecorder {
+    metrics: HostMetrics,
+    kept: Arc<Mutex<RecorderState>>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    history: History,
-    journal: Journal,
+struct RecorderState {
+    history: UsageHistory,
+    journal: UsageJournal,
     /// Said once, until it is over.
     is_failing: bool,
 }
 
-impl Usage {
+impl UsageRecorder {
     /// Goes on with what `folder` has, for the functions whose figures `metrics` holds.
-    pub fn open(folder: &Path, metrics: Metrics) -> io::Result<Self> {
-        let (journal, history) = Journal::open(folder)?;
-        Ok(Self { metrics, kept: Arc::new(Mutex::new(Kept { history, journal, is_failing: false })) })
+    pub(crate) fn open(folder: &Path, metrics: HostMetrics) -> io::Result<Self> {
+        let (journal, history) = UsageJournal::open(folder)?;
+        Ok(Self { metrics, kept: Arc::new(Mutex::new(RecorderState { history, journal, is_failing: false })) })
     }
 
     /// Records until `stop`, and once more then.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -52,7 +53,7 @@ impl Usage {
     }
 
     /// Records what was used until now, and waits until the disk has it.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.record();
         if let Err(error) = self.kept().journal.sync() {
             tracing::warn!(%error, "the last usage may be lost");
@@ -60,7 +61,7 @@ impl Usage {
     }
 
     /// What functions used within `seconds` since the Unix epoch, up to this moment.
-    pub fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> Period {
+    pub(crate) fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
         self.record();
         self.kept().history.period(seconds, function)
     }
@@ -73,7 +74,7 @@ impl Usage {
             return;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let Kept { history, journal, is_failing } = &mut *kept;
+        let RecorderState { history, journal, is_failing } = &mut *kept;
         for (function, amounts) in &used {
             history.add(function, now, amounts);
         }
@@ -87,8 +88,8 @@ impl Usage {
         *is_failing = written.is_err();
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, RecorderState> {
+        self.kept.lock()
     }
 }
 
@@ -101,19 +102,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let name = FunctionName::new("mill").unwrap();
         let second = Duration::from_secs(1);
-        let counted = |usage: &Usage| {
+        let counted = |usage: &UsageRecorder| {
             let period = usage.period(0..u64::MAX - 7200, Some(&name));
             period.used.first().map_or(0, |used| used.amounts.invocations)
         };
-        let metrics = Metrics::default();
-        let usage = Usage::open(folder.path(), metrics.clone()).unwrap();
+        let metrics = HostMetrics::default();
+        let usage = UsageRecorder::open(folder.path(), metrics.clone()).unwrap();
         metrics.function(&name).usage.count(5, 0, second, second, 1, 1);
         assert_eq!(counted(&usage), 5);
         metrics.function(&name).usage.count(2, 0, second, second, 1, 1);
         metrics.remove(&name);
         usage.finish();
         assert_eq!(counted(&usage), 7);
-        let again = Usage::open(folder.path(), Metrics::default()).unwrap();
+        let again = UsageRecorder::open(folder.path(), HostMetrics::default()).unwrap();
         assert_eq!(counted(&again), 7);
     }
 }

@@ -1,4 +1,4 @@
-//! `wasi:clocks/monotonic-clock` on the host's fine [`Timer`].
+//! `wasi:clocks/monotonic-clock` on the host's fine [`TimerHandle`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,35 +9,35 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock::{self, Host};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 use crate::wasm::state::GuestState;
-use crate::wasm::timer::Timer;
+use crate::wasm::timer::TimerHandle;
 
 /// Offers the clock in place of the one that is linked already.
-pub(in crate::wasm) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    monotonic_clock::add_to_linker::<GuestState, Clock>(linker, GuestState::clock)
+pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    monotonic_clock::add_to_linker::<GuestState, GuestClock>(linker, GuestState::clock)
 }
 
-struct Clock;
+struct GuestClock;
 
-impl HasData for Clock {
+impl HasData for GuestClock {
     type Data<'a> = ClockView<'a>;
 }
 
 /// What the clock works on.
-pub(in crate::wasm) struct ClockView<'a> {
-    pub(in crate::wasm) table: &'a mut ResourceTable,
-    pub(in crate::wasm) timer: &'a Arc<Timer>,
+pub(crate) struct ClockView<'a> {
+    pub(crate) table: &'a mut ResourceTable,
+    pub(crate) timer: &'a Arc<TimerHandle>,
     /// The clock's zero: each guest has its own, so it cannot tell how long the host is up.
-    pub(in crate::wasm) born: Instant,
+    pub(crate) born: Instant,
 }
 
 impl ClockView<'_> {
     fn subscribe(&mut self, wait: Duration) -> wasmtime::Result<Resource<DynPollable>> {
         let deadline = if wait.is_zero() {
-            Deadline::Past { yielded: false }
+            ClockDeadline::Past { yielded: false }
         } else if let Some(at) = Instant::now().checked_add(wait) {
-            Deadline::At(at, Arc::clone(self.timer))
+            ClockDeadline::At(at, Arc::clone(self.timer))
         } else {
-            Deadline::Never
+            ClockDeadline::Never
         };
         let deadline = self.table.push(deadline)?;
         subscribe(self.table, deadline)
@@ -64,17 +64,17 @@ impl Host for ClockView<'_> {
 }
 
 /// What a guest waits for.
-enum Deadline {
+enum ClockDeadline {
     /// Nothing; but a guest that polls in a loop must let others run.
     Past {
         yielded: bool,
     },
-    At(Instant, Arc<Timer>),
+    At(Instant, Arc<TimerHandle>),
     Never,
 }
 
 #[async_trait]
-impl Pollable for Deadline {
+impl Pollable for ClockDeadline {
     async fn ready(&mut self) {
         match self {
             Self::Past { yielded: true } => {}

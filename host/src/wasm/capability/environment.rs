@@ -11,30 +11,28 @@ use crate::wasm::state::GuestState;
 
 /// The variables of a revision.
 #[derive(Clone)]
-pub(in crate::wasm) struct Environment(Arc<[(String, String)]>);
+pub(crate) struct GuestEnvironment(Arc<[(String, String)]>);
 
-impl Environment {
-    /// Exactly these variables.
-    pub(in crate::wasm) fn new<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
+impl GuestEnvironment {
+    pub(crate) fn new<'a>(variables: impl IntoIterator<Item = (&'a String, &'a String)>) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
-    /// All of them.
-    pub(in crate::wasm) fn variables(&self) -> &[(String, String)] {
+    pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.0
     }
 }
 
 /// Offers the interface in place of the one that is linked already.
-pub(in crate::wasm) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    environment::add_to_linker::<GuestState, Environment>(linker, |state| &mut state.environment)
+pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    environment::add_to_linker::<GuestState, GuestEnvironment>(linker, |state| &mut state.environment)
 }
 
-impl HasData for Environment {
-    type Data<'a> = &'a mut Environment;
+impl HasData for GuestEnvironment {
+    type Data<'a> = &'a mut GuestEnvironment;
 }
 
-impl Host for Environment {
+impl Host for GuestEnvironment {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
         Ok(self.0.to_vec())
     }

@@ -8,22 +8,21 @@ use std::sync::Arc;
 use http::{HeaderName, Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::wasm::guest_log::{GuestLog, Stream};
+use crate::wasm::guest_log::{GuestLog, LogStream};
 
 /// How much of an authority is shown.
 const AUTHORITY_MAX: usize = 200;
 
-type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer), Error>> + Send>;
+type HttpTransfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type HttpAnswer = Box<dyn Future<Output = Result<(Response<WasiBody>, HttpTransfer), Error>> + Send>;
 
 /// Denies all requests, and tells the function's owner so.
-pub(in crate::wasm) struct DeniedHttp {
+pub(crate) struct DeniedHttp {
     log: Arc<GuestLog>,
 }
 
 impl DeniedHttp {
-    /// Tells `log`.
-    pub(in crate::wasm) fn new(log: &Arc<GuestLog>) -> Self {
+    pub(crate) fn new(log: &Arc<GuestLog>) -> Self {
         Self { log: Arc::clone(log) }
     }
 }
@@ -37,8 +36,8 @@ impl WasiHttpHooks for DeniedHttp {
         &mut self,
         request: Request<WasiBody>,
         _options: Option<RequestOptions>,
-        _sent: Transfer,
-    ) -> Answer {
+        _sent: HttpTransfer,
+    ) -> HttpAnswer {
         let authority: String = request
             .uri()
             .authority()
@@ -49,8 +48,8 @@ impl WasiHttpHooks for DeniedHttp {
              service make the request"
         );
         // On stderr, so that a fault that follows shows the reason too.
-        self.log.write(Stream::Stderr, reason.as_bytes());
-        self.log.write(Stream::Stderr, b"\n");
+        self.log.write(LogStream::Stderr, reason.as_bytes());
+        self.log.write(LogStream::Stderr, b"\n");
         Box::new(async { Err(Error::HttpRequestDenied) })
     }
 }

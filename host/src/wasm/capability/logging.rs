@@ -40,8 +40,7 @@ impl From<WasiLevel> for Level {
     }
 }
 
-/// Offers the interface.
-pub(in crate::wasm) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.instance(INTERFACE)?.func_wrap(
         "log",
         |store: StoreContextMut<'_, GuestState>, (level, context, message): (WasiLevel, String, String)| {

@@ -2,9 +2,10 @@
 //!
 //! Invariant: no more is kept than the call allows. A command that writes more is ended, whatever it makes of errors.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -18,23 +19,23 @@ const WRITE_MAX: usize = 64 * 1024;
 
 /// Both pipes of one command.
 #[derive(Default)]
-pub(in crate::wasm) struct Pipes {
-    pub(in crate::wasm) stdin: Input,
-    pub(in crate::wasm) stdout: Output,
+pub(crate) struct CommandPipes {
+    pub(crate) stdin: InputPipe,
+    pub(crate) stdout: OutputPipe,
 }
 
 /// What is left to be read. Clones share it.
 #[derive(Clone, Default)]
-pub(in crate::wasm) struct Input(Arc<Mutex<Bytes>>);
+pub(crate) struct InputPipe(Arc<Mutex<Bytes>>);
 
-impl Input {
+impl InputPipe {
     /// Gives the guest something to read.
-    pub(in crate::wasm) fn fill(&self, bytes: Vec<u8>) {
+    pub(crate) fn fill(&self, bytes: Vec<u8>) {
         *self.lock() = bytes.into();
     }
 
     fn lock(&self) -> MutexGuard<'_, Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn take(&self, most: usize) -> Bytes {
@@ -46,29 +47,29 @@ impl Input {
 
 /// What was written. Clones share it.
 #[derive(Clone, Default)]
-pub(in crate::wasm) struct Output(Arc<Mutex<Written>>);
+pub(crate) struct OutputPipe(Arc<Mutex<PipeBuffer>>);
 
 #[derive(Default)]
-struct Written {
+struct PipeBuffer {
     bytes: BytesMut,
     most: usize,
     overflowed: bool,
 }
 
-impl Output {
+impl OutputPipe {
     /// Allows the guest to write `most` bytes.
-    pub(in crate::wasm) fn allow(&self, most: usize) {
+    pub(crate) fn allow(&self, most: usize) {
         self.lock().most = most;
     }
 
     /// What the guest wrote, and whether it wanted to write more than it may.
-    pub(in crate::wasm) fn take(&self) -> (BytesMut, bool) {
+    pub(crate) fn take(&self) -> (BytesMut, bool) {
         let mut written = self.lock();
         (std::mem::take(&mut written.bytes), written.overflowed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Written> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PipeBuffer> {
+        self.0.lock()
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
@@ -82,13 +83,13 @@ impl Output {
     }
 }
 
-impl IsTerminal for Input {
+impl IsTerminal for InputPipe {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdinStream for Input {
+impl StdinStream for InputPipe {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
         Box::new(self.clone())
     }
@@ -98,7 +99,7 @@ impl StdinStream for Input {
     }
 }
 
-impl InputStream for Input {
+impl InputStream for InputPipe {
     fn read(&mut self, most: usize) -> StreamResult<Bytes> {
         let bytes = self.take(most);
         if bytes.is_empty() && most > 0 { Err(StreamError::Closed) } else { Ok(bytes) }
@@ -106,11 +107,11 @@ impl InputStream for Input {
 }
 
 #[async_trait]
-impl Pollable for Input {
+impl Pollable for InputPipe {
     async fn ready(&mut self) {}
 }
 
-impl AsyncRead for Input {
+impl AsyncRead for InputPipe {
     fn poll_read(self: Pin<&mut Self>, _context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let bytes = self.take(into.remaining());
         into.put_slice(&bytes);
@@ -118,13 +119,13 @@ impl AsyncRead for Input {
     }
 }
 
-impl IsTerminal for Output {
+impl IsTerminal for OutputPipe {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Output {
+impl StdoutStream for OutputPipe {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -134,9 +135,9 @@ impl StdoutStream for Output {
     }
 }
 
-impl OutputStream for Output {
+impl OutputStream for OutputPipe {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        Output::write(self, &bytes).map_err(|error| StreamError::Trap(error.into()))
+        OutputPipe::write(self, &bytes).map_err(|error| StreamError::Trap(error.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -149,13 +150,13 @@ impl OutputStream for Output {
 }
 
 #[async_trait]
-impl Pollable for Output {
+impl Pollable for OutputPipe {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for Output {
+impl AsyncWrite for OutputPipe {
     fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Output::write(&self, bytes).map(|()| bytes.len()))
+        Poll::Ready(OutputPipe::write(&self, bytes).map(|()| bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {

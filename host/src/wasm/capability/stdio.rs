@@ -11,21 +11,20 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::wasm::guest_log::{GuestLog, Stream};
+use crate::wasm::guest_log::{GuestLog, LogStream};
 
 /// Bytes that a guest may write at once.
 const WRITE_MAX: usize = 64 * 1024;
 
 /// One of the two streams.
 #[derive(Clone)]
-pub(in crate::wasm) struct GuestStream {
-    stream: Stream,
+pub(crate) struct GuestStream {
+    stream: LogStream,
     log: Arc<GuestLog>,
 }
 
 impl GuestStream {
-    /// A stream into `log`.
-    pub(in crate::wasm) fn new(stream: Stream, log: &Arc<GuestLog>) -> Self {
+    pub(crate) fn new(stream: LogStream, log: &Arc<GuestLog>) -> Self {
         Self { stream, log: Arc::clone(log) }
     }
 }

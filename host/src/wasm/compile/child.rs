@@ -6,18 +6,18 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::componentize::componentize;
-use super::standing::Standing;
-use super::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED, STANDING_VARIABLE};
+use crate::wasm::compile::componentize::componentize;
+use crate::wasm::compile::process_priority::ProcessPriority;
+use crate::wasm::compile::{CPU_VARIABLE, MEMORY_VARIABLE, OUTPUT_VARIABLE, REASON_MAX, REFUSED, STANDING_VARIABLE};
 use crate::wasm::config;
-use crate::wasm::shape::{self, Form};
+use crate::wasm::shape::{self, BinaryForm};
 
 /// The first argument by which this program knows that it is to compile.
-pub const WORD: &str = "__compile";
+pub(crate) const WORD: &str = "__compile";
 
 /// Compiles what is on stdin, as the host that started this process asks in the environment. For `main` to call when
 /// the first argument is [`WORD`].
-pub fn child_main() -> ExitCode {
+pub(crate) fn child_main() -> ExitCode {
     match compile() {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -29,17 +29,17 @@ pub fn child_main() -> ExitCode {
 }
 
 /// Does it, or tells why not.
-pub(super) fn compile() -> Result<(), String> {
+pub(crate) fn compile() -> Result<(), String> {
     limit_resources()?;
-    Standing::from_word(&variable(STANDING_VARIABLE)?).take();
+    ProcessPriority::from_word(&variable(STANDING_VARIABLE)?).take();
     let output = variable(OUTPUT_VARIABLE)?;
     let mut module = Vec::new();
     std::io::stdin().read_to_end(&mut module).map_err(|error| format!("cannot read the module: {error}"))?;
     let engine = wasmtime::Engine::new(&config::code_settings()).map_err(|error| format!("{error:#}"))?;
     let code = match shape::inspect(&module).map_err(|error| error.to_string())? {
-        Form::Component(_) => engine.precompile_component(&module),
-        Form::Embedded => engine.precompile_component(&componentize(&module)?),
-        Form::Command => engine.precompile_module(&module),
+        BinaryForm::Component(_) => engine.precompile_component(&module),
+        BinaryForm::Embedded => engine.precompile_component(&componentize(&module)?),
+        BinaryForm::Command => engine.precompile_module(&module),
     };
     let code = code.map_err(|error| format!("{error:#}"))?;
     std::fs::write(&output, code).map_err(|error| format!("cannot write {}: {error}", output.display()))

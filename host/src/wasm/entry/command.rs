@@ -9,8 +9,8 @@ use wasmtime::{Store, TypedFunc, format_err};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::exports::wasi::cli::run::{Guest, GuestIndices};
 
-use super::foreign;
 use crate::cloudevents::{Event, line, structured};
+use crate::wasm::entry::foreign;
 use crate::wasm::fault::BadAnswer;
 use crate::wasm::shape::START;
 use crate::wasm::state::GuestState;
@@ -19,35 +19,33 @@ use crate::wasm::state::GuestState;
 const SHOWN_MAX: usize = 120;
 
 /// Where the function is in every instance of a component.
-pub(in crate::wasm) struct CommandEntry(GuestIndices);
+pub(crate) struct CommandEntry(GuestIndices);
 
 impl CommandEntry {
     /// Finds the function and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
+    pub(crate) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         GuestIndices::new(instance).map(Self)
     }
 
-    /// The function in `instance`.
-    pub(super) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundCommand> {
+    pub(crate) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundCommand> {
         self.0.load(store, instance).map(BoundCommand::Component)
     }
 }
 
 /// The function of one instance.
-pub(in crate::wasm) enum BoundCommand {
+pub(crate) enum BoundCommand {
     /// `_start` of a core module.
     Module(TypedFunc<(), ()>),
-    /// `run` of a component.
     Component(Guest),
 }
 
 impl BoundCommand {
-    pub(super) fn of_module(instance: &wasmtime::Instance, store: &mut Store<GuestState>) -> wasmtime::Result<Self> {
+    pub(crate) fn of_module(instance: &wasmtime::Instance, store: &mut Store<GuestState>) -> wasmtime::Result<Self> {
         instance.get_typed_func(store, START).map(Self::Module)
     }
 
     /// Runs the command for the record of `request`. It may write `most` bytes.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         store: &mut Store<GuestState>,
         request: &[u8],

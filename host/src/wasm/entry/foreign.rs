@@ -9,7 +9,7 @@ use crate::cloudevents::Event;
 const OUTPUT: &str = "millstreamoutput";
 
 /// The one record of a request.
-pub(super) fn only_record<'a>(batch: &Batch<'a>) -> wasmtime::Result<Record<'a>> {
+pub(crate) fn only_record<'a>(batch: &Batch<'a>) -> wasmtime::Result<Record<'a>> {
     let mut records = batch.records();
     match (records.next(), records.next()) {
         (Some(record), None) => Ok(record),
@@ -18,7 +18,7 @@ pub(super) fn only_record<'a>(batch: &Batch<'a>) -> wasmtime::Result<Record<'a>>
 }
 
 /// The flat answer that emits `events`.
-pub(super) fn emitted(events: &[Event<'_>]) -> Vec<u8> {
+pub(crate) fn emitted(events: &[Event<'_>]) -> Vec<u8> {
     let mut answer = AnswerWriter::new();
     answer.begin_emitted();
     events.iter().for_each(|event| write(&mut answer, event));
@@ -27,14 +27,14 @@ pub(super) fn emitted(events: &[Event<'_>]) -> Vec<u8> {
 }
 
 /// The flat answer that asks for another attempt.
-pub(super) fn retry(after_ms: Option<u64>, reason: &str) -> Vec<u8> {
+pub(crate) fn retry(after_ms: Option<u64>, reason: &str) -> Vec<u8> {
     let mut answer = AnswerWriter::new();
     answer.retry(after_ms, reason);
     answer.finish()
 }
 
 /// The flat answer that gives the record up.
-pub(super) fn reject(reason: &str) -> Vec<u8> {
+pub(crate) fn reject(reason: &str) -> Vec<u8> {
     let mut answer = AnswerWriter::new();
     answer.reject(reason);
     answer.finish()

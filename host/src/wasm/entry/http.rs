@@ -19,8 +19,8 @@ use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler::{Gu
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::foreign;
 use crate::cloudevents::http as binding;
+use crate::wasm::entry::foreign;
 use crate::wasm::fault::BadAnswer;
 use crate::wasm::state::GuestState;
 
@@ -31,29 +31,28 @@ const RETURN_WITHIN: Duration = Duration::from_millis(20);
 /// How much of a refusal's body is its reason.
 const REASON_MAX: usize = 512;
 
-type Answered = Result<Response<HyperOutgoingBody>, ErrorCode>;
+type HttpResult = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Where the function is in every instance.
-pub(in crate::wasm) struct HttpEntry(GuestIndices);
+pub(crate) struct HttpEntry(GuestIndices);
 
 impl HttpEntry {
     /// Finds the function and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
+    pub(crate) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         GuestIndices::new(instance).map(Self)
     }
 
-    /// The function in `instance`.
-    pub(super) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundHttp> {
+    pub(crate) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundHttp> {
         self.0.load(store, instance).map(BoundHttp)
     }
 }
 
 /// The function of one instance.
-pub(in crate::wasm) struct BoundHttp(Guest);
+pub(crate) struct BoundHttp(Guest);
 
 impl BoundHttp {
     /// Calls the guest with the record of `request`. It may answer `most` bytes.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         store: &mut Store<GuestState>,
         request: &[u8],
@@ -76,22 +75,22 @@ impl BoundHttp {
                 end?;
                 // What is not there now will never be. A runtime that wants others to run too must not hide it.
                 let read = tokio::task::unconstrained(futures_util::future::poll_immediate(&mut reading)).await;
-                (read.unwrap_or(Err(Unread::Unfinished)), true)
+                (read.unwrap_or(Err(ResponseError::Unfinished)), true)
             }
         };
         drop(handling);
         let state = store.data_mut();
         state.is_spent = !returned;
         match read {
-            Ok(Answer { status, headers, body }) => Ok(judge(status, &headers, &body)?),
-            Err(Unread::Refused(code)) => {
+            Ok(HttpResponse { status, headers, body }) => Ok(judge(status, &headers, &body)?),
+            Err(ResponseError::Refused(code)) => {
                 Ok(foreign::retry(None, &format!("the handler answered with an error instead of a response: {code:?}")))
             }
-            Err(Unread::TooLarge) => {
+            Err(ResponseError::TooLarge) => {
                 state.overflowed = true;
                 Err(format_err!("the answer is too large"))
             }
-            Err(Unread::Unfinished) => Err(BadAnswer(
+            Err(ResponseError::Unfinished) => Err(BadAnswer(
                 "the handler returned without a response, or without finishing the body of its response".to_owned(),
             )
             .into()),
@@ -109,15 +108,14 @@ fn request(flat: &[u8]) -> wasmtime::Result<Request<Full<Bytes>>> {
     Ok(request)
 }
 
-/// A whole response.
-struct Answer {
+struct HttpResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
 /// Why there is no whole response.
-enum Unread {
+enum ResponseError {
     /// The guest gave an error code in its place.
     Refused(ErrorCode),
     /// Its body is larger than allowed.
@@ -126,22 +124,22 @@ enum Unread {
     Unfinished,
 }
 
-async fn read(answered: oneshot::Receiver<Answered>, most: usize) -> Result<Answer, Unread> {
+async fn read(answered: oneshot::Receiver<HttpResult>, most: usize) -> Result<HttpResponse, ResponseError> {
     let response = match answered.await {
-        Ok(answered) => answered.map_err(Unread::Refused)?,
-        Err(_dropped) => return Err(Unread::Unfinished),
+        Ok(answered) => answered.map_err(ResponseError::Refused)?,
+        Err(_dropped) => return Err(ResponseError::Unfinished),
     };
     let (head, mut frames) = response.into_parts();
     let mut body = Vec::new();
     while let Some(frame) = frames.frame().await {
-        let frame = frame.map_err(|_error| Unread::Unfinished)?;
+        let frame = frame.map_err(|_error| ResponseError::Unfinished)?;
         let Some(data) = frame.data_ref() else { continue };
         if data.len() > most - body.len() {
-            return Err(Unread::TooLarge);
+            return Err(ResponseError::TooLarge);
         }
         body.extend_from_slice(data);
     }
-    Ok(Answer { status: head.status, headers: head.headers, body })
+    Ok(HttpResponse { status: head.status, headers: head.headers, body })
 }
 
 /// The flat answer that a response stands for.

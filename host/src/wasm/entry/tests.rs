@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use millstream_flat::{Answer, EmissionKey, RecordFields, Verdict, begin_batch, write_record};
 
-use crate::model::function::Shape;
+use crate::model::function::ModuleShape;
 use crate::model::outcome::FaultClass;
 use crate::wasm::testing::{bench, engine, load, typed_guest};
 
@@ -30,7 +30,7 @@ fn request(attempts: &[u32]) -> Vec<u8> {
 #[tokio::test]
 async fn a_typed_guest_answers_in_the_flat_layout() {
     let engine = engine(1);
-    assert_eq!(load(&engine, typed_guest()).await.shape(), Shape::MillstreamTyped);
+    assert_eq!(load(&engine, typed_guest()).await.shape(), ModuleShape::MillstreamTyped);
     let bench = bench(&engine, typed_guest()).await;
     let mut instance = bench.sandbox.start().await.expect("started");
     let answer = instance.call(&request(&[1, 2, 3, 1]), 4, LIMIT).await.expect("answered");

@@ -18,27 +18,26 @@ mod bindings {
 }
 
 /// Where the typed function is in every instance.
-pub(in crate::wasm) struct TypedEntry(GuestIndices);
+pub(crate) struct TypedEntry(GuestIndices);
 
 impl TypedEntry {
     /// Finds the function and checks its type.
-    pub(super) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
+    pub(crate) fn find(instance: &InstancePre<GuestState>) -> wasmtime::Result<Self> {
         GuestIndices::new(instance).map(Self)
     }
 
-    /// The function in `instance`.
-    pub(super) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundTyped> {
+    pub(crate) fn bind(&self, instance: &Instance, store: &mut Store<GuestState>) -> wasmtime::Result<BoundTyped> {
         self.0.load(store, instance).map(BoundTyped)
     }
 }
 
 /// The typed function of one instance.
-pub(in crate::wasm) struct BoundTyped(Guest);
+pub(crate) struct BoundTyped(Guest);
 
 impl BoundTyped {
     /// Calls the guest for each record of a flat batch and gives a flat answer. The guest may hand over `record_bytes`
     /// for each.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         store: &mut Store<GuestState>,
         request: &[u8],

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use millstream_flat::{Answer, RecordFields, Verdict, begin_batch, write_record};
 
-use crate::model::function::Shape;
-use crate::model::outcome::{Fault, FaultClass};
+use crate::model::function::ModuleShape;
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::wasm::StartError;
 use crate::wasm::log::Level;
-use crate::wasm::testing::{Bench, bench_with, engine, limits, load};
+use crate::wasm::testing::{SandboxBench, bench_with, engine, limits, load};
 
 const LIMIT: Duration = Duration::from_millis(300);
 /// An event without its braces' inside of `data`, as a string of the text format.
@@ -71,11 +71,11 @@ fn request() -> Vec<u8> {
     request
 }
 
-async fn bench(module: Arc<[u8]>) -> Bench {
+async fn bench(module: Arc<[u8]>) -> SandboxBench {
     bench_with(&engine(2), module, limits(), &[("REGION", "eu")]).await
 }
 
-async fn run(bench: &Bench) -> Result<Vec<u8>, Fault> {
+async fn run(bench: &SandboxBench) -> Result<Vec<u8>, GuestFault> {
     let mut instance = match bench.sandbox.start().await {
         Ok(instance) => instance,
         Err(StartError::Fault(fault)) => return Err(fault),
@@ -87,7 +87,7 @@ async fn run(bench: &Bench) -> Result<Vec<u8>, Fault> {
 }
 
 /// The fault of a command, more often than there are places for instances.
-async fn fault(module: Arc<[u8]>) -> Fault {
+async fn fault(module: Arc<[u8]>) -> GuestFault {
     let bench = bench(module).await;
     let mut last = None;
     for _ in 0..3 {
@@ -101,7 +101,7 @@ async fn an_event_comes_on_stdin_and_goes_on_stdout() {
     let echo = "(call $write (i32.const 1) (i32.const 4096) (call $read))";
     for body in [echo.to_owned(), format!("{echo} (call $exit (i32.const 0))")] {
         let module = command("", &body);
-        assert_eq!(load(&engine(1), Arc::clone(&module)).await.shape(), Shape::WasiCommand);
+        assert_eq!(load(&engine(1), Arc::clone(&module)).await.shape(), ModuleShape::WasiCommand);
         let bench = bench(module).await;
         for _ in 0..3 {
             let answer = run(&bench).await.expect("answered");
@@ -197,7 +197,7 @@ async fn it_sees_its_environment_and_no_folder() {
 #[tokio::test]
 async fn a_start_with_arguments_is_refused() {
     let module: Arc<[u8]> = wat::parse_str(r#"(module (func (export "_start") (param i32)))"#).expect("valid").into();
-    let digest = crate::model::ids::Digest::of(&module);
+    let digest = crate::model::ids::ArtifactDigest::of(&module);
     let error = engine(1).load(module, digest).await.expect_err("refused");
     assert!(error.to_string().contains("_start with arguments"), "{error}");
     assert_eq!(error.code(), crate::error_code::ErrorCode::ModuleRefused);

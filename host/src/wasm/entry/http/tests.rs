@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use millstream_flat::{Answer, Attributes, EmissionKey, RecordFields, Verdict, begin_batch, write_record};
 
-use crate::model::function::Shape;
-use crate::model::outcome::{Fault, FaultClass};
-use crate::wasm::Instance;
+use crate::model::function::ModuleShape;
+use crate::model::outcome::{FaultClass, GuestFault};
+use crate::wasm::GuestInstance;
 use crate::wasm::testing::handler::{HEADERS_AT, handler, headers};
-use crate::wasm::testing::{Bench, bench, engine, load};
+use crate::wasm::testing::{SandboxBench, bench, engine, load};
 
 const LIMIT: Duration = Duration::from_millis(300);
 /// The attributes that make an answer an event.
@@ -48,11 +48,11 @@ fn answering(status: u16, fields: &[(&str, &str)], body: &str) -> Arc<[u8]> {
     )
 }
 
-async fn started(bench: &Bench) -> Instance {
+async fn started(bench: &SandboxBench) -> GuestInstance {
     bench.sandbox.start().await.expect("started")
 }
 
-async fn call(module: Arc<[u8]>) -> (Result<Vec<u8>, Fault>, bool) {
+async fn call(module: Arc<[u8]>) -> (Result<Vec<u8>, GuestFault>, bool) {
     let engine = engine(1);
     let bench = bench(&engine, module).await;
     let mut instance = started(&bench).await;
@@ -77,7 +77,7 @@ async fn a_core_module_with_a_component_type_becomes_a_handler_that_stays_health
     let engine = engine(1);
     let fields = [&EVENT[..], &[("content-type", "text/plain"), ("ce-millstreamoutput", "alerts")]].concat();
     let module = answering(200, &fields, "hello");
-    assert_eq!(load(&engine, Arc::clone(&module)).await.shape(), Shape::WasiHttp);
+    assert_eq!(load(&engine, Arc::clone(&module)).await.shape(), ModuleShape::WasiHttp);
     let bench = bench(&engine, module).await;
     let mut instance = started(&bench).await;
     for _ in 0..3 {

@@ -1,0 +1,43 @@
+//! Changing what a group member has: by the difference where its group's protocol is cooperative, as a whole where it is
+//! eager.
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+/// The strategy of members that come and go: a rebalance moves few partitions, in two phases.
+pub(crate) const DYNAMIC: &str = "cooperative-sticky";
+
+/// The strategy of members that keep their places over a restart. A member that is restarted between the two phases of a
+/// cooperative rebalance gets its place back and does not know that there is a second one: what it was to give away
+/// belongs to nobody, until something else starts a rebalance. An eager one has no phases.
+pub(crate) const STATIC: &str = "roundrobin";
+
+/// Takes `added`, each partition from its offset on.
+pub(crate) fn add<C: ConsumerContext>(client: &BaseConsumer<C>, added: &TopicPartitionList) -> KafkaResult<()> {
+    if !is_eager(client) {
+        return client.incremental_assign(added);
+    }
+    let mut whole = client.position()?;
+    for element in added.elements() {
+        whole.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+    }
+    client.assign(&whole)
+}
+
+pub(crate) fn remove<C: ConsumerContext>(client: &BaseConsumer<C>, removed: &TopicPartitionList) -> KafkaResult<()> {
+    if !is_eager(client) {
+        return client.incremental_unassign(removed);
+    }
+    let mut rest = TopicPartitionList::new();
+    for element in client.position()?.elements() {
+        if removed.find_partition(element.topic(), element.partition()).is_none() {
+            rest.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+        }
+    }
+    if rest.count() == 0 { client.unassign() } else { client.assign(&rest) }
+}
+
+fn is_eager<C: ConsumerContext>(client: &BaseConsumer<C>) -> bool {
+    matches!(client.rebalance_protocol(), RebalanceProtocol::Eager)
+}

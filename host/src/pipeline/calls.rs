@@ -1,0 +1,261 @@
+//! Calls of functions by somebody who waits: one event, one attempt, under the function's own limits and in its own pool.
+//!
+//! Knows nothing of HTTP, and nothing of offsets: what such a call emits is encoded as for a record, and written only if
+//! the caller asks for it. Filters and retries do not apply; a failure is the caller's to handle.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::BoxFuture;
+use millstream_flat::Emissions;
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+
+use crate::consume::decode::RawFields;
+use crate::emit::structured;
+use crate::execute::revisions::CallableRevision;
+use crate::execute::standalone;
+use crate::invoke::call::{OutcomeSink, RecordAttempt};
+use crate::kafka::produce::publisher::{HostPublisher, PublishError, WrittenPosition};
+use crate::model::function::SharedRevision;
+use crate::model::ids::FunctionName;
+use crate::model::outcome::{CallTime, FaultClass, GuestFault};
+use crate::model::parcel::Parcel;
+use crate::model::work::RecordRef;
+use crate::pipeline::guest_log;
+use crate::pipeline::supervisor::FunctionDirectory;
+use crate::telemetry::guest_lines::GuestLines;
+use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
+
+/// Stands for the topic in the cause of what is emitted: no topic of Kafka can be called so.
+pub(crate) const TOPIC: &str = "@call";
+
+/// How long a caller waits until the function is free.
+const FREE_WITHIN: Duration = Duration::from_secs(10);
+
+/// An event for a function, in the form of a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct InvokeEvent {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    /// The headers, which say what the value is.
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct InvokeCall {
+    /// What the function is called with.
+    pub(crate) event: InvokeEvent,
+    /// Tells the call from others: the same number gives the same ids.
+    pub(crate) number: i64,
+    /// Whether what is emitted is written to its topics.
+    pub(crate) publish: bool,
+}
+
+/// What a call led to.
+#[derive(Debug)]
+pub(crate) struct InvokeResult {
+    pub(crate) revision: SharedRevision,
+    /// What the guest emitted, or why not.
+    pub(crate) outcome: Result<Vec<InvokeEmission>, GuestFault>,
+    /// Whether an instance was started for it.
+    pub(crate) is_cold: bool,
+    /// How long it took, the start of an instance included.
+    pub(crate) elapsed: Duration,
+    /// What the guest wrote meanwhile: level and line.
+    pub(crate) logs: Vec<(&'static str, String)>,
+}
+
+/// An event that was emitted.
+#[derive(Debug)]
+pub(crate) struct InvokeEmission {
+    pub(crate) output: String,
+    pub(crate) topic: Arc<str>,
+    pub(crate) key: Option<Vec<u8>>,
+    /// The event in structured JSON, whatever the output's format.
+    pub(crate) event: Box<RawValue>,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Where it was written, or why not; nothing when nobody asked for it.
+    pub(crate) written: Option<Result<WrittenPosition, PublishError>>,
+}
+
+/// Why there was no call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotCalled {
+    /// This host has no running revision.
+    #[error("\"{function}\" does not run on this host{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Unavailable { function: FunctionName, reason: Option<String> },
+    /// As many calls as it has lanes are under way.
+    #[error("{calls} calls of \"{function}\" are under way, which is its concurrency")]
+    Busy { function: FunctionName, calls: usize },
+}
+
+/// Calls functions for somebody who waits.
+pub(crate) trait FunctionInvoker: Send + Sync {
+    fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>>;
+
+    /// What the guests of `name` wrote last; nothing when the function is not on this host.
+    fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>>;
+}
+
+/// Calls the functions of a host.
+#[derive(Clone)]
+pub(crate) struct PipelineInvoker {
+    functions: FunctionDirectory,
+    publisher: HostPublisher,
+}
+
+/// What can be called of a function, and by how many at once.
+#[derive(Debug, Default)]
+pub(crate) struct OnCall(Mutex<Option<Arc<PreparedCall>>>);
+
+#[derive(Debug)]
+struct PreparedCall {
+    callable: Arc<CallableRevision>,
+    places: Semaphore,
+    calls: usize,
+}
+
+impl OnCall {
+    /// Makes `callable` what is called from now on.
+    pub(crate) fn set(&self, callable: &Arc<CallableRevision>) {
+        let calls = callable.revision.manifest.concurrency;
+        let ready = PreparedCall { callable: callable.clone(), places: Semaphore::new(calls), calls };
+        *self.0.lock() = Some(Arc::new(ready));
+    }
+
+    /// What is called from now on, for those who take no place.
+    pub(crate) fn callable(&self) -> Option<Arc<CallableRevision>> {
+        self.get().map(|ready| ready.callable.clone())
+    }
+
+    fn get(&self) -> Option<Arc<PreparedCall>> {
+        self.0.lock().clone()
+    }
+}
+
+impl PipelineInvoker {
+    /// Calls the functions that `functions` knows, and writes with `publisher`.
+    pub(crate) fn new(functions: FunctionDirectory, publisher: HostPublisher) -> Self {
+        Self { functions, publisher }
+    }
+
+    async fn make(&self, name: &FunctionName, call: InvokeCall) -> Result<InvokeResult, NotCalled> {
+        let view = self.functions.view(name);
+        let ready = view.as_ref().and_then(|view| view.on_call.get()).ok_or_else(|| NotCalled::Unavailable {
+            function: name.clone(),
+            reason: view.as_ref().and_then(|view| view.state().2),
+        })?;
+        let busy = || NotCalled::Busy { function: name.clone(), calls: ready.calls };
+        let place = tokio::time::timeout(FREE_WITHIN, ready.places.acquire()).await;
+        let _place = place.map_err(|_elapsed| busy())?.map_err(|_closed| busy())?;
+
+        let callable = &ready.callable;
+        let record = record(&call, &callable.revision);
+        let traced = callable.tracer.begin(&record);
+        let attempt = RecordAttempt { record, number: 1, traced };
+        let mut hearing = SingleOutcome {
+            callable,
+            attempt: &attempt,
+            call: CallTime::none(),
+            parcel: Parcel::default(),
+            outcome: None,
+        };
+        let run = callable.invoker.run(std::slice::from_ref(&attempt), &mut hearing);
+        let (spent, logs) = guest_log::captured(run).await;
+        let SingleOutcome { parcel, outcome, call: time, .. } = hearing;
+        // A verdict is heard of each record.
+        let unheard = || Err(GuestFault::new(FaultClass::InvalidAnswer, "the function gave no verdict"));
+        let mut outcome = outcome.unwrap_or_else(unheard);
+        if let RecordAttempt { record, traced: Some(traced), .. } = &attempt {
+            let became = outcome.as_ref().map_or_else(SpanOutcome::Answered, |_| SpanOutcome::Emitted);
+            let (call, trigger) = (time, SpanTrigger::Call);
+            callable.tracer.end(&FinishedSpan { record, attempt: 1, traced, call, trigger, became });
+        }
+        if let Ok(emitted) = &mut outcome
+            && call.publish
+        {
+            for (emission, written) in emitted.iter_mut().zip(self.publisher.publish(&parcel).await) {
+                emission.written = Some(written);
+            }
+        }
+        let revision = callable.revision.clone();
+        Ok(InvokeResult { revision, outcome, is_cold: spent.cold > 0, elapsed: spent.elapsed, logs })
+    }
+}
+
+impl FunctionInvoker for PipelineInvoker {
+    fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>> {
+        Box::pin(self.make(name, call))
+    }
+
+    fn lines(&self, name: &FunctionName) -> Option<Arc<GuestLines>> {
+        self.functions.view(name).map(|view| view.lines.clone())
+    }
+}
+
+/// The event as a record that is in no topic.
+fn record(call: &InvokeCall, revision: &SharedRevision) -> RecordRef {
+    let InvokeCall { event, number, .. } = call;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let headers: Vec<(&str, Option<&[u8]>)> =
+        event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
+    let fields = RawFields {
+        topic: TOPIC,
+        partition: 0,
+        offset: *number,
+        timestamp_ms: i64::try_from(now.as_millis()).ok(),
+        key: event.key.as_deref(),
+        value: event.value.as_deref(),
+        headers: &headers,
+    };
+    standalone::record(&fields, revision)
+}
+
+struct SingleOutcome<'a> {
+    callable: &'a CallableRevision,
+    attempt: &'a RecordAttempt,
+    call: CallTime,
+    parcel: Parcel,
+    outcome: Option<Result<Vec<InvokeEmission>, GuestFault>>,
+}
+
+impl SingleOutcome<'_> {
+    fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<InvokeEmission>, GuestFault> {
+        let encoder = &self.callable.encoder;
+        let record = &self.attempt.record;
+        encoder.emitted(&mut self.parcel, record, 1, self.attempt.span(), emissions)?;
+        let mut origin = encoder.origin(record);
+        let mut shown = Vec::with_capacity(emissions.len());
+        for (index, (emission, message)) in emissions.iter().zip(&self.parcel.messages).enumerate() {
+            origin.index = index;
+            let mut json = Vec::new();
+            structured::write(&mut json, &emission, &origin, encoder.stamp())?;
+            let unreadable = |error: serde_json::Error| GuestFault::new(FaultClass::InvalidAnswer, error.to_string());
+            shown.push(InvokeEmission {
+                output: emission.output().to_owned(),
+                topic: message.topic.clone(),
+                key: message.key.as_ref().map(|key| self.parcel.slice(key).to_vec()),
+                event: serde_json::from_slice(&json).map_err(unreadable)?,
+                headers: emission.headers().map(|(name, value)| (name.to_owned(), value.map(<[u8]>::to_vec))).collect(),
+                written: None,
+            });
+        }
+        Ok(shown)
+    }
+}
+
+impl OutcomeSink for SingleOutcome<'_> {
+    fn is_held_up(&self, _: usize) -> bool {
+        false
+    }
+
+    fn called(&mut self, call: CallTime) {
+        self.call = call;
+    }
+
+    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, GuestFault>) {
+        self.outcome = Some(verdict.and_then(|emissions| self.emitted(&emissions)));
+    }
+}

@@ -1,0 +1,145 @@
+//! A dead letter, read back: the record that was given up, and why.
+
+use crate::kafka::read::range::PastRecord;
+use crate::model::dead_letter::{
+    ATTEMPTS, ERROR_CLASS, ERROR_MESSAGE, FUNCTION, OFFSET, PARTITION, REDRIVEN, TIMESTAMP, TOPIC, is_ours,
+};
+use crate::model::ids::FunctionName;
+use crate::model::parcel::VALUE_TRUNCATED;
+use crate::model::position::TopicPartition;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeadLetter {
+    pub(crate) partition: TopicPartition,
+    pub(crate) offset: i64,
+    /// When it was written: milliseconds since the Unix epoch.
+    pub(crate) written_ms: Option<i64>,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    /// Whether the value is not here, because it was too large.
+    pub(crate) is_truncated: bool,
+    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) source: LetterSource,
+    /// The class of the fault.
+    pub(crate) class: String,
+    pub(crate) message: String,
+    /// How often it was tried.
+    pub(crate) attempts: u32,
+    /// `name@revision` of what gave it up.
+    pub(crate) function: String,
+    /// The dead letter that was handled again and became this one.
+    pub(crate) redriven: Option<String>,
+}
+
+/// Where the record of a dead letter lay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LetterSource {
+    pub(crate) partition: TopicPartition,
+    pub(crate) offset: i64,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) timestamp_ms: Option<i64>,
+}
+
+impl DeadLetter {
+    /// Reads a record of a dead letter topic. Nothing when it is none of `function`, which may share the topic with others.
+    pub(crate) fn read(record: PastRecord, function: &FunctionName) -> Option<Self> {
+        let PastRecord { partition, offset, timestamp_ms, key, value, headers } = record;
+        let headers = headers.ok()?;
+        // The host writes its own headers after those of the record.
+        let ours =
+            |name: &str| headers.iter().rev().find(|(found, _)| found == name).and_then(|(_, value)| text(value));
+        let stamp =
+            ours(FUNCTION).filter(|stamp| stamp.split_once('@').is_some_and(|(name, _)| name == function.as_str()))?;
+        let source = LetterSource {
+            partition: TopicPartition::new(ours(TOPIC)?, ours(PARTITION)?.parse().ok()?),
+            offset: ours(OFFSET)?.parse().ok()?,
+            timestamp_ms: ours(TIMESTAMP).and_then(|millis| millis.parse().ok()),
+        };
+        Some(Self {
+            partition,
+            offset,
+            written_ms: timestamp_ms,
+            key,
+            value,
+            is_truncated: ours(VALUE_TRUNCATED).is_some(),
+            source,
+            class: ours(ERROR_CLASS).unwrap_or_default().to_owned(),
+            message: ours(ERROR_MESSAGE).unwrap_or_default().to_owned(),
+            attempts: ours(ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or_default(),
+            function: stamp.to_owned(),
+            redriven: ours(REDRIVEN).map(str::to_owned),
+            headers: headers.iter().filter(|(name, _)| !is_ours(name)).cloned().collect(),
+        })
+    }
+
+    pub(crate) fn place(&self) -> String {
+        format!("{}/{}", self.partition, self.offset)
+    }
+}
+
+fn text(value: &Option<Vec<u8>>) -> Option<&str> {
+    std::str::from_utf8(value.as_deref()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(headers: &[(&str, &str)]) -> PastRecord {
+        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())));
+        PastRecord {
+            partition: TopicPartition::new("mill.dead", 1),
+            offset: 5,
+            timestamp_ms: Some(99),
+            key: Some(b"k".to_vec()),
+            value: Some(b"v".to_vec()),
+            headers: Ok(owned.collect()),
+        }
+    }
+
+    const HEADERS: &[(&str, &str)] = &[
+        ("color", "red"),
+        ("color", "blue"),
+        ("millstream-error-class", "trap"),
+        ("millstream-error-message", "told to panic"),
+        ("millstream-attempts", "3"),
+        ("millstream-function", "mill@4"),
+        ("millstream-topic", "bids"),
+        ("millstream-partition", "2"),
+        ("millstream-offset", "7"),
+        ("millstream-timestamp", ""),
+    ];
+
+    #[test]
+    fn a_letter_is_its_record_and_why() {
+        let mill = FunctionName::new("mill").unwrap();
+        let letter = DeadLetter::read(record(HEADERS), &mill).unwrap();
+        let names: Vec<_> = letter.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["color", "color"], "the record's own");
+        assert_eq!(
+            (letter.place().as_str(), letter.function.as_str(), letter.attempts),
+            ("mill.dead/1/5", "mill@4", 3)
+        );
+        let source = &letter.source;
+        assert_eq!((source.partition.to_string().as_str(), source.offset, source.timestamp_ms), ("bids/2", 7, None));
+        assert!(!letter.is_truncated && letter.redriven.is_none());
+
+        let cut =
+            [HEADERS, &[("millstream-value-truncated", "true"), ("millstream-redriven", "mill.dead/0/1")]].concat();
+        let letter = DeadLetter::read(record(&cut), &mill).unwrap();
+        assert!(letter.is_truncated);
+        assert_eq!(letter.redriven.as_deref(), Some("mill.dead/0/1"));
+    }
+
+    #[test]
+    fn what_is_no_letter_of_the_function_is_passed_over() {
+        let read =
+            |headers: &[(&str, &str)], name: &str| DeadLetter::read(record(headers), &FunctionName::new(name).unwrap());
+        assert!(read(HEADERS, "mil").is_none() && read(HEADERS, "other").is_none());
+        assert!(read(&HEADERS[..7], "mill").is_none(), "it does not say where its record lay");
+        assert!(read(&[], "mill").is_none());
+        let foreign =
+            PastRecord { headers: Err(crate::kafka::group::record_queue::HeaderNameNotText), ..record(HEADERS) };
+        assert!(DeadLetter::read(foreign, &FunctionName::new("mill").unwrap()).is_none());
+    }
+}
