@@ -21,6 +21,7 @@ mod broker {
     mod page;
     mod pauses;
     mod refused;
+    mod refused_connections;
     mod replays;
     mod resets;
     mod retries;
@@ -32,6 +33,7 @@ mod broker {
     mod stalls;
     mod starts;
     mod stream;
+    mod system_certificates;
     mod topics;
     mod usage;
 }

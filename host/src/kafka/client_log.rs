@@ -8,6 +8,8 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use tracing::{debug, error as error_event, info, warn};
 
+use crate::kafka::connection_advice::with_remedy;
+
 /// A client context that only logs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LoggingContext;
@@ -32,12 +34,24 @@ pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
         }
         // librdkafka reports every refused connection as an error although it goes on trying.
         RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-            warn!(target: "millstream::kafka", facility, "{message}");
+            warn!(target: "millstream::kafka", facility, "{}", with_remedy(message));
         }
         RDKafkaLogLevel::Notice => info!(target: "millstream::kafka", facility, "{message}"),
         RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
             debug!(target: "millstream::kafka", facility, "{message}");
         }
+    }
+}
+
+/// librdkafka's levels are those of syslog.
+pub(crate) fn level_of(level: i32) -> RDKafkaLogLevel {
+    match level {
+        ..=2 => RDKafkaLogLevel::Critical,
+        3 => RDKafkaLogLevel::Error,
+        4 => RDKafkaLogLevel::Warning,
+        5 => RDKafkaLogLevel::Notice,
+        6 => RDKafkaLogLevel::Info,
+        7.. => RDKafkaLogLevel::Debug,
     }
 }
 

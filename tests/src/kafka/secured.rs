@@ -99,6 +99,15 @@ impl SecuredKafka {
         self.authority.folder().join("clients")
     }
 
+    /// Adds a user of SCRAM-SHA-512.
+    #[track_caller]
+    pub fn add_user(&self, name: &str, password: &str) {
+        let user = ["--entity-type", "users", "--entity-name", name];
+        let credential = format!("SCRAM-SHA-512=[password={password}]");
+        let arguments = [&["--alter"], &user[..], &["--add-config", credential.as_str()]].concat();
+        self.kafka.tool("kafka.admin.ConfigCommand", &arguments);
+    }
+
     /// The address of a listener.
     #[track_caller]
     pub fn address(&self, listener: Listener) -> String {

@@ -14,7 +14,7 @@ const RECORDS: usize = 2_000;
 /// The inputs are written by Kafka's Java producer: its snappy has snappy-java's framing, and its zstd frames do not say
 /// how large their content is.
 fn every_codec_comes_in_and_goes_out(guarantee: &str) {
-    let setting = Setting::new(&format!("codecs-{guarantee}"), 1);
+    let setting = Setting::new(&format!("codecs-{}", guarantee.replace('_', "-")), 1);
     for codec in CODECS {
         let name = format!("{}-{codec}", setting.name);
         let (input, output) = (format!("{name}.in"), format!("{name}.out"));

@@ -2,6 +2,7 @@
 //!
 //! Nothing is published before the end has been seen once: a half-read log would stop functions that run.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,27 @@ pub(crate) async fn follow(shared: Arc<KafkaLogState>) {
 /// Tries until the topics are there.
 async fn make_topics(shared: &KafkaLogState) {
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = shared.make_topics().await {
-        shared.publication.wait_for(error.to_string());
+    let mut cause = shared.admin.connection_cause();
+    let unreachable = |cause: &Option<String>| {
+        let brokers = &shared.settings.bootstrap_servers;
+        cause.as_ref().map(|cause| format!("kafka at {brokers} cannot be reached: {cause}"))
+    };
+    loop {
+        let mut made = pin!(shared.make_topics());
+        // A request takes long to fail, and then does not say why.
+        let error = loop {
+            tokio::select! {
+                made = &mut made => match made {
+                    Ok(()) => return,
+                    Err(error) => break error,
+                },
+                Ok(()) = cause.changed() => {
+                                        unreachable(&cause.borrow_and_update()).into_iter().for_each(|what| shared.publication.wait_for(what));
+                }
+            }
+        };
+        let why = unreachable(&cause.borrow_and_update()).filter(|_| error.is_unreachable());
+        shared.publication.wait_for(why.unwrap_or_else(|| error.to_string()));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
