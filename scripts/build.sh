@@ -1,4 +1,4 @@
-# Building: guests once, and one profile of everything else.
+# Builds: guests once, everything else in a single profile.
 
 build_guests() {
   (cd examples && cargo build --release --locked --target wasm32-wasip2 --workspace)
@@ -14,37 +14,37 @@ build_host() {
   cargo build --release --locked --bin millstream
 }
 
-# A second binary, in which tests can make the process fail at chosen places.
+# A second binary, with failpoints: tests can make the process fail at chosen places.
 build_failing_host() {
   cargo build --release --locked --bin millstream --features failpoints
   cp target/release/millstream target/release/millstream-failpoints
 }
 
-# What the driver measures against; it writes nothing but .cache/peers.
+# The peers that the benchmarks compare with. Writes only to .cache/peers.
 build_peers() {
   [ -e .cache/peers/.complete ] && [ -z "$(find tests/peers -newer .cache/peers/.complete -print -quit)" ] && return
   setup_jdk
-  say "building what Millstream is measured against"
+  say "building the peers for the benchmarks"
   mvn -q -B -f tests/peers/pom.xml compile >&2
   touch .cache/peers/.complete
 }
 
-# CloudEvents' SDK for Java, on the other side of tests. They skip themselves where it can't be built.
+# Clients that use the CloudEvents SDK for Java. Tests that need them are skipped if they cannot be built.
 build_foreign_clients() {
   [ -e .cache/foreign/.complete ] && [ -z "$(find tests/foreign -newer .cache/foreign/.complete -print -quit)" ] && return
-  say "building the clients that CloudEvents' own SDK is tried with"
+  say "building the clients that use the CloudEvents SDK for Java"
   if (setup_jdk && mvn -q -B -f tests/foreign/pom.xml compile >&2); then
     touch .cache/foreign/.complete
   else
     rm -f .cache/foreign/.complete
-    loudly "SKIPPED: tests/foreign could not be built; events were not exchanged with CloudEvents' SDK for Java"
+    loudly "SKIPPED: tests/foreign could not be built; events were not exchanged with the CloudEvents SDK for Java"
   fi
 }
 
 run_benches() {
   if [ "${1:-}" = micro ]; then
     shift
-    # All members are selected, as everywhere, so that nothing is built twice with other features.
+    # Select all members, as everywhere, so nothing is built twice with different features.
     cargo bench --locked --workspace --bench hot_path -- "$@"
     return
   fi
@@ -53,7 +53,7 @@ run_benches() {
     throughput | order | delivery) build_peers ;;
     *) build_all_guests; build_peers ;;
   esac
-  # One selection with the host, so that nothing is built twice with other features.
+  # Built together with the host, so nothing is built twice with different features.
   cargo build --release --locked --bin millstream --bin bench --bin native-loop
   exec target/release/bench "$@"
 }

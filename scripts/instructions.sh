@@ -1,10 +1,10 @@
-# How many instructions each stage of the host spends on a record, held against what it was.
+# Counts the instructions that each stage of the host spends on a record, and compares them with the recorded counts.
 #
-# Valgrind counts them in a simulated processor, so that the figures neither depend on the machine nor on what else it does.
+# Valgrind counts in a simulated processor, so the figures depend neither on the machine nor on its load.
 
 INSTRUCTIONS=host/benches/instructions.txt
 
-# Percent that a stage may grow before the gate closes: another compiler moves a few.
+# Percent that a stage may grow before the check fails: a different compiler changes a few.
 INSTRUCTIONS_MAY_GROW=10
 
 # count_instructions [--update]
@@ -32,7 +32,7 @@ instructions_of() {
   local out
   out=$(mktemp)
   valgrind --tool=callgrind --callgrind-out-file="$out" --toggle-collect='*instructions::counted*' \
-    "$1" "$2" >/dev/null 2>&1 || fail "valgrind could not run stage $2: try \`valgrind --tool=callgrind $1 $2\`"
+    "$1" "$2" >/dev/null 2>&1 || fail "valgrind could not run stage $2; try \`valgrind --tool=callgrind $1 $2\`"
   sed -n 's/^\(summary\|totals\): //p' "$out" | tail -n 1
   rm -f "$out"
 }
@@ -43,10 +43,10 @@ compare_instructions() {
     NR == FNR { was[$1] = $2; next }
     {
       if (!($1 in was)) { verdict = "new: run ./run instructions --update"; bad = 1 }
-      else if ($2 > was[$1] * (1 + may_grow / 100)) { verdict = "TOO MANY: it was " was[$1]; bad = 1 }
+      else if ($2 > was[$1] * (1 + may_grow / 100)) { verdict = "TOO MANY: was " was[$1]; bad = 1 }
       else if ($2 < was[$1] * (1 - may_grow / 100)) { verdict = "fewer than " was[$1] ": run ./run instructions --update" }
       else { verdict = "ok" }
-      printf "%-20s %8d instructions a record   %s\n", $1, $2, verdict
+      printf "%-20s %8d instructions per record   %s\n", $1, $2, verdict
     }
     END { printf "instructions: %s\n", bad ? "FAILED" : "ok"; exit bad }
   ' "$INSTRUCTIONS" "$1"

@@ -1,4 +1,4 @@
-# A real Apache Kafka of one node (KRaft, broker and controller in one), on loopback.
+# A real single-node Apache Kafka (KRaft, combined broker and controller), on loopback.
 
 KAFKA_RUN=.cache/kafka-run
 
@@ -35,17 +35,17 @@ kafka_start() {
     >"$KAFKA_RUN/server.properties"
   local java=(java -Xmx512m -cp "$KAFKA_LIB/*" "-Dlog4j2.configurationFile=$PWD/tests/kafka/log4j2.properties")
   "${java[@]}" kafka.tools.StorageTool format -t 5L6g3nShT-eMCtK--X86sw -c "$KAFKA_RUN/server.properties" \
-    >"$KAFKA_RUN/log" 2>&1 || { cat "$KAFKA_RUN/log" >&2; fail "Kafka's storage could not be formatted"; }
+    >"$KAFKA_RUN/log" 2>&1 || { cat "$KAFKA_RUN/log" >&2; fail "could not format Kafka's storage; its log is above"; }
   nohup "${java[@]}" kafka.Kafka "$KAFKA_RUN/server.properties" >>"$KAFKA_RUN/log" 2>&1 </dev/null &
   echo $! >"$KAFKA_RUN/pid"
   echo "127.0.0.1:$port" >"$KAFKA_RUN/bootstrap"
   for _ in $(seq 300); do
-    kafka_is_up || { tail -n 20 "$KAFKA_RUN/log" >&2; fail "Kafka ended while starting"; }
+    kafka_is_up || { tail -n 20 "$KAFKA_RUN/log" >&2; fail "Kafka exited during startup; its log is above"; }
     if grep -q 'Kafka Server started' "$KAFKA_RUN/log"; then kafka_status; return; fi
     sleep 0.1
   done
   tail -n 20 "$KAFKA_RUN/log" >&2
-  fail "Kafka did not start within 30 s"
+  fail "Kafka did not start within 30 s; its log is above"
 }
 
 kafka_stop() {

@@ -1,4 +1,4 @@
-# What users install: one archive with the binary, its licence, and the ways to run it.
+# The archive that users install: the binary, its licence, the documents and the deployment files.
 
 package() {
   build_host
@@ -10,7 +10,7 @@ package() {
   rm -rf "$folder"
   mkdir -p "$folder"
   install -m 755 target/release/millstream "$folder/millstream"
-  # The names of functions stay, so that a backtrace is readable; what only a debugger reads goes.
+  # Strip debugger data only: function names stay, so backtraces are readable.
   strip --strip-debug "$folder/millstream"
   cp LICENSE README.md CHANGELOG.md "$folder/"
   cp -r docs deploy "$folder/"
@@ -20,19 +20,19 @@ package() {
   printf 'target/package/%s.tar.gz\n' "$name"
 }
 
-# The files of deploy/, read as the programs do that they are for.
+# Reads the files of deploy/ with the parsers of the programs that use them.
 test_packaging() {
   if ! command -v go >/dev/null; then
-    loudly "SKIPPED: no Go here; the files of deploy/ were not read by compose-go, the Kubernetes, KEDA and Prometheus packages"
+    loudly "SKIPPED: Go is not installed; the files of deploy/ were not checked with the Compose, Kubernetes, KEDA and Prometheus parsers"
     return 0
   fi
   if ! (cd tests/packaging && go list -deps -test ./... >/dev/null); then
-    loudly "SKIPPED: the Go packages that read the files of deploy/ could not be fetched"
+    loudly "SKIPPED: could not fetch the Go packages that check the files of deploy/"
     return 0
   fi
   (cd tests/packaging && go test ./...) || return 1
   if ! docker info >/dev/null 2>&1; then
-    say "no container engine here: the image was not built, and the compose file was read but not run"
+    say "no container engine: the image was not built, and the compose file was parsed but not run"
   fi
   if command -v systemd-analyze >/dev/null; then
     systemd-analyze verify --man=no deploy/systemd/millstream.service || true

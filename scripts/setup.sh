@@ -1,6 +1,6 @@
-# What a bare Debian 12 with Rust lacks: a C compiler, CMake and Perl for librdkafka and OpenSSL, JDK 17 and Kafka's
-# artifacts, kcat, the Wasm target.
-# Each part looks first and installs only what is missing.
+# Installs the tools that a bare Debian 12 with Rust lacks: C compilers, CMake, Perl, Java 17, Kafka's artifacts, kcat,
+# the Wasm target.
+# Each step checks first, and installs only missing packages.
 
 KAFKA_LIB=.cache/kafka/lib
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
@@ -11,7 +11,7 @@ fail() { loudly "$*"; exit 1; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
-    fail "these packages are missing and this user can't install them: ${*: -1}"
+    fail "missing packages, and this user cannot install them: ${*: -1}"
   fi
 }
 
@@ -21,7 +21,7 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
-# install_python_tools FOLDER PACKAGE...: an environment of their own. Fails where they can't be had.
+# install_python_tools FOLDER PACKAGE...: installs into a virtual environment. Fails if a package is not available.
 install_python_tools() {
   local folder="$1" packages=()
   shift
@@ -35,7 +35,7 @@ install_python_tools() {
 }
 
 setup() {
-  command -v cargo >/dev/null || fail "Rust is missing: install it with rustup (https://rustup.rs), then run this again"
+  command -v cargo >/dev/null || fail "Rust is not installed: install it with rustup (https://rustup.rs), then run this again"
   setup_packages
   setup_wasm_target
   setup_kafka
@@ -60,16 +60,16 @@ setup_packages() {
   [ ${#packages[@]} = 0 ] || install_packages "${packages[@]}"
 }
 
-# For the test of the web page. Where there is none, that test is skipped, and says so.
+# For the test of the web page. Without a browser, that test is skipped with a warning.
 setup_browser() {
   command -v chromedriver >/dev/null && command -v chromium >/dev/null && return
-  say "installing chromium and its driver"
+  say "installing chromium and chromium-driver"
   { as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends \
     chromium chromium-driver fonts-dejavu-core; } >&2 ||
-    loudly "SKIPPED: chromium and chromium-driver could not be installed; the web page is not tested in a browser"
+    loudly "SKIPPED: could not install chromium and chromium-driver; the web page is not tested in a browser"
 }
 
-# For those who compile Java: the benchmarks.
+# Only the benchmarks and the Java clients of the tests compile Java.
 setup_jdk() {
   local packages=()
   command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
@@ -91,13 +91,13 @@ setup_wasm_target() {
     say "adding the Rust target wasm32-wasip2"
     rustup target add wasm32-wasip2 >&2 && return
   fi
-  fail "the Rust target wasm32-wasip2 is missing and rustup can't add it; examples/README.md tells how to build guests
-    with Debian's packages (rust-web-src, lld-19), then give them in MILLSTREAM_DEMO_MODULES"
+  fail "the Rust target wasm32-wasip2 is missing and rustup cannot add it; see examples/README.md for how to build guests
+    with Debian's packages (rust-web-src, lld-19), then set MILLSTREAM_DEMO_MODULES to them"
 }
 
 setup_kafka() {
   [ -e "$KAFKA_LIB/.complete" ] && [ "$KAFKA_LIB/.complete" -nt tests/kafka/pom.xml ] && return
-  say "fetching Apache Kafka from its Maven artifacts"
+  say "downloading Apache Kafka as Maven artifacts"
   mkdir -p "$KAFKA_LIB"
   mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/$KAFKA_LIB" >&2
   touch "$KAFKA_LIB/.complete"

@@ -1,11 +1,11 @@
-# Tests and checks. The runners' own closing lines come last, so that they are seen.
+# Tests and checks. The summary lines of all runners are repeated at the end.
 
 run_tests() {
   if [ "${1:-}" = --long ]; then
     export MILLSTREAM_TEST_LONG=1
     shift
   fi
-  # A minute in all: five targets.
+  # Five targets, so a minute in total.
   export MILLSTREAM_FUZZ_SECONDS="${MILLSTREAM_FUZZ_SECONDS:-12}"
   setup_schemathesis
   build_all_guests
@@ -19,7 +19,7 @@ run_tests() {
     cargo test --release --locked --workspace --no-fail-fast -- "$@" && (cd examples && cargo test --release --locked -- "$@") &&
       test_go_example
   } 2>&1 | tee "$log" || result=1
-  # Whoever names a test wants that one.
+  # With a test name, run only the matching tests.
   if [ $# = 0 ]; then
     count_instructions 2>&1 | tee -a "$log" || result=1
     test_packaging || result=1
@@ -30,18 +30,18 @@ run_tests() {
   return $result
 }
 
-# What sends the API whatever its document allows, and what it forbids.
+# Sends the API requests that its OpenAPI document allows, and requests that it forbids.
 setup_schemathesis() {
   local folder=.cache/tools/schemathesis
   [ -x "$folder/bin/schemathesis" ] && return
-  say "installing schemathesis, once"
+  say "installing schemathesis (once)"
   install_python_tools "$folder" schemathesis==4.32.5 ||
-    loudly "SKIPPED: schemathesis could not be installed; the API was not held against its document"
+    loudly "SKIPPED: could not install schemathesis; the API was not checked against its OpenAPI document"
 }
 
 test_go_example() {
   if command -v go >/dev/null; then (cd examples/tally && go test ./...); else
-    loudly "SKIPPED: the tests of examples/tally, which need Go"
+    loudly "SKIPPED: the tests of examples/tally need Go"
   fi
 }
 
@@ -50,22 +50,22 @@ run_checks() {
   (cd examples && cargo fmt --all --check)
   build_guests
   cargo clippy --release --locked --workspace --all-targets -- -D warnings
-  cargo test --release --locked --workspace --test tidy
+  cargo test --release --locked --workspace --test tidy --test words
   check_dependencies
 }
 
 check_dependencies() {
   local deny=.cache/tools/bin/cargo-deny
   if ! [ -x "$deny" ]; then
-    say "building cargo-deny, once"
+    say "building cargo-deny (once)"
     cargo install --quiet --locked --root .cache/tools cargo-deny --version 0.20.2 >&2 || {
-      loudly "SKIPPED: cargo-deny could not be installed; licences and bans of dependencies were not checked"
+      loudly "SKIPPED: could not install cargo-deny; licences and bans of dependencies were not checked"
       return 0
     }
   fi
   "$deny" check --hide-inclusion-graph licenses bans sources
   "$deny" check --hide-inclusion-graph advisories ||
     if "$deny" fetch db >/dev/null 2>&1; then return 1; else
-      loudly "SKIPPED: the advisory database can't be reached; dependencies were not checked for known vulnerabilities"
+      loudly "SKIPPED: the advisory database is unreachable; dependencies were not checked for known vulnerabilities"
     fi
 }

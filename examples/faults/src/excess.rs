@@ -15,7 +15,7 @@ pub fn run_forever() -> ! {
 pub fn take_all_memory() -> ! {
     let mut taken = Vec::new();
     loop {
-        // Written to, for memory that nobody touches may cost nothing.
+        // Written to, because memory that is never touched may cost nothing.
         taken.push(black_box(vec![1_u8; 1 << 20]));
     }
 }

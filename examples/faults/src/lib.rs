@@ -1,20 +1,20 @@
-//! Lesson 3: what becomes of a function that does wrong.
+//! Lesson 3: how the host handles a function that misbehaves.
 //!
-//! The data is a command. Most of them misbehave: the host ends the call, throws the sandbox away, and the record is
-//! tried again or becomes a dead letter that says why. Other keys go on all the while, and the next record of this key
-//! gets a new sandbox.
+//! The data is a command. Most of them misbehave: the host ends the call, discards the sandbox, and retries the record or
+//! dead-letters it with the reason. Other keys keep flowing meanwhile, and the next record of this key gets a new
+//! sandbox.
 //!
 //! | command | what happens |
 //! |---|---|
 //! | `ok` | the data comes out again |
 //! | `retry`, `retry-after`, `flaky:3` | asks for another attempt: always, after 200 ms, until the third |
-//! | `reject` | gives the record up |
+//! | `reject` | rejects the record |
 //! | `unknown-output` | emits to an output that the manifest does not know |
 //! | `trap`, `loop`, `memory`, `recurse`, `sleep` | a fault: a panic, or more time or memory than there is |
 //! | `output`, `emissions` | emits 8 MiB in 8 events, or 100,000 events |
 //! | `logs` | prints 10 MB, of which the log keeps as much as `limits.logs` |
-//! | `env`, `file`, `socket`, `http` | tells what it found when it looked out of its sandbox |
-//! | `count` | tells how many calls this sandbox has served |
+//! | `env`, `file`, `socket`, `http` | reports what it found when it looked out of its sandbox |
+//! | `count` | reports how many calls this sandbox has served |
 
 mod excess;
 mod outside;

@@ -1,7 +1,7 @@
 //! Lesson 5: enrich an event from what it carries.
 //!
-//! A completed item carries its bids, so the function needs neither a database nor a call to anybody: it works out
-//! winner, price and losers, and emits a new event of another type.
+//! A completed item carries its bids, so the function needs neither a database nor a call to another service: it works
+//! out winner, price and losers, and emits a new event of another type.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ struct Bid {
 struct ValidatedItem<'a> {
     item: &'a str,
     seller: &'a str,
-    /// None where nobody bid.
+    /// `None` if there was no bid.
     winner: Option<&'a str>,
     /// What the winner pays.
     price: Option<u64>,

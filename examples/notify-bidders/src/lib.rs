@@ -1,7 +1,7 @@
 //! Lesson 6: one event in, many out, each with a key of its own.
 //!
-//! Everybody who took part in an auction is told how it ended. The events are emitted as a whole or not at all: a crash
-//! between two of them cannot tell the winner and forget the seller.
+//! Everyone who took part in an auction gets a notification of the result. The events are emitted as a whole or not at
+//! all: a crash between two of them cannot notify the winner and forget the seller.
 
 use millstream_sdk::{Emission, Event, Failure};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ fn notifications(sold: &ValidatedItem) -> Vec<Notification<'_>> {
 
 fn emission(notification: &Notification<'_>) -> Result<Emission<'static>, Failure> {
     let emission = Emission::json(notification)?.type_("auction.bidder.notified");
-    // Keyed by the person instead of the item: what one person is told stays in order.
+    // Keyed by the person instead of the item: the messages to one person stay in order.
     Ok(emission.key(notification.person.to_owned()).subject(notification.person.to_owned()))
 }
 

@@ -1,7 +1,7 @@
 //! Lesson 4: named outputs, and the difference between a result that is bad news and a record that is broken.
 //!
 //! A bid that breaks the auction's rules is a *result*: it goes to the output `rejected` with the reason, for the bidder
-//! to see. Data that is no bid at all is nobody's result: the function rejects the record, and it becomes a dead letter.
+//! to see. Data that isn't a bid has no result: the function rejects the record, and it becomes a dead letter.
 
 use millstream_sdk::{Emission, Event, Failure};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ struct RejectedBid<'a> {
 #[millstream_sdk::function]
 pub fn place_bid(event: Event<'_>) -> Result<Emission<'_>, Failure> {
     let bid: Bid = event.json()?;
-    // The key of the bid, its item, stays the key of both: whoever reads the outputs finds an item's bids in order.
+    // The key of the bid, its item, stays the key of both: consumers of the outputs see an item's bids in order.
     let emission = match broken_rule(&bid) {
         None => Emission::json(&bid)?.type_("auction.bid.accepted"),
         Some(reason) => {

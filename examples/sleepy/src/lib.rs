@@ -18,7 +18,7 @@ struct Numbered {
 
 #[millstream_sdk::function]
 pub fn sleepy(event: Event<'_>) -> Result<Emission<'_>, Failure> {
-    // `?` rejects what is no such JSON: the record goes to the dead letters at once, for reading it again won't help.
+    // `?` rejects any other JSON: the record is dead-lettered at once, because reading it again won't help.
     let Numbered { seq } = event.json()?;
     // A function has the standard library: clocks and sleep are the host's, through WASI.
     sleep(Duration::from_millis(fastrand::u64(0..=4)));

@@ -8,7 +8,7 @@ use millstream_sdk::{Emission, Event, Failure};
 // The attribute makes this function the one that Millstream calls.
 #[millstream_sdk::function]
 pub fn uppercase(event: Event<'_>) -> Result<Emission<'_>, Failure> {
-    // Kafka tells a record without a value, a "tombstone", from one with an empty value. So do we.
+    // Kafka distinguishes a record without a value, a "tombstone", from one with an empty value. So do we.
     if event.is_tombstone() {
         return Ok(Emission::tombstone());
     }

@@ -22,6 +22,7 @@ use view::{FunctionAlone, FunctionList, FunctionView};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// List the functions
 #[utoipa::path(get, path = "/v1/functions", tag = "functions", security(("token" = ["read"])), responses(
     (status = 200, description = "All functions, by name", body = FunctionList),
     (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),

@@ -14,12 +14,12 @@ use crate::kafka::admin::PartitionBounds;
 use crate::model::function::{Manifest, ModuleShape, Revision};
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::position::TopicPartition;
+use crate::registry::catalogue_view::CatalogueWriter;
 use crate::registry::cluster::{ClusterAdmin, ClusterError, OffsetMove, PartitionSelection};
 use crate::registry::folder_log::FolderLog;
 use crate::registry::inspect::{ModuleInspector, ModuleRefused};
 use crate::registry::{
-    ArtifactError, CatalogueWriter, ChangeError, LiveExpectation, RegistryHandle, RegistryParts, ResetOrder,
-    publication,
+    ArtifactError, ChangeError, LiveExpectation, RegistryHandle, RegistryParts, ResetOrder, publication,
 };
 
 /// A revision of a function.
