@@ -1,4 +1,4 @@
-//! The token endpoint of an OpenID provider on loopback, over HTTPS: it signs tokens for who knows the client's secret.
+//! The token endpoint of an OpenID provider on loopback, over HTTPS: it signs a token if the client's secret is right.
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -42,7 +42,7 @@ impl TokenEndpoint {
         std::thread::spawn(move || {
             for stream in listener.incoming().filter_map(Result::ok) {
                 let (tls, key, count) = (tls.clone(), key.clone(), count.clone());
-                // A client that does not trust the certificate breaks the connection: that is its right.
+                // A client that does not trust the certificate breaks the connection, and some tests want that.
                 std::thread::spawn(move || answer(stream, tls, &key, &count));
             }
         });

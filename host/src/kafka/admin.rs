@@ -53,7 +53,7 @@ pub(crate) struct KafkaAdmin(Arc<AdminState>);
 struct AdminState {
     settings: ClientSettings,
     creation: TopicCreation,
-    /// Before the client, so that nothing uses it when it is dropped.
+    /// Declared before the client: its thread must end first.
     events: ClientEvents,
     client: Arc<AdminClient<LoggingContext>>,
 }
@@ -68,7 +68,7 @@ impl KafkaAdmin {
         Ok(Self(Arc::new(AdminState { settings, creation, events, client })))
     }
 
-    /// Why Kafka could not be reached, each time that one tries in vain.
+    /// Why Kafka cannot be reached; it changes with each failed attempt.
     pub(crate) fn connection_cause(&self) -> watch::Receiver<Option<String>> {
         self.0.events.cause()
     }

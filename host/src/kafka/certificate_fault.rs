@@ -1,5 +1,5 @@
-//! Why a broker's certificate is not accepted. librdkafka says only that it is not: whether it expired, is for another name
-//! or comes from an unknown authority is what OpenSSL tells a callback, so one more connection is made to ask.
+//! Why OpenSSL rejects a broker's certificate. librdkafka reports only that it does, not whether the certificate expired, is
+//! for another name, or has an unknown issuer. OpenSSL passes that to a callback, so this makes one more connection to ask.
 
 #![allow(
     unsafe_code,
@@ -17,7 +17,7 @@ use rdkafka::types::{RDKafka, RDKafkaType};
 
 use crate::kafka::settings::ClientSettings;
 
-/// How long one looks at a time, and how often: a handshake takes some milliseconds.
+/// A handshake takes some milliseconds; a slow broker gets two seconds.
 const SLICE: Duration = Duration::from_millis(200);
 const SLICES: usize = 10;
 
@@ -27,7 +27,7 @@ struct FaultContext(OnceLock<c_int>);
 
 impl ClientContext for FaultContext {}
 
-/// Connects with `settings`, and says what OpenSSL finds wrong with the certificate; nothing when it finds nothing.
+/// Connects with `settings`, and returns what OpenSSL finds wrong with the certificate, if anything.
 pub(crate) fn find(settings: &ClientSettings) -> Option<String> {
     let config = settings.base();
     let native = config.create_native_config().ok()?;
@@ -35,13 +35,13 @@ pub(crate) fn find(settings: &ClientSettings) -> Option<String> {
     unsafe { ffi::rd_kafka_conf_set_ssl_cert_verify_cb(native.ptr(), Some(verify)) };
     let client = Client::new(&config, native, RDKafkaType::RD_KAFKA_PRODUCER, FaultContext::default()).ok()?;
     (0..SLICES).find_map(|_| {
-        // It is asked for the connection that this takes.
+        // Only the connection matters, not the answer.
         let _ = client.fetch_metadata(None, SLICE);
         client.context().0.get().map(|number| words(*number))
     })
 }
 
-/// Called by librdkafka, on its own thread, for each certificate of a chain.
+/// librdkafka calls this on its own thread, for each certificate of a chain.
 unsafe extern "C" fn verify(
     _: *mut RDKafka,
     _: *const c_char,
@@ -54,7 +54,7 @@ unsafe extern "C" fn verify(
     _: usize,
     context: *mut c_void,
 ) -> c_int {
-    // SAFETY: librdkafka gives a number that it does not use for as long, and the context that rdkafka made the client with.
+    // SAFETY: librdkafka passes a number that it does not use meanwhile, and the context that rdkafka created the client with.
     let (fault, context) = unsafe { (*fault, &*context.cast::<FaultContext>()) };
     if fault == 0 {
         return 1;
@@ -64,7 +64,7 @@ unsafe extern "C" fn verify(
     0
 }
 
-/// OpenSSL's words for its own numbers (`X509_V_ERR_…`), those that people meet.
+/// OpenSSL's text for its own codes (`X509_V_ERR_…`), as far as users meet them.
 fn words(number: c_int) -> String {
     let known = match number {
         9 => "certificate is not yet valid",

@@ -32,7 +32,7 @@ pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             error_event!(target: "millstream::kafka", facility, "{message}");
         }
-        // librdkafka reports every refused connection as an error although it goes on trying.
+        // librdkafka reports every refused connection as an error although it retries.
         RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
             warn!(target: "millstream::kafka", facility, "{}", with_remedy(message));
         }

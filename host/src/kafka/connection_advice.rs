@@ -1,7 +1,7 @@
-//! What to do about a connection that does not come about. librdkafka names the cause in words alone: OpenSSL's, the
-//! broker's, the token endpoint's or its own.
+//! Remedies for connections that fail. librdkafka reports the cause only as text: OpenSSL's, the broker's, the token
+//! endpoint's or its own.
 
-/// Words of a cause, in lower case, and the remedy. The first that fits counts.
+/// Parts of a message, in lower case, and the remedy. The first match counts.
 const REMEDIES: [(&[&str], &str); 18] = [
     (
         &["hostname mismatch", "ip address mismatch"],
@@ -84,14 +84,14 @@ const REMEDIES: [(&[&str], &str); 18] = [
     ),
 ];
 
-/// What to do about what librdkafka says in `text`, where that is known.
+/// The remedy for librdkafka's message, if one is known.
 pub(crate) fn remedy(text: &str) -> Option<&'static str> {
     let text = text.to_lowercase();
     let fits = |words: &[&str]| words.iter().any(|words| text.contains(words));
     REMEDIES.iter().find(|(words, _)| fits(words)).map(|(_, remedy)| *remedy)
 }
 
-/// `text`, and what to do about it.
+/// The message with its remedy.
 pub(crate) fn with_remedy(text: &str) -> String {
     match remedy(text) {
         Some(remedy) => format!("{text}; {remedy}"),
@@ -99,23 +99,23 @@ pub(crate) fn with_remedy(text: &str) -> String {
     }
 }
 
-/// Why a client cannot connect, when one of its log lines says so, without the name of librdkafka's thread.
+/// Why a client cannot connect, if this log line says so, without the name of librdkafka's thread.
 pub(crate) fn cause(facility: &str, line: &str) -> Option<String> {
     if !["FAIL", "ERROR", "OIDC"].contains(&facility) {
         return None;
     }
     let text = line.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")).map_or(line, |(_, text)| text);
-    // What follows is another number each time.
+    // The rest differs each time.
     let text = text.split_once(" (after ").map_or(text, |(text, _)| text);
     Some(text.to_owned())
 }
 
-/// Whether `cause` is that a certificate was not accepted, without the reason.
+/// Whether the broker's certificate was rejected for a reason that librdkafka leaves out.
 pub(crate) fn is_about_a_certificate(cause: &str) -> bool {
     cause.contains("certificate verify failed")
 }
 
-/// Such a cause with the reason in place of what librdkafka guesses.
+/// Such a cause with the reason in place of librdkafka's guess.
 pub(crate) fn with_certificate_fault(cause: &str, fault: &str) -> String {
     let address = cause.split_once(": ").map_or("kafka", |(address, _)| address);
     format!("{address}: the broker's certificate is not accepted: {fault}")

@@ -36,8 +36,8 @@ impl ClientSettings {
         config
     }
 
-    /// Where the system keeps the authorities that it trusts, unless the user names others. OpenSSL is part of this program,
-    /// and would look in the folder that it was built in.
+    /// Selects the system's trusted authorities unless the user names others. OpenSSL is linked statically, and would look
+    /// in the folder that it was built in.
     fn trusted_authorities(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let is_set = |key: &str| self.options.contains_key(key);
         let protocol = self.options.get("security.protocol").map(|protocol| protocol.trim().to_lowercase());

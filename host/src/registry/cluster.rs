@@ -195,7 +195,7 @@ impl KafkaCluster {
 }
 
 fn check_codecs(manifest: &Manifest) -> Result<(), ClusterError> {
-    // A client that does not say what it has is believed to have all.
+    // Without the list, the client is assumed to have all.
     let Some(features) = codecs::built_in() else { return Ok(()) };
     let asked = manifest.outputs.iter().filter_map(|(name, output)| Some((name, output.compression?)));
     match asked.into_iter().find(|(_, compression)| codecs::is_missing(&features, *compression)) {

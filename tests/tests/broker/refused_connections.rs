@@ -11,19 +11,19 @@ use millstream_tests::{unique, wait_until};
 /// A few seconds, and what a busy machine adds.
 const SOON: Duration = Duration::from_secs(15);
 
-/// Settings of `[kafka]`.
-type Settings = Vec<(&'static str, String)>;
+/// KafkaOptions of `[kafka]`.
+type KafkaOptions = Vec<(&'static str, String)>;
 
-struct Files {
+struct ClientFiles {
     authority: String,
     stranger: String,
     certificate: String,
     key: String,
 }
 
-fn files(kafka: &SecuredKafka) -> Files {
+fn files(kafka: &SecuredKafka) -> ClientFiles {
     let file = |name: &str| kafka.client_files().join(name).display().to_string();
-    Files {
+    ClientFiles {
         authority: file("kafka-ca.pem"),
         stranger: kafka.stranger.certificate().display().to_string(),
         certificate: file("client.pem"),
@@ -31,15 +31,15 @@ fn files(kafka: &SecuredKafka) -> Files {
     }
 }
 
-fn settings(settings: &[(&'static str, &str)]) -> Settings {
+fn settings(settings: &[(&'static str, &str)]) -> KafkaOptions {
     settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
 }
 
-fn tls(authority: &str) -> Settings {
+fn tls(authority: &str) -> KafkaOptions {
     settings(&[("security.protocol", "ssl"), ("ssl.ca.location", authority)])
 }
 
-fn scram(authority: &str, mechanism: &str, user: &str, password: &str) -> Settings {
+fn scram(authority: &str, mechanism: &str, user: &str, password: &str) -> KafkaOptions {
     settings(&[
         ("security.protocol", "sasl_ssl"),
         ("ssl.ca.location", authority),
@@ -49,7 +49,7 @@ fn scram(authority: &str, mechanism: &str, user: &str, password: &str) -> Settin
     ])
 }
 
-fn bearer(kafka: &SecuredKafka, secret: &str, https: &[(&'static str, &str)]) -> Settings {
+fn bearer(kafka: &SecuredKafka, secret: &str, https: &[(&'static str, &str)]) -> KafkaOptions {
     let common = settings(&[
         ("security.protocol", "sasl_ssl"),
         ("ssl.ca.location", &files(kafka).authority),
@@ -63,7 +63,7 @@ fn bearer(kafka: &SecuredKafka, secret: &str, https: &[(&'static str, &str)]) ->
 }
 
 #[track_caller]
-fn launch(kafka: &SecuredKafka, listener: Listener, settings: &Settings) -> Host {
+fn launch(kafka: &SecuredKafka, listener: Listener, settings: &KafkaOptions) -> Host {
     let lines: String = settings.iter().map(|(name, value)| format!("\"{name}\" = \"{value}\"\n")).collect();
     let config = format!("[kafka]\n{lines}");
     let options = Options { config, ..Options::new(&kafka.address(listener), &unique("refused")) };
@@ -72,7 +72,7 @@ fn launch(kafka: &SecuredKafka, listener: Listener, settings: &Settings) -> Host
 
 /// The host keeps trying, and both its readiness and its log say these words.
 #[track_caller]
-fn assert_waits(kafka: &SecuredKafka, listener: Listener, settings: &Settings, words: &[&str]) {
+fn assert_waits(kafka: &SecuredKafka, listener: Listener, settings: &KafkaOptions, words: &[&str]) {
     let mut host = launch(kafka, listener, settings);
     let mut detail = String::new();
     let all_in = |text: &str| words.iter().all(|word| text.contains(word));
@@ -93,7 +93,7 @@ fn assert_waits(kafka: &SecuredKafka, listener: Listener, settings: &Settings, w
 
 /// The host ends at once and says these words.
 #[track_caller]
-fn assert_ends(kafka: &SecuredKafka, listener: Listener, settings: &Settings, words: &[&str]) {
+fn assert_ends(kafka: &SecuredKafka, listener: Listener, settings: &KafkaOptions, words: &[&str]) {
     let mut host = launch(kafka, listener, settings);
     let status = host.wait_for_end(SOON);
     let log = host.log();
@@ -104,7 +104,7 @@ fn assert_ends(kafka: &SecuredKafka, listener: Listener, settings: &Settings, wo
 #[test]
 fn certificates_that_are_not_accepted_say_why() {
     let kafka = SecuredKafka::shared();
-    let Files { authority, stranger, .. } = files(kafka);
+    let ClientFiles { authority, stranger, .. } = files(kafka);
     let unknown = ["certificate is not accepted", "certificate", "set ssl.ca.location"];
     assert_waits(kafka, Listener::Tls, &tls(&stranger), &unknown);
     // Without a setting, the system's authorities are asked, of which none signed it.
@@ -147,7 +147,7 @@ fn users_that_are_not_accepted_say_why() {
 fn a_listener_of_another_protocol_says_so() {
     let kafka = SecuredKafka::shared();
     let authority = files(kafka).authority;
-    assert_waits(kafka, Listener::Tls, &Settings::new(), &["closed by peer", "security.protocol", "ssl for TLS"]);
+    assert_waits(kafka, Listener::Tls, &KafkaOptions::new(), &["closed by peer", "security.protocol", "ssl for TLS"]);
     assert_waits(kafka, Listener::ScramTls, &tls(&authority), &["closed by peer", "security.protocol", "sasl_ssl"]);
     assert_waits(kafka, Listener::Scram, &tls(&authority), &["PLAINTEXT broker listener", "security.protocol"]);
 }
@@ -155,7 +155,7 @@ fn a_listener_of_another_protocol_says_so() {
 #[test]
 fn settings_that_no_client_takes_end_the_host() {
     let kafka = SecuredKafka::shared();
-    let Files { authority, certificate, key, .. } = files(kafka);
+    let ClientFiles { authority, certificate, key, .. } = files(kafka);
     assert_ends(kafka, Listener::Tls, &tls("/nowhere/ca.pem"), &["ssl.ca.location must name a file"]);
     let pair = |passphrase: &str| {
         let own = settings(&[

@@ -16,7 +16,7 @@ const RECORDS: usize = 500;
 static TURNS: Turns = Turns::new(2);
 
 /// A host that reaches the broker through one of its listeners.
-struct Secured {
+struct SecuredHost {
     kafka: &'static SecuredKafka,
     host: Host,
     name: String,
@@ -34,7 +34,7 @@ fn example(heading: &str, kafka: &SecuredKafka) -> String {
         .replace("https://login.example.com/oauth/token", &kafka.tokens.url())
 }
 
-impl Secured {
+impl SecuredHost {
     #[track_caller]
     fn start(listener: Listener, heading: &str, more: &str, secrets: &[(&str, &str)]) -> Self {
         let turn = TURNS.wait();
@@ -124,31 +124,31 @@ impl Secured {
 
 #[test]
 fn over_tls() {
-    Secured::start(Listener::Tls, "TLS", "", &[]).run();
+    SecuredHost::start(Listener::Tls, "TLS", "", &[]).run();
 }
 
 #[test]
 fn over_tls_with_a_client_certificate() {
     let passphrase = [("MILLSTREAM_KAFKA__SSL_KEY_PASSWORD", PASSPHRASE)];
-    Secured::start(Listener::ClientCertificate, "Client certificates (mTLS)", "", &passphrase).run();
+    SecuredHost::start(Listener::ClientCertificate, "Client certificates (mTLS)", "", &passphrase).run();
 }
 
 #[test]
 fn over_tls_with_a_password() {
     let password = [("MILLSTREAM_KAFKA__SASL_PASSWORD", PASSWORD)];
-    Secured::start(Listener::ScramTls, "User and password (SCRAM) over TLS", "", &password).run();
+    SecuredHost::start(Listener::ScramTls, "User and password (SCRAM) over TLS", "", &password).run();
 }
 
 #[test]
 fn with_a_password_and_without_tls() {
     let password = [("MILLSTREAM_KAFKA__SASL_PASSWORD", PASSWORD)];
-    Secured::start(Listener::Scram, "User and password (SCRAM) without TLS", "", &password).run();
+    SecuredHost::start(Listener::Scram, "User and password (SCRAM) without TLS", "", &password).run();
 }
 
 #[test]
 fn with_tokens_that_are_renewed() {
     let secret = [("MILLSTREAM_KAFKA__SASL_OAUTHBEARER_CLIENT_SECRET", SECRET)];
-    let mut secured = Secured::start(Listener::Bearer, "Tokens (OAUTHBEARER, OIDC)", "", &secret);
+    let mut secured = SecuredHost::start(Listener::Bearer, "Tokens (OAUTHBEARER, OIDC)", "", &secret);
     secured.run();
     let tokens = &secured.kafka.tokens;
     let issued = tokens.issued();

@@ -1,5 +1,5 @@
-//! What an admin client says beside its answers. rdkafka's own type looks at the answers alone: log lines and errors would
-//! pile up in the client's main queue, and nobody would learn why Kafka does not answer.
+//! The log lines of an admin client. rdkafka's `AdminClient` reads only the answers to its requests: log lines and errors
+//! would pile up in the client's main queue, and the host could not say why Kafka does not answer.
 
 #![allow(unsafe_code, reason = "rdkafka polls a main queue only for consumers and producers; its library does for all")]
 
@@ -18,10 +18,10 @@ use crate::kafka::client_log::{self, LoggingContext};
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::{certificate_fault, connection_advice};
 
-/// How long the thread waits at once, and so how long its end may take.
+/// The longest wait for an event, so that the thread ends soon.
 const SLICE: Duration = Duration::from_millis(200);
 
-/// Passes a client's log on, and knows why it cannot connect. Its thread ends when this is dropped.
+/// Forwards a client's log, and keeps the latest reason why it cannot connect. Its thread ends when this is dropped.
 pub(super) struct ClientEvents {
     cause: watch::Receiver<Option<String>>,
     stop: Arc<AtomicBool>,
@@ -32,9 +32,9 @@ impl ClientEvents {
     pub(super) fn listen(client: Arc<AdminClient<LoggingContext>>, settings: ClientSettings) -> std::io::Result<Self> {
         let (sender, cause) = watch::channel(None);
         let stop = Arc::<AtomicBool>::default();
-        let told = stop.clone();
+        let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("kafka-admin-log".to_owned()).spawn(move || {
-            while !told.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 if let Some(cause) = next_line(&client).and_then(LogLine::pass_on) {
                     sender.send_replace(Some(explain(cause, &settings)));
                 }
@@ -43,7 +43,7 @@ impl ClientEvents {
         Ok(Self { cause, stop, thread: Some(thread) })
     }
 
-    /// Why the client could not connect when it tried last. It stays when a connection comes about later.
+    /// Why the latest attempt to connect failed. It stays when a later attempt succeeds.
     pub(super) fn cause(&self) -> watch::Receiver<Option<String>> {
         self.cause.clone()
     }
@@ -53,13 +53,13 @@ impl Drop for ClientEvents {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It does not panic; if it did, its client is let go all the same.
+            // A panic there has released its client, too.
             let _ = thread.join();
         }
     }
 }
 
-/// The cause with the reason that librdkafka leaves out, and with the remedy.
+/// Adds the reason that librdkafka leaves out, and the remedy.
 fn explain(cause: String, settings: &ClientSettings) -> String {
     let is_vague = connection_advice::is_about_a_certificate(&cause);
     let Some(fault) = is_vague.then(|| certificate_fault::find(settings)).flatten() else {
@@ -75,14 +75,14 @@ struct LogLine {
 }
 
 impl LogLine {
-    /// Logs it. Answers why the client cannot connect, when this says so.
+    /// Logs it. Returns the reason if the line says why the client cannot connect.
     fn pass_on(self) -> Option<String> {
         client_log::line(self.level, &self.facility, &self.text);
         connection_advice::cause(&self.facility, &self.text)
     }
 }
 
-/// The next log line, unless none comes soon. Other events are not of use: errors are logged besides.
+/// The next log line, if one comes soon. Other events are dropped: librdkafka logs each error as well.
 fn next_line(client: &AdminClient<LoggingContext>) -> Option<LogLine> {
     let milliseconds = i32::try_from(SLICE.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the client lives as long as the borrow; queue and event are ours until they are destroyed below, and the texts

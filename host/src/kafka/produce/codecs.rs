@@ -1,11 +1,11 @@
-//! The compressions that the client was built with. Asked to write another, it takes the setting, and sends nothing.
+//! The compressions that librdkafka was built with. It accepts the setting of another one, and then sends nothing.
 
 use rdkafka::ClientConfig;
 
 use crate::kafka::produce::producer::codec;
 use crate::model::function::Compression;
 
-/// librdkafka's own list of what is in it, such as `gzip,snappy,ssl`; nothing when it does not say.
+/// librdkafka's own list of its features, for example `gzip,snappy,ssl`.
 pub(crate) fn built_in() -> Option<String> {
     ClientConfig::new().create_native_config().and_then(|config| config.get("builtin.features")).ok()
 }

@@ -43,7 +43,7 @@ async fn make_topics(shared: &KafkaLogState) {
     };
     loop {
         let mut made = pin!(shared.make_topics());
-        // A request takes long to fail, and then does not say why.
+        // A request takes 10 s to fail, and its error does not say why.
         let error = loop {
             tokio::select! {
                 made = &mut made => match made {
