@@ -10,7 +10,7 @@ pub(crate) mod local;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
-pub(crate) use demo::{DemoOptions, demo};
+pub(crate) use demo::{DemoEnd, DemoOptions, demo};
 pub(crate) use embedded::{ApiListener, EmbeddedHost};
 pub(crate) use event_printer::EventPrinter;
 

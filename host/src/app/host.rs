@@ -64,6 +64,7 @@ impl ClusterBackend {
         let kafka = ClientSettings {
             bootstrap_servers: config.kafka.bootstrap_servers.clone(),
             options: config.kafka.options.clone(),
+            is_embedded: false,
         };
         // What is wrong here is wrong with the options: nothing is sent yet.
         let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;

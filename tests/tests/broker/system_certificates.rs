@@ -8,6 +8,7 @@ use millstream_tests::client::Client;
 use millstream_tests::host::binary;
 use millstream_tests::kafka::secured::{Listener, SecuredKafka};
 use millstream_tests::process::{Process, free_port};
+use millstream_tests::skip::skipped;
 use millstream_tests::token_endpoint::{CLIENT, SECRET};
 use millstream_tests::{unique, wait_until};
 
