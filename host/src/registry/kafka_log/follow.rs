@@ -36,11 +36,10 @@ pub(crate) async fn follow(shared: Arc<KafkaLogState>) {
 /// Tries until the topics are there.
 async fn make_topics(shared: &KafkaLogState) {
     let mut pause = FIRST_PAUSE;
-    let mut cause = shared.admin.connection_cause();
-    let unreachable = |cause: &Option<String>| {
-        let brokers = &shared.settings.bootstrap_servers;
-        cause.as_ref().map(|cause| format!("kafka at {brokers} cannot be reached: {cause}"))
-    };
+    let mut causes = shared.admin.connection_cause();
+    // An older cause may be gone.
+    causes.mark_unchanged();
+    let mut cause = None;
     loop {
         let mut made = pin!(shared.make_topics());
         // A request takes 10 s to fail, and its error does not say why.
@@ -50,13 +49,14 @@ async fn make_topics(shared: &KafkaLogState) {
                     Ok(()) => return,
                     Err(error) => break error,
                 },
-                Ok(()) = cause.changed() => {
-                                        unreachable(&cause.borrow_and_update()).into_iter().for_each(|what| shared.publication.wait_for(what));
+                Ok(()) = causes.changed() => {
+                    cause.clone_from(&causes.borrow_and_update());
+                    cause.iter().for_each(|cause| shared.publication.wait_for(shared.unreachable(cause)));
                 }
             }
         };
-        let why = unreachable(&cause.borrow_and_update()).filter(|_| error.is_unreachable());
-        shared.publication.wait_for(why.unwrap_or_else(|| error.to_string()));
+        let cause = cause.as_ref().filter(|_| error.is_unreachable());
+        shared.publication.wait_for(cause.map_or_else(|| error.to_string(), |cause| shared.unreachable(cause)));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
