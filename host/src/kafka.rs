@@ -7,6 +7,7 @@ pub(crate) mod client_log;
 pub(crate) mod embedded;
 pub(crate) mod group;
 pub(crate) mod produce;
+mod raw_headers;
 pub(crate) mod read;
 pub(crate) mod settings;
 pub(crate) mod topic_log;
