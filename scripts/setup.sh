@@ -5,7 +5,11 @@ KAFKA_LIB=.cache/kafka/lib
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 
 say() { printf '\033[2m· %s\033[0m\n' "$*" >&2; }
-loudly() { printf '\n!!! %s\n\n' "$*" >&2; }
+# loudly TEXT: on stderr, and counted at the end of `./run test` when it says that something is skipped.
+loudly() {
+  printf '\n!!! %s\n\n' "$*" >&2
+  case "$*" in SKIPPED*) [ -z "${MILLSTREAM_TEST_SKIPS:-}" ] || printf '%s\n' "${*#SKIPPED: }" >>"$MILLSTREAM_TEST_SKIPS" ;; esac
+}
 fail() { loudly "$*"; exit 1; }
 
 as_root() {

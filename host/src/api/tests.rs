@@ -147,7 +147,8 @@ impl Host {
         let observed = Arc::new(Fixed(Mutex::new(None), Mutex::new(None)));
         let guests = Arc::new(Guests::default());
         // Nobody is there.
-        let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
+        let kafka =
+            ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into(), is_embedded: false };
         let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).unwrap();
         let publisher = HostPublisher::new(kafka.clone());
         let (ground, functions) = ground(kafka.clone(), admin.clone());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -45,6 +46,9 @@ use crate::wasm::{CompileLocation, EngineOptions, WasmEngine};
 /// Threads that poll consumers. One serves some hundred consumers; a second keeps a busy one from delaying them all.
 const POLLERS: usize = 2;
 
+/// How long commits and leaving groups may take after running calls had their time.
+const LEAVE_WITHIN: Duration = Duration::from_secs(8);
+
 /// What differs between a real cluster and the embedded broker.
 pub(crate) struct ClusterBackend {
     pub(crate) kafka: ClientSettings,
@@ -64,6 +68,7 @@ impl ClusterBackend {
         let kafka = ClientSettings {
             bootstrap_servers: config.kafka.bootstrap_servers.clone(),
             options: config.kafka.options.clone(),
+            is_embedded: false,
         };
         // What is wrong here is wrong with the options: nothing is sent yet.
         let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).context(ErrorCode::InvalidHostConfig)?;
@@ -217,18 +222,34 @@ impl Host {
         })
     }
 
+    pub(crate) fn directory(&self) -> supervisor::FunctionDirectory {
+        self.observe.clone()
+    }
+
     /// Asks what functions are doing.
     pub(crate) fn observe(&self) -> &impl FunctionObserver {
         &self.observe
     }
 
-    /// Drains, commits, leaves every group.
+    /// How long running calls may take to end when this host stops.
+    pub(crate) fn longest_drain(&self) -> Duration {
+        self.observe.longest_drain()
+    }
+
+    /// Drains, commits, leaves every group. What waits for Kafka in vain is left behind after a while: its records run
+    /// again.
     pub(crate) async fn stop(self) {
+        let longest = self.longest_drain() + LEAVE_WITHIN;
         self.stop.cancel();
-        for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "the {what} ended early");
+        let ended = async {
+            for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "the {what} ended early");
+                }
             }
+        };
+        if tokio::time::timeout(longest, ended).await.is_err() {
+            tracing::warn!("kafka did not answer in time: groups are left by their session timeout");
         }
         self.usage.finish();
         self.sending.finish().await;

@@ -18,6 +18,8 @@ pub(crate) struct ClientSettings {
     pub(crate) bootstrap_servers: String,
     /// Passed to librdkafka as they are. They may hold secrets.
     pub(crate) options: BTreeMap<String, String>,
+    /// Whether the cluster is librdkafka's mock, which leaves a request for topic ids unanswered until it times out.
+    pub(crate) is_embedded: bool,
 }
 
 impl ClientSettings {
@@ -58,7 +60,8 @@ mod tests {
 
     #[test]
     fn batches_get_smaller_where_topics_want_it_and_never_larger() {
-        let mut settings = ClientSettings { bootstrap_servers: String::new(), options: BTreeMap::new() };
+        let mut settings =
+            ClientSettings { bootstrap_servers: String::new(), options: BTreeMap::new(), is_embedded: false };
         let (small, usual) = (Some(BatchBytes::within(20_000)), Some(BatchBytes::within(1_048_588)));
         assert_eq!(
             (settings.batch_size(small), settings.batch_size(usual), settings.batch_size(None)),
@@ -78,6 +81,7 @@ mod tests {
                 ("sasl.password".to_owned(), "hush".to_owned()),
                 ("client.id".to_owned(), "mine".to_owned()),
             ]),
+            is_embedded: false,
         };
         let config = settings.base();
         assert_eq!(config.get("sasl.password"), Some("hush"));
