@@ -14,6 +14,7 @@ pub mod kcat;
 pub mod oracle;
 pub mod process;
 pub mod proxy;
+pub mod raw_records;
 pub mod skip;
 pub mod turn;
 pub mod watch;
