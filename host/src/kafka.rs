@@ -6,6 +6,7 @@ mod bounded;
 pub(crate) mod client_log;
 pub(crate) mod embedded;
 pub(crate) mod group;
+mod partition_list;
 pub(crate) mod produce;
 mod raw_headers;
 pub(crate) mod read;

@@ -1,6 +1,7 @@
 //! Records with any bytes in the names of their headers, written and read through librdkafka: kcat and rdkafka take text alone.
 
 #![allow(unsafe_code, reason = "rdkafka has no headers whose names are bytes")]
+#![expect(clippy::disallowed_methods, reason = "topics have names of the tests")]
 
 use std::ffi::CStr;
 use std::ptr;

@@ -19,6 +19,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::kafka::admin::metadata_probe::{PartitionOffsets, offsets_at_once};
 use crate::kafka::client_log::LoggingContext;
+use crate::kafka::partition_list;
 use crate::kafka::raw_headers::RawHeaders;
 use crate::kafka::settings::ClientSettings;
 use crate::model::position::TopicPartition;
@@ -126,7 +127,9 @@ impl TopicReader {
         partitions: impl IntoIterator<Item = TopicPartition>,
         start: Offset,
     ) -> Result<(), KafkaError> {
-        self.client.incremental_assign(&starts(partitions.into_iter().map(|partition| (partition, start)))?)
+        let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
+        let starts = partitions.iter().map(|partition| (partition, start));
+        self.client.incremental_assign(&partition_list::with_offsets(starts)?)
     }
 
     /// The next thing that happens to the partitions that are followed. After an error the reader still reads.
@@ -149,8 +152,8 @@ impl TopicReader {
     ) -> Result<bool, ScanError> {
         let mut unread = UnreadRanges::default();
         let ranges = ranges.iter().filter(|(_, offsets)| !offsets.is_empty());
-        let places = ranges.clone().map(|(partition, offsets)| (partition.clone(), Offset::Offset(offsets.start)));
-        let assignment = starts(places)?;
+        let starts = ranges.clone().map(|(partition, offsets)| (partition, Offset::Offset(offsets.start)));
+        let assignment = partition_list::with_offsets(starts)?;
         ranges.for_each(|(partition, offsets)| unread.add(partition, offsets.end));
         if unread.is_empty() {
             return Ok(true);
@@ -208,8 +211,8 @@ impl TopicReader {
 
     /// What comes after a range need not be fetched.
     fn leave(&self, record: &PolledRecord<'_>) {
-        let place = (TopicPartition::new(record.topic(), record.partition()), Offset::Invalid);
-        if let Err(error) = starts([place]).and_then(|list| self.client.pause(&list)) {
+        let partition = TopicPartition::new(record.topic(), record.partition());
+        if let Err(error) = partition_list::of([&partition]).and_then(|list| self.client.pause(&list)) {
             tracing::debug!(%error, topic = record.topic(), "a partition that was read is still fetched");
         }
     }
@@ -217,14 +220,6 @@ impl TopicReader {
 
 fn count(partitions: usize) -> i32 {
     i32::try_from(partitions).unwrap_or(i32::MAX)
-}
-
-fn starts(places: impl IntoIterator<Item = (TopicPartition, Offset)>) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for (partition, start) in places {
-        list.add_partition_offset(&partition.topic, partition.partition, start)?;
-    }
-    Ok(list)
 }
 
 /// Whether librdkafka may still read on by itself.
@@ -340,7 +335,7 @@ impl UnreadRanges {
                 if *partition != number {
                     return true;
                 }
-                match positions.find_partition(topic, number).map(|element| element.offset()) {
+                match partition_list::find(positions, topic, number).map(|element| element.offset()) {
                     Some(Offset::Offset(position)) => position < *until,
                     _ => !all_ended,
                 }
@@ -371,11 +366,11 @@ mod tests {
         assert_eq!(take("c", 0, 0), (false, false));
         assert!(!unread.is_empty());
         let mut positions = TopicPartitionList::new();
-        positions.add_partition_offset("b", 0, Offset::Offset(2)).unwrap();
+        partition_list::push(&mut positions, "b", 0, Offset::Offset(2)).unwrap();
         unread.ended(0, &positions);
         assert!(!unread.is_empty(), "another topic's partition 0 ended");
         let mut positions = TopicPartitionList::new();
-        positions.add_partition_offset("b", 0, Offset::Offset(3)).unwrap();
+        partition_list::push(&mut positions, "b", 0, Offset::Offset(3)).unwrap();
         unread.ended(0, &positions);
         assert!(unread.is_empty());
     }
