@@ -15,6 +15,7 @@ pub mod kcat;
 pub mod oracle;
 pub mod process;
 pub mod proxy;
+pub mod raw_records;
 pub mod skip;
 pub mod token_endpoint;
 pub mod turn;

@@ -13,6 +13,7 @@ mod broker {
     mod exactly_once;
     mod faults;
     mod foreign;
+    mod header_names;
     mod hosts;
     mod languages;
     mod lineage;

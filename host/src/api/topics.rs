@@ -21,7 +21,9 @@ use crate::api::{Api, body};
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
 use crate::kafka::admin::KafkaAdmin;
-use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, PublishedMessage, UnwrittenKind};
+use crate::kafka::produce::producer::OutgoingMessage;
+use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, UnwrittenKind};
+use crate::model::record::HeaderRef;
 use crate::model::reserved_topics::ReservedTopics;
 use crate::pipeline::calls::InvokeEvent;
 
@@ -207,17 +209,20 @@ impl TopicWriter {
         Ok(WrittenEvent::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
     }
 
-    async fn write(&self, topic: &str, events: &[InvokeEvent]) -> Vec<Result<RecordPosition, PublishError>> {
-        let messages: Vec<PublishedMessage<'_>> = events
-            .iter()
-            .map(|InvokeEvent { key, value, headers }| PublishedMessage {
-                key: key.as_deref(),
-                value: value.as_deref(),
-                headers,
-            })
-            .collect();
+    async fn write<'a>(&self, topic: &'a str, events: &'a [InvokeEvent]) -> Vec<Result<RecordPosition, PublishError>> {
+        // A function, not a closure: the future that holds it must be `Send` for any lifetime.
+        fn header((name, value): &(String, Vec<u8>)) -> HeaderRef<'_> {
+            (name.as_bytes(), Some(value))
+        }
+        let message = |InvokeEvent { key, value, headers }: &'a InvokeEvent| OutgoingMessage {
+            topic,
+            key: key.as_deref(),
+            value: value.as_deref(),
+            headers: headers.iter().map(header as fn(&'a (String, Vec<u8>)) -> HeaderRef<'a>),
+        };
+        let messages: Vec<_> = events.iter().map(message).collect();
         let place = |publisher::WrittenPosition { partition, offset }| RecordPosition { partition, offset };
-        self.publisher.write(topic, &messages).await.into_iter().map(|written| written.map(place)).collect()
+        self.publisher.write(messages).await.into_iter().map(|written| written.map(place)).collect()
     }
 }
 

@@ -81,7 +81,7 @@ async fn read(shared: &Arc<KafkaLogState>) -> Result<std::convert::Infallible, L
         for step in steps {
             match step {
                 LogItem::Record(record) => {
-                    catalogue.apply(&record.key, record.value.as_deref());
+                    catalogue.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref());
                     catalogue.next_offset = record.offset + 1;
                     has_changed = true;
                 }
