@@ -101,7 +101,9 @@ mod tests {
     fn the_systems_authorities_are_trusted_unless_others_are_named() {
         let trusted = |options: &[(&str, &str)]| {
             let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            ClientSettings { bootstrap_servers: String::new(), options }.unset_authorities().collect::<Vec<_>>()
+            ClientSettings { bootstrap_servers: String::new(), options, is_embedded: false }
+                .unset_authorities()
+                .collect::<Vec<_>>()
         };
         assert_eq!(trusted(&[]), [""; 0]);
         assert_eq!(trusted(&[("security.protocol", "sasl_plaintext")]), [""; 0]);
