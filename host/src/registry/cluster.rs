@@ -14,6 +14,7 @@ use crate::model::inputs::whole_name;
 use crate::model::offset_map;
 use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
+use crate::model::reserved_topics::{ReservedTopicUsed, ReservedTopics};
 use crate::model::shadow::{ShadowBookmark, ShadowCounts};
 use crate::registry::reset::ResetOrder;
 
@@ -84,6 +85,9 @@ pub(crate) enum ClusterError {
     /// The pattern cannot be used.
     #[error("topics_pattern \"{pattern}\" is not a regular expression: {reason}")]
     Pattern { pattern: String, reason: String },
+    /// A topic of the hosts' own: a stray record in it could delete a function.
+    #[error(transparent)]
+    Reserved(#[from] ReservedTopicUsed),
     /// The function has no such partition.
     #[error("{0}")]
     Selection(String),
@@ -107,6 +111,7 @@ pub(crate) struct TopicPolicy {
 pub(crate) struct KafkaCluster {
     admin: KafkaAdmin,
     policy: TopicPolicy,
+    reserved: ReservedTopics,
 }
 
 /// Members of a group that a host forgot to take leave of are gone after their session timeout of 10 s.
@@ -114,11 +119,12 @@ const MEMBERS_LEAVE_WITHIN: Duration = Duration::from_secs(20);
 
 impl KafkaCluster {
     /// A cluster reached by `admin`.
-    pub(crate) fn new(admin: KafkaAdmin, policy: TopicPolicy) -> Self {
-        Self { admin, policy }
+    pub(crate) fn new(admin: KafkaAdmin, policy: TopicPolicy, reserved: ReservedTopics) -> Self {
+        Self { admin, policy, reserved }
     }
 
     async fn make_missing(&self, manifest: &Manifest) -> Result<(), ClusterError> {
+        self.reserved.check(manifest)?;
         let existing = self.admin.topics().await?;
         let mut wanted: BTreeSet<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
         if let TopicSelection::Named(topics) = &manifest.topics {
