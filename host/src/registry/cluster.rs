@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::{AdminError, KafkaAdmin, NewTopic, PartitionBounds, StartOffset};
+use crate::kafka::produce::codecs;
+use crate::kafka::produce::producer::codec;
 use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, TopicSelection};
 use crate::model::ids::{FunctionName, RevisionNumber};
@@ -91,6 +93,12 @@ pub(crate) enum ClusterError {
     /// The function has no such partition.
     #[error("{0}")]
     Selection(String),
+    /// Nothing would be written to the output.
+    #[error(
+        "output \"{output}\" asks for compression \"{codec}\", which this build of the host lacks (it has {features}); \
+         choose another, or rebuild the host with it"
+    )]
+    Codec { output: String, codec: &'static str, features: String },
     /// Kafka refused or did not answer.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -125,6 +133,7 @@ impl KafkaCluster {
 
     async fn make_missing(&self, manifest: &Manifest) -> Result<(), ClusterError> {
         self.reserved.check(manifest)?;
+        check_codecs(manifest)?;
         let existing = self.admin.topics().await?;
         let mut wanted: BTreeSet<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
         if let TopicSelection::Named(topics) = &manifest.topics {
@@ -188,6 +197,18 @@ impl KafkaCluster {
             sources.extend(matching);
         }
         Ok(sources)
+    }
+}
+
+fn check_codecs(manifest: &Manifest) -> Result<(), ClusterError> {
+    // Without the list, the client is assumed to have all.
+    let Some(features) = codecs::built_in() else { return Ok(()) };
+    let asked = manifest.outputs.iter().filter_map(|(name, output)| Some((name, output.compression?)));
+    match asked.into_iter().find(|(_, compression)| codecs::is_missing(&features, *compression)) {
+        Some((output, compression)) => {
+            Err(ClusterError::Codec { output: output.to_string(), codec: codec(compression), features })
+        }
+        None => Ok(()),
     }
 }
 
