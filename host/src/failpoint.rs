@@ -3,7 +3,7 @@
 //!
 //! Set by the environment variable `FAILPOINTS`, in the syntax of the crate `fail`: `transaction::produced=20*off->1*return(kill)`.
 //! `return(kill)` ends the process as SIGKILL does, `return(stop)` halts it as SIGSTOP does, `return(stop,50)` waits 50 ms
-//! after it goes on, `return(error)` makes the step fail.
+//! after it continues, `return(error)` makes the step fail.
 
 /// A test made this step fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

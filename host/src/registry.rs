@@ -1,7 +1,7 @@
 //! L4: what is deployed: the log of accepted function records and their artifacts.
 //!
 //! A [`log::Log`] keeps the records: [`kafka_log`] on two compacted topics that every host of a cluster reads,
-//! [`folder_log`] on the data folder for the embedded broker. Whoever changes something opens a [`log::Session`], which
+//! [`folder_log`] on the data folder for the embedded broker. Anyone who changes something opens a [`log::Session`], which
 //! shuts every other writer out, looks at the newest [`catalogue::Catalogue`], and commits one [`log::Change`]; so the
 //! log holds accepted records only. What the log says is published as an immutable table, which the data plane reads.
 //!

@@ -5,9 +5,9 @@
 //!  owner: what is due? ─► one transaction: tick ─► <function>.ticks,  until when it was fired ─► <prefix>schedule
 //! ```
 //!
-//! Who owns the partition fires; the others wait. That is only to save work: whoever fires has shut every other one out by
+//! Who owns the partition fires; the others wait. That is only to save work: anyone who fires has shut every other one out by
 //! the transactional id, then read until when was fired, and writes that together with the ticks. So a time is fired once,
-//! whoever believes to be the owner, and whoever dies in between.
+//! anyone who believes to be the owner, and anyone who dies in between.
 
 mod due;
 mod fire_log;
@@ -32,7 +32,7 @@ use crate::pipeline::build::KafkaContext;
 use fire_log::FireLog;
 use leadership::ScheduleLeadership;
 
-/// The clock may be set: nobody sleeps longer without looking at it.
+/// The clock may be set: no one sleeps longer without looking at it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 

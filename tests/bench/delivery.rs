@@ -27,7 +27,7 @@ const VALUE: usize = 200;
 /// The harder of the peers to beat.
 const TUNED: &str = "Kafka Streams, set for it";
 
-/// One who takes part; nobody in between is the floor.
+/// One who takes part; no one in between is the floor.
 type Entrant = (&'static str, Option<Contestant>, &'static str);
 
 fn entrants() -> Vec<Entrant> {

@@ -29,7 +29,7 @@ impl Flow {
         let mut kcat = Process::start("kcat", |command| {
             command.args(["-b", bootstrap, "-P", "-E", "-q", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"]);
             command.args(["-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "reconnect.backoff.max.ms=500"]);
-            // One request at a time: Debian's librdkafka gives up for good when a broker that is away refuses one and the
+            // One request at a time: Debian's librdkafka fails for good when a broker that is away refuses one and the
             // next is on its way.
             command.args(["-X", "max.in.flight.requests.per.connection=1"]);
             let words = words.reopen().expect("a file can be opened twice");
@@ -62,7 +62,7 @@ impl Flow {
         let mut kcat = writer.join().expect("the writer ends");
         let status = kcat.wait(Duration::from_secs(120));
         let words = std::fs::read_to_string(self.words.path()).unwrap_or_default();
-        // Shown when the test fails: what it gave up it says here, and goes on.
+        // Shown when the test fails: what it gave up it says here, and continues.
         eprintln!("kcat's last words: {words}");
         assert!(status.success(), "kcat could not write all inputs: {status}: {words}");
     }

@@ -112,7 +112,7 @@ fn consume(bootstrap: &str, topic: &str, form: &[&str]) -> Vec<u8> {
     run(bootstrap, &[&common, form].concat(), b"")
 }
 
-/// The place and the headers of a record in kcat's JSON. Keys and values there are no text where they are no UTF-8.
+/// The place and the headers of a record in kcat's JSON. Keys and values there are no text where they are not UTF-8.
 #[track_caller]
 fn head_of_json(line: &[u8]) -> ((i32, i64), Vec<(String, String)>) {
     let line = String::from_utf8_lossy(line);

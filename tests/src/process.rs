@@ -143,7 +143,7 @@ impl Drop for Process {
     }
 }
 
-/// Ports that the system gives to nobody by itself: a host or a broker that is killed finds its own free again.
+/// Ports that the system gives to no one by itself: a host or a broker that is killed finds its own free again.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A port that nothing listens on at this moment and that no other test of this process was given.

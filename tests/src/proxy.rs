@@ -130,7 +130,7 @@ impl Proxy {
         cut(&mut self.door.rules());
     }
 
-    /// Breaks every connection and lets nobody in until the door is healed.
+    /// Breaks every connection and lets no one in until the door is healed.
     pub fn shut(&self) {
         let mut rules = self.door.rules();
         rules.refuses = true;

@@ -13,7 +13,7 @@ use crate::oracle::Ledger;
 use crate::process::Process;
 use crate::wait_until;
 
-/// See the module. Its kcat goes on over broker restarts.
+/// See the module. Its kcat continues over broker restarts.
 #[derive(Debug)]
 pub struct Watch {
     bootstrap: String,

@@ -1,6 +1,6 @@
 //! Who may do what: a token's scopes against what a route asks.
 //!
-//! A host without tokens lets everybody do everything; it listens on loopback, or was told that this is meant.
+//! A host without tokens lets everyone do everything; it listens on loopback, or was started with `--insecure`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,10 +26,10 @@ pub(crate) struct Authorization {
 
 #[derive(Debug, Clone)]
 pub(crate) enum CallerIdentity {
-    /// Anybody, on a host without tokens.
+    /// Anyone, on a host without tokens.
     Anybody,
     Token(Arc<AccessToken>),
-    /// Somebody without a valid token.
+    /// Someone without a valid token.
     Stranger,
 }
 
@@ -73,7 +73,7 @@ impl Authorization {
     }
 
     fn admit(&self, request: &Request, caller: &CallerIdentity) -> Result<(), ApiProblem> {
-        // What is no path or no method of one is refused by the router, and tells nothing.
+        // The router refuses unknown paths and methods, and reveals nothing.
         let Some(path) = request.extensions().get::<MatchedPath>() else { return Ok(()) };
         let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
         let Some(RequiredScope::Token(scope)) = self.access.get(&(method, path.as_str().to_owned())) else {

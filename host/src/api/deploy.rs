@@ -34,7 +34,7 @@ const ARRIVES_AFTER: Duration = Duration::from_secs(20);
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeployQuery {
-    /// How long to wait until the function runs, such as `30s`. That it does not yet run then is no error.
+    /// How long to wait until the function runs, such as `30s`. That it does not yet run then is not an error.
     #[param(required = false, example = "30s")]
     wait: Option<String>,
 }
@@ -45,7 +45,7 @@ impl DeployQuery {
     }
 }
 
-/// How long somebody wants to wait.
+/// How long someone wants to wait.
 pub(crate) fn wait(text: Option<&str>) -> Result<Option<Duration>, ApiProblem> {
     let invalid = |error: String| ApiProblem::new(ErrorCode::InvalidRequest).with_detail(format!("wait: {error}"));
     let wait = text.map(parse_duration).transpose().map_err(invalid)?;
@@ -108,7 +108,7 @@ pub(crate) async fn arrive<'a>(
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<ReceivedUpload<'a>, ApiProblem> {
     let stopping = |_| ApiProblem::new(ErrorCode::ShuttingDown);
-    // Nobody uploads for minutes to hear that the host could not have taken it.
+    // No one uploads for minutes to hear that the host could not have taken it.
     if let Err(not_ready) = api.registry.check_ready() {
         upload::pass_over(form).await;
         return Err(not_ready.into());

@@ -60,7 +60,8 @@ pub(crate) fn read(headers: &HeaderMap, body: &Bytes, key: Option<&str>) -> Resu
         ContentMode::Binary => RequestContent::One(read_binary(headers, body)?),
         ContentMode::Plain => RequestContent::Plain(plain(headers, body)?),
         ContentMode::Unsupported(other) => {
-            let detail = format!("\"{other}\" is no format of events that is understood; {STRUCTURED} and {BATCH} are");
+            let detail =
+                format!("\"{other}\" is not a format of events that is understood; {STRUCTURED} and {BATCH} are");
             return Err(ApiProblem::new(ErrorCode::UnsupportedMediaType).with_detail(detail));
         }
     };

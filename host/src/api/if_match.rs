@@ -27,8 +27,9 @@ pub(crate) fn expectation(headers: &HeaderMap) -> Result<Option<LiveExpectation>
     let number = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
     match number {
         Some(number) => Ok(Some(LiveExpectation::Revision(RevisionNumber(number)))),
-        None => Err(ApiProblem::new(ErrorCode::InvalidRequest)
-            .with_detail("If-Match is no tag of a function: send the ETag of an earlier answer, such as \"3\", or *")),
+        None => Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail(
+            "If-Match is not a tag of a function: send the ETag of an earlier answer, such as \"3\", or *",
+        )),
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) async fn get(
         api.registry.list().iter().flat_map(kept).map(|stored| stored.revision).collect();
     let history = api.history.clone();
     let traced = tokio::task::spawn_blocking(move || {
-        // Held until the work is done, also when nobody waits for it any more.
+        // Held until the work is done, also when no one waits for it any more.
         let _turn = turn;
         trace(&history.open()?, &revisions, &question)
     });

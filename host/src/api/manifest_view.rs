@@ -82,7 +82,7 @@ fn emulation(emulation: &StartEmulation) -> Value {
     json!({ "cold": range(emulation.cold), "hot": range(emulation.hot) })
 }
 
-/// Options without those that may hold a secret: whoever may read functions need not know the broker's passwords.
+/// Options without those that may hold a secret: anyone who may read functions need not know the broker's passwords.
 fn kafka(options: &BTreeMap<String, String>) -> Value {
     let is_secret = |key: &str| ["password", "secret", "token", "key.pem"].iter().any(|word| key.contains(word));
     let shown = options.iter().map(|(key, value)| {

@@ -29,7 +29,7 @@ pub(crate) struct HealthReport {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReadinessReport {
     ready: bool,
-    /// The functions that make no progress on this host; only for whoever may read, where the host has tokens.
+    /// The functions that make no progress on this host; only for anyone who may read, where the host has tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     stalled: Option<Vec<StalledFunction>>,
 }
@@ -78,7 +78,7 @@ pub(crate) async fn readyz(
     }
     if let Some(silent_for) = api.observe.kafka_is_silent_for().filter(|silent_for| *silent_for >= SILENT_AFTER) {
         return Err(ApiProblem::new(ErrorCode::KafkaUnavailable).with_detail(format!(
-            "kafka has not answered for {} s; functions wait for it, nothing is lost, and they go on by themselves",
+            "kafka has not answered for {} s; functions wait for it, nothing is lost, and they continue by themselves",
             silent_for.as_secs()
         )));
     }

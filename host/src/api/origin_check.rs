@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::problem::ApiProblem;
 use crate::error_code::ErrorCode;
 
-/// The most of a header that is repeated to whoever sent it.
+/// The most of a header that is repeated to anyone who sent it.
 const LONGEST_SHOWN: usize = 100;
 
 /// The door of an API that listens on this address.
@@ -62,7 +62,7 @@ impl OriginCheck {
         format!("Host is \"{host}\", and this host answers to http://{} and http://localhost:{}", self.0, self.0.port())
     }
 
-    /// Beyond loopback the host can't know by which names others call it; whoever reaches it there may deploy anyway.
+    /// Beyond loopback the host can't know by which names others call it; anyone who reaches it there may deploy anyway.
     fn is_name_of_this(self, named: &Authority) -> bool {
         if !self.0.ip().is_loopback() {
             return true;
@@ -76,7 +76,7 @@ impl OriginCheck {
     }
 }
 
-/// Whether a page of `origin` was served by whoever the request was sent to.
+/// Whether a page of `origin` was served by the host that the request was sent to.
 fn is_same(origin: &Uri, own: Option<&Authority>) -> bool {
     let usual_port = match origin.scheme_str() {
         Some("http") => 80,

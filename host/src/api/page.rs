@@ -1,6 +1,6 @@
 //! The web page: files that are part of the binary, and nothing from elsewhere.
 //!
-//! The files hold nothing secret and need no token; what they show they ask of the API, with the token of whoever looks.
+//! The files hold nothing secret and need no token; what they show they ask of the API, with the token of anyone who looks.
 //! The policy lets the browser run and load only what this host serves, so that nothing that a record, a guest or a name
 //! says can become code.
 

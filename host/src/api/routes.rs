@@ -14,7 +14,7 @@ use utoipa::openapi::path::{HttpMethod, Operation, Paths};
 use crate::api::Api;
 use crate::config::host::TokenScope;
 
-/// What a route asks of whoever calls it.
+/// What a route asks of anyone who calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequiredScope {
     Nothing,

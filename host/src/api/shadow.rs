@@ -46,7 +46,7 @@ impl ShadowQuery {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PromoteQuery {
-    /// How long to wait until the function runs, such as `30s`. That it does not yet run then is no error.
+    /// How long to wait until the function runs, such as `30s`. That it does not yet run then is not an error.
     #[param(required = false, example = "30s")]
     wait: Option<String>,
     /// Only when records were compared, and none of them showed a difference.

@@ -23,7 +23,7 @@ pub(crate) enum TlsError {
         path: String,
         reason: String,
     },
-    /// The certificate and the key are no pair, or of a kind that is not known.
+    /// The certificate and the key do not belong together, or are of an unknown kind.
     #[error("api.tls_certificate and api.tls_key cannot be used together: {0}")]
     Pair(#[from] tokio_rustls::rustls::Error),
 }

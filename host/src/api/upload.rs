@@ -89,7 +89,7 @@ async fn read_parts(
             "manifest" if manifest.is_none() => read_manifest(part, name).await.map(|read| manifest = Some(read)),
             "module" if module.is_none() => read_module(part, room).await.map(|read| module = Some(read)),
             again @ ("manifest" | "module") => Err(invalid(format!("part \"{again}\" came twice"))),
-            other => Err(invalid(format!("it has a part \"{}\" that nobody asked for", other.escape_debug()))),
+            other => Err(invalid(format!("it has a part \"{}\" that no one asked for", other.escape_debug()))),
         };
         if let Err(problem) = read {
             pass_over_rest(form).await;

@@ -16,7 +16,7 @@ const OWNED: &str = "millstream";
 const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 64 * 1024;
 
-/// Checks the name and the value of an attribute that somebody from outside gives.
+/// Checks the name and the value of an attribute that someone from outside gives.
 pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
     let shown: String = name.chars().take(LONGEST_NAME).collect();
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
@@ -24,7 +24,7 @@ pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
         return Err(format!("\"{shown}\" is the data's name, no attribute's: send the data as the body"));
     }
     if !is_name || name.len() > LONGEST_NAME {
-        return Err(format!("\"{}\" is no attribute's name: only a-z and 0-9 are allowed", shown.escape_debug()));
+        return Err(format!("\"{}\" is not an attribute's name: only a-z and 0-9 are allowed", shown.escape_debug()));
     }
     if name.starts_with(OWNED) {
         return Err(format!("attribute {shown} is the host's to set: names that begin with \"{OWNED}\" are reserved"));
@@ -37,15 +37,17 @@ pub(crate) fn check(name: &str, value: &str) -> Result<(), String> {
     }
     let is_given = !value.is_empty();
     match name {
-        "time" if !is_moment(value) => Err("time is no timestamp of RFC 3339, such as 2026-01-31T23:59:59Z".to_owned()),
+        "time" if !is_moment(value) => {
+            Err("time is not a timestamp of RFC 3339, such as 2026-01-31T23:59:59Z".to_owned())
+        }
         "source" | "dataschema" if is_given && !is_reference(value) => {
-            Err(format!("{name} is no URI reference: it holds a space or a quotation mark"))
+            Err(format!("{name} is not a URI reference: it holds a space or a quotation mark"))
         }
         "subject" | "dataschema" | "datacontenttype" if !is_given => {
             Err(format!("{name} is empty: leave it out instead"))
         }
         "datacontenttype" if !is_media_type(value) => {
-            Err("datacontenttype is no media type, such as application/json".to_owned())
+            Err("datacontenttype is not a media type, such as application/json".to_owned())
         }
         _ => Ok(()),
     }

@@ -109,7 +109,7 @@ pub(crate) fn read<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Vec<Event<
         }
         ContentMode::Plain if body.is_empty() => Ok(Vec::new()),
         ContentMode::Plain => Err(NotAnEvent(format!(
-            "{} bytes of {:?} without the header ce-specversion are no event; answer with an event, a batch or an \
+            "{} bytes of {:?} without the header ce-specversion are not an event; answer with an event, a batch or an \
              empty body",
             body.len(),
             content_type(headers)?.unwrap_or_default()
@@ -151,7 +151,7 @@ fn encode(value: &str) -> String {
     encoded
 }
 
-/// The value that a header stands for; nothing where it is no UTF-8.
+/// The value that a header stands for; nothing where it is not UTF-8.
 fn decode(value: &[u8]) -> Option<String> {
     let mut decoded = Vec::with_capacity(value.len());
     let value = unquoted(value);

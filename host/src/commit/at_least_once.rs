@@ -40,7 +40,7 @@ pub(crate) struct AtLeastOnceOptions {
     pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
-/// What happens by and by.
+/// What happens over time.
 #[derive(Debug)]
 pub(crate) enum DeliveryEvent {
     /// Every message of a parcel was acknowledged or refused.

@@ -28,7 +28,7 @@ pub(crate) enum CommitCommand {
     Skipped(Arc<PartitionLease>, std::ops::Range<i64>),
     /// Commit what is finished of these leases, and forget them. Answered when that is done, or at the deadline.
     Release(Vec<Arc<PartitionLease>>, Instant, oneshot::Sender<()>),
-    /// Forget these leases: they are somebody else's.
+    /// Forget these leases: they are another's.
     Forget(Vec<Arc<PartitionLease>>),
 }
 

@@ -15,7 +15,7 @@ pub(crate) type LeaseTrackers = HashMap<u64, ProgressTracker>;
 
 /// A way to publish outcomes and to commit what is finished.
 pub(crate) trait Delivery: Send + 'static {
-    /// What happens by and by: acknowledgements, answers.
+    /// What happens over time: acknowledgements, answers.
     type Event: Send;
 
     /// Takes outcomes. Their runs were counted as outstanding by the trackers.

@@ -45,7 +45,7 @@ pub(crate) struct ExactlyOnceOptions {
     pub(crate) metrics: Arc<FunctionMetrics>,
 }
 
-/// What happens by and by.
+/// What happens over time.
 pub(crate) enum TransactionEvent {
     /// The connection is there, or is not.
     Connected(Box<TransactionRunner>, Result<(), String>),
@@ -74,7 +74,7 @@ pub(crate) struct ExactlyOnce {
     /// None while a thread has it.
     transactor: Option<TransactionRunner>,
     under_way: Option<JoinHandle<TransactionEvent>>,
-    /// A transaction of which nobody knows whether it was committed: nothing else is committed before that is settled.
+    /// A transaction of which no one knows whether it was committed: nothing else is committed before that is settled.
     unsettled: Option<RunningTransaction>,
     not_before: Option<Instant>,
     wait: Duration,
@@ -253,7 +253,7 @@ impl Delivery for ExactlyOnce {
             match under_way.await.map_err(JoinError::try_into_panic) {
                 Ok(event) => return event,
                 // A defect of the host, which took the outcomes with it: the committer ends too, and its shard is started
-                // anew.
+                // again.
                 Err(Ok(panic)) => std::panic::resume_unwind(panic),
                 // The process ends.
                 Err(Err(_)) => std::future::pending().await,

@@ -44,7 +44,7 @@ impl ProducerPair {
         }
     }
 
-    /// Settles what an earlier process of the same ids left open: until then nobody can read where to start. Blocks.
+    /// Settles what an earlier process of the same ids left open: until then no one can read where to start. Blocks.
     pub(crate) fn settle(&mut self) -> Result<(), String> {
         if !self.is_settled {
             end(self.open(1)?);

@@ -33,7 +33,7 @@ fn replace(
     kind: MessageKind,
 ) {
     if kind == MessageKind::DeadLetterReference {
-        // It was given up before: its class, its message and its attempts are those of then.
+        // It was dead-lettered before: its class, its message and its attempts are those of then.
         into.copy_as_reference(parcel, message);
         return;
     }

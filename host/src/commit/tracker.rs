@@ -30,7 +30,7 @@ pub(crate) struct CommitPosition {
 }
 
 impl ProgressTracker {
-    /// A tracker that goes on where `finished` stands.
+    /// A tracker that continues where `finished` stands.
     pub(crate) fn new(lease: Arc<PartitionLease>, finished: PartitionProgress) -> Self {
         lease.set_watermark(finished.watermark());
         Self {

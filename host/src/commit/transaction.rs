@@ -26,7 +26,7 @@ pub(crate) struct TransactionContent {
     pub(crate) generation: Arc<GroupGeneration>,
     /// Drawn at random, so that no other transaction of any host has it.
     pub(crate) number: u64,
-    /// Whether nobody knows if it was committed.
+    /// Whether no one knows if it was committed.
     pub(crate) is_unsettled: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum TransactionOutcome {
     Overtaken,
     /// Nothing of it is visible.
     Aborted(String),
-    /// Nobody knows. Carrying it out again settles that first.
+    /// No one knows. Carrying it out again settles that first.
     Unknown(String),
 }
 
@@ -70,7 +70,7 @@ impl TransactionRunner {
         Self { turns: ProducerPair::new(settings, id, topics), consumer, alone_since: None }
     }
 
-    /// Settles what an earlier process of the same id left open: until then nobody can read where to start. Blocks.
+    /// Settles what an earlier process of the same id left open: until then no one can read where to start. Blocks.
     pub(crate) fn connect(&mut self) -> Result<(), String> {
         self.turns.settle()
     }
@@ -127,7 +127,7 @@ impl TransactionRunner {
             Ok(committed) => committed,
             Err(error) => return TransactionOutcome::Unknown(error.to_string()),
         };
-        // While the lease lives nobody else commits for the partition: the number is there, or it was never committed.
+        // While the lease lives no one else commits for the partition: the number is there, or it was never committed.
         let is_ours =
             |metadata: &str| offset_map::decode(metadata, 0).is_ok_and(|told| told.transaction == content.number);
         let happened = committed.iter().any(|committed| is_ours(&committed.metadata));
@@ -193,7 +193,7 @@ fn write_and_commit(producer: &TransactionalProducer, content: &TransactionConte
     failpoint::at("transaction::begun")?;
     check_standing(content)?;
     // Offsets first: while Kafka still ends the last transaction it refuses the next one's first request, which librdkafka
-    // repeats after 2 ms when it is for offsets, but after 20 ms when it is for messages. And whoever is given a partition
+    // repeats after 2 ms when it is for offsets, but after 20 ms when it is for messages. And anyone who is given a partition
     // from now on waits for this transaction, for its offset is pending.
     let places = content.places.iter();
     let offsets = places.map(|(lease, place)| (&lease.partition, place.offset, place.metadata.as_str()));

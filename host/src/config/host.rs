@@ -112,7 +112,7 @@ pub(crate) struct WatchdogConfig {
 /// The Kafka cluster, as events name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClusterConfig {
-    /// Part of `source` of records that are no CloudEvents.
+    /// Part of `source` of records that are not CloudEvents.
     pub(crate) name: String,
 }
 

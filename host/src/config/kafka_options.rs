@@ -39,7 +39,7 @@ pub(crate) enum OptionTable {
     Function,
 }
 
-/// Reads every key of `section` that nobody asked for as an option of librdkafka.
+/// Reads every key of `section` that no one asked for as an option of librdkafka.
 pub(crate) fn read(section: &ConfigSection<'_>, owner: OptionTable) -> BTreeMap<String, String> {
     let mut options = BTreeMap::new();
     for (key, (origin, node)) in section.other_entries() {

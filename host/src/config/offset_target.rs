@@ -22,7 +22,7 @@ impl OffsetTarget {
         let refused = || {
             let shown: String = text.chars().take(80).collect();
             format!(
-                "\"{shown}\" is no place in a topic: write earliest, latest, an offset such as 1200, a moment such as \
+                "\"{shown}\" is not a place in a topic: write earliest, latest, an offset such as 1200, a moment such as \
                  2026-01-31T23:59:59Z, or an age such as -1h"
             )
         };

@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, made from `default.toml`: `UPDATE_DOCS=1 cargo test --release` writes it anew.
+//! `docs/configuration.md`, made from `default.toml`: `UPDATE_DOCS=1 cargo test --release` writes it again.
 //!
 //! The tests keep three things the same: the keys that the readers know, the keys that `default.toml` documents, and
 //! the page.
@@ -73,7 +73,7 @@ fn sections() -> Vec<DocumentedSection> {
             let (name, value, text) = (name.to_owned(), value.to_owned(), std::mem::take(&mut comment));
             section.keys.push(DocumentedKey { name, value, has_default, text });
         } else {
-            assert!(line.is_empty(), "a line that is no comment, table or key: {line}");
+            assert!(line.is_empty(), "a line that is not a comment, table or key: {line}");
             comment.clear();
         }
     }
@@ -132,7 +132,7 @@ fn every_key_is_explained() {
     }
 }
 
-/// A key that nobody knows makes the readers list those that they know.
+/// A key that no one knows makes the readers list those that they know.
 const UNKNOWN: &str = "zzzzzzzzzzzz";
 
 #[test]

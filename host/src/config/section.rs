@@ -1,7 +1,7 @@
 //! Reads one table of a configuration key by key, the user's layers over the defaults, and gathers what is wrong.
 //!
 //! Invariants: every key that a reader asks for becomes known; what is left when the section ends is refused. A getter
-//! answers `None` only when it has reported a problem, so whoever assembles a value of all its parts may use `?`.
+//! answers `None` only when it has reported a problem, so anyone who assembles a value of all its parts may use `?`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,7 +138,7 @@ impl<'a> ConfigSection<'a> {
         value
     }
 
-    /// The value of `key`, if anybody gives one; the outer `None` is a problem.
+    /// The value of `key`, if anyone gives one; the outer `None` is a problem.
     pub(crate) fn optional<T>(&self, key: &str, read: impl Fn(&ConfigNode) -> ReadResult<T>) -> Option<Option<T>> {
         let layers = self.every_layer_of(key);
         let (Some((origin, node)), Some((_, weakest))) = (layers.first().copied(), layers.last()) else {

@@ -1,4 +1,4 @@
-//! The word that somebody probably meant.
+//! The word that someone probably meant.
 
 /// The nearest of `known` to `word`, if it is near enough to be a slip.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -127,7 +127,7 @@ pub(crate) fn topic(node: &ConfigNode) -> ReadResult<String> {
         return Ok(name);
     }
     Err(format!(
-        "\"{}\" is no topic name: use 1 to 249 of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\"",
+        "\"{}\" is not a topic name: use 1 to 249 of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\"",
         cut(&name)
     ))
 }

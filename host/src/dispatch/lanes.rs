@@ -1,7 +1,7 @@
 //! The lanes: who waits for whom. A plain state machine without threads or clocks of its own.
 //!
 //! A lane exists while it has records that wait, run or are parked, and at most one worker holds it. Records without a
-//! lane (`ordering = "none"`, or no key) may be taken by anybody.
+//! lane (`ordering = "none"`, or no key) may be taken by anyone.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -283,7 +283,7 @@ impl Lanes {
         })
     }
 
-    /// Drops all that waits under a lease; what runs goes on.
+    /// Drops all that waits under a lease; what runs continues.
     pub(crate) fn drop_lease(&mut self, epoch: u64) {
         let mut dropped = 0;
         self.lanes.retain(|id, lane| {

@@ -1,4 +1,4 @@
-//! A budget of bytes: whoever makes something takes its share first, and the share is given back when the thing is
+//! A budget of bytes: anyone who makes something takes its share first, and the share is given back when the thing is
 //! dropped. Back-pressure needs no arrow backwards.
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl ByteBudget {
     /// Waits for `bytes`. More than the whole budget is the whole budget: one large thing passes alone.
     pub(crate) async fn take(&self, bytes: u64) -> BudgetShare {
         let units = bytes.div_ceil(UNIT).clamp(1, u64::from(self.units)) as u32;
-        // The semaphore is never closed; were it, work would go on unbounded rather than stop.
+        // The semaphore is never closed; were it, work would continue unbounded rather than stop.
         BudgetShare { _permit: self.free.clone().acquire_many_owned(units).await.ok() }
     }
 

@@ -9,7 +9,7 @@ pub(crate) fn answered_within<T: Send + 'static>(
     call: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (tell, told) = mpsc::sync_channel(1);
-    // Nobody listens any more to an answer that comes too late.
+    // No one listens any more to an answer that comes too late.
     std::thread::spawn(move || drop(tell.send(call())));
     told.recv_timeout(longest).ok()
 }

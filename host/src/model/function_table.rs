@@ -19,7 +19,7 @@ pub(crate) struct DesiredState {
     pub(crate) revision: SharedRevision,
     /// Whether it keeps its partitions and takes nothing of them.
     pub(crate) paused: bool,
-    /// Until then its group is to have no member, because somebody moves its offsets.
+    /// Until then its group is to have no member, because someone moves its offsets.
     pub(crate) aside_until: Option<SystemTime>,
     /// The revision that runs beside the live one.
     pub(crate) shadow: Option<ShadowRevision>,
@@ -38,7 +38,7 @@ impl DesiredState {
         self.shadow.as_ref().map(|shadow| shadow.revision.number)
     }
 
-    /// For how long it is to stand aside yet. Whoever moves the offsets may have died: it does not wait for ever.
+    /// For how long it is to stand aside yet. Anyone who moves the offsets may have died: it does not wait for ever.
     pub(crate) fn aside_for(&self) -> Option<Duration> {
         self.aside_until.and_then(|until| until.duration_since(SystemTime::now()).ok()).filter(|left| !left.is_zero())
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct FunctionName(Arc<str>);
 
-/// Why a text is no function name.
+/// Why a text is not a function name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "\"{0}\" is not a function name: it must start with a lower-case letter, hold only a-z, 0-9 and \"-\", \
@@ -42,7 +42,7 @@ impl FunctionName {
         format!("millstream.{self}")
     }
 
-    /// The group whose offsets say how far the shadow with this number is. Nobody joins it.
+    /// The group whose offsets say how far the shadow with this number is. No one joins it.
     pub(crate) fn shadow_group_id(&self, number: RevisionNumber) -> String {
         format!("millstream.{self}.shadow.{number}")
     }
@@ -90,7 +90,7 @@ impl fmt::Display for RevisionNumber {
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct ArtifactDigest([u8; 32]);
 
-/// Why a text is no digest.
+/// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a digest: expected \"sha256:\" and 64 hexadecimal digits")]
 pub(crate) struct InvalidDigest(String);

@@ -8,7 +8,7 @@ use crate::model::position::TopicPartition;
 use crate::model::stall_state::StallState;
 use crate::model::topic_id::TopicId;
 
-/// One assignment of one partition. Whoever publishes or commits for the partition asks it first.
+/// One assignment of one partition. Anyone who publishes or commits for the partition asks it first.
 ///
 /// Also holds the partition's figures, so that a status is read without asking any stage.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct PartitionLease {
     pub(crate) partition: TopicPartition,
     /// Counts the assignments of this host: no two leases have the same.
     pub(crate) epoch: u64,
-    /// Which topic of that name it is, where Kafka told: its commits say it, so that whoever comes next can tell.
+    /// Which topic of that name it is, where Kafka told: its commits say it, so that anyone who comes next can tell.
     pub(crate) topic_id: Option<TopicId>,
     /// What was taken and is not finished.
     pub(crate) under_way: UnderWay,

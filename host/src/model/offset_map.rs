@@ -42,10 +42,10 @@ pub(crate) struct CommittedProgress {
     pub(crate) transaction: u64,
 }
 
-/// Why metadata is no map. Its records run again: replayed, never skipped.
+/// Why metadata is not a map. Its records run again: replayed, never skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MetadataError {
-    /// It is no base64.
+    /// It is not base64.
     #[error("it is not base64")]
     NotBase64,
     /// It is cut short, or longer than it says.

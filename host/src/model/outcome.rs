@@ -23,7 +23,7 @@ pub(crate) enum FaultClass {
     InvalidAnswer,
     /// Kafka refused an emission for good (too large, invalid).
     OutputRefused,
-    /// The record is no readable CloudEvent although it says that it is one.
+    /// The record is not a readable CloudEvent although it says that it is one.
     Undecodable,
     /// The guest asked for another attempt.
     Retry,

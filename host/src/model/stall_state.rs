@@ -23,7 +23,7 @@ impl StallState {
         Self { seen: Mutex::new(StallSample { place, since: Instant::now(), stalled: None, halted: None }) }
     }
 
-    /// For how long it has been at `place` although it `has_lag`, as far as anybody looked.
+    /// For how long it has been at `place` although it `has_lag`, as far as anyone looked.
     pub(crate) fn observe(&self, place: i64, has_lag: bool) -> Duration {
         let mut seen = self.seen();
         if seen.place != place || !has_lag {
@@ -41,12 +41,12 @@ impl StallState {
         is_news
     }
 
-    /// Notes why it can't go on under this lease, whatever happens. Tells whether that is news. A later reason knows more.
+    /// Notes why it can't continue under this lease, whatever happens. Tells whether that is news. A later reason knows more.
     pub(crate) fn halt(&self, reason: String) -> bool {
         self.seen().halted.replace(reason).is_none()
     }
 
-    /// Whether it can't go on under this lease.
+    /// Whether it can't continue under this lease.
     pub(crate) fn is_halted(&self) -> bool {
         self.seen().halted.is_some()
     }

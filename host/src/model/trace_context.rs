@@ -18,7 +18,7 @@ pub(crate) struct TraceParent<'a> {
     pub(crate) trace: &'a str,
     /// The span that led to it.
     pub(crate) span: &'a str,
-    /// What is asked of whoever goes on with it.
+    /// What is asked of anyone who continues with it.
     pub(crate) flags: &'a str,
 }
 
@@ -56,7 +56,7 @@ impl<'a> TraceParent<'a> {
 pub(crate) struct SpanContext {
     pub(crate) trace: u128,
     pub(crate) span: u64,
-    /// What is asked of whoever goes on with it.
+    /// What is asked of anyone who continues with it.
     pub(crate) flags: u8,
 }
 
@@ -71,7 +71,7 @@ impl SpanContext {
         Self { span: fastrand::u64(1..), ..self }
     }
 
-    /// Whether somebody records the trace.
+    /// Whether someone records the trace.
     pub(crate) fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
     }

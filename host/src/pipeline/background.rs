@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-/// The lowest priority but for what is only done when nobody does anything.
+/// The lowest priority but for what is only done when no one does anything.
 const NICENESS: i32 = 15;
 
 /// See the module. Clones share the thread; it ends with the last.
@@ -18,7 +18,7 @@ struct RuntimeThread(Option<Runtime>);
 
 impl Drop for RuntimeThread {
     fn drop(&mut self) {
-        // Nobody waits for what was worked on; this may be the thread of another runtime, which must not wait either.
+        // No one waits for what was worked on; this may be the thread of another runtime, which must not wait either.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
@@ -41,7 +41,7 @@ impl BackgroundRuntime {
     }
 
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Option<JoinHandle<()>> {
-        // It is there as long as anybody can ask.
+        // It is there as long as anyone can ask.
         self.0.0.as_ref().map(|runtime| runtime.spawn(work))
     }
 }

@@ -26,7 +26,7 @@ impl BlockingRecord {
         let oldest = lease.under_way.oldest(lease.watermark())?;
         let why = match &oldest.record {
             _ if lease.known() > oldest.offset => WaitReason::Kafka,
-            // Whoever works on a record holds it.
+            // Anyone who works on a record holds it.
             None => WaitReason::Kafka,
             Some(record) => match board.wait_of(record) {
                 Some(LaneWait::Retry { attempt, max_attempts, until }) => {

@@ -75,7 +75,7 @@ pub(crate) fn build(
     let refusing = revisions.clone();
     let freed = waker.clone();
     let refuse: RejectHandler = Box::new(move |parcel, record, fault| {
-        // A refusal is no attempt of the guest: its one invocation succeeded.
+        // A refusal is not an attempt of the guest: its one invocation succeeded.
         let callable = refusing.get(record.chunk.revision.number);
         callable.encoder.dead_letter(parcel, record, fault, 1);
     });

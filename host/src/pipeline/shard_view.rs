@@ -1,4 +1,4 @@
-//! What others see of a shard. Reading it asks nobody.
+//! What others see of a shard. Reading it asks no one.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl ShardView {
     pub(crate) fn note_trouble(&self, reason: String, fatal: bool) {
         let mut seen = self.seen();
         if fatal {
-            tracing::error!(%reason, "a shard can't go on");
+            tracing::error!(%reason, "a shard can't continue");
             seen.fatal = Some(reason);
         } else {
             tracing::debug!(%reason, "passing trouble");
@@ -86,7 +86,7 @@ impl ShardView {
         self.seen().is_paused
     }
 
-    /// Why it can't go on.
+    /// Why it can't continue.
     pub(crate) fn fatal(&self) -> Option<String> {
         self.seen().fatal.clone()
     }

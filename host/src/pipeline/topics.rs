@@ -69,7 +69,7 @@ impl KnownTopics {
         (times >= MISSING_BEFORE_GONE).then(|| gone(topic))
     }
 
-    /// Forgets what the topics were: somebody has decided where to go on in what they are now.
+    /// Forgets what the topics were: someone has decided where to continue in what they are now.
     pub(crate) fn forget(&self) {
         *self.known() = TopicState::default();
     }
@@ -80,7 +80,7 @@ impl KnownTopics {
 }
 
 impl TopicState {
-    /// Whether the topic of this id is another one than it was, and nobody knew.
+    /// Whether the topic of this id is another one than it was, and no one knew.
     fn is_news(&mut self, function: &str, topic: &str, id: TopicId) -> bool {
         let is_another = *self.ids.entry(topic.to_owned()).or_insert(id) != id;
         let is_news = is_another && self.made_again.insert(topic.to_owned());
@@ -94,7 +94,7 @@ impl TopicState {
 fn made_again(topic: &str) -> String {
     format!(
         "topic {topic} was deleted and made again: its offsets mean other records now, so nothing of it is read; say \
-         where to go on with `millstream reset`, or delete the function and deploy it again with the initial_offset that \
+         where to continue with `millstream reset`, or delete the function and deploy it again with the initial_offset that \
          you want"
     )
 }

@@ -1,8 +1,8 @@
-//! Looks after every partition of this host: says which make no progress and why, starts a shard anew that can't go on or
+//! Looks after every partition of this host: says which make no progress and why, restarts a shard that can't continue or
 //! whose consumer gives nothing although there is something, and notices topics that are gone or are others than they
 //! were.
 //!
-//! A shard is never started anew for a record that is under way: a slow guest or a retry would only lose its work.
+//! A shard is never restarted for a record that is under way: a slow guest or a retry would only lose its work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
 /// Kafka is away when it has answered nothing for so long. Shorter is a broker that restarts.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(10);
 
-/// The longest wait before a function's shards are started anew once more.
+/// The longest wait before a function's shards are restarted once more.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 pub(crate) struct ShardWatchdog {
@@ -41,7 +41,7 @@ pub(crate) struct ShardWatchdog {
     is_silent: bool,
 }
 
-/// The shards of a function that were started anew, so that it does not happen all the time.
+/// The shards of a function that were restarted, so that it does not happen all the time.
 struct RebuildHistory {
     last: Instant,
     wait: Duration,
@@ -103,7 +103,7 @@ impl ShardWatchdog {
                 }
                 if let Some(reason) = shard.fatal() {
                     if self.may_rebuild(&view.name()) {
-                        tracing::error!(function = %view.name(), %reason, "a shard that can't go on is started anew");
+                        tracing::error!(function = %view.name(), %reason, "a shard that can't continue is restarted");
                         view.ask(WatchdogRequest::Rebuild(shard.clone()));
                     }
                     continue;
@@ -114,7 +114,7 @@ impl ShardWatchdog {
                 {
                     tracing::error!(function = %view.name(), partition = %lease.partition,
                         watermark = lease.watermark(), end = lease.end(),
-                        "a partition has records and its consumer gives none: its shard is started anew");
+                        "a partition has records and its consumer gives none: its shard is restarted");
                     view.ask(WatchdogRequest::Rebuild(shard.clone()));
                 }
             }
@@ -127,7 +127,7 @@ impl ShardWatchdog {
         let stands_for = lease.stands_for();
         if stands_for < self.stalled_after.max(view.commit_interval() * 3) {
             if lease.standing.note(None) {
-                tracing::info!(function = %view.name(), partition = %lease.partition, "a partition goes on");
+                tracing::info!(function = %view.name(), partition = %lease.partition, "a partition continues");
             }
             return false;
         }
@@ -136,7 +136,7 @@ impl ShardWatchdog {
         let why = match &blocker {
             Some(blocker) => blocker.explain(),
             None if starves => format!(
-                "there are records from offset {} on and the consumer gives none; its shard is started anew",
+                "there are records from offset {} on and the consumer gives none; its shard is restarted",
                 lease.watermark()
             ),
             None => format!(
@@ -173,13 +173,13 @@ impl ShardWatchdog {
                 continue;
             }
             let reason = format!(
-                "topic {}, partition {}: offset {position}, where the function goes on, is not in the topic, which has \
-                 {beginning} to {end}; nothing is skipped without you: say where to go on with `millstream \
+                "topic {}, partition {}: offset {position}, where the function continues, is not in the topic, which has \
+                 {beginning} to {end}; nothing is skipped without you: say where to continue with `millstream \
                  reset`, or delete the function and deploy it again with the initial_offset that you want",
                 place.topic, place.partition
             );
             if lease.standing.halt(reason.clone()) {
-                tracing::error!(function = %view.name(), %reason, "a partition can't go on");
+                tracing::error!(function = %view.name(), %reason, "a partition can't continue");
             }
         }
         leases.iter().all(|lease| beginnings.contains_key(&lease.partition))
@@ -207,7 +207,7 @@ impl ShardWatchdog {
         match (self.is_silent, is_silent) {
             (false, true) => tracing::warn!(
                 seconds = silent_for.as_secs(),
-                "kafka does not answer; functions wait for it, nothing is lost, and they go on by themselves"
+                "kafka does not answer; functions wait for it, nothing is lost, and they continue by themselves"
             ),
             (true, false) if silent_for.is_zero() => tracing::info!("kafka answers again"),
             // One answer of many questions may come late.

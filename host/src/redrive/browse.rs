@@ -174,7 +174,7 @@ impl LetterStack {
         Self { partition: partition.clone(), beginning: *beginning, looked_at, letters: Vec::new() }
     }
 
-    /// Whether more must be looked at before anybody knows which letter is the newest.
+    /// Whether more must be looked at before anyone knows which letter is the newest.
     fn starves(&self) -> bool {
         self.letters.is_empty() && self.looked_at > self.beginning
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// Offsets by partition below which one goes on: `0:12,1:40`.
+/// Offsets by partition below which one continues: `0:12,1:40`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UpperBounds(pub BTreeMap<i32, i64>);
 

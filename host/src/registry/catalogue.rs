@@ -23,7 +23,7 @@ impl FunctionCatalogue {
     /// Takes in one record of the log, or a tombstone. Keys that are no function's name are not ours.
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
         let Some(name) = std::str::from_utf8(key).ok().and_then(|name| FunctionName::new(name).ok()) else {
-            tracing::warn!(key = %String::from_utf8_lossy(key), "the registry holds a key that is no function's name");
+            tracing::warn!(key = %String::from_utf8_lossy(key), "the registry holds a key that is not a function's name");
             return;
         };
         self.functions.remove(&name);
@@ -64,7 +64,7 @@ impl FunctionCatalogue {
         self.functions.values().flat_map(FunctionRecord::artifacts)
     }
 
-    /// The artifacts that nobody names any more once the record of `name` is `next`.
+    /// The artifacts that no one names any more once the record of `name` is `next`.
     pub(crate) fn forgotten(
         &self,
         name: &FunctionName,

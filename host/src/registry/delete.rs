@@ -29,7 +29,7 @@ pub(crate) async fn delete(
     }
     tracing::info!(function = %name, "deleted");
     let deletion = tokio::spawn(delete_group(inner, name));
-    // It goes on by itself. Whoever deploys the name again empties the group first.
+    // It continues by itself. Anyone who deploys the name again empties the group first.
     let _ = tokio::time::timeout(WAIT_FOR_GROUP, deletion).await;
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::registry::handle::RegistryState;
 use crate::registry::log::{FunctionChange, LiveExpectation, LogSession};
 use crate::registry::record::{DesiredCourse, FunctionRecord};
 
-/// Pauses a function, or lets it go on. Gives its live revision.
+/// Pauses a function, or lets it continue. Gives its live revision.
 pub(crate) async fn set_paused(
     inner: Arc<RegistryState>,
     name: FunctionName,

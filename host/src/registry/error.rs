@@ -16,7 +16,7 @@ pub(crate) enum ChangeError {
     /// The module cannot run here.
     #[error("the module cannot run here: {0}")]
     Module(#[from] ModuleRefused),
-    /// Somebody else was faster, or the caller looked at something old.
+    /// Someone else was faster, or the caller looked at something old.
     #[error("{}; look at it again and repeat the change with its new revision in If-Match", describe(.name, .live))]
     Precondition { name: FunctionName, live: Option<RevisionNumber> },
     /// There is no such function.

@@ -1,7 +1,7 @@
 //! The log on the data folder, for the embedded broker: a file for each function and one for each artifact.
 //!
 //! One host owns the folder. A record's file is replaced as a whole after its artifact is on the disk, so a crash
-//! leaves either the old record or the new one; at worst an artifact stays that nobody names, until it is stored again.
+//! leaves either the old record or the new one; at worst an artifact stays that no one names, until it is stored again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,7 @@ impl LogSession for FolderSession {
 
     fn commit(mut self: Box<Self>, change: FunctionChange) -> BoxFuture<'static, Result<(), LogError>> {
         Box::pin(async move {
-            // The session goes along: nobody else may begin before the files are written.
+            // The session goes along: no one else may begin before the files are written.
             blocking(move || {
                 self.log.folders.make(&change)?;
                 self.catalogue.apply(change.name.as_str().as_bytes(), change.record.as_deref());

@@ -17,7 +17,7 @@ pub(crate) trait ModuleInspector: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct ModuleRefused {
-    /// What it is to whoever uploaded it.
+    /// What it is to anyone who uploaded it.
     pub(crate) code: ErrorCode,
     /// What is wrong and what to do.
     pub(crate) reason: String,

@@ -20,7 +20,7 @@ pub(crate) trait RegistryLog: Send + Sync {
 
 /// The only writer of a log, until another one begins. Dropped without a commit it leaves nothing behind.
 pub(crate) trait LogSession: Send {
-    /// The newest state, in which nobody else can change anything.
+    /// The newest state, in which no one else can change anything.
     fn catalogue(&self) -> &FunctionCatalogue;
 
     /// Stores an artifact that no kept revision names.
@@ -36,7 +36,7 @@ pub(crate) struct FunctionChange {
     pub(crate) name: FunctionName,
     /// Its record's JSON; nothing deletes it.
     pub(crate) record: Option<Vec<u8>>,
-    /// Artifacts that nobody names after this change.
+    /// Artifacts that no one names after this change.
     pub(crate) forgotten: BTreeMap<ArtifactDigest, ArtifactPlace>,
 }
 

@@ -56,7 +56,7 @@ pub(crate) struct DesiredCourse {
 pub(crate) struct PendingReset {
     /// Tells it from every other.
     pub(crate) id: u64,
-    /// When the hosts go on, even if it never ends: milliseconds since the Unix epoch.
+    /// When the hosts continue, even if it never ends: milliseconds since the Unix epoch.
     pub(crate) until_ms: u64,
 }
 

@@ -1,7 +1,7 @@
 //! How a function is sent to another place in its topics.
 //!
 //! Kafka takes offsets of a group from a stranger only while the group has no member. So the record tells every host to
-//! step aside; when the group is empty the offsets are written, and the record lets the hosts come back. Should whoever
+//! step aside; when the group is empty the offsets are written, and the record lets the hosts come back. Should anyone who
 //! does this die in between, the hosts come back by themselves, and Kafka refuses what comes too late.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::registry::record::{DesiredCourse, PendingReset};
 
 /// Hosts drain first, and a host that died keeps its members for a session timeout.
 const GROUP_EMPTIES_WITHIN: Duration = Duration::from_secs(90);
-/// Longer, so that the hosts come back by themselves only when nobody is left to let them.
+/// Longer, so that the hosts come back by themselves only when no one is left to let them.
 const ASIDE_FOR: Duration = Duration::from_secs(120);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -55,11 +55,11 @@ pub(crate) async fn reset(
         begin_shadow_anew(&inner, &revision.manifest).await;
     }
     if let Err(error) = call_back(&inner, &name, reset).await {
-        tracing::warn!(function = %name, %error, "the hosts were not told that the reset is over; they go on in two minutes");
+        tracing::warn!(function = %name, %error, "the hosts were not told that the reset is over; they continue in two minutes");
     }
     match &moved {
         Ok(moves) => tracing::info!(function = %name, partitions = moves.len(), "reset"),
-        Err(error) => tracing::warn!(function = %name, %error, "not reset; it goes on where it was"),
+        Err(error) => tracing::warn!(function = %name, %error, "not reset; it continues where it was"),
     }
     moved
 }
@@ -84,7 +84,7 @@ async fn send_aside(
         if course.reset.is_some_and(|other| other.until_ms > now_ms()) {
             return Err(ChangeError::ResetUnderWay(name.clone()));
         }
-        // What can't be done disturbs nobody.
+        // What can't be done disturbs no one.
         plan(inner, &revision.manifest, order).await?;
         let next = record.on_course(DesiredCourse { reset: Some(reset), ..course });
         commit(session, name, next).await?;

@@ -44,7 +44,7 @@ impl ScheduleLeadership {
     pub(crate) async fn changed(&mut self) {
         match self.events.recv().await {
             Some(GroupEvent::Assigned(partitions, _)) => {
-                // Nothing of it is read this way: whoever fires reads it from its beginning.
+                // Nothing of it is read this way: anyone who fires reads it from its beginning.
                 let places: Vec<_> = partitions.iter().map(|partition| (partition.clone(), 0)).collect();
                 self.told(self.consumer.assign(&places));
                 for partition in &partitions {
@@ -67,7 +67,7 @@ impl ScheduleLeadership {
         }
     }
 
-    /// Leaves, so that another host goes on at once.
+    /// Leaves, so that another host continues at once.
     pub(crate) async fn leave(self) {
         let Self { consumer, waker, is_over, .. } = self;
         consumer.close();
@@ -95,7 +95,7 @@ impl PollTask for LeadershipPoll {
         while let Some(trouble) = self.consumer.poll() {
             tracing::debug!(?trouble, "the group of schedules");
         }
-        // Whoever has the partition keeps the schedules; what is in it does not matter.
+        // Anyone who has the partition keeps the schedules; what is in it does not matter.
         drop(self.consumer.take());
         PollOutcome::Waiting
     }

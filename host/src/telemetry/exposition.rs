@@ -31,7 +31,7 @@ type DeletedFunction = (FunctionName, Arc<FunctionMetrics>);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HostMetrics {
     functions: Arc<RwLock<FunctionLabels>>,
-    /// Of deleted functions, until somebody looks: what they used is not forgotten.
+    /// Of deleted functions, until someone looks: what they used is not forgotten.
     gone: Arc<Mutex<Vec<DeletedFunction>>>,
     /// Of what is sent to a collector.
     telemetry: Arc<[(OtlpSignal, ExportCounters)]>,
@@ -43,7 +43,7 @@ impl HostMetrics {
         Self { telemetry: telemetry.into(), ..self }
     }
 
-    /// The figures of `name`, new when nobody asked before.
+    /// The figures of `name`, new when no one asked before.
     pub(crate) fn function(&self, name: &FunctionName) -> Arc<FunctionMetrics> {
         if let Some(metrics) = self.functions.read().get(name) {
             return Arc::clone(metrics);
@@ -52,14 +52,14 @@ impl HostMetrics {
         Arc::clone(functions.entry(name.clone()).or_default())
     }
 
-    /// Forgets a deleted function. Who still holds its figures counts for nobody.
+    /// Forgets a deleted function. Who still holds its figures counts for no one.
     pub(crate) fn remove(&self, name: &FunctionName) {
         let removed = self.functions.write().remove(name);
         let gone = removed.map(|metrics| (name.clone(), metrics));
         self.gone.lock().extend(gone);
     }
 
-    /// What every function has used since the last time that somebody asked so, deleted ones too.
+    /// What every function has used since the last time that someone asked so, deleted ones too.
     pub(crate) fn take_usage(&self) -> Vec<(FunctionName, UsageAmounts)> {
         let gone = std::mem::take(&mut *self.gone.lock());
         let functions = self.functions.read().clone();

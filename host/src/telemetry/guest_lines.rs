@@ -1,4 +1,4 @@
-//! The last lines that a function wrote on this host: a ring of so many, in memory, for whoever asks or follows.
+//! The last lines that a function wrote on this host: a ring of so many, in memory, for anyone who asks or follows.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ const BYTES: usize = 256 * 1024;
 /// A line that a guest wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GuestLine {
-    /// Later lines have greater numbers, also after the host has started anew.
+    /// Later lines have greater numbers, also after the host has restarted.
     pub(crate) number: u64,
     /// When: milliseconds since the Unix epoch.
     pub(crate) unix_ms: u64,

@@ -6,7 +6,7 @@
 //!  /metrics ──► figures ─────────────┘   (one a signal)
 //! ```
 //!
-//! Whoever has something to tell puts it into a basket and goes on: nothing of the data path waits for a collector, and
+//! Anyone who has something to tell puts it into a basket and continues: nothing of the data path waits for a collector, and
 //! without one nothing is made. A basket holds 4 MiB, and as much is under way.
 
 mod client;

@@ -37,7 +37,7 @@ pub(crate) enum EngineError {
 }
 
 impl EngineError {
-    /// What it is to whoever starts the engine.
+    /// What it is to anyone who starts the engine.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Settings { .. } => ErrorCode::InvalidHostConfig,

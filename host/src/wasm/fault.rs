@@ -16,7 +16,7 @@ const MESSAGE_MAX: usize = 4 * 1024;
 /// How the engine's error begins when a call takes too much from the guest; the error's type is not public.
 const TOO_MUCH_DATA: &str = "too much data is being copied between the host and the guest";
 
-/// The guest ended well, but what it gave is no answer.
+/// The guest ended well, but what it gave is not an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadAnswer(pub(crate) String);

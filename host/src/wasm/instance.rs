@@ -70,7 +70,7 @@ impl GuestInstance {
         match called {
             Ok(Ok(answer)) if answer.len() > answer_max => Err(fault::output_limit(&self.sandbox.limits)),
             Ok(Ok(answer)) => {
-                // A guest that went on after it was refused memory may be in any state.
+                // A guest that continued after it was refused memory may be in any state.
                 self.healthy = state.limiter.refusal().is_none() && !state.is_spent;
                 Ok(answer)
             }

@@ -79,7 +79,7 @@ pub(crate) enum ShapeError {
     NotWasm(String),
     #[error("the module is damaged or truncated: {0}")]
     Malformed(String),
-    /// A core module that is no command and says of no component.
+    /// A core module that is neither a command nor carries a component type.
     #[error(
         "the module is a core module that exports {exports}, which is nothing that a host calls; wanted is {WANTED}"
     )]
@@ -90,7 +90,7 @@ pub(crate) enum ShapeError {
     /// The interface of another version.
     #[error("the component exports {found}, but this host calls version {called} of it; build it with a fitting SDK")]
     OtherVersion { found: String, called: &'static str },
-    /// Imports that nobody gives it.
+    /// Imports that no one gives it.
     #[error("the {what} imports what this host does not offer: {names}; remove these imports")]
     MissingImports { what: &'static str, names: String },
     /// A component made of what Go's own compiler gives.

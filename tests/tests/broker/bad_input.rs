@@ -1,4 +1,4 @@
-//! Everything that users send wrong: refused with a code and what is wrong with it, and the host goes on.
+//! Everything that users send wrong: refused with a code and what is wrong with it, and the host continues.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -163,7 +163,7 @@ fn requests_that_are_wrong_are_told_how_to_be_right() {
     client.wait_for_no_lag(&setting.name, LONG);
 }
 
-/// Bodies that say nothing of their length and go on and on.
+/// Bodies that say nothing of their length and never end.
 #[test]
 fn endless_bodies_are_cut_off() {
     let setting = Setting::configured("endless", 1, &[], SMALL);

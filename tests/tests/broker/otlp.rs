@@ -194,7 +194,7 @@ fn a_trace_begins_here_for_the_share_that_is_asked_for() {
     setting.deploy("uppercase", "");
     setting.produce("k", None, "a");
     let emitted = &kcat::read_at_least(&setting.kafka.bootstrap, &setting.output, 1, LONG)[0];
-    // A call of somebody who has a trace is of it.
+    // A call of someone who has a trace is of it.
     let called = format!("00-{TRACE}-{PRODUCER}-01");
     let path = format!("/v1/functions/{}/invoke", setting.name);
     let headers = [("content-type", "text/plain"), ("traceparent", called.as_str())];

@@ -230,7 +230,7 @@ fn drop_files(browser: &Browser, manifest: &str, module: &[u8]) {
     ));
 }
 
-/// What somebody without eyes or mouse would miss: fields without a label, links and buttons without words.
+/// What someone without eyes or mouse would miss: fields without a label, links and buttons without words.
 const UNHEARD: &str = "
     const unheard = [];
     for (const field of document.querySelectorAll('input, select, textarea')) {

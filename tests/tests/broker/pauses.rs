@@ -82,7 +82,7 @@ fn a_pause_holds_on_all_hosts_and_over_a_restart() {
         assert!(lag(&setting.host) + lag(&second) >= 8_000);
         assert_eq!(cli(&second, &["pause", &setting.name]), format!("{} is paused\n", setting.name), "again");
 
-        // One host starts anew, the other goes: the pause stays, and so does a deploy.
+        // One host starts again, the other goes: the pause stays, and so does a deploy.
         setting.host.restart();
         setting.host.wait_until_ready();
         wait_until("it is paused after the restart", LONG, || is(&setting.host, &setting.name, "paused"));
@@ -104,7 +104,7 @@ fn a_pause_holds_on_all_hosts_and_over_a_restart() {
     }
 }
 
-/// Whoever pauses a function in order to mend it wants what waited to run on what was mended.
+/// Anyone who pauses a function in order to mend it wants what waited to run on what was mended.
 #[test]
 fn what_waited_runs_on_the_revision_that_was_deployed_meanwhile() {
     for protocol in ["classic", "consumer"] {

@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(60);
 const AT_LEAST_ONCE: &str = "processing_guarantee = \"at_least_once\"\n";
 const EXACTLY_ONCE: &str = "processing_guarantee = \"exactly_once\"\n";
 
-/// A dead letter that is too large even for its topic says why its record was given up, not that it was too large.
+/// A dead letter that is too large even for its topic says why its record was dead-lettered, not that it was too large.
 fn refer_to_what_is_too_large(stem: &str, guarantee: &str) {
     let setting = Setting::new(stem, 1);
     let bootstrap = &setting.kafka.bootstrap;

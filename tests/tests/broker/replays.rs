@@ -90,7 +90,7 @@ fn a_hundred_thousand_records_show_exactly_those_that_differ() {
     assert_eq!(seen(), before, "neither the group nor the outputs were touched");
 }
 
-/// What was given up, what was emitted twice, what is not handled yet, a part of a partition, and a scratch topic.
+/// What was dead-lettered, what was emitted twice, what is not handled yet, a part of a partition, and a scratch topic.
 #[test]
 fn a_replay_tells_what_came_of_each_record() {
     for guarantee in ["at_least_once", "exactly_once"] {

@@ -1,4 +1,4 @@
-//! Poison records: tried again, given up, and what happens to their neighbours.
+//! Poison records: tried again, dead-lettered, and what happens to their neighbours.
 
 use std::time::Duration;
 

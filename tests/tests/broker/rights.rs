@@ -1,5 +1,5 @@
 //! Rights that the host's Kafka user lacks: the status names the topic or group and the right, nothing is lost meanwhile,
-//! and all goes on when the right is given.
+//! and all continues when the right is given.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn a_right_that_is_missing_is_named() {
     let input = ["--topic", "least.in"];
     kafka.allow_only(&input, &[LOOK, &["Write"]].concat());
     place.wait_until_told("least", &["least.in", "authorization failed", "Read for an input"]);
-    // The client fails at a place from which it must not go on by itself.
+    // The client fails at a place from which it must not continue by itself.
     place.produce("least", 40);
     kafka.allow_all(&input);
     place.is_whole("least", 60);

@@ -36,7 +36,7 @@ fn a_schedule_fires_once_in_the_cluster_also_when_a_host_is_killed() {
     let second = Host::start(&setting.kafka.bootstrap, &setting.prefix);
     setting.host.client.deploy(&setting.name, "uppercase", &manifest(&setting, "all"));
     wait_until("some times were fired", LONG, || fired(&setting).len() >= 20);
-    // The one that fires, whichever it is: the other goes on and makes up for what was missed.
+    // The one that fires, whichever it is: the other continues and makes up for what was missed.
     let owner_is_first = setting.host.log_lines_with("this host fires the schedules") > 0;
     let Setting { kafka, host, turn, prefix, name, input, output } = setting;
     let (killed, left) = if owner_is_first { (host, second) } else { (second, host) };

@@ -25,7 +25,7 @@ fn rollback_in_mid_traffic(guarantee: Guarantee) {
     stage.deploy(&hosts[1], "sleepy", top, "");
     trial.wait_for(4_000);
     stage.deploy(&hosts[0], "uppercase", top, "");
-    // Nobody died: nothing may be handled twice, whatever the guarantee.
+    // No one died: nothing may be handled twice, whatever the guarantee.
     let verdict = trial.finish(0);
     assert_eq!(verdict.repeated, Vec::<String>::new());
     let mut by_revision: BTreeMap<String, usize> = BTreeMap::new();

@@ -50,7 +50,7 @@ fn with_failpoint<'a>(stage: &'a Stage, failpoint: &str) -> (Host, Trial<'a>) {
     (host, Trial::start(stage, oracle::inputs(3_000, 50), 1_000))
 }
 
-/// A defect of the host itself costs a shard its committer: it is started anew, and nobody has to help.
+/// A defect of the host itself costs a shard its committer: it is restarted, and no one has to help.
 #[test]
 fn committer_that_panics() {
     let stage = Stage::new("panicked", Guarantee::ExactlyOnce, 4);
@@ -59,7 +59,7 @@ fn committer_that_panics() {
     assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
 }
 
-/// librdkafka may never answer when offsets are sent: its producer is left behind, and another of the same id goes on.
+/// librdkafka may never answer when offsets are sent: its producer is left behind, and another of the same id continues.
 #[test]
 fn producer_that_never_answers() {
     let stage = Stage::new("unanswering", Guarantee::ExactlyOnce, 4);
@@ -68,7 +68,7 @@ fn producer_that_never_answers() {
     assert_eq!(host.log_lines_with("a transactional producer is replaced"), 1, "{}", host.log_tail());
 }
 
-/// The client that all at-least-once functions share may give up for good: another takes its place, in order.
+/// The client that all at-least-once functions share may fail for good: another takes its place, in order.
 #[test]
 fn producer_that_gives_up() {
     let stage = Stage::new("given-up", Guarantee::AtLeastOnce, 4);

@@ -1,4 +1,4 @@
-//! The network delays or loses answers: what was done, nobody can tell.
+//! The network delays or loses answers: what was done, no one can tell.
 
 use std::time::{Duration, Instant};
 

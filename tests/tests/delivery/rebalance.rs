@@ -45,7 +45,7 @@ fn kill_in_turn(
     (kills, trial.watch.distinct() - before)
 }
 
-/// The killed one keeps its place in the group and is back within its session: output goes on all the while.
+/// The killed one keeps its place in the group and is back within its session: output continues all the while.
 fn static_members_killed_in_turn(guarantee: Guarantee) {
     let stage = Stage::new("static", guarantee, 8);
     let mut hosts = [stage.host(), stage.host()];
@@ -87,7 +87,7 @@ fn a_static_member_killed_while_it_gives_partitions_back(guarantee: Guarantee) {
     trial.finish(0);
 }
 
-/// Nobody keeps a place: what the killed one had waits until its session is over.
+/// No one keeps a place: what the killed one had waits until its session is over.
 fn dynamic_members_killed_in_turn(guarantee: Guarantee) {
     let stage = Stage::new("dynamic", guarantee, 8);
     let mut hosts = [stage.host(), stage.host()];

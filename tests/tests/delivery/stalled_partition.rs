@@ -22,7 +22,7 @@ fn partition_without_progress(guarantee: Guarantee) {
     proxy.harm(Request::FETCH, Harm::Swallow);
     wait_until("nothing arrives any more", PROGRESS, || trial.watch.last_new().elapsed() > Duration::from_secs(3));
     proxy.heal();
-    // The shard is started anew in the same moment; the reason is shown for a while after.
+    // The shard is restarted in the same moment; the reason is shown for a while after.
     wait_until("the status says that it stands still, and where", PROGRESS, || {
         let reason = host.client.status(&stage.name)["reason"].to_string();
         let is_said = reason.contains("made no progress") && reason.contains(&stage.input);

@@ -37,7 +37,7 @@ fn wait_for_commit(stage: &Stage, offset: i64) {
     });
 }
 
-/// What a function says when it can't go on.
+/// What a function says when it can't continue.
 fn is_stalled(host: &Host, stage: &Stage) -> bool {
     host.client.status(&stage.name)["state"] == "stalled"
 }
@@ -79,7 +79,7 @@ fn topic_deleted_and_made_again(guarantee: Guarantee) {
     assert_closes(host);
 }
 
-/// Writes more than the old topic had to the new one: who went on at the old offset would skip the first hundred.
+/// Writes more than the old topic had to the new one: who continued at the old offset would skip the first hundred.
 #[track_caller]
 fn assert_read_or_refused(stage: &Stage, host: &Host) {
     kcat::produce(&stage.kafka.bootstrap, &stage.input, oracle::inputs(250, 10));

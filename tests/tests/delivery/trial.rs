@@ -49,7 +49,7 @@ impl<'a> Trial<'a> {
         Self { stage, inputs: inputs.len(), watch, flow, glances, late_writes: false, late_commits: false }
     }
 
-    /// Allows a halted host of an at-least-once function to write what it had in hand when it goes on, although another
+    /// Allows a halted host of an at-least-once function to write what it had in hand when it continues, although another
     /// one has finished it meanwhile. Nothing fences such a writer.
     pub(super) fn allow_late_writes(&mut self) {
         self.late_writes = self.stage.guarantee == Guarantee::AtLeastOnce;
@@ -67,7 +67,7 @@ impl<'a> Trial<'a> {
         self.watch.wait_for(count, PROGRESS);
     }
 
-    /// Waits until every input has come out, but for `dead` that are given up, and is committed; then everything must be
+    /// Waits until every input has come out, but for `dead` that are dead-lettered, and is committed; then everything must be
     /// as the stage's guarantee says. The hosts still run.
     #[track_caller]
     pub(super) fn finish(self, dead: usize) -> Verdict {

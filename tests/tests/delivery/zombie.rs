@@ -1,4 +1,4 @@
-//! A host is halted while another takes its partitions, and then goes on as if nothing had been: a zombie.
+//! A host is halted while another takes its partitions, and then continues as if nothing had been: a zombie.
 
 use std::time::{Duration, Instant};
 

@@ -52,7 +52,7 @@ fn an_event_that_is_refused_is_said() {
 fn every_record_is_accounted_for() {
     let told =
         json(&bench(&["run", "examples/place-bid", "--no-build", "--records", "1001", "--batch", "7", "--json"]));
-    // The fixtures hold four events: two that emit, one that is given up, one that is filtered.
+    // The fixtures hold four events: two that emit, one that is dead-lettered, one that is filtered.
     let count = |of: &Value| of.as_u64().expect("a count");
     assert_eq!((count(&told["records"]), count(&told["batch"])), (1001, 7));
     let sum = count(&told["emitted"]) + count(&told["filtered"]) + count(&told["failed"]["reject"]);

@@ -1,8 +1,8 @@
 //! Places for connections, so many and no more. When all are taken, the client that keeps the host waiting longest loses
 //! its own to the next one.
 //!
-//! So clients that send slowly, or not at all, keep nobody out, however many they are: who sends its request at once is
-//! served before its turn to lose comes. A connection whose request is worked on loses its place to nobody.
+//! So clients that send slowly, or not at all, keep no one out, however many they are: who sends its request at once is
+//! served before its turn to lose comes. A connection whose request is worked on loses its place to no one.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

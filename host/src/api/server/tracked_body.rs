@@ -16,7 +16,7 @@ pub(crate) struct TrackedBody<B> {
 }
 
 impl<B> TrackedBody<B> {
-    /// A request's: while more of it is wanted, the host waits for the client. Whoever has read it goes on without the client.
+    /// A request's: while more of it is wanted, the host waits for the client. Anyone who has read it continues without the client.
     pub(crate) fn request(body: B, place: ConnectionSlot) -> Self {
         Self { body, place, is_request: true }
     }

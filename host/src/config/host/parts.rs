@@ -28,7 +28,7 @@ pub(crate) fn listen(node: &ConfigNode, may_be_any: bool) -> ReadResult<SocketAd
         return Ok(address);
     }
     Err(format!(
-        "{address} can be reached from other machines, and whoever reaches it may deploy code: set a token, such as \
+        "{address} can be reached from other machines, and anyone who reaches it may deploy code: set a token, such as \
          api.token = \"env:TOKEN\", or listen on 127.0.0.1; insecure = true (--insecure) lets everybody in"
     ))
 }
@@ -106,7 +106,7 @@ pub(crate) fn read_cluster(cluster: &ConfigSection<'_>) -> Option<ClusterConfig>
         if name.len() <= 255 && name.bytes().all(is_allowed) {
             return Ok(name);
         }
-        Err(format!("\"{}\" is no cluster name: use a-z, A-Z, 0-9, \".\", \"_\" and \"-\"", cut(&name)))
+        Err(format!("\"{}\" is not a cluster name: use a-z, A-Z, 0-9, \".\", \"_\" and \"-\"", cut(&name)))
     });
     Some(ClusterConfig { name: name? })
 }

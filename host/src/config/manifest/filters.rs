@@ -72,7 +72,7 @@ fn attributes(node: &ConfigNode) -> ReadResult<BTreeMap<String, String>> {
 
 fn attribute(name: &str, node: &ConfigNode) -> ReadResult<(String, String)> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-        return Err(format!("\"{}\" is no attribute: CloudEvents names use a-z and 0-9 only", cut(name)));
+        return Err(format!("\"{}\" is not an attribute: CloudEvents names use a-z and 0-9 only", cut(name)));
     }
     match value::text(node) {
         Ok(text) if text.is_empty() => Err(format!("{name} is empty: give it the text to compare with")),
@@ -83,5 +83,5 @@ fn attribute(name: &str, node: &ConfigNode) -> ReadResult<(String, String)> {
 
 fn unknown_dialect(unknown: &str) -> String {
     let meant = nearest(unknown, DIALECTS).map(|meant| format!(" (did you mean \"{meant}\"?)")).unwrap_or_default();
-    format!("\"{}\" is no filter dialect{meant}: choose one of {}", cut(unknown), DIALECTS.join(", "))
+    format!("\"{}\" is not a filter dialect{meant}: choose one of {}", cut(unknown), DIALECTS.join(", "))
 }

@@ -34,7 +34,7 @@ pub(crate) fn read_env(env: &ConfigSection<'_>) -> Option<BTreeMap<String, Strin
 
 fn check_variable_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err("is no name of an environment variable: it is empty or holds \"=\" or a zero byte".to_owned());
+        return Err("is not a name of an environment variable: it is empty or holds \"=\" or a zero byte".to_owned());
     }
     Ok(())
 }
@@ -56,7 +56,10 @@ fn read_output(
 ) -> Option<(String, FunctionOutput)> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if name.is_empty() || name.len() > 100 || !name.bytes().all(is_allowed) {
-        section.refuse(name, "is no output name: use 1 to 100 of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\"");
+        section.refuse(
+            name,
+            "is not an output name: use 1 to 100 of the characters a-z, A-Z, 0-9, \".\", \"_\" and \"-\"",
+        );
         return None;
     }
     let long_form = match node {

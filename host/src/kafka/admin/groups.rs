@@ -9,7 +9,7 @@ use crate::kafka::admin::{AdminError, KafkaAdmin, REQUEST_TIMEOUT, options};
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 impl KafkaAdmin {
-    /// Deletes `group` and its offsets, waiting up to `patience` for its members to leave. No group is no error.
+    /// Deletes `group` and its offsets, waiting up to `patience` for its members to leave. No group is not an error.
     ///
     /// The broker alone decides whether the group is empty, in the same step in which it deletes it. The embedded
     /// broker cannot delete groups: there nothing happens.

@@ -25,7 +25,7 @@ pub(crate) type TopicLookups = BTreeMap<String, TopicLookup>;
 
 /// Asks for `names`, without creating any. Nothing when there is no answer within `longest`.
 pub(crate) fn describe(client: &NativeClient, names: &[String], longest: Duration) -> Option<TopicLookups> {
-    // A topic's name has no zero byte; one that had is no topic's.
+    // A topic's name has no zero byte; one that had is not a topic's.
     let names: Vec<CString> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let longest = c_int::try_from(longest.as_millis()).unwrap_or(c_int::MAX);

@@ -30,7 +30,7 @@ impl GroupGeneration {
         // The numbers of a member only grow, so what lies between two equal ones is the same.
         let after = identity(consumer.client().native_client())?;
         let (number, member) = (before == after).then_some(after)?;
-        // Kafka takes offsets without a generation from anybody while the group is empty.
+        // Kafka takes offsets without a generation from anyone while the group is empty.
         let is_member = number > 0 && !member.is_empty();
         is_member.then(|| Self { metadata, number, member, is_current: Arc::new(AtomicBool::new(true)) })
     }
@@ -45,7 +45,7 @@ impl GroupGeneration {
     }
 
     /// With KIP-848 the number of a member moves on while its partitions stay, and no rebalance tells it. It may be read
-    /// anew as long as the member is the same and heard of no rebalance: whoever was expelled hears of one before it may
+    /// again as long as the member is the same and heard of no rebalance: anyone who was expelled hears of one before it may
     /// join again. What is read is retired together with this one.
     pub(crate) fn renewed<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Option<Self> {
         let fresh = Self::of(consumer)?;

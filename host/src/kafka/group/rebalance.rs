@@ -1,6 +1,6 @@
 //! What a consumer's context hears of its group. It only passes it on; the shard acts.
 //!
-//! librdkafka serves these callbacks on the polling thread and waits, without blocking it, until somebody assigns or
+//! librdkafka serves these callbacks on the polling thread and waits, without blocking it, until someone assigns or
 //! unassigns. Doing so seconds later is allowed, for the classic protocol and for KIP-848.
 
 use parking_lot::Mutex;
@@ -28,9 +28,9 @@ pub(crate) enum GroupEvent {
     Assigned(Vec<TopicPartition>, Option<Arc<GroupGeneration>>),
     /// These partitions go elsewhere once they are unassigned; until then the member of this generation has them.
     Revoked(Vec<TopicPartition>, Option<Arc<GroupGeneration>>),
-    /// These partitions are somebody else's already.
+    /// These partitions are another's already.
     Lost(Vec<TopicPartition>),
-    /// What the client gives of this partition can't be trusted before it is assigned anew.
+    /// What the client gives of this partition can't be trusted before it is reassigned.
     Misplaced(TopicPartition),
     /// A topic of the subscription is not there, or may not be read; the text names it.
     TopicUnavailable(String),
@@ -48,7 +48,7 @@ impl MemberContext {
         Self { events, closing: AtomicBool::new(false), generation: Mutex::default() }
     }
 
-    /// From now on partitions are given back at once: nobody listens any more, and a close waits for it.
+    /// From now on partitions are given back at once: no one listens any more, and a close waits for it.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }

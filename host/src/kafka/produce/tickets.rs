@@ -1,7 +1,7 @@
 //! Who is told what became of messages that were given to a producer together.
 //!
 //! Each message carries a pointer to its ticket through librdkafka, which gives it back with the answer. The tickets of one
-//! batch share one piece of memory, which whoever answers the last of them frees: nothing is allocated or counted for a
+//! batch share one piece of memory, which anyone who answers the last of them frees: nothing is allocated or counted for a
 //! message alone.
 
 #![allow(unsafe_code, reason = "what librdkafka carries with a message is a pointer")]
@@ -44,7 +44,7 @@ struct MessageTicket {
 }
 
 // SAFETY: of what it points to, only what may be shared is used: an atomic, a mutex, a `Sync` listener, and tickets that
-// nobody changes.
+// no one changes.
 unsafe impl Send for TicketBatch {}
 // SAFETY: see above.
 unsafe impl Sync for TicketBatch {}
@@ -60,7 +60,7 @@ impl TicketBatch {
             unanswered: AtomicUsize::new(count),
             refused: Mutex::default(),
         }));
-        // SAFETY: it was just made, and nobody else knows it yet.
+        // SAFETY: it was just made, and no one else knows it yet.
         unsafe {
             (*batch).tickets = messages.map(|message| MessageTicket { batch, message: message as u32 }).collect()
         };
@@ -85,7 +85,7 @@ impl TicketBatch {
     pub(crate) fn give(&mut self, count: usize, refused: impl Iterator<Item = (usize, DeliveryError)>) {
         for (ahead, undelivered) in refused {
             debug_assert!(ahead < count, "one that is given out now");
-            // SAFETY: it is among those that are given out now, and nobody else answers it.
+            // SAFETY: it is among those that are given out now, and no one else answers it.
             unsafe { refuse_because(self.ahead(ahead).cast(), undelivered) }
         }
         self.given += count;
@@ -93,7 +93,7 @@ impl TicketBatch {
 }
 
 impl Drop for TicketBatch {
-    /// Whoever was to send the rest stopped halfway.
+    /// Anyone who was to send the rest stopped halfway.
     fn drop(&mut self) {
         let rest = self.count - self.given;
         self.give(rest, (0..rest).map(|ahead| (ahead, undelivered(&KafkaError::Canceled, MessageBatching::Alone))));
@@ -131,7 +131,7 @@ unsafe fn refuse_because(ticket: *const MessageTicket, undelivered: DeliveryErro
     unsafe { answer(batch) }
 }
 
-/// Counts an answer. Nobody looks at the batch afterwards who has no other unanswered ticket of it.
+/// Counts an answer. No one looks at the batch afterwards who has no other unanswered ticket of it.
 unsafe fn answer(batch: *const TicketStorage) {
     // SAFETY: see `acknowledge`.
     let (unanswered, count) = unsafe { (&(*batch).unanswered, (*batch).tickets.len()) };
@@ -221,7 +221,7 @@ mod tests {
                 .into_iter()
                 .map(|way| thread::spawn(move || way.into_iter().for_each(OnItsWay::arrive)))
                 .collect();
-            // Whoever sends stops halfway.
+            // Anyone who sends stops halfway.
             drop(tickets);
             threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 

@@ -37,7 +37,7 @@ impl TopicHandle {
     ) -> Result<Self, KafkaError> {
         let Ok(name) = CString::new(name) else {
             if !settings.is_null() {
-                // SAFETY: nobody else has them.
+                // SAFETY: no one else has them.
                 unsafe { ffi::rd_kafka_topic_conf_destroy(settings) };
             }
             return Err(KafkaError::MessageProduction(RDKafkaErrorCode::InvalidTopic));

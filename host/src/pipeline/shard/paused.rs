@@ -2,7 +2,7 @@
 //!
 //! Pausing is draining, as before a partition is given back, but it stays: under a lease under which nothing is worked on.
 //! Going on is an assignment from the committed place, so that it makes no difference how long the pause was, what was
-//! deployed meanwhile, or whether the host was started anew.
+//! deployed meanwhile, or whether the host was restarted.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
 use crate::pipeline::shard::{NEXT_EPOCH, Shard};
 
-/// Brokers forget offsets that nobody commits for `offsets.retention.minutes`, a week by default.
+/// Brokers forget offsets that no one commits for `offsets.retention.minutes`, a week by default.
 const KEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When the offsets of a paused shard are committed again.
@@ -94,7 +94,7 @@ impl Shard {
     }
 }
 
-/// Nobody else commits for the partitions of a member, so that nothing comes between.
+/// No one else commits for the partitions of a member, so that nothing comes between.
 fn commit_again(consumer: &GroupConsumer, partitions: &[TopicPartition]) -> Result<usize, GroupError> {
     let committed = consumer.committed(partitions)?;
     let known =

@@ -1,4 +1,4 @@
-//! Where spans and lines wait until they are sent: so many bytes, and what is beyond is dropped and counted. Whoever puts
+//! Where spans and lines wait until they are sent: so many bytes, and what is beyond is dropped and counted. Anyone who puts
 //! something in never waits.
 
 use parking_lot::{Mutex, MutexGuard};
@@ -50,7 +50,7 @@ impl<T: Message> ExportQueue<T> {
         let bytes = item.encoded_len();
         let mut kept = self.kept();
         if kept.bytes + bytes > MOST {
-            // Full is full: else small ones would go on to pass large ones by.
+            // Full is full: else small ones would continue to pass large ones by.
             kept.bytes = kept.bytes.max(MOST);
             self.counts.dropped.inc();
             return;

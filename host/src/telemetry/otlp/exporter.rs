@@ -1,4 +1,4 @@
-//! Carries one signal to the collector. A collector that is away delays nobody: what can't be delivered for a while is
+//! Carries one signal to the collector. A collector that is away delays no one: what can't be delivered for a while is
 //! dropped and counted, and the log says so when it begins and when it is over.
 
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ impl SignalExporter {
         }
         let (signal, url) = (self.signal.as_str(), self.post.url());
         tracing::warn!(signal, %url, reason = refusal.reason,
-            "the collector does not take telemetry: functions go on, what can't be sent is dropped; check otlp.endpoint, \
+            "the collector does not take telemetry: functions continue, what can't be sent is dropped; check otlp.endpoint, \
              otlp.headers and the collector");
         self.trouble = Some(refusal.reason.clone());
     }

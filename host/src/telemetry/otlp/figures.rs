@@ -1,5 +1,5 @@
 //! The figures of `/metrics` as metrics of OTLP: read from the same text, so that there is one list of them, with the same
-//! names and labels, and none can be missing here. (The library that keeps them shows a histogram to nobody but its
+//! names and labels, and none can be missing here. (The library that keeps them shows a histogram to no one but its
 //! encoders.)
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use crate::telemetry::otlp::wire::{
     CUMULATIVE, Data, Gauge, Histogram, HistogramPoint, KeyValue, Metric, Number, NumberPoint, Sum, attribute,
 };
 
-/// Since when each series counts. One that starts anew, such as of a function that was deployed again, says so.
+/// Since when each series counts. One that starts again, such as of a function that was deployed again, says so.
 #[derive(Debug)]
 pub(crate) struct SeriesStarts {
     /// When the figures were read last, or the host's start.

@@ -1,4 +1,4 @@
-//! The file that keeps usage over restarts: lines of JSON that add up, written anew when there are many more of them than
+//! The file that keeps usage over restarts: lines of JSON that add up, written again when there are many more of them than
 //! need be.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use crate::telemetry::usage::UsageAmounts;
 use crate::telemetry::usage::history::UsageHistory;
 
 const FILE: &str = "usage.jsonl";
-/// The file is written anew when it has so many lines more than twice those that are needed.
+/// The file is written again when it has so many lines more than twice those that are needed.
 const SLACK: usize = 1000;
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -65,5 +65,5 @@ fn variable(name: &str) -> Result<OsString, String> {
 
 fn number(name: &str) -> Result<u64, String> {
     let text = variable(name)?;
-    text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{name} is no number"))
+    text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{name} is not a number"))
 }

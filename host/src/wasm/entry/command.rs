@@ -15,7 +15,7 @@ use crate::wasm::fault::BadAnswer;
 use crate::wasm::shape::START;
 use crate::wasm::state::GuestState;
 
-/// How much of a line that is no event is shown.
+/// How much of a line that is not an event is shown.
 const SHOWN_MAX: usize = 120;
 
 /// Where the function is in every instance of a component.
@@ -96,7 +96,7 @@ fn events(output: &[u8]) -> Result<Vec<Event<'_>>, BadAnswer> {
         structured::read(line).map_err(|error| {
             let shown = String::from_utf8_lossy(&line[..line.len().min(SHOWN_MAX)]).into_owned();
             BadAnswer(format!(
-                "line {} on stdout is no event: {error}: {shown:?}; write events to stdout and all else to stderr",
+                "line {} on stdout is not an event: {error}: {shown:?}; write events to stdout and all else to stderr",
                 index + 1
             ))
         })

@@ -146,7 +146,7 @@ async fn read(answered: oneshot::Receiver<HttpResult>, most: usize) -> Result<Ht
 fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, BadAnswer> {
     if status.is_success() {
         let events = binding::read(headers, body)
-            .map_err(|error| BadAnswer(format!("the handler's answer of status {status} is no event: {error}")))?;
+            .map_err(|error| BadAnswer(format!("the handler's answer of status {status} is not an event: {error}")))?;
         return Ok(foreign::emitted(&events));
     }
     let text = String::from_utf8_lossy(&body[..body.len().min(REASON_MAX)]);

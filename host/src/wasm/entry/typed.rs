@@ -46,7 +46,7 @@ impl BoundTyped {
         let batch = Batch::parse(request)?;
         let mut answer = AnswerWriter::new();
         for record in batch.records() {
-            // Set anew for each, so that the whole answer is bounded by the number of records.
+            // Set again for each, so that the whole answer is bounded by the number of records.
             store.set_hostcall_fuel(record_bytes);
             let verdict = self.call_one(store, &record, batch.deadline_ms()).await?;
             write_verdict(&mut answer, &verdict);

@@ -1,4 +1,4 @@
-//! Greets whoever an event names.
+//! Greets the person whom an event names.
 
 use millstream_sdk::{Emission, Event, Failure};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ struct Greeting {
 // It goes to the output `default` with the key of the event, unless it says otherwise.
 #[millstream_sdk::function]
 pub fn greet(event: Event<'_>) -> Result<Emission<'_>, Failure> {
-    // What is no visitor will never be one: `?` rejects it, and it becomes a dead letter at once.
+    // What is not a visitor will never be one: `?` rejects it, and it becomes a dead letter at once.
     let visitor: Visitor = event.json()?;
     let greeting = Greeting { greeting: format!("Hello, {}", visitor.name) };
     Ok(Emission::json(&greeting)?.type_("visitor.greeted"))
