@@ -1,6 +1,7 @@
 //! A function without Kafka: records go through the host's own stages (decode, filter, call, encode) in this process,
 //! and what comes out stays in memory. What `millstream test` and `millstream bench` stand on.
 
+pub(crate) mod emission;
 pub(crate) mod starts;
 
 use std::collections::BTreeMap;
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use millstream_flat::{Emissions, Record};
 
+use crate::app::local::emission::LocalEmission;
 use crate::consume::decode::{self, RawFields};
 use crate::consume::filter;
 use crate::emit::encoder::EmissionEncoder;
 use crate::invoke::admission::InstanceAdmission;
 use crate::invoke::call::{BatchDuration, Invoker, OutcomeSink, RecordAttempt};
-use crate::invoke::local::LocalEmission;
 use crate::invoke::pool::InstancePool;
 use crate::model::batch_bytes::BatchLimits;
 use crate::model::function::{Manifest, ModuleShape, Revision, SharedRevision, TopicSelection};
@@ -30,8 +31,6 @@ use crate::wasm::{LoadError, LoadedProgram, WasmEngine};
 
 /// What events name as their cluster.
 const CLUSTER: &str = "local";
-/// How attributes begin that only a host sets: it leaves those of guests out.
-const MILLSTREAM: &str = "millstream";
 pub(crate) const INSTANCES: u32 = 4;
 
 #[derive(Debug)]
@@ -235,12 +234,7 @@ trait OutcomeDetail: Send {
 
 impl OutcomeDetail for Vec<LocalEmission> {
     fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self {
-        let left = |name: &str| !name.starts_with(MILLSTREAM);
-        let kept = |mut emission: LocalEmission| {
-            emission.attributes.retain(|name, _| left(name));
-            emission
-        };
-        emissions.iter().map(|emission| kept(LocalEmission::of(&emission, key))).collect()
+        emissions.iter().map(|emission| LocalEmission::of(&emission, key)).collect()
     }
 }
 

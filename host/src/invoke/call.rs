@@ -71,10 +71,6 @@ impl Invoker {
         Self { revision, pool, cluster }
     }
 
-    pub(crate) fn revision(&self) -> &SharedRevision {
-        &self.revision
-    }
-
     /// Whether several records may share a call.
     fn shares_calls(&self) -> bool {
         self.revision.shape == ModuleShape::MillstreamBatch && self.revision.isolation() != Isolation::Record

@@ -9,7 +9,7 @@ mod upkeep;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use tokio::sync::Notify;
@@ -41,7 +41,6 @@ struct PoolState {
     alive: Arc<AtomicUsize>,
     /// Wakes the upkeep when there may be something to refill.
     lost: Arc<Notify>,
-    closed: AtomicBool,
 }
 
 /// An instance and what it holds. Fields are dropped in this order: the place is free only when the instance is gone.
@@ -96,7 +95,6 @@ impl InstancePool {
             idle: IdleStack::default(),
             alive: Arc::default(),
             lost: Arc::default(),
-            closed: AtomicBool::new(false),
         });
         let weak = Arc::downgrade(&shared);
         shared.admission.register(weak.clone());
@@ -148,13 +146,6 @@ impl InstancePool {
     pub(crate) fn alive(&self) -> usize {
         self.shared.alive.load(Ordering::Relaxed)
     }
-
-    /// Drops idle instances, and keeps none from now on. Running calls go on.
-    pub(crate) fn close(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.idle.clear();
-        self.shared.lost.notify_one();
-    }
 }
 
 impl PoolState {
@@ -195,10 +186,8 @@ impl PoolState {
 
     fn keep(&self, warm: PooledInstance) {
         self.idle.put(warm);
-        // Looked at afterwards: whoever closes or waits looks at the idle ones after it said so.
-        if self.closed.load(Ordering::SeqCst) {
-            self.idle.clear();
-        } else if self.admission.is_exhausted() {
+        // In this order: a caller that waits looks at the idle instances after it has said that it waits.
+        if self.admission.is_exhausted() {
             self.idle.drop_oldest();
         }
     }

@@ -85,18 +85,6 @@ impl CodeCache {
         kept().map_err(|error| self.failed("write to", error))
     }
 
-    /// Removes the compiled code of the module with this digest, if it is there.
-    pub(crate) fn remove(&self, digest: &ArtifactDigest) -> Result<(), CacheError> {
-        let (code, sum) = self.paths(digest);
-        for path in [sum, code] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed("clean", error)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     fn paths(&self, digest: &ArtifactDigest) -> (PathBuf, PathBuf) {
         let stem = format!("{}-{}", digest.hex(), self.settings);
         (self.folder.join(format!("{stem}.cwasm")), self.folder.join(format!("{stem}.sha256")))
@@ -155,10 +143,6 @@ mod tests {
         assert!(cache.get(&engine, &ArtifactDigest::of(b"other"), FORM).is_none());
         let again = CodeCache::open(folder.path(), &engine).expect("opened");
         assert!(again.get(&engine, &digest, FORM).is_some());
-        for _ in 0..2 {
-            again.remove(&digest).expect("removed");
-            assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
-        }
         let mode = fs::metadata(folder.path()).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }

@@ -198,6 +198,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::error_code::ErrorCode;
     use crate::model::ids::ArtifactDigest;
     use crate::wasm::testing::{ECHO, bench, guest, load};
     use crate::wasm::{CompileLocation, EngineOptions, LoadError, WasmEngine};
@@ -285,7 +286,7 @@ mod tests {
         let body = module.windows(4).rposition(|bytes| bytes == [0x20, 0, 0x20, 1]).expect("the body of the entry");
         module[body + 1] = 99;
         let error = engine.load(module.as_slice().into(), ArtifactDigest::of(&module)).await.expect_err("refused");
-        assert!(error.is_about_the_module());
+        assert_eq!(error.code(), ErrorCode::CompileFailed);
         assert!(error.to_string().contains("unknown local 99"), "{error}");
     }
 

@@ -49,15 +49,6 @@ impl LoadError {
             Self::Compile(CompileError::Run { .. }) | Self::Cache(_) | Self::Interrupted(_) => ErrorCode::Internal,
         }
     }
-
-    /// Whether the module is at fault, not the host.
-    pub(crate) fn is_about_the_module(&self) -> bool {
-        match self {
-            Self::Shape(_) | Self::Fit(_) => true,
-            Self::Compile(error) => !matches!(error, CompileError::Run { .. }),
-            Self::Cache(_) | Self::Interrupted(_) => false,
-        }
-    }
 }
 
 /// The program of a digest while somebody has it, under a lock that is held while it is loaded.
@@ -165,12 +156,5 @@ impl WasmEngine {
         let program = blocking(move || LoadedProgram::new(&engine, &compiled)).await??;
         *loaded = program.downgrade();
         Ok(program)
-    }
-
-    /// Removes the compiled code of a module that no function has any more. Programs that are loaded go on.
-    pub(crate) async fn forget(&self, digest: ArtifactDigest) -> Result<(), LoadError> {
-        let ModuleCompiler::Child { cache, .. } = &self.shared.loader.compiler else { return Ok(()) };
-        let cache = Arc::clone(cache);
-        Ok(blocking(move || cache.remove(&digest)).await??)
     }
 }

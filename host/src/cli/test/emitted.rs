@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use crate::app::local::LocalOutcome;
+use crate::app::local::emission::LocalEmission;
 use crate::cloudevents::structured::is_json;
-use crate::invoke::local::LocalEmission;
 
 /// An emission. `output` and `attributes` are always there.
 pub(crate) fn json_of(emission: &LocalEmission) -> Value {

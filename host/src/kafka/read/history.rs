@@ -295,10 +295,6 @@ impl UnreadRanges {
 }
 
 impl PastRecord<'_> {
-    pub(crate) fn topic(&self) -> &str {
-        self.0.topic()
-    }
-
     /// The value; none for a tombstone.
     pub(crate) fn value(&self) -> Option<&[u8]> {
         self.0.payload()
