@@ -14,6 +14,7 @@ mod broker {
     mod foreign;
     mod hosts;
     mod languages;
+    mod leaks;
     mod lineage;
     mod live_limits;
     mod otlp;

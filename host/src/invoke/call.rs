@@ -71,6 +71,11 @@ impl Invoker {
         Self { revision, pool, cluster }
     }
 
+    /// See [`InstancePool::memory_hint`].
+    pub(crate) fn memory_hint(&self) -> Option<String> {
+        self.pool.memory_hint()
+    }
+
     /// Whether several records may share a call.
     fn shares_calls(&self) -> bool {
         self.revision.shape == ModuleShape::MillstreamBatch && self.revision.isolation() != Isolation::Record

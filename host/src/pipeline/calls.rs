@@ -130,6 +130,11 @@ impl OnCall {
         self.get().map(|ready| ready.callable.clone())
     }
 
+    /// What a person should know about the memory of its instances.
+    pub(crate) fn memory_hint(&self) -> Option<String> {
+        self.get().and_then(|ready| ready.callable.invoker.memory_hint())
+    }
+
     fn get(&self) -> Option<Arc<PreparedCall>> {
         self.0.lock().clone()
     }

@@ -363,7 +363,7 @@ impl FunctionView {
             (Some(reason), ..) => (FunctionState::Failed, Some(reason)),
             (None, Some(reason), _) => (FunctionState::Stalled, Some(reason)),
             (None, None, true) if is_paused => (FunctionState::Paused, None),
-            (None, None, true) => (FunctionState::Running, passing),
+            (None, None, true) => (FunctionState::Running, passing.or_else(|| self.on_call.memory_hint())),
             (None, None, false) => (FunctionState::Starting, passing),
         };
         (revision, state, reason)
