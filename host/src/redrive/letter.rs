@@ -1,4 +1,4 @@
-//! A dead letter, read back: the record that was given up, and why.
+//! A dead letter, read back: the record, and why it failed.
 
 use crate::kafka::read::range::PastRecord;
 use crate::model::dead_letter::{

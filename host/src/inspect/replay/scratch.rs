@@ -6,7 +6,7 @@ use crate::kafka::admin::NewTopic;
 use crate::kafka::produce::publisher::{HostPublisher, PublishedMessage};
 use crate::pipeline::supervisor::HostServices;
 
-/// Says by which revision an event was emitted that nobody should take for one.
+/// Marks an event of a replay, with the revision that emitted it.
 const REPLAY: &str = "millstream-replay";
 /// Says to which topic it would have gone.
 const OUTPUT: &str = "millstream-replay-topic";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::execute::work::WorkOrigin;
 use crate::inspect::compare::{DryRunner, NotStarted};
 use crate::inspect::shadow::shadow_run::ShadowRun;
 use crate::kafka::admin::{AdminError, GroupBookmarks};
@@ -76,11 +77,11 @@ impl ShadowTask {
         let Self { ground, shadow, .. } = self;
         let revision = &shadow.revision;
         let again = match shadow.live().filter(|live| live.manifest.emits_raw()) {
-            Some(live) => Some(Arc::new(DryRunner::set(ground, live).await?)),
+            Some(live) => Some(Arc::new(DryRunner::set(ground, live, WorkOrigin::Shadow).await?)),
             None => None,
         };
         let tools = ShadowClients {
-            bench: Arc::new(DryRunner::set(ground, revision).await?),
+            bench: Arc::new(DryRunner::set(ground, revision, WorkOrigin::Shadow).await?),
             again,
             reader: RangeReader::new(ground.environment.kafka.clone()),
             bookmarks: ground.environment.admin.bookmarks(&revision.manifest.name.shadow_group_id(revision.number))?,

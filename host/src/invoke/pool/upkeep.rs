@@ -32,7 +32,7 @@ pub(crate) async fn run(pool: Weak<PoolState>, lost: Arc<Notify>) {
 /// Starts what is missing. Says no when it cannot, so that it is not tried in a circle.
 async fn refill(shared: &PoolState) -> bool {
     while shared.alive.load(Ordering::Relaxed) < shared.settings.min {
-        // Instances in reserve displace nobody.
+        // An instance in reserve displaces no other.
         let Some(place) = shared.admission.try_place() else { return false };
         match shared.start_in(place, Moment::now()).await {
             Ok(warm) => {
