@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use crate::api::{Api, Limits, Parts, TopicWriter, serve};
 use crate::config::host::AccessTokens;
 use crate::inspect::replay::ReplayService;
-use crate::inspect::shadow::ShadowReports;
+use crate::inspect::shadow::{ShadowReports, ShadowStatuses};
 use crate::invoke::admission::InstanceAdmission;
 use crate::kafka::admin::metadata_probe::MetadataProbe;
 use crate::kafka::admin::{KafkaAdmin, TopicCreation};
@@ -157,8 +157,8 @@ impl Host {
             observe: Arc::clone(&observed) as Arc<dyn FunctionObserver>,
             direct: Arc::clone(&guests) as Arc<dyn FunctionInvoker>,
             topics: TopicWriter::new(admin.clone(), publisher.clone(), "millstream."),
-            letters: DeadLetters::new(ground.clone(), functions.clone(), "millstream.", -1),
-            shadows: ShadowReports::new(admin, functions),
+            letters: DeadLetters::new(ground.clone(), functions, "millstream.", -1),
+            shadows: ShadowReports::new(admin, ShadowStatuses::default()),
             replays: ReplayService::new(ground, publisher),
             history: TopicHistory::new(kafka),
             usage: UsageRecorder::open(folder.path(), metrics.clone()).unwrap(),
