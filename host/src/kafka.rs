@@ -3,7 +3,9 @@
 pub(crate) mod admin;
 mod advice;
 mod bounded;
+mod certificate_fault;
 pub(crate) mod client_log;
+pub(crate) mod connection_advice;
 pub(crate) mod embedded;
 pub(crate) mod group;
 pub(crate) mod produce;

@@ -14,6 +14,7 @@ pub(crate) mod offsets;
 pub(crate) mod outcome;
 pub(crate) mod parcel;
 pub(crate) mod position;
+pub(crate) mod reserved_topics;
 pub(crate) mod schedule;
 pub(crate) mod shadow;
 pub(crate) mod stall_state;

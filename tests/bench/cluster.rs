@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// A running broker.
-pub struct Cluster {
+pub(crate) struct Cluster {
     kafka: Kafka,
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
@@ -24,7 +24,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts a broker; it ends with the driver.
-    pub fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start() -> anyhow::Result<Self> {
         let kafka = Kafka::start_for_measuring();
         let admin = config(&kafka.bootstrap).create()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -32,17 +32,17 @@ impl Cluster {
     }
 
     /// Where clients connect.
-    pub fn bootstrap(&self) -> &str {
+    pub(crate) fn bootstrap(&self) -> &str {
         &self.kafka.bootstrap
     }
 
     /// The CPU time that the broker has used.
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         self.kafka.cpu()
     }
 
     /// Creates a topic.
-    pub fn create(&self, topic: &str, partitions: i32) -> anyhow::Result<()> {
+    pub(crate) fn create(&self, topic: &str, partitions: i32) -> anyhow::Result<()> {
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         let created = self.runtime.block_on(self.admin.create_topics([&new], &AdminOptions::new()))?;
         for result in created {
@@ -52,13 +52,13 @@ impl Cluster {
     }
 
     /// Deletes topics, so that a long run does not fill the disk.
-    pub fn delete(&self, topics: &[&str]) -> anyhow::Result<()> {
+    pub(crate) fn delete(&self, topics: &[&str]) -> anyhow::Result<()> {
         self.runtime.block_on(self.admin.delete_topics(topics, &AdminOptions::new()))?;
         Ok(())
     }
 
     /// Writes records of (partition, key, value) and waits until they are there.
-    pub fn fill(&self, topic: &str, records: impl Iterator<Item = (i32, String, String)>) -> anyhow::Result<()> {
+    pub(crate) fn fill(&self, topic: &str, records: impl Iterator<Item = (i32, String, String)>) -> anyhow::Result<()> {
         let producer: ThreadedProducer<DefaultProducerContext> =
             config(self.bootstrap()).set("queue.buffering.max.messages", "200000").create()?;
         for (partition, key, value) in records {
@@ -75,12 +75,12 @@ impl Cluster {
     }
 
     /// Something that tells how far a topic is.
-    pub fn probe(&self, topic: &str, partitions: i32) -> anyhow::Result<Probe> {
+    pub(crate) fn probe(&self, topic: &str, partitions: i32) -> anyhow::Result<Probe> {
         Ok(Probe { consumer: reader(self.bootstrap())?, topic: topic.to_owned(), partitions })
     }
 
     /// Counts the records that a `read_committed` reader finds in a topic, and checks each with `is_right`.
-    pub fn count(&self, topic: &str, partitions: i32, is_right: impl Fn(&[u8]) -> bool) -> anyhow::Result<u64> {
+    pub(crate) fn count(&self, topic: &str, partitions: i32, is_right: impl Fn(&[u8]) -> bool) -> anyhow::Result<u64> {
         let consumer = reader(self.bootstrap())?;
         consumer.assign(&all(topic, partitions, Offset::Beginning)?)?;
         let (mut count, mut ended) = (0, 0);
@@ -100,7 +100,7 @@ impl Cluster {
 }
 
 /// See [`Cluster::probe`].
-pub struct Probe {
+pub(crate) struct Probe {
     consumer: BaseConsumer,
     topic: String,
     partitions: i32,
@@ -108,7 +108,7 @@ pub struct Probe {
 
 impl Probe {
     /// The sum of the offsets up to which a `read_committed` reader may read: one question for all partitions.
-    pub fn end(&self) -> anyhow::Result<u64> {
+    pub(crate) fn end(&self) -> anyhow::Result<u64> {
         let started = Instant::now();
         let answer = loop {
             let asked = all(&self.topic, self.partitions, Offset::End)?;
@@ -127,14 +127,14 @@ impl Probe {
 }
 
 /// A `read_committed` consumer without a group's duties.
-pub fn reader(bootstrap: &str) -> anyhow::Result<BaseConsumer> {
+pub(crate) fn reader(bootstrap: &str) -> anyhow::Result<BaseConsumer> {
     let mut config = config(bootstrap);
     config.set("group.id", "bench.reader").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
     Ok(config.set("isolation.level", "read_committed").set("fetch.wait.max.ms", "100").create()?)
 }
 
 /// Every partition of a topic at that place.
-pub fn all(topic: &str, partitions: i32, place: Offset) -> anyhow::Result<TopicPartitionList> {
+pub(crate) fn all(topic: &str, partitions: i32, place: Offset) -> anyhow::Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         list.add_partition_offset(topic, partition, place)?;
@@ -143,7 +143,7 @@ pub fn all(topic: &str, partitions: i32, place: Offset) -> anyhow::Result<TopicP
 }
 
 /// A client's configuration.
-pub fn config(bootstrap: &str) -> ClientConfig {
+pub(crate) fn config(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
     config

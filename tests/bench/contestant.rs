@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 /// What is promised of each record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guarantee {
+pub(crate) enum Guarantee {
     AtLeastOnce,
     ExactlyOnce,
 }
 
 impl Guarantee {
     /// As a person reads it.
-    pub fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::AtLeastOnce => "at least once",
             Self::ExactlyOnce => "exactly once",
@@ -28,7 +28,7 @@ impl Guarantee {
 
 /// What runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// A host with one function; the rest of its manifest.
     Millstream { function: &'static str, manifest: &'static str, format: &'static str },
     /// `tests/peers/native.rs`.
@@ -41,7 +41,7 @@ pub enum Program {
 
 /// One who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contestant {
+pub(crate) struct Contestant {
     /// As the table calls it.
     pub name: &'static str,
     /// What runs.
@@ -52,7 +52,7 @@ pub struct Contestant {
 
 /// From where to where.
 #[derive(Debug)]
-pub struct Task<'a> {
+pub(crate) struct Task<'a> {
     /// The broker.
     pub bootstrap: &'a str,
     /// The input topic.
@@ -64,14 +64,14 @@ pub struct Task<'a> {
 }
 
 /// A contestant at work; it ends when dropped.
-pub enum Running {
+pub(crate) enum Running {
     Host(Box<Host>),
     Program { process: Process, folder: TempDir },
 }
 
 impl Contestant {
     /// Starts it. The error says why the host can't do what the manifest asks for.
-    pub fn start(&self, task: &Task<'_>) -> Result<Running, String> {
+    pub(crate) fn start(&self, task: &Task<'_>) -> Result<Running, String> {
         let exactly_once = self.guarantee == Guarantee::ExactlyOnce;
         let to = |text: &str| text.to_owned();
         let Task { bootstrap, from, to: output, id } = *task;
@@ -115,7 +115,7 @@ impl Contestant {
 
 impl Running {
     /// Panics with its last words when it has ended by itself.
-    pub fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         match self {
             Self::Host(host) => assert!(host.is_alive(), "the host ended: {}", host.log_tail()),
             Self::Program { process, folder } => {
@@ -128,7 +128,7 @@ impl Running {
     }
 
     /// The CPU time that it has used.
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         match self {
             Self::Host(host) => host.cpu(),
             Self::Program { process, .. } => process.cpu(),
@@ -136,7 +136,7 @@ impl Running {
     }
 
     /// The most memory that it ever held, in MiB.
-    pub fn peak_mib(&self) -> f64 {
+    pub(crate) fn peak_mib(&self) -> f64 {
         let bytes = match self {
             Self::Host(host) => host.peak_bytes(),
             Self::Program { process, .. } => process.peak_bytes(),

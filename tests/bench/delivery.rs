@@ -54,7 +54,7 @@ struct Measured {
 }
 
 /// Runs them in turn.
-pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
+pub(crate) fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
     let mut entrants: Vec<Entrant> = entrants().into_iter().filter(|one| options.takes(one.0)).collect();
     let mut all: Vec<Vec<Measured>> = entrants.iter().map(|_| Vec::new()).collect();
     let mut notes = Vec::new();
@@ -174,7 +174,7 @@ fn measure(
 }
 
 /// The value tells when it should have been sent, in microseconds: digits, which upper case leaves alone.
-pub fn send(
+pub(crate) fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
     topic: &str,
     number: u64,
@@ -186,7 +186,7 @@ pub fn send(
 }
 
 /// Reads `count` records, and tells of each when it was due after `start` and how long it took, in microseconds.
-pub fn read(
+pub(crate) fn read(
     consumer: &BaseConsumer,
     count: usize,
     start: Instant,

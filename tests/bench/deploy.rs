@@ -32,7 +32,7 @@ struct Measured {
 }
 
 /// Deploys each, on a host of its own that has never seen it.
-pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
+pub(crate) fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
     let mut section = Section::new(
         "deploy",
         &["deploy of", "takes s", "p50 before ms", "p50 meanwhile", "p99 before", "p99 meanwhile", "p99 ×", "host MiB"],

@@ -39,7 +39,7 @@ const GUESTS: [Guest; 6] = [
 ];
 
 /// Measures one after another.
-pub fn run(options: &Options) -> anyhow::Result<Section> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<Section> {
     let mut section = Section::new(
         "guests",
         &["", "shape", "size KiB", "compile ms", "cold p50 µs", "cold p99 µs", "hot p50 µs", "memory KiB"],

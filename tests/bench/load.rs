@@ -14,7 +14,7 @@ const QUIET: f64 = 0.1;
 
 /// CPU seconds since some start.
 #[derive(Debug, Clone, Copy)]
-pub struct Load {
+pub(crate) struct Load {
     at: Instant,
     all: f64,
     own: f64,
@@ -22,7 +22,7 @@ pub struct Load {
 
 impl Load {
     /// Now: of the machine, and of driver, broker and the contestants that have ended.
-    pub fn now(cluster: &Cluster) -> Self {
+    pub(crate) fn now(cluster: &Cluster) -> Self {
         let ticks = |text: &str| text.parse::<f64>().unwrap_or_default();
         let machine = fs::read_to_string("/proc/stat").unwrap_or_default();
         let fields: Vec<f64> = machine.lines().next().unwrap_or_default().split_whitespace().map(ticks).collect();
@@ -39,7 +39,7 @@ impl Load {
     }
 
     /// The share of all cores that others took since then.
-    pub fn others_since(&self, cluster: &Cluster) -> f64 {
+    pub(crate) fn others_since(&self, cluster: &Cluster) -> f64 {
         let now = Self::now(cluster);
         let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
         let others = (now.all - self.all) - (now.own - self.own);
@@ -48,7 +48,7 @@ impl Load {
 }
 
 /// Waits until others leave the cores alone, but not for ever.
-pub fn wait_for_quiet(cluster: &Cluster, options: &Options) {
+pub(crate) fn wait_for_quiet(cluster: &Cluster, options: &Options) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(options.patience) {
         let before = Load::now(cluster);

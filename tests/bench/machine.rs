@@ -6,7 +6,7 @@ use std::path::Path;
 use millstream_tests::root;
 
 /// Cores, memory, and the versions of the others.
-pub fn description() -> String {
+pub(crate) fn description() -> String {
     format!(
         "{}, the broker and the driver on the same cores; Kafka {}, Kafka Streams {}, Parallel Consumer {}, librdkafka {}",
         alone(),
@@ -18,7 +18,7 @@ pub fn description() -> String {
 }
 
 /// Cores and memory.
-pub fn alone() -> String {
+pub(crate) fn alone() -> String {
     let text = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let value = |text: &str, name: &str| {

@@ -5,7 +5,7 @@ use clap::{Parser, ValueEnum};
 /// Millstream beside its peers, in one run on one Kafka that this starts itself.
 #[derive(Debug, Parser)]
 #[command(bin_name = "./run bench", disable_version_flag = true)]
-pub struct Options {
+pub(crate) struct Options {
     /// What to measure; everything when nothing is named. `./run bench micro` runs the host's micro-benches instead.
     pub what: Vec<What>,
     /// Records of a throughput run; half as many go before, for warming up.
@@ -33,7 +33,7 @@ pub struct Options {
 
 /// A measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum What {
+pub(crate) enum What {
     /// Records a second, of `uppercase` on four partitions.
     Throughput,
     /// Time for slow records of one partition, in order by key.
@@ -50,7 +50,7 @@ pub enum What {
 
 impl Options {
     /// What to measure, in order.
-    pub fn measurements(&self) -> Vec<What> {
+    pub(crate) fn measurements(&self) -> Vec<What> {
         match self.what.is_empty() {
             true => vec![What::Throughput, What::Order, What::Delivery, What::Scale, What::Guests, What::Deploy],
             false => self.what.clone(),
@@ -58,12 +58,12 @@ impl Options {
     }
 
     /// Whether a contestant takes part.
-    pub fn takes(&self, name: &str) -> bool {
+    pub(crate) fn takes(&self, name: &str) -> bool {
         self.only.as_deref().is_none_or(|only| name.to_lowercase().contains(&only.to_lowercase()))
     }
 
     /// Whether the figures are written down.
-    pub fn writes(&self) -> bool {
+    pub(crate) fn writes(&self) -> bool {
         !self.no_write && self.only.is_none()
     }
 }

@@ -32,7 +32,7 @@ fn contestants() -> [Contestant; 3] {
 }
 
 /// Runs them in turn.
-pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
+pub(crate) fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
     let ideal = options.order_records as f64 * MEAN_SLEEP / AT_ONCE;
     let mut section = Section::new("order", &["", "keys", "seconds", "least–most", "× ideal", "× Parallel Consumer"]);
     section.unit = "seconds, less is better";

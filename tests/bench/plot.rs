@@ -11,7 +11,7 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 36.0;
 
 /// Draws them; `unit` says what a length means.
-pub fn bars(unit: &str, bars: &[Bar]) -> String {
+pub(crate) fn bars(unit: &str, bars: &[Bar]) -> String {
     let most = bars.iter().map(|bar| bar.spread.most).fold(f64::MIN_POSITIVE, f64::max);
     let scale = (WIDTH - LABELS - VALUES) / most;
     let height = TOP + ROW * bars.len() as f64 + 8.0;

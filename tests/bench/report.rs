@@ -12,7 +12,7 @@ use crate::stats::Spread;
 
 /// One bar of a plot.
 #[derive(Debug, Clone)]
-pub struct Bar {
+pub(crate) struct Bar {
     /// Its name.
     pub label: String,
     /// Its length, and how far the runs lie apart.
@@ -23,7 +23,7 @@ pub struct Bar {
 
 /// What one measurement found.
 #[derive(Debug)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its name, as on the command line.
     pub name: &'static str,
     head: Vec<&'static str>,
@@ -39,12 +39,12 @@ pub struct Section {
 
 impl Section {
     /// An empty one.
-    pub fn new(name: &'static str, head: &[&'static str]) -> Self {
+    pub(crate) fn new(name: &'static str, head: &[&'static str]) -> Self {
         Self { name, head: head.into(), rows: Vec::new(), bars: Vec::new(), unit: "", notes: Vec::new() }
     }
 
     /// A table that reads well as it is, and as Markdown.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         assert!(self.rows.iter().all(|row| row.len() == self.head.len()), "a row has other columns than the head");
         let head: Vec<String> = self.head.iter().map(|&name| name.to_owned()).collect();
         let width = |column: usize| {
@@ -71,7 +71,7 @@ impl Section {
     }
 
     /// Puts table, notes and plot into docs/performance.md, between the marks of this measurement.
-    pub fn write(&self, command: &str) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, command: &str) -> anyhow::Result<()> {
         let page = root().join("docs/performance.md");
         let text = fs::read_to_string(&page).with_context(|| format!("{} can't be read", page.display()))?;
         let (begin, end) = (format!("<!-- {}: ", self.name), format!("<!-- end of {} -->", self.name));
@@ -93,19 +93,19 @@ impl Section {
 }
 
 /// A line about what goes on.
-pub fn progress(line: &str) {
+pub(crate) fn progress(line: &str) {
     eprintln!("· {line}");
 }
 
 /// Says loudly that a contestant does not take part, and keeps it for the notes.
-pub fn skipped(notes: &mut Vec<String>, contestant: &Contestant, reason: &str) {
+pub(crate) fn skipped(notes: &mut Vec<String>, contestant: &Contestant, reason: &str) {
     let who = format!("{}, {}", contestant.name, contestant.guarantee.text());
     eprintln!("\n!!! SKIPPED: {who}: {reason}\n");
     notes.push(format!("**Not measured: {who}.** The host answered: {reason}"));
 }
 
 /// A whole number with commas.
-pub fn thousands(number: f64) -> String {
+pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

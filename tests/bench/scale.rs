@@ -44,7 +44,7 @@ impl Taken {
 }
 
 /// Measures hosts of more and more functions.
-pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
+pub(crate) fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
     let head =
         ["functions", "guarantee", "KiB each", "threads each", "sockets each", "% of a core, all", "s to deploy"];
     let mut section = Section::new("scale", &head);

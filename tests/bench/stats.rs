@@ -2,7 +2,7 @@
 
 /// The middle of several runs, and how far they lie apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
+pub(crate) struct Spread {
     /// The median.
     pub median: f64,
     /// The least.
@@ -12,7 +12,7 @@ pub struct Spread {
 }
 
 /// Of one value or more.
-pub fn spread(values: impl IntoIterator<Item = f64>) -> Spread {
+pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Spread {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -24,7 +24,7 @@ pub fn spread(values: impl IntoIterator<Item = f64>) -> Spread {
 }
 
 /// The smallest of `sorted` that is not less than `share` of them.
-pub fn percentile(sorted: &[u64], share: f64) -> u64 {
+pub(crate) fn percentile(sorted: &[u64], share: f64) -> u64 {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }

@@ -54,7 +54,7 @@ struct Measured {
 }
 
 /// Runs them in turn.
-pub fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
+pub(crate) fn run(cluster: &Cluster, options: &Options) -> anyhow::Result<Section> {
     let warm_up = options.records / 2;
     let total = warm_up + options.records;
     report::progress(&format!("throughput: writing {total} records"));

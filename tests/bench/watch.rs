@@ -12,7 +12,7 @@ const STILL: Duration = Duration::from_millis(300);
 
 /// How far the output was, and when.
 #[derive(Debug, Clone, Copy)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// When it was seen.
     pub at: Instant,
     /// The records there.
@@ -21,7 +21,7 @@ pub struct Sample {
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy)]
-pub struct Wait {
+pub(crate) struct Wait {
     /// All records.
     pub total: u64,
     /// Between two looks.
@@ -32,7 +32,7 @@ pub struct Wait {
 
 /// Waits until all records are there, and gives the moment when the last of them was seen. `sample` sees each step, and
 /// may end it early by saying no.
-pub fn until(
+pub(crate) fn until(
     probe: &Probe,
     running: &mut Running,
     wait: Wait,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::root;
+use crate::skip::skipped;
 
 /// Examples in other languages than Rust.
 pub const FOREIGN: [&str; 5] = ["tally", "enrich-item", "validate-bid", "drop-low-bids", "convert-bid"];
@@ -19,7 +20,7 @@ pub fn built(example: &str) -> Option<PathBuf> {
         return Some(module);
     }
     assert!(FOREIGN.contains(&example), "{}: `./run guests` builds it", module.display());
-    eprintln!("\n!!! SKIPPED: {} was not built on this machine; `./run guests` says why\n", module.display());
+    skipped(&format!("{} was not built on this machine; `./run guests` says why", module.display()));
     None
 }
 

@@ -1,5 +1,5 @@
-//! What is promised of delivery, while hosts, brokers, topics and networks fail. Each fault that the project survives has
-//! a number; `row_…` names it. Most tests hold for both guarantees, so they run for both.
+//! Delivery guarantees while hosts, brokers, topics and networks fail. `delivery/README.md` lists the faults, what must hold
+//! under each, and the file that tests it. Most tests run for both guarantees.
 
 /// Runs `$test` for each guarantee, as two tests.
 macro_rules! for_both_guarantees {
@@ -21,23 +21,24 @@ macro_rules! for_both_guarantees {
 }
 
 mod delivery {
+    mod broker_restart;
+    mod clock_jump;
+    mod dead_letter_too_large;
+    mod dead_letters_unavailable;
+    mod deploys_under_load;
+    mod host_killed;
+    mod lost_answers;
+    mod missing_output;
+    mod offset_map_damaged;
+    mod output_too_large;
+    mod poison_record;
     mod rebalance;
-    mod row_1;
-    mod row_2;
-    mod row_22;
-    mod row_23;
-    mod row_24;
-    mod row_26;
-    mod row_27;
-    mod row_28;
-    mod row_29;
-    mod row_3;
-    mod row_4;
-    mod row_5;
-    mod row_7;
-    mod row_8;
-    mod row_9;
     mod seeds;
+    mod slow_guest_revoked;
     mod stage;
+    mod stalled_partition;
+    mod stop_without_kafka;
+    mod topic_changed;
     mod trial;
+    mod zombie;
 }

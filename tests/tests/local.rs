@@ -3,6 +3,7 @@
 mod local {
     mod bench;
     mod command_line;
+    mod demo;
     mod dev;
     mod fixtures;
     mod new;

@@ -24,6 +24,7 @@ use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::reserved_topics::ReservedTopics;
 use crate::model::status::{FunctionCounters, FunctionObserver, FunctionState, FunctionStatus};
 use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
@@ -147,7 +148,8 @@ impl Host {
         let observed = Arc::new(Fixed(Mutex::new(None), Mutex::new(None)));
         let guests = Arc::new(Guests::default());
         // Nobody is there.
-        let kafka = ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into() };
+        let kafka =
+            ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into(), is_embedded: false };
         let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).unwrap();
         let publisher = HostPublisher::new(kafka.clone());
         let (ground, functions) = ground(kafka.clone(), admin.clone());
@@ -156,7 +158,7 @@ impl Host {
             registry,
             observe: Arc::clone(&observed) as Arc<dyn FunctionObserver>,
             direct: Arc::clone(&guests) as Arc<dyn FunctionInvoker>,
-            topics: TopicWriter::new(admin.clone(), publisher.clone(), "millstream."),
+            topics: TopicWriter::new(admin.clone(), publisher.clone(), ReservedTopics::new("millstream.")),
             letters: DeadLetters::new(ground.clone(), functions, "millstream.", -1),
             shadows: ShadowReports::new(admin, ShadowStatuses::default()),
             replays: ReplayService::new(ground, publisher),

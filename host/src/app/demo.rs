@@ -3,6 +3,7 @@
 mod script;
 mod stage;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,6 +18,15 @@ use crate::telemetry::logs::{self, LineFormat};
 pub(crate) struct DemoOptions {
     /// Whether it stays up when the auction is over.
     pub(crate) stay: bool,
+    /// Where the API listens meanwhile; the usual address, or a free port, without it.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// How the demo ended, other than by an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DemoEnd {
+    Played,
+    Interrupted,
 }
 
 /// The pause between two events of the script, so that one can read along.
@@ -43,20 +53,25 @@ What you saw:
 ";
 
 /// Plays the auction on the embedded broker.
-pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
+pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<DemoEnd> {
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| "error".to_owned());
     logs::start(&level, LineFormat::Text, None)?;
     let stop = shutdown::on_signal()?;
     println!("{OPENING}");
-    let mut stage = DemoBroker::set().await.context("the demo could not be set up")?;
-    let played = tokio::select! {
-        played = play(&mut stage) => played,
-        () = stop.cancelled() => Err(anyhow::anyhow!("interrupted")),
+    let mut stage = tokio::select! {
+        stage = DemoBroker::set() => stage.context("the demo could not be set up")?,
+        () = stop.cancelled() => return Ok(DemoEnd::Interrupted),
     };
-    let tally = played?;
+    let tally = tokio::select! {
+        tally = play(&mut stage) => tally?,
+        () = stop.cancelled() => {
+            stage.strike().await;
+            return Ok(DemoEnd::Interrupted);
+        }
+    };
     print!("{CLOSING}");
     if options.stay {
-        let listening = stage.listen(stop.clone()).await?;
+        let listening = stage.listen(options.listen, stop.clone()).await?;
         println!(
             "\nThe host stays up at http://{}, the broker at {}. Ctrl-C ends both.",
             listening.address,
@@ -68,7 +83,7 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     }
     stage.strike().await;
     println!("\ndemo: {} in, {} out, {} dead letters", tally.put_in, tally.came_out, tally.dead);
-    Ok(())
+    Ok(DemoEnd::Played)
 }
 
 async fn play(stage: &mut DemoBroker) -> anyhow::Result<EventTally> {

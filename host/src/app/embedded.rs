@@ -42,7 +42,7 @@ impl EmbeddedHost {
         let broker = EmbeddedBroker::start()?;
         // The embedded broker answers a fetch only when its time is up: a short one, so that one can watch.
         let options = [("fetch.wait.max.ms".to_owned(), "20".to_owned())].into();
-        let kafka = ClientSettings { bootstrap_servers: broker.bootstrap_servers(), options };
+        let kafka = ClientSettings { bootstrap_servers: broker.bootstrap_servers(), options, is_embedded: true };
         let config = configuration(name, partitions, folder.path(), &kafka.bootstrap_servers)?;
         let host = Host::start(&config, surroundings(name, &broker, kafka.clone(), folder.path())?)?;
         Ok(Self { broker, kafka, host, _folder: folder })

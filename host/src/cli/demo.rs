@@ -1,6 +1,9 @@
 //! `millstream demo`: plays the auction on the embedded broker.
 
-use crate::app::{self, DemoOptions};
+use std::net::SocketAddr;
+
+use crate::app::{self, DemoEnd, DemoOptions};
+use crate::cli::dev::parse_listen;
 use crate::cli::failure::VerbFailure;
 use crate::cli::runtime;
 
@@ -19,8 +22,17 @@ pub(crate) struct DemoArgs {
     /// Keep the host up when the auction is over, until Ctrl-C
     #[arg(long)]
     stay: bool,
+
+    /// Where the API listens with --stay, on loopback. Without it: 127.0.0.1:8080, or a free port when that is taken
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_LISTEN", hide_env_values = true, value_parser = parse_listen)]
+    listen: Option<SocketAddr>,
 }
 
 pub(crate) fn run(arguments: &DemoArgs) -> Result<(), VerbFailure> {
-    runtime::block_on(app::demo(DemoOptions { stay: arguments.stay }))?.map_err(|error| VerbFailure::of_running(&error))
+    let options = DemoOptions { stay: arguments.stay, listen: arguments.listen };
+    match runtime::block_on(app::demo(options))? {
+        Ok(DemoEnd::Played) => Ok(()),
+        Ok(DemoEnd::Interrupted) => Err(VerbFailure::Interrupted),
+        Err(error) => Err(VerbFailure::of_running(&error)),
+    }
 }

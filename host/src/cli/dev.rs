@@ -56,11 +56,11 @@ pub(crate) struct DevArgs {
     #[arg(default_value = ".", value_name = "DIR")]
     folders: Vec<PathBuf>,
     /// Where the API listens, on loopback. Without it: 127.0.0.1:8080, or a free port when that is taken
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_listen)]
+    #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_LISTEN", hide_env_values = true, value_parser = parse_listen)]
     listen: Option<SocketAddr>,
 }
 
-fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| "write an address such as 127.0.0.1:8080".to_owned())?;
     match address.ip().is_loopback() {
         true => Ok(address),

@@ -22,9 +22,11 @@ pub(crate) enum VerbFailure {
     Told(Box<ReportedError>),
     /// Whoever read our results has enough of them: `millstream list | head -1`.
     ReaderGone,
+    /// Ctrl-C or SIGTERM: the user knows.
+    Interrupted,
 }
 
-/// What is told of a failure.
+/// What is reported of a failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ReportedError {
     /// The code; a host of another version may have one that is unknown here.
@@ -72,6 +74,8 @@ impl VerbFailure {
     pub(crate) fn tell(&self) -> ExitCode {
         match self {
             Self::ReaderGone => ExitCode::SUCCESS,
+            // As a shell reports a process that SIGINT ended.
+            Self::Interrupted => ExitCode::from(130),
             Self::Told(told) => {
                 let mut stderr = io::stderr();
                 let paint = ColorChoice::for_stream(stderr.is_terminal());
@@ -116,7 +120,7 @@ mod tests {
     fn told(failure: VerbFailure) -> ReportedError {
         match failure {
             VerbFailure::Told(told) => *told,
-            VerbFailure::ReaderGone => panic!("it is to be told"),
+            VerbFailure::ReaderGone | VerbFailure::Interrupted => panic!("it is to be told"),
         }
     }
 

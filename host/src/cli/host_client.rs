@@ -236,7 +236,7 @@ mod tests {
     fn told(failure: VerbFailure) -> ReportedError {
         match failure {
             VerbFailure::Told(told) => *told,
-            VerbFailure::ReaderGone => panic!("it is to be told"),
+            VerbFailure::ReaderGone | VerbFailure::Interrupted => panic!("it is to be told"),
         }
     }
 

@@ -6,9 +6,12 @@ use std::collections::HashSet;
 use std::sync::mpsc;
 use std::thread;
 
-use rdkafka::error::KafkaError;
+use rdkafka::ClientConfig;
+use rdkafka::bindings as ffi;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer as _};
 
 /// A broker in this process, on loopback. It ends when the last clone is dropped.
 #[derive(Debug, Clone)]
@@ -40,15 +43,22 @@ impl EmbeddedBroker {
     pub(crate) fn start() -> Result<Self, EmbeddedError> {
         let (requests, received) = mpsc::channel();
         let (answer, started) = mpsc::channel();
-        thread::Builder::new().name("embedded-broker".into()).spawn(move || match MockCluster::new(1) {
-            Ok(cluster) => {
-                // Whoever starts it waits for this answer, and for those below.
-                let _ = answer.send(Ok(cluster.bootstrap_servers()));
-                serve(&cluster, &received);
-            }
-            Err(error) => {
-                let _ = answer.send(Err(error));
-            }
+        thread::Builder::new().name("embedded-broker".into()).spawn(move || {
+            // The client that carries the cluster outlives it.
+            let carrier = match carrier() {
+                Ok(carrier) => carrier,
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                    return;
+                }
+            };
+            let Some(cluster) = carrier.client().mock_cluster() else {
+                let _ = answer.send(Err(KafkaError::Global(RDKafkaErrorCode::Fail)));
+                return;
+            };
+            // The caller waits for this answer, and for those to requests.
+            let _ = answer.send(Ok(cluster.bootstrap_servers()));
+            serve(&cluster, &received);
         })?;
         let bootstrap_servers = started.recv().map_err(|_| EmbeddedError::Ended)??;
         Ok(Self { bootstrap_servers, requests })
@@ -67,7 +77,24 @@ impl EmbeddedBroker {
     }
 }
 
-fn serve(cluster: &MockCluster<'static, DefaultProducerContext>, requests: &mpsc::Receiver<BrokerRequest>) {
+/// A client with a mock cluster of one broker, whose groups form at once. librdkafka's default makes the first members of
+/// each group wait for three seconds for others.
+#[allow(unsafe_code, reason = "rdkafka does not wrap the delay of a mock cluster's groups")]
+fn carrier() -> Result<BaseProducer, KafkaError> {
+    let carrier: BaseProducer =
+        ClientConfig::new().set("test.mock.num.brokers", "1").set_log_level(RDKafkaLogLevel::Error).create()?;
+    // SAFETY: the client lives as long as this call, and its cluster as long as the client; a client that was made with
+    // mock brokers has one, and otherwise the pointer is null and nothing is called.
+    unsafe {
+        let cluster = ffi::rd_kafka_handle_mock_cluster(carrier.client().native_ptr());
+        if !cluster.is_null() {
+            ffi::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0);
+        }
+    }
+    Ok(carrier)
+}
+
+fn serve(cluster: &MockCluster<'_, DefaultProducerContext>, requests: &mpsc::Receiver<BrokerRequest>) {
     let mut known = HashSet::new();
     for BrokerRequest { topic, partitions, answer } in requests {
         let created = match known.contains(&topic) {

@@ -18,6 +18,8 @@ pub(crate) struct ClientSettings {
     pub(crate) bootstrap_servers: String,
     /// Passed to librdkafka as they are. They may hold secrets.
     pub(crate) options: BTreeMap<String, String>,
+    /// Whether the cluster is librdkafka's mock, which leaves a request for topic ids unanswered until it times out.
+    pub(crate) is_embedded: bool,
 }
 
 impl ClientSettings {
@@ -29,8 +31,24 @@ impl ClientSettings {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.bootstrap_servers);
+        for (key, value) in self.trusted_authorities() {
+            config.set(key, value);
+        }
         config.set_log_level(RDKafkaLogLevel::Info);
         config
+    }
+
+    /// Selects the system's trusted authorities unless the user names others. OpenSSL is linked statically, and would look
+    /// in the folder that it was built in.
+    fn trusted_authorities(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let is_set = |key: &str| self.options.contains_key(key);
+        let protocol = self.options.get("security.protocol").map(|protocol| protocol.trim().to_lowercase());
+        let has_tls = protocol.is_some_and(|protocol| protocol.ends_with("ssl"));
+        let has_endpoint = is_set("sasl.oauthbearer.method");
+        let brokers = (has_tls && !is_set("ssl.ca.location") && !is_set("ssl.ca.pem")).then_some("ssl.ca.location");
+        let endpoint =
+            (has_endpoint && !is_set("https.ca.location") && !is_set("https.ca.pem")).then_some("https.ca.location");
+        brokers.into_iter().chain(endpoint).map(|key| (key, "probe"))
     }
 
     /// The size of batches that fits topics which take `bytes`; nothing when the client's own does.
@@ -58,7 +76,8 @@ mod tests {
 
     #[test]
     fn batches_get_smaller_where_topics_want_it_and_never_larger() {
-        let mut settings = ClientSettings { bootstrap_servers: String::new(), options: BTreeMap::new() };
+        let mut settings =
+            ClientSettings { bootstrap_servers: String::new(), options: BTreeMap::new(), is_embedded: false };
         let (small, usual) = (Some(BatchBytes::within(20_000)), Some(BatchBytes::within(1_048_588)));
         assert_eq!(
             (settings.batch_size(small), settings.batch_size(usual), settings.batch_size(None)),
@@ -71,6 +90,23 @@ mod tests {
     }
 
     #[test]
+    fn the_systems_authorities_are_trusted_unless_others_are_named() {
+        let trusted = |options: &[(&str, &str)]| {
+            let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let config = ClientSettings { bootstrap_servers: String::new(), options, is_embedded: false }.base();
+            ["ssl.ca.location", "https.ca.location"].map(|key| config.get(key).map(str::to_owned))
+        };
+        let probe = || Some("probe".to_owned());
+        assert_eq!(trusted(&[]), [None, None]);
+        assert_eq!(trusted(&[("security.protocol", "sasl_plaintext")]), [None, None]);
+        assert_eq!(trusted(&[("security.protocol", "SASL_SSL")]), [probe(), None]);
+        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.location", "a.pem")])[0].as_deref(), Some("a.pem"));
+        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----BEGIN")]), [None, None]);
+        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc")]), [None, probe()]);
+        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc"), ("https.ca.pem", "-----BEGIN")]), [None, None]);
+    }
+
+    #[test]
     fn the_users_options_reach_the_client_and_secrets_stay_out_of_logs() {
         let settings = ClientSettings {
             bootstrap_servers: "kafka:9092".to_owned(),
@@ -78,6 +114,7 @@ mod tests {
                 ("sasl.password".to_owned(), "hush".to_owned()),
                 ("client.id".to_owned(), "mine".to_owned()),
             ]),
+            is_embedded: false,
         };
         let config = settings.base();
         assert_eq!(config.get("sasl.password"), Some("hush"));

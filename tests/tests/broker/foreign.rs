@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use millstream_tests::root;
+use millstream_tests::skip::skipped;
 use serde_json::{Map, Value};
 
 use super::setting::Setting;
@@ -43,8 +44,7 @@ fn stripped(mut event: Map<String, Value>) -> Map<String, Value> {
 #[test]
 fn events_of_the_java_sdk_pass_unchanged_in_both_modes() {
     if !root().join(".cache/foreign/.complete").exists() {
-        eprintln!("\n!!! SKIPPED: tests/foreign was not built on this machine; `./run test` says why\n");
-        return;
+        return skipped("tests/foreign was not built on this machine; `./run test` says why");
     }
     for written_as in ["binary", "structured"] {
         let setting = Setting::new(&format!("java-{written_as}"), 1);

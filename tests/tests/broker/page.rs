@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use millstream_tests::browser::Browser;
 use millstream_tests::client::module;
+use millstream_tests::skip::skipped;
 use millstream_tests::{kcat, root, wait_until};
 
 use super::setting::Setting;
@@ -23,9 +24,7 @@ fn browser(width: u32, height: u32, is_dark: bool) -> Option<Browser> {
     if Browser::is_there() {
         return Some(Browser::start(width, height, is_dark));
     }
-    eprintln!(
-        "\n!!! SKIPPED: no chromium and chromedriver here (`./run setup` installs them): the page was not tested\n"
-    );
+    skipped("no chromium and chromedriver here (`./run setup` installs them): the page was not tested");
     None
 }
 

@@ -11,7 +11,7 @@ static TURNS: Turns = Turns::new(2);
 
 /// A broker, a host, and a function's names.
 #[derive(Debug)]
-pub struct Setting {
+pub(super) struct Setting {
     /// The shared broker.
     pub kafka: &'static Kafka,
     /// This test's host.
@@ -30,19 +30,19 @@ pub struct Setting {
 impl Setting {
     /// An input topic of `partitions`, and a ready host without functions.
     #[track_caller]
-    pub fn new(stem: &str, partitions: u32) -> Self {
+    pub(super) fn new(stem: &str, partitions: u32) -> Self {
         Self::with(stem, partitions, &[])
     }
 
     /// The same with variables of its own.
     #[track_caller]
-    pub fn with(stem: &str, partitions: u32, variables: &[(&str, &str)]) -> Self {
+    pub(super) fn with(stem: &str, partitions: u32, variables: &[(&str, &str)]) -> Self {
         Self::configured(stem, partitions, variables, "")
     }
 
     /// The same with a configuration file of its own.
     #[track_caller]
-    pub fn configured(stem: &str, partitions: u32, variables: &[(&str, &str)], config: &str) -> Self {
+    pub(super) fn configured(stem: &str, partitions: u32, variables: &[(&str, &str)], config: &str) -> Self {
         let turn = TURNS.wait();
         let kafka = Kafka::shared();
         let name = unique(stem);
@@ -58,20 +58,20 @@ impl Setting {
 
     /// Deploys an example between this setting's topics.
     #[track_caller]
-    pub fn deploy(&self, example: &str, more: &str) {
+    pub(super) fn deploy(&self, example: &str, more: &str) {
         self.host.client.deploy(&self.name, example, &self.manifest(more));
     }
 
     /// The same for a function that is paused.
     #[track_caller]
-    pub fn deploy_paused(&self, example: &str, more: &str) {
+    pub(super) fn deploy_paused(&self, example: &str, more: &str) {
         let manifest = format!("name = \"{}\"\n{}", self.name, self.manifest(more));
         let (status, answer) = self.host.client.put(&self.name, &manifest, module(example));
         assert_eq!((status, &answer["state"]), (200, &"paused".into()), "{answer}");
     }
 
     /// The manifest of a function between these topics, but for its name.
-    pub fn manifest(&self, more: &str) -> String {
+    pub(super) fn manifest(&self, more: &str) -> String {
         format!(
             "topics = [\"{}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{}\" }}\n{more}",
             self.input, self.output
@@ -79,12 +79,12 @@ impl Setting {
     }
 
     /// The consumer group.
-    pub fn group(&self) -> String {
+    pub(super) fn group(&self) -> String {
         format!("millstream.{}", self.name)
     }
 
     /// The dead letter topic.
-    pub fn dead(&self) -> String {
+    pub(super) fn dead(&self) -> String {
         format!("{}.dead", self.name)
     }
 }

@@ -14,7 +14,7 @@ for_both_guarantees!(
     static_members_killed_in_turn,
     a_static_member_killed_while_it_gives_partitions_back,
     dynamic_members_killed_in_turn,
-    row_6_hosts_join_and_leave,
+    hosts_join_and_leave,
     hosts_come_and_go_by_the_new_protocol,
 );
 
@@ -101,7 +101,7 @@ fn dynamic_members_killed_in_turn(guarantee: Guarantee) {
     trial.finish(0);
 }
 
-fn row_6_hosts_join_and_leave(guarantee: Guarantee) {
+fn hosts_join_and_leave(guarantee: Guarantee) {
     let stage = Stage::new("join", guarantee, 8);
     let stays = stage.host();
     stage.deploy(&stays, "sleepy", "ordering = \"key\"\nconcurrency = 8", "");

@@ -12,16 +12,16 @@ use millstream_tests::turn::{Turn, Turns};
 use millstream_tests::unique;
 
 /// How long anything may stand still after the last fault is healed.
-pub const PROGRESS: Duration = Duration::from_secs(60);
+pub(super) const PROGRESS: Duration = Duration::from_secs(60);
 
 /// Partitions of every output topic.
-pub const OUTPUT_PARTITIONS: i32 = 4;
+pub(super) const OUTPUT_PARTITIONS: i32 = 4;
 
 /// Partitions of every dead letter topic.
-pub const DEAD_PARTITIONS: i32 = 2;
+pub(super) const DEAD_PARTITIONS: i32 = 2;
 
 /// Whether the long runs were asked for (`./run test --long`).
-pub fn long() -> bool {
+pub(super) fn long() -> bool {
     std::env::var_os("MILLSTREAM_TEST_LONG").is_some()
 }
 
@@ -30,7 +30,7 @@ static TURNS: Turns = Turns::new(6);
 
 /// The broker of a test.
 #[derive(Debug)]
-pub enum Broker {
+pub(super) enum Broker {
     /// Other tests use it at the same time: it must stay whole.
     Shared(&'static Kafka),
     /// This test's alone for now: it may be killed, and its proxy jammed.
@@ -70,7 +70,7 @@ impl Deref for Broker {
 
 /// A broker and a function's names.
 #[derive(Debug)]
-pub struct Stage {
+pub(super) struct Stage {
     /// The broker.
     pub kafka: Broker,
     /// What the function promises.
@@ -94,14 +94,14 @@ impl Drop for Stage {
 impl Stage {
     /// Topics on the shared broker; the input has `partitions`.
     #[track_caller]
-    pub fn new(stem: &str, guarantee: Guarantee, partitions: i32) -> Self {
+    pub(super) fn new(stem: &str, guarantee: Guarantee, partitions: i32) -> Self {
         let turn = TURNS.wait();
         Self::set(Broker::Shared(Kafka::shared()), stem, guarantee, partitions, turn)
     }
 
     /// The same on the broker that may be broken; hosts reach it through its proxy.
     #[track_caller]
-    pub fn fragile(stem: &str, guarantee: Guarantee, partitions: i32) -> Self {
+    pub(super) fn fragile(stem: &str, guarantee: Guarantee, partitions: i32) -> Self {
         let broker = Broker::fragile();
         let turn = TURNS.wait();
         Self::set(broker, stem, guarantee, partitions, turn)
@@ -130,17 +130,17 @@ impl Stage {
     }
 
     /// The consumer group.
-    pub fn group(&self) -> String {
+    pub(super) fn group(&self) -> String {
         format!("millstream.{}", self.name)
     }
 
     /// The dead letter topic.
-    pub fn dead(&self) -> String {
+    pub(super) fn dead(&self) -> String {
         format!("{}.dead", self.name)
     }
 
     /// How this stage's hosts are started.
-    pub fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options {
         let bootstrap = match &self.kafka {
             Broker::Shared(kafka) => kafka.bootstrap.clone(),
             Broker::Fragile(kafka, _) => kafka.proxied(),
@@ -150,13 +150,13 @@ impl Stage {
 
     /// A ready host of its own.
     #[track_caller]
-    pub fn host(&self) -> Host {
+    pub(super) fn host(&self) -> Host {
         self.host_with(self.options())
     }
 
     /// The same, started so.
     #[track_caller]
-    pub fn host_with(&self, options: Options) -> Host {
+    pub(super) fn host_with(&self, options: Options) -> Host {
         let mut host = Host::launch(options, tempfile::tempdir().expect("a folder"));
         host.wait_until_ready();
         host
@@ -164,12 +164,12 @@ impl Stage {
 
     /// Deploys an example between this stage's topics. `top` are keys of the manifest, `sections` its tables.
     #[track_caller]
-    pub fn deploy(&self, host: &Host, example: &str, top: &str, sections: &str) {
+    pub(super) fn deploy(&self, host: &Host, example: &str, top: &str, sections: &str) {
         host.client.deploy(&self.name, example, &self.manifest(top, sections));
     }
 
     /// The manifest of a deploy, but for the name.
-    pub fn manifest(&self, top: &str, sections: &str) -> String {
+    pub(super) fn manifest(&self, top: &str, sections: &str) -> String {
         format!(
             "topics = [\"{}\"]\ninitial_offset = \"earliest\"\nprocessing_guarantee = \"{}\"\n\
              outputs = {{ default = \"{}\" }}\n{top}\n{sections}\n",

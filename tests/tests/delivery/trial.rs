@@ -13,7 +13,7 @@ use super::stage::{DEAD_PARTITIONS, OUTPUT_PARTITIONS, PROGRESS, Stage};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Trial<'a> {
+pub(super) struct Trial<'a> {
     stage: &'a Stage,
     inputs: usize,
     /// The concurrent reader of the output.
@@ -28,14 +28,14 @@ pub struct Trial<'a> {
 impl<'a> Trial<'a> {
     /// Starts the readers, then writes `inputs`, `per_second` of them.
     #[track_caller]
-    pub fn start(stage: &'a Stage, inputs: Vec<(String, String)>, per_second: usize) -> Self {
+    pub(super) fn start(stage: &'a Stage, inputs: Vec<(String, String)>, per_second: usize) -> Self {
         let flow = Flow::start(&stage.kafka.bootstrap, &stage.input, inputs.clone(), per_second);
         Self::around(stage, &inputs, flow)
     }
 
     /// Starts the readers around a flow of `inputs` that is under way.
     #[track_caller]
-    pub fn around(stage: &'a Stage, inputs: &[(String, String)], flow: Flow) -> Self {
+    pub(super) fn around(stage: &'a Stage, inputs: &[(String, String)], flow: Flow) -> Self {
         let bootstrap = &stage.kafka.bootstrap;
         let values = inputs.iter().map(|(_, value)| value.clone()).collect();
         let watch = Watch::open(bootstrap, &stage.output, values);
@@ -51,26 +51,26 @@ impl<'a> Trial<'a> {
 
     /// Allows a halted host of an at-least-once function to write what it had in hand when it goes on, although another
     /// one has finished it meanwhile. Nothing fences such a writer.
-    pub fn allow_late_writes(&mut self) {
+    pub(super) fn allow_late_writes(&mut self) {
         self.late_writes = self.stage.guarantee == Guarantee::AtLeastOnce;
     }
 
     /// Allows a commit of an at-least-once host that was cut off to reach Kafka after its successor's: librdkafka keeps it
     /// until it finds the coordinator again. It is of finished work all the same, which the other checks hold.
-    pub fn allow_late_commits(&mut self) {
+    pub(super) fn allow_late_commits(&mut self) {
         self.late_commits = self.stage.guarantee == Guarantee::AtLeastOnce;
     }
 
     /// Waits until `count` inputs came out.
     #[track_caller]
-    pub fn wait_for(&mut self, count: usize) {
+    pub(super) fn wait_for(&mut self, count: usize) {
         self.watch.wait_for(count, PROGRESS);
     }
 
     /// Waits until every input has come out, but for `dead` that are given up, and is committed; then everything must be
     /// as the stage's guarantee says. The hosts still run.
     #[track_caller]
-    pub fn finish(self, dead: usize) -> Verdict {
+    pub(super) fn finish(self, dead: usize) -> Verdict {
         let Self { stage, inputs, mut watch, flow, glances, late_writes, late_commits } = self;
         flow.finish();
         let written = kcat::read_without_headers(&stage.kafka.bootstrap, &stage.input);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use millstream_tests::skip::skipped;
 use millstream_tests::{examples, host::binary};
 
 fn millstream(folder: &Path, words: &[&str]) -> Output {
@@ -17,7 +18,7 @@ fn has(language: &str, tool: &[&str]) -> bool {
     command.args(&tool[1..]).env("PATH", examples::path_with_tools());
     let is_there = command.output().is_ok_and(|output| output.status.success());
     if !is_there {
-        eprintln!("\n!!! SKIPPED: a new function in {language}: this machine has no {}\n", tool[0]);
+        skipped(&format!("a new function in {language}: this machine has no {}", tool[0]));
     }
     is_there
 }

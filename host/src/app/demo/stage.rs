@@ -1,5 +1,6 @@
 //! The demo's broker, host and audience.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,7 @@ pub(crate) struct DemoBroker {
 impl DemoBroker {
     /// Starts broker and host, and deploys the functions.
     pub(crate) async fn set() -> anyhow::Result<Self> {
+        progress("starting a broker and a host in this process");
         let embedded = EmbeddedHost::start("demo", PARTITIONS)?;
         let manifests: Vec<_> =
             FUNCTIONS.iter().map(|(text, _)| manifest::from_toml(text)).collect::<Result<_, _>>()?;
@@ -76,6 +78,7 @@ impl DemoBroker {
         let functions = manifests.iter().map(|manifest| manifest.name.clone()).collect();
         for (manifest, (_, module)) in manifests.into_iter().zip(FUNCTIONS) {
             let name = manifest.name.clone();
+            progress(&format!("deploying {name}"));
             let deployed = embedded.host.registry.deploy(manifest, Bytes::from_static(module), None).await;
             deployed.with_context(|| format!("{name} was not deployed"))?;
         }
@@ -88,7 +91,9 @@ impl DemoBroker {
         let publisher = HostPublisher::new(embedded.kafka.clone());
         let stage =
             Self { embedded, functions, publisher, watch, tally: EventTally::default(), audience: EventPrinter::new() };
+        progress("waiting for the functions' partitions");
         stage.until_running().await?;
+        println!();
         Ok(stage)
     }
 
@@ -179,11 +184,19 @@ impl DemoBroker {
         self.embedded.bootstrap_servers()
     }
 
-    pub(crate) async fn listen(&self, stop: CancellationToken) -> anyhow::Result<ApiListener> {
-        self.embedded.listen(None, stop).await
+    pub(crate) async fn listen(
+        &self,
+        wanted: Option<SocketAddr>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<ApiListener> {
+        self.embedded.listen(wanted, stop).await
     }
 
     pub(crate) async fn strike(self) {
         self.embedded.stop().await;
     }
+}
+
+fn progress(step: &str) {
+    println!("  · {step} …");
 }

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::admin::topic_ids::{self, TopicLookup};
+use crate::kafka::admin::topic_ids::{self, TopicLookup, TopicLookups};
 use crate::kafka::admin::{AdminError, AdminState, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT, topics};
 use crate::kafka::group::consumer::offsets_of;
 use crate::model::function::InitialOffset;
@@ -74,10 +74,13 @@ fn resolve(inner: &AdminState, names: &[String], initial: InitialOffset) -> Resu
     if !missing.is_empty() {
         return Err(AdminError::MissingTopics(missing));
     }
-    let told = topic_ids::describe(inner.client.inner().native_client(), names, REQUEST_TIMEOUT).unwrap_or_default();
+    let ids = match inner.settings.is_embedded {
+        true => TopicLookups::new(),
+        false => topic_ids::describe(inner.client.inner().native_client(), names, REQUEST_TIMEOUT).unwrap_or_default(),
+    };
     let mut starts = Vec::new();
     for topic in names {
-        let topic_id = match told.get(topic) {
+        let topic_id = match ids.get(topic) {
             Some(TopicLookup::Topic(id)) => Some(*id),
             _ => None,
         };

@@ -291,8 +291,14 @@ impl GroupConsumer {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         // The last owner leaves the group, which takes a round trip: that must not be the poller's thread.
-        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
-            tracing::error!(%error, "leaving the group ended early");
+        let group = self.group.clone();
+        match tokio::time::timeout(LONGEST_LEAVE, tokio::task::spawn_blocking(move || drop(self))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, group = &*group, "leaving the group ended early"),
+            // librdkafka waits for its coordinator without bound; the broker's session timeout ends the membership.
+            Err(_) => {
+                tracing::warn!(group = &*group, "kafka does not answer: the group is left by its session timeout")
+            }
         }
     }
 

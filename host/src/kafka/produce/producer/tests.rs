@@ -31,7 +31,7 @@ fn listener() -> (Arc<Listener>, mpsc::Receiver<Answer>) {
 }
 
 fn producers(bootstrap_servers: String) -> ProducerSet {
-    ProducerSet::new(ClientSettings { bootstrap_servers, options: BTreeMap::new() })
+    ProducerSet::new(ClientSettings { bootstrap_servers, options: BTreeMap::new(), is_embedded: true })
 }
 
 fn producer(producers: &ProducerSet) -> SharedProducer {

@@ -9,10 +9,10 @@ use millstream_tests::wire::Committed;
 use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_24_corrupt_map, row_24_map_too_large);
+for_both_guarantees!(corrupt_map, map_too_large);
 
 /// Replayed, never skipped.
-fn row_24_corrupt_map(guarantee: Guarantee) {
+fn corrupt_map(guarantee: Guarantee) {
     let stage = Stage::new("corrupt", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "", "");
@@ -41,7 +41,7 @@ fn row_24_corrupt_map(guarantee: Guarantee) {
 }
 
 /// Thousands of finished records between thousands of unfinished ones make more ranges than a commit can hold.
-fn row_24_map_too_large(guarantee: Guarantee) {
+fn map_too_large(guarantee: Guarantee) {
     let stage = Stage::new("large", guarantee, 1);
     let mut host = stage.host();
     stage.deploy(

@@ -6,9 +6,9 @@ use millstream_tests::wait_until;
 use super::stage::{DEAD_PARTITIONS, PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_9_dead_letter_topic_unavailable);
+for_both_guarantees!(dead_letter_topic_unavailable);
 
-fn row_9_dead_letter_topic_unavailable(guarantee: Guarantee) {
+fn dead_letter_topic_unavailable(guarantee: Guarantee) {
     let stage = Stage::new("no-dead", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "faults", "ordering = \"key\"", "[retry]\nmax_attempts = 1");

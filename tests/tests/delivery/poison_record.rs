@@ -6,9 +6,9 @@ use millstream_tests::oracle::{self, Guarantee};
 use super::stage::Stage;
 use super::trial::Trial;
 
-for_both_guarantees!(row_8_poison_record);
+for_both_guarantees!(poison_record);
 
-fn row_8_poison_record(guarantee: Guarantee) {
+fn poison_record(guarantee: Guarantee) {
     let stage = Stage::new("poison", guarantee, 4);
     let mut host = stage.host();
     stage.deploy(

@@ -6,7 +6,7 @@ use millstream_tests::host::Host;
 use millstream_tests::oracle::{self, Guarantee};
 use millstream_tests::wait_until;
 
-use super::stage::{PROGRESS, Stage, long};
+use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
 const TOP: &str = "ordering = \"key\"\nconcurrency = 8";
@@ -26,7 +26,7 @@ fn halted_between_produce_and_offsets(halted_for: Duration, delay_ms: u64) {
 }
 
 #[test]
-fn row_2_zombie_at_least_once() {
+fn zombie_at_least_once() {
     let stage = Stage::new("zombie", Guarantee::AtLeastOnce, 8);
     let (zombie, other) = (stage.host(), stage.host());
     stage.deploy(&zombie, "uppercase", TOP, "");
@@ -34,20 +34,18 @@ fn row_2_zombie_at_least_once() {
 }
 
 #[test]
-fn row_2_zombie_at_once() {
+fn zombie_at_once() {
     halted_between_produce_and_offsets(SHORT, 0);
 }
 
 #[test]
-fn row_2_zombie_with_a_late_committer() {
+fn zombie_with_a_late_committer() {
     halted_between_produce_and_offsets(SHORT, 1_000);
 }
 
 #[test]
-fn row_2_zombie_of_every_kind() {
-    if !long() {
-        return println!("only with MILLSTREAM_TEST_LONG");
-    }
+#[ignore = "long: `./run test --long` runs it"]
+fn zombie_of_every_kind() {
     for halted_for in [SHORT, LONG] {
         for delay in [0, 50, 1_000, 8_000] {
             halted_between_produce_and_offsets(halted_for, delay);

@@ -10,12 +10,7 @@ use millstream_tests::{kcat, wait_until};
 use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(
-    row_23_offset_out_of_range,
-    row_23_topic_deleted_and_made_again,
-    row_23_topic_replaced_at_once,
-    row_23_partitions_added
-);
+for_both_guarantees!(offset_out_of_range, topic_deleted_and_made_again, topic_replaced_at_once, partitions_added);
 
 /// The longest time that a host takes to end, whatever became of its topics.
 const CLOSES_WITHIN: Duration = Duration::from_secs(10);
@@ -47,7 +42,7 @@ fn is_stalled(host: &Host, stage: &Stage) -> bool {
     host.client.status(&stage.name)["state"] == "stalled"
 }
 
-fn row_23_offset_out_of_range(guarantee: Guarantee) {
+fn offset_out_of_range(guarantee: Guarantee) {
     let stage = Stage::new("range", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "", "");
@@ -67,7 +62,7 @@ fn row_23_offset_out_of_range(guarantee: Guarantee) {
     assert_closes(host);
 }
 
-fn row_23_topic_deleted_and_made_again(guarantee: Guarantee) {
+fn topic_deleted_and_made_again(guarantee: Guarantee) {
     let stage = Stage::new("again", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "", "[kafka]\n\"topic.metadata.refresh.interval.ms\" = 1000");
@@ -98,7 +93,7 @@ fn assert_read_or_refused(stage: &Stage, host: &Host) {
 
 /// The same within a moment, so that the host never sees the topic missing: only its identity is another one. By then
 /// the host may have gone on at the old one's offset; it must not keep that to itself.
-fn row_23_topic_replaced_at_once(guarantee: Guarantee) {
+fn topic_replaced_at_once(guarantee: Guarantee) {
     let stage = Stage::new("replaced", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "", "");
@@ -112,7 +107,7 @@ fn row_23_topic_replaced_at_once(guarantee: Guarantee) {
     assert_closes(host);
 }
 
-fn row_23_partitions_added(guarantee: Guarantee) {
+fn partitions_added(guarantee: Guarantee) {
     let stage = Stage::new("grown", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "ordering = \"key\"", "");

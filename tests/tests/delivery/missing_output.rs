@@ -11,14 +11,14 @@ use millstream_tests::wait_until;
 use super::stage::{OUTPUT_PARTITIONS, PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_5_output_topic_missing, row_5_leader_gone);
+for_both_guarantees!(output_topic_missing, leader_gone);
 
 /// Small budgets, which are soon used up.
 fn sections() -> String {
     "[limits]\noutput = \"64KiB\"\n[delivery]\nin_flight = 300\npending = \"256KiB\"".to_owned()
 }
 
-fn row_5_output_topic_missing(guarantee: Guarantee) {
+fn output_topic_missing(guarantee: Guarantee) {
     let stage = Stage::new("missing", guarantee, 4);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "ordering = \"key\"\nconcurrency = 8", &sections());
@@ -51,7 +51,7 @@ fn assert_pauses(stage: &Stage, host: &Host) {
     assert!(mib < 300, "{mib} MiB while an output cannot be written to");
 }
 
-fn row_5_leader_gone(guarantee: Guarantee) {
+fn leader_gone(guarantee: Guarantee) {
     let stage = Stage::fragile("leaderless", guarantee, 4);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "ordering = \"key\"\nconcurrency = 8", &sections());

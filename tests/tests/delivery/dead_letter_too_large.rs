@@ -6,9 +6,9 @@ use millstream_tests::wait_until;
 
 use super::stage::{PROGRESS, Stage};
 
-for_both_guarantees!(row_29_dead_letter_too_large);
+for_both_guarantees!(dead_letter_too_large);
 
-fn row_29_dead_letter_too_large(guarantee: Guarantee) {
+fn dead_letter_too_large(guarantee: Guarantee) {
     let stage = Stage::new("too-large-dead", guarantee, 1);
     let mut wire = stage.kafka.wire();
     wire.delete_topic(&stage.dead()).expect("it was there");

@@ -10,9 +10,9 @@ use millstream_tests::wait_until;
 use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_22_rollback_in_mid_traffic);
+for_both_guarantees!(rollback_in_mid_traffic);
 
-fn row_22_rollback_in_mid_traffic(guarantee: Guarantee) {
+fn rollback_in_mid_traffic(guarantee: Guarantee) {
     let stage = Stage::new("rollback", guarantee, 4);
     let hosts = [stage.host(), stage.host()];
     let top = "ordering = \"key\"\nconcurrency = 8";
@@ -41,7 +41,7 @@ fn row_22_rollback_in_mid_traffic(guarantee: Guarantee) {
 }
 
 #[test]
-fn row_22_two_deploys_at_once() {
+fn two_deploys_at_once() {
     let stage = Stage::new("two-deploys", Guarantee::AtLeastOnce, 4);
     let hosts = [stage.host(), stage.host()];
     stage.deploy(&hosts[0], "uppercase", "", "");

@@ -11,12 +11,12 @@ use millstream_tests::{kcat, wait_until};
 use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_7_partition_revoked_while_a_slow_guest_runs);
+for_both_guarantees!(partition_revoked_while_a_slow_guest_runs);
 
 /// How long a slow guest runs.
 const SLOW: Duration = Duration::from_secs(25);
 
-fn row_7_partition_revoked_while_a_slow_guest_runs(guarantee: Guarantee) {
+fn partition_revoked_while_a_slow_guest_runs(guarantee: Guarantee) {
     let stage = Stage::new("slow", guarantee, 4);
     let first = stage.host();
     let sections = format!(

@@ -10,11 +10,11 @@ use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
 for_both_guarantees!(
-    row_3_commit_answer_delayed,
-    row_3_commit_answer_lost,
-    row_3_commit_answer_held_back,
-    row_3_produce_answer_lost,
-    row_3_broker_falls_silent,
+    commit_answer_delayed,
+    commit_answer_lost,
+    commit_answer_held_back,
+    produce_answer_lost,
+    broker_falls_silent,
 );
 
 /// What tells Kafka that offsets are done.
@@ -42,7 +42,7 @@ fn wait_for_harm(stage: &Stage, before: usize, count: usize) {
     wait_until("answers are harmed", PROGRESS, || stage.kafka.proxy.harmed() >= before + count);
 }
 
-fn row_3_commit_answer_delayed(guarantee: Guarantee) {
+fn commit_answer_delayed(guarantee: Guarantee) {
     under(guarantee, "delayed", 8, |stage| {
         let before = stage.kafka.proxy.harmed();
         stage.kafka.proxy.harm(commit_of(guarantee), Harm::Delay(Duration::from_millis(1_500)));
@@ -50,7 +50,7 @@ fn row_3_commit_answer_delayed(guarantee: Guarantee) {
     });
 }
 
-fn row_3_commit_answer_lost(guarantee: Guarantee) {
+fn commit_answer_lost(guarantee: Guarantee) {
     under(guarantee, "lost", 8, |stage| {
         for request in [commit_of(guarantee), Request::TXN_OFFSET_COMMIT] {
             if guarantee == Guarantee::AtLeastOnce && request == Request::TXN_OFFSET_COMMIT {
@@ -65,7 +65,7 @@ fn row_3_commit_answer_lost(guarantee: Guarantee) {
 }
 
 /// Longer than a transaction may last.
-fn row_3_commit_answer_held_back(guarantee: Guarantee) {
+fn commit_answer_held_back(guarantee: Guarantee) {
     under(guarantee, "held", 14, |stage| {
         let before = stage.kafka.proxy.harmed();
         stage.kafka.proxy.harm_next(1, commit_of(guarantee), Harm::Hold);
@@ -74,7 +74,7 @@ fn row_3_commit_answer_held_back(guarantee: Guarantee) {
     });
 }
 
-fn row_3_produce_answer_lost(guarantee: Guarantee) {
+fn produce_answer_lost(guarantee: Guarantee) {
     under(guarantee, "unacknowledged", 6, |stage| {
         let before = stage.kafka.proxy.harmed();
         stage.kafka.proxy.harm_next(3, Request::PRODUCE, Harm::Lose);
@@ -83,7 +83,7 @@ fn row_3_produce_answer_lost(guarantee: Guarantee) {
 }
 
 /// Nothing comes back for longer than a member may be silent: it must not act as one afterwards.
-fn row_3_broker_falls_silent(guarantee: Guarantee) {
+fn broker_falls_silent(guarantee: Guarantee) {
     under(guarantee, "silent", 18, |stage| {
         let start = Instant::now();
         stage.kafka.proxy.hold(Direction::Out);

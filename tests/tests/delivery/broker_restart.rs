@@ -6,13 +6,13 @@ use millstream_tests::oracle::{self, Guarantee};
 use super::stage::{Stage, long};
 use super::trial::Trial;
 
-for_both_guarantees!(row_4_broker_killed, row_4_broker_stopped);
+for_both_guarantees!(broker_killed, broker_stopped);
 
-fn row_4_broker_killed(guarantee: Guarantee) {
+fn broker_killed(guarantee: Guarantee) {
     bounced(guarantee, Kafka::kill);
 }
 
-fn row_4_broker_stopped(guarantee: Guarantee) {
+fn broker_stopped(guarantee: Guarantee) {
     bounced(guarantee, Kafka::stop);
 }
 

@@ -6,7 +6,7 @@ use millstream_tests::oracle::{self, Guarantee};
 use super::stage::Stage;
 use super::trial::Trial;
 
-for_both_guarantees!(row_28_emission_too_large, row_28_many_small_emissions_fit);
+for_both_guarantees!(emission_too_large, many_small_emissions_fit);
 
 /// What the output topic takes at most: of a batch of records as well as of one.
 const LARGEST: &str = "4000";
@@ -20,7 +20,7 @@ fn small_output(stem: &str, guarantee: Guarantee) -> Stage {
     stage
 }
 
-fn row_28_emission_too_large(guarantee: Guarantee) {
+fn emission_too_large(guarantee: Guarantee) {
     let stage = small_output("too-large", guarantee);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "ordering = \"key\"\nconcurrency = 8", "");
@@ -38,7 +38,7 @@ fn row_28_emission_too_large(guarantee: Guarantee) {
 }
 
 /// The topic's limit is for a batch too: small emissions that are sent together must not be taken for large ones.
-fn row_28_many_small_emissions_fit(guarantee: Guarantee) {
+fn many_small_emissions_fit(guarantee: Guarantee) {
     let stage = small_output("small", guarantee);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "ordering = \"key\"\nconcurrency = 8", "");

@@ -8,11 +8,11 @@ use millstream_tests::oracle::{self, Guarantee};
 use super::stage::Stage;
 use super::trial::Trial;
 
-for_both_guarantees!(row_27_clock_jumps);
+for_both_guarantees!(clock_jumps);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn row_27_clock_jumps(guarantee: Guarantee) {
+fn clock_jumps(guarantee: Guarantee) {
     let stage = Stage::new("clock", guarantee, 4);
     let clock = Clock::new();
     let host = stage.host_with(clock.on(stage.options()));

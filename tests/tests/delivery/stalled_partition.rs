@@ -9,10 +9,10 @@ use millstream_tests::wait_until;
 use super::stage::{PROGRESS, Stage};
 use super::trial::Trial;
 
-for_both_guarantees!(row_26_partition_without_progress);
+for_both_guarantees!(partition_without_progress);
 
 /// The answer to a fetch gets lost, all else works, and the consumer would wait for that answer for minutes.
-fn row_26_partition_without_progress(guarantee: Guarantee) {
+fn partition_without_progress(guarantee: Guarantee) {
     let stage = Stage::fragile("stuck", guarantee, 1);
     let host = stage.host();
     stage.deploy(&host, "uppercase", "", "[kafka]\n\"socket.timeout.ms\" = 300000");

@@ -21,12 +21,12 @@ macro_rules! killed {
 }
 
 killed! {
-    row_1_host_killed_after_begin: "transaction::begun",
-    row_1_host_killed_after_produce: "transaction::produced",
-    row_1_host_killed_after_send_offsets: "transaction::offsets-sent",
-    row_1_host_killed_before_commit: "transaction::before-commit",
-    row_1_host_killed_during_commit: "transaction::during-commit",
-    row_1_host_killed_after_commit: "transaction::after-commit",
+    host_killed_after_begin: "transaction::begun",
+    host_killed_after_produce: "transaction::produced",
+    host_killed_after_send_offsets: "transaction::offsets-sent",
+    host_killed_before_commit: "transaction::before-commit",
+    host_killed_during_commit: "transaction::during-commit",
+    host_killed_after_commit: "transaction::after-commit",
 }
 
 const TOP: &str = "ordering = \"key\"\nconcurrency = 8";
@@ -52,7 +52,7 @@ fn with_failpoint<'a>(stage: &'a Stage, failpoint: &str) -> (Host, Trial<'a>) {
 
 /// A defect of the host itself costs a shard its committer: it is started anew, and nobody has to help.
 #[test]
-fn row_1_committer_that_panics() {
+fn committer_that_panics() {
     let stage = Stage::new("panicked", Guarantee::ExactlyOnce, 4);
     let (host, trial) = with_failpoint(&stage, "transaction::produced=6*off->1*panic(for a test)->off");
     trial.finish(0);
@@ -61,7 +61,7 @@ fn row_1_committer_that_panics() {
 
 /// librdkafka may never answer when offsets are sent: its producer is left behind, and another of the same id goes on.
 #[test]
-fn row_1_producer_that_never_answers() {
+fn producer_that_never_answers() {
     let stage = Stage::new("unanswering", Guarantee::ExactlyOnce, 4);
     let (host, trial) = with_failpoint(&stage, "transaction::sending-offsets=6*off->1*sleep(600000)->off");
     trial.finish(0);
@@ -70,7 +70,7 @@ fn row_1_producer_that_never_answers() {
 
 /// The client that all at-least-once functions share may give up for good: another takes its place, in order.
 #[test]
-fn row_1_producer_that_gives_up() {
+fn producer_that_gives_up() {
     let stage = Stage::new("given-up", Guarantee::AtLeastOnce, 4);
     let (host, mut trial) = with_failpoint(&stage, "producer::send=20*off->1*return(error)->off");
     trial.allow_late_writes();
@@ -80,7 +80,7 @@ fn row_1_producer_that_gives_up() {
 
 /// At-least-once has no such steps: any moment will do.
 #[test]
-fn row_1_host_killed_at_any_moment() {
+fn host_killed_at_any_moment() {
     let stage = Stage::new("killed", Guarantee::AtLeastOnce, 4);
     let mut host = stage.host();
     stage.deploy(&host, "uppercase", TOP, DELIVERY);
