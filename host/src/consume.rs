@@ -4,6 +4,7 @@
 //! and never waits: a partition whose budget is used up is left alone until work is finished, and paused when that
 //! takes long. It must not know lanes, guests or outputs.
 
+pub(crate) mod admit;
 pub(crate) mod decode;
 pub(crate) mod filter;
 pub(crate) mod intake;

@@ -6,5 +6,4 @@
 pub(crate) mod admission;
 pub(crate) mod call;
 pub(crate) mod emulate;
-pub(crate) mod local;
 pub(crate) mod pool;

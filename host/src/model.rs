@@ -15,7 +15,6 @@ pub(crate) mod parcel;
 pub(crate) mod position;
 pub(crate) mod record;
 pub(crate) mod record_id;
-pub(crate) mod reserved_topics;
 pub(crate) mod schedule;
 pub(crate) mod shadow;
 pub(crate) mod stall_state;

@@ -29,6 +29,7 @@ pub(crate) mod inspect;
 pub(crate) mod kafka_log;
 pub(crate) mod log;
 pub(crate) mod record;
+pub(crate) mod reserved_topics;
 mod reset;
 mod revise;
 mod shadow;

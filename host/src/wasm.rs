@@ -34,7 +34,7 @@ mod ticker;
 mod timer;
 
 pub(crate) use config::{CompileLocation, EngineOptions};
-pub(crate) use engine::{EngineError, WasmEngine};
+pub(crate) use engine::WasmEngine;
 pub(crate) use instance::GuestInstance;
 pub(crate) use load::LoadError;
 pub(crate) use program::LoadedProgram;

@@ -16,6 +16,7 @@ mod broker {
     mod header_names;
     mod hosts;
     mod languages;
+    mod leaks;
     mod lineage;
     mod live_limits;
     mod otlp;

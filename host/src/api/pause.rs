@@ -69,7 +69,7 @@ async fn turn(
     let is_settled = |state| match state {
         FunctionState::Paused => paused,
         FunctionState::Failed => true,
-        FunctionState::Running | FunctionState::Stalled | FunctionState::Parked => !paused,
+        FunctionState::Running | FunctionState::Stalled => !paused,
         FunctionState::Starting => false,
     };
     let state = functions::settled_state(api, &revision, wait, is_settled).await;

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use crate::api::{Api, Limits, Parts, TopicWriter, serve};
 use crate::config::host::AccessTokens;
 use crate::inspect::replay::ReplayService;
-use crate::inspect::shadow::ShadowReports;
+use crate::inspect::shadow::{ShadowReports, ShadowStatuses};
 use crate::invoke::admission::InstanceAdmission;
 use crate::kafka::admin::metadata_probe::MetadataProbe;
 use crate::kafka::admin::{KafkaAdmin, TopicCreation};
@@ -24,13 +24,13 @@ use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
-use crate::model::reserved_topics::ReservedTopics;
 use crate::model::status::{FunctionCounters, FunctionObserver, FunctionState, FunctionStatus};
 use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
 use crate::pipeline::calls::{FunctionInvoker, InvokeCall, InvokeResult, NotCalled};
 use crate::pipeline::supervisor::{self, ArtifactSource, HostServices};
 use crate::redrive::DeadLetters;
+use crate::registry::reserved_topics::ReservedTopics;
 use crate::registry::tests::open;
 use crate::telemetry::exposition::HostMetrics;
 use crate::telemetry::guest_lines::GuestLines;
@@ -159,8 +159,8 @@ impl Host {
             observe: Arc::clone(&observed) as Arc<dyn FunctionObserver>,
             direct: Arc::clone(&guests) as Arc<dyn FunctionInvoker>,
             topics: TopicWriter::new(admin.clone(), publisher.clone(), ReservedTopics::new("millstream.")),
-            letters: DeadLetters::new(ground.clone(), functions.clone(), "millstream.", -1),
-            shadows: ShadowReports::new(admin, functions),
+            letters: DeadLetters::new(ground.clone(), functions, "millstream.", -1),
+            shadows: ShadowReports::new(admin, ShadowStatuses::default()),
             replays: ReplayService::new(ground, publisher),
             history: TopicHistory::new(kafka),
             usage: UsageRecorder::open(folder.path(), metrics.clone()).unwrap(),

@@ -24,8 +24,8 @@ use crate::kafka::admin::KafkaAdmin;
 use crate::kafka::produce::producer::OutgoingMessage;
 use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, UnwrittenKind};
 use crate::model::record::HeaderRef;
-use crate::model::reserved_topics::ReservedTopics;
 use crate::pipeline::calls::InvokeEvent;
+use crate::registry::reserved_topics::ReservedTopics;
 
 /// How long a topic that was there is taken to be there still. Kafka says it too when it is not.
 const KNOWN_FOR: Duration = Duration::from_secs(30);

@@ -41,13 +41,13 @@ An auction, played by three functions. Each is a Wasm module in a sandbox of its
   bids ───────────► place-bid ─────► bids.accepted, bids.rejected
   items.complete ─► item-complete ─► items.validated ─► notify-bidders ─► notifications
 
-An event that goes in is marked ›, one that a function emitted ‹, a record that was given up ✗.
+An event that goes in is marked ›, one that a function emitted ‹, a record that was dead-lettered ✗.
 ";
 
 const CLOSING: &str = "
 What you saw:
   · a bid that breaks the rules is a result: place-bid wrote it to its output \"rejected\", with the reason;
-  · what is no bid at all was given up: it lies in place-bid.dead, whole, with headers that say why;
+  · what is no bid at all is a dead letter: it lies in place-bid.dead, whole, with headers that say why;
   · the item that was only looked at never reached place-bid: its manifest filters by type;
   · bids on one item stayed in order, since place-bid asks for ordering = \"key\".
 ";

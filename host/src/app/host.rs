@@ -14,7 +14,7 @@ use crate::api::{self, Api, TopicWriter};
 use crate::config::host::{AccessTokens, CreatedTopics, HostConfig};
 use crate::error_code::ErrorCode;
 use crate::inspect::replay::ReplayService;
-use crate::inspect::shadow::ShadowReports;
+use crate::inspect::shadow::{ShadowReports, ShadowStatuses, ShadowSupervisor};
 use crate::invoke::admission::InstanceAdmission;
 use crate::kafka::admin::metadata_probe::MetadataProbe;
 use crate::kafka::admin::{KafkaAdmin, TopicCreation};
@@ -25,7 +25,6 @@ use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::{ModuleShape, SharedRevision};
 use crate::model::ids::ArtifactDigest;
-use crate::model::reserved_topics::ReservedTopics;
 use crate::model::status::FunctionObserver;
 use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
@@ -36,6 +35,7 @@ use crate::redrive::DeadLetters;
 use crate::registry::cluster::{KafkaCluster, TopicPolicy};
 use crate::registry::inspect::{ModuleInspector, ModuleRefused};
 use crate::registry::log::RegistryLog;
+use crate::registry::reserved_topics::ReservedTopics;
 use crate::registry::{self, CatalogueView, kafka_log, publication};
 use crate::schedule::Scheduler;
 use crate::telemetry::exposition::HostMetrics;
@@ -174,8 +174,12 @@ impl Host {
         let replays = ReplayService::new(ground.clone(), publisher.clone());
         let scheduler =
             Scheduler::new(ground.environment.clone(), registry.table(), registry_prefix, *replication_factor);
-        let shadows = ShadowReports::new(ground.environment.admin.clone(), observe.clone());
+        let shadow_statuses = ShadowStatuses::default();
+        let shadows = ShadowReports::new(ground.environment.admin.clone(), shadow_statuses.clone());
         let stop = CancellationToken::new();
+        let shadow_supervisor =
+            ShadowSupervisor::new(ground.clone(), registry.table(), observe.clone(), shadow_statuses);
+        tokio::spawn(shadow_supervisor.run(stop.clone()));
         let supervisor = FunctionSupervisor::new(ground, registry.table(), observe.clone());
         let supervisor = tokio::spawn(supervisor.run(stop.clone()));
         tokio::spawn(usage.clone().run(stop.clone()));

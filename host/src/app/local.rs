@@ -1,38 +1,40 @@
 //! A function without Kafka: records go through the host's own stages (decode, filter, call, encode) in this process,
 //! and what comes out stays in memory. What `millstream test` and `millstream bench` stand on.
 
+pub(crate) mod emission;
+pub(crate) mod single_call;
 pub(crate) mod starts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use millstream_flat::{Emissions, Record};
 
-use crate::consume::decode::{self, RawFields};
-use crate::consume::filter;
+use crate::app::local::emission::LocalEmission;
+use crate::consume::decode::RawFields;
 use crate::emit::encoder::EmissionEncoder;
+use crate::execute::attempts::{AttemptRun, AttemptSink, NextStep};
+use crate::execute::revisions::CallableRevision;
+use crate::execute::work::{PendingWork, WorkOrigin, unfiltered_record};
 use crate::invoke::admission::InstanceAdmission;
-use crate::invoke::call::{BatchDuration, Invoker, OutcomeSink, RecordAttempt};
-use crate::invoke::local::LocalEmission;
+use crate::invoke::call::{self, BatchDuration, Invoker, RecordAttempt};
 use crate::invoke::pool::InstancePool;
 use crate::model::batch_bytes::BatchLimits;
+use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, ModuleShape, Revision, SharedRevision, TopicSelection};
 use crate::model::ids::{ArtifactDigest, RevisionNumber};
-use crate::model::lease::PartitionLease;
 use crate::model::outcome::GuestFault;
 use crate::model::parcel::Parcel;
-use crate::model::position::TopicPartition;
 use crate::model::record::RecordHeaders;
-use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
+use crate::model::work::RecordRef;
 use crate::telemetry::function_metrics::FunctionMetrics;
+use crate::telemetry::otlp::FunctionTracer;
 use crate::wasm::log::LogSink;
 use crate::wasm::{LoadError, LoadedProgram, WasmEngine};
 
 /// What events name as their cluster.
 const CLUSTER: &str = "local";
-/// How attributes begin that only a host sets: it leaves those of guests out.
-const MILLSTREAM: &str = "millstream";
 pub(crate) const INSTANCES: u32 = 4;
 
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl LocalFunction {
         &self.revision.manifest
     }
 
-    /// A host of its own for the function: sandboxes that nobody used before, offsets from 0. `env` is added to the
+    /// A host of its own for the function: fresh sandboxes, offsets from 0. `env` is added to the
     /// manifest's. To be called on a runtime.
     pub(crate) fn session(&self, env: &BTreeMap<String, String>, logs: LogSink) -> LocalSession {
         let manifest = &self.revision.manifest;
@@ -106,55 +108,68 @@ impl LocalFunction {
         let sandbox = self.program.sandbox_with(&manifest.limits, &all, Arc::clone(&metrics), logs);
         let admission = Arc::new(InstanceAdmission::new(INSTANCES as usize));
         let pool = InstancePool::new(sandbox, &manifest.instances, admission, Arc::clone(&metrics));
-        LocalSession {
+        let callable = CallableRevision {
+            revision: Arc::clone(&self.revision),
             invoker: Invoker::new(Arc::clone(&self.revision), pool, CLUSTER.into()),
             encoder: EmissionEncoder::new(&self.revision, &BatchLimits::default()),
-            revision: Arc::clone(&self.revision),
-            metrics,
-            next_offset: 0,
+            tracer: FunctionTracer::default(),
+            batches: BatchLimits::default(),
+        };
+        LocalSession { callable, metrics, next_offset: 0 }
+    }
+
+    /// The flat batch of a call with `record` alone. No filter applies.
+    fn request(&self, record: &LocalRecord, limit: Duration) -> Vec<u8> {
+        let headers = record.headers();
+        let fields = record.fields(first_topic(&self.revision.manifest), 0, &headers);
+        let attempt = RecordAttempt::new(unfiltered_record(&fields, &self.revision), 1);
+        call::request(&[attempt], SystemTime::now(), limit, CLUSTER)
+    }
+}
+
+impl LocalRecord {
+    fn headers(&self) -> RecordHeaders<'_> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+    }
+
+    fn fields<'a>(&'a self, topic: &'a str, offset: i64, headers: &'a RecordHeaders<'a>) -> RawFields<'a> {
+        RawFields {
+            topic,
+            partition: 0,
+            offset,
+            timestamp_ms: i64::try_from(now_ms()).ok(),
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers,
         }
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct LocalSession {
-    revision: SharedRevision,
-    invoker: Invoker,
-    encoder: EmissionEncoder,
+    callable: CallableRevision,
     metrics: Arc<FunctionMetrics>,
     next_offset: i64,
 }
 
 impl LocalSession {
-    /// Handles one record, as the given attempt, and tells what became of it.
+    /// Handles one record, as the given attempt, and says what became of it.
     pub(crate) async fn handle(&mut self, record: &LocalRecord, attempt: u32) -> LocalOutcome {
-        let chunk = self.chunk(record.topic.as_deref(), std::slice::from_ref(record), passes);
-        if chunk.records.is_empty() {
-            return LocalOutcome::Filtered;
-        }
-        let mut kept = Vec::with_capacity(1);
-        let mut emitting = EncodingSink::new(self, &chunk, |verdict| kept.push(verdict));
-        emitting.run(attempt).await;
-        match kept.pop() {
-            Some(Ok(emissions)) => LocalOutcome::Emitted(emissions),
-            Some(Err(fault)) => LocalOutcome::Failed(fault),
-            // Every record that is not held up gets a verdict.
-            None => LocalOutcome::Emitted(Vec::new()),
-        }
+        let work = self.work(record.topic.as_deref(), std::slice::from_ref(record));
+        let mut outcome = LocalOutcome::Filtered;
+        self.run(work, attempt, |record, became| outcome = LocalOutcome::of(record, became)).await;
+        outcome
     }
 
     /// Handles records of the function's first topic together, in one call of the guest where its shape and its
-    /// isolation allow it. What it emits is encoded and thrown away; `hear` is told how many events each record led to.
+    /// isolation allow it. What it emits is encoded and thrown away; `note` gets how many events each record led to.
     pub(crate) async fn handle_all(
         &mut self,
         records: &[LocalRecord],
-        mut hear: impl FnMut(Result<usize, GuestFault>) + Send,
+        mut note: impl FnMut(Result<usize, GuestFault>) + Send,
     ) -> BatchDuration {
-        let chunk = self.chunk(None, records, passes);
-        let mut counting = EncodingSink::new(self, &chunk, |verdict: Result<EmissionCount, GuestFault>| {
-            hear(verdict.map(|EmissionCount(n)| n))
-        });
-        counting.run(1).await
+        let work = self.work(None, records);
+        self.run(work, 1, |_, became| note(became.map(Emissions::len))).await
     }
 
     /// The most linear memory that one of its sandboxes ever had, in bytes.
@@ -166,55 +181,30 @@ impl LocalSession {
         self.metrics.cold_starts.get()
     }
 
-    /// The records as if there were no filters.
-    fn unfiltered(&mut self, records: &[LocalRecord]) -> Arc<RecordChunk> {
-        self.chunk(None, records, |_, _| true)
+    /// The records as a consumer would hand them over.
+    fn work(&mut self, topic: Option<&str>, records: &[LocalRecord]) -> PendingWork {
+        let topic = topic.unwrap_or_else(|| first_topic(&self.callable.revision.manifest));
+        let mut work = self.callable.work(WorkOrigin::Local);
+        for record in records {
+            let headers = record.headers();
+            work.add(&record.fields(topic, self.next_offset, &headers));
+            self.next_offset += 1;
+        }
+        work.finish()
     }
 
-    /// The records as a consumer would hand them over: decoded, and without those that a filter keeps away.
-    fn chunk(
-        &mut self,
-        topic: Option<&str>,
-        records: &[LocalRecord],
-        passes: impl Fn(&[u8], &Manifest) -> bool,
-    ) -> Arc<RecordChunk> {
-        let topic = topic.unwrap_or_else(|| first_topic(&self.revision.manifest));
-        let lease = Arc::new(PartitionLease::new(TopicPartition::new(topic, 0), 1, self.next_offset));
-        let mut chunk =
-            RecordChunk { lease, revision: Arc::clone(&self.revision), arena: Vec::new(), records: Vec::new() };
-        for record in records {
-            let headers: RecordHeaders<'_> =
-                record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-            let (from, offset) = (self.next_offset, self.next_offset);
-            self.next_offset += 1;
-            let fields = RawFields {
-                topic,
-                partition: 0,
-                offset,
-                timestamp_ms: Some(now_ms()),
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                headers: &headers,
-            };
-            let length = chunk.arena.len();
-            let decoded = decode::decode(&mut chunk.arena, &fields);
-            let flat = &chunk.arena[decoded.flat.start as usize..decoded.flat.end as usize];
-            if decoded.undecodable.is_none() && !passes(flat, &self.revision.manifest) {
-                chunk.arena.truncate(length);
-                continue;
-            }
-            let undecodable = decoded.undecodable.map(|error| error.0.into());
-            chunk.records.push(ChunkRecord {
-                from,
-                offset,
-                flat: decoded.flat,
-                original_value: decoded.original_value,
-                original_headers: decoded.original_headers,
-                key_hash: None,
-                undecodable,
-            });
-        }
-        Arc::new(chunk)
+    /// Makes one attempt at each record; `note` gets what became of it.
+    async fn run(
+        &self,
+        work: PendingWork,
+        number: u32,
+        note: impl FnMut(&RecordRef, Result<&Emissions<'_>, GuestFault>) + Send,
+    ) -> BatchDuration {
+        let run = AttemptRun::new(&self.callable, WorkOrigin::Local);
+        let records = work.in_order();
+        let attempts: Vec<RecordAttempt> = records.into_iter().map(|(_, record)| run.begin(record, number)).collect();
+        let mut sink = LocalSink { attempts: &attempts, parcel: Parcel::default(), note };
+        run.run(&attempts, &mut sink).await
     }
 }
 
@@ -225,77 +215,39 @@ fn first_topic(manifest: &Manifest) -> &str {
     }
 }
 
-fn passes(flat: &[u8], manifest: &Manifest) -> bool {
-    manifest.filters.is_empty()
-        || Record::parse(flat, CLUSTER)
-            .is_ok_and(|event| filter::passes(&manifest.filters, &|name: &str| event.attribute(name)))
-}
-
-fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// How much of what was emitted somebody wants.
-trait OutcomeDetail: Send {
-    fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self;
-}
-
-impl OutcomeDetail for Vec<LocalEmission> {
-    fn of(emissions: &Emissions<'_>, key: Option<&[u8]>) -> Self {
-        let left = |name: &str| !name.starts_with(MILLSTREAM);
-        let kept = |mut emission: LocalEmission| {
-            emission.attributes.retain(|name, _| left(name));
-            emission
+impl LocalOutcome {
+    fn of(record: &RecordRef, became: Result<&Emissions<'_>, GuestFault>) -> Self {
+        let emissions = match became {
+            Ok(emissions) => emissions,
+            Err(fault) => return Self::Failed(fault),
         };
-        emissions.iter().map(|emission| kept(LocalEmission::of(&emission, key))).collect()
+        let input = Record::reread(record.flat(), CLUSTER).ok();
+        let key = input.as_ref().and_then(Record::key);
+        Self::Emitted(emissions.iter().map(|emission| LocalEmission::of(&emission, key)).collect())
     }
 }
 
-struct EmissionCount(usize);
-
-impl OutcomeDetail for EmissionCount {
-    fn of(emissions: &Emissions<'_>, _key: Option<&[u8]>) -> Self {
-        Self(emissions.len())
-    }
-}
-
-/// Hears verdicts, encodes as a host would, and tells what is left of each.
-struct EncodingSink<'a, K, H> {
-    session: &'a LocalSession,
-    chunk: &'a Arc<RecordChunk>,
+/// Encodes as a host would, and throws the messages away.
+struct LocalSink<'a, F> {
+    attempts: &'a [RecordAttempt],
     parcel: Parcel,
-    hear: H,
-    kept: std::marker::PhantomData<fn() -> K>,
+    note: F,
 }
 
-impl<'a, K: OutcomeDetail, H: FnMut(Result<K, GuestFault>) + Send> EncodingSink<'a, K, H> {
-    fn new(session: &'a LocalSession, chunk: &'a Arc<RecordChunk>, hear: H) -> Self {
-        Self { session, chunk, parcel: Parcel::default(), hear, kept: std::marker::PhantomData }
+impl<F> AttemptSink for LocalSink<'_, F>
+where
+    F: FnMut(&RecordRef, Result<&Emissions<'_>, GuestFault>) + Send,
+{
+    fn parcel(&mut self, _index: usize) -> &mut Parcel {
+        &mut self.parcel
     }
 
-    async fn run(&mut self, number: u32) -> BatchDuration {
-        let records = 0..self.chunk.records.len() as u32;
-        let attempts: Vec<RecordAttempt> = records
-            .map(|index| RecordAttempt::new(RecordRef { chunk: Arc::clone(self.chunk), index }, number))
-            .collect();
-        let session = self.session;
-        session.invoker.run(&attempts, self).await
-    }
-}
-
-impl<K: OutcomeDetail, H: FnMut(Result<K, GuestFault>) + Send> OutcomeSink for EncodingSink<'_, K, H> {
-    fn is_held_up(&self, _index: usize) -> bool {
-        false
+    fn emitted(&mut self, index: usize, emissions: &Emissions<'_>) -> Result<(), GuestFault> {
+        (self.note)(&self.attempts[index].record, Ok(emissions));
+        Ok(())
     }
 
-    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>) {
-        let record = RecordRef { chunk: Arc::clone(self.chunk), index: index as u32 };
-        let kept = verdict.and_then(|emissions| {
-            self.session.encoder.emitted(&mut self.parcel, &record, 1, None, &emissions)?;
-            let input = Record::parse(record.flat(), CLUSTER).ok();
-            Ok(K::of(&emissions, input.as_ref().and_then(Record::key)))
-        });
-        (self.hear)(kept);
+    fn failed(&mut self, index: usize, fault: GuestFault, _next: NextStep) {
+        (self.note)(&self.attempts[index].record, Err(fault));
     }
 }

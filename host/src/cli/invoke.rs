@@ -92,11 +92,11 @@ fn run_file(module: &Path, arguments: &InvokeArgs, out: &mut dyn Write) -> Resul
             let outputs = manifest.outputs.keys().cloned().collect();
             (manifest, Some(outputs))
         }
-        // Without a manifest nobody says which outputs there are, so all are.
+        // Without a manifest any output may be there.
         None => (default_manifest()?, None),
     };
     let output_limit = manifest.limits.output;
-    let called = runtime::block_on(local::call(module, manifest, &record))??;
+    let called = runtime::block_on(local::call(module, manifest, &record.to_local()))??;
     let outcome = print::judge(&called, outputs.as_ref(), output_limit);
     print::print(&called, outcome, &record, arguments.json, out)
 }

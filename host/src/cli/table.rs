@@ -41,7 +41,7 @@ impl ColorChoice {
     pub(crate) fn state(self, state: &str, text: &str) -> String {
         match serde_json::from_value(state.into()) {
             Ok(FunctionState::Running) => self.green(text),
-            Ok(FunctionState::Starting | FunctionState::Paused | FunctionState::Parked) => self.yellow(text),
+            Ok(FunctionState::Starting | FunctionState::Paused) => self.yellow(text),
             Ok(FunctionState::Stalled | FunctionState::Failed) => self.red(text),
             Err(_) => text.to_owned(),
         }

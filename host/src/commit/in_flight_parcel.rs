@@ -29,7 +29,7 @@ pub(crate) struct InFlightParcel {
 #[derive(Debug)]
 pub(crate) struct ParcelCompletion {
     pub(crate) runs: Vec<FinishedRun>,
-    /// The parcel's share of the shard's budget.
+    #[allow(dead_code, reason = "the parcel's share of the shard's budget: given back when dropped")]
     pub(crate) share: BudgetShare,
 }
 

@@ -46,6 +46,7 @@ pub(crate) struct ManifestError {
 
 impl ManifestError {
     /// The problems, at least one.
+    #[cfg(test)]
     pub(crate) fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }

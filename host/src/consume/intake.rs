@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use millstream_flat::Record;
-use rustc_hash::FxHasher;
 use tokio::sync::oneshot;
 
-use crate::consume::decode::{self, RawFields};
-use crate::consume::filter;
+use crate::consume::admit::admit;
+use crate::consume::decode::RawFields;
 use crate::consume::partition::{GateChange, PartitionGate, PartitionIntake};
 use crate::kafka::group::consumer::{ConsumerError, GroupConsumer};
 use crate::kafka::group::poller::{PollOutcome, PollTask};
@@ -17,7 +15,7 @@ use crate::kafka::group::record_queue::{PartitionKey, PolledItem, RawRecord};
 use crate::model::function::SharedRevision;
 use crate::model::lease::PartitionLease;
 use crate::model::offsets::PartitionProgress;
-use crate::model::work::{ChunkRecord, RecordChunk};
+use crate::model::work::RecordChunk;
 use crate::telemetry::function_metrics::FunctionMetrics;
 
 /// Records taken in one turn before the other consumers of the thread get theirs.
@@ -162,29 +160,13 @@ impl<D: IntakeSink> Intake<D> {
             value: record.value(),
             headers: &headers,
         };
-        let arena_length = partition.arena().len();
-        let decoded = decode::decode(partition.arena(), &fields);
         let filters = &self.revision.manifest.filters;
-        if decoded.undecodable.is_none() && !filters.is_empty() {
-            let flat = &partition.arena()[decoded.flat.start as usize..decoded.flat.end as usize];
-            let passes = Record::reread(flat, &self.cluster)
-                .is_ok_and(|event| filter::passes(filters, &|name: &str| event.attribute(name)));
-            if !passes {
-                partition.forget_last(arena_length);
-                partition.pass_over(offset + 1);
-                self.metrics.filtered.inc();
-                return;
-            }
-        }
-        partition.add(ChunkRecord {
-            from: offset,
-            offset,
-            flat: decoded.flat,
-            original_value: decoded.original_value,
-            original_headers: decoded.original_headers,
-            key_hash: record.key().map(hash),
-            undecodable: decoded.undecodable.map(|error| error.0.into()),
-        });
+        let Some(admitted) = admit(partition.arena(), &fields, filters, &self.cluster) else {
+            partition.pass_over(offset + 1);
+            self.metrics.filtered.inc();
+            return;
+        };
+        partition.add(admitted);
         if partition.has_full_chunk(self.revision.manifest.delivery.batch_size)
             && let Some(chunk) = partition.take_chunk(&self.revision)
         {
@@ -303,11 +285,4 @@ impl<D: IntakeSink> PollTask for Intake<D> {
         self.metrics.received.inc_by(taken as u64);
         PollOutcome::Busy
     }
-}
-
-fn hash(key: &[u8]) -> u64 {
-    use std::hash::Hasher as _;
-    let mut hasher = FxHasher::default();
-    hasher.write(key);
-    hasher.finish()
 }

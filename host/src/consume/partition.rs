@@ -127,11 +127,6 @@ impl PartitionIntake {
         self.seen = self.seen.max(offset);
     }
 
-    /// Drops what was decoded last, because it does not pass a filter.
-    pub(crate) fn forget_last(&mut self, arena_length: usize) {
-        self.arena.truncate(arena_length);
-    }
-
     /// Whether the chunk is large enough to be handed over.
     pub(crate) fn has_full_chunk(&self, most_records: usize) -> bool {
         self.records.len() >= most_records || self.arena.len() >= CHUNK_BYTES

@@ -87,7 +87,7 @@ impl Board {
 
     fn take(&self, lanes: &mut Lanes) -> Option<WorkBatch> {
         let batch = lanes.take(self.portion())?;
-        // One wake-up leads to the next, as far as there is work: no herd, and nobody forgotten.
+        // One wake-up leads to the next, as far as there is work: no herd, and no worker forgotten.
         if lanes.has_work() {
             self.work.notify_one();
         }

@@ -31,13 +31,13 @@ pub struct EmissionEncoder {
     pub(crate) dead_letters: DeadLetters,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DeadLetters {
     pub(crate) topic: Arc<str>,
     pub(crate) batch_bytes: Option<BatchBytes>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct EncodedOutput {
     topic: Arc<str>,
     batch_bytes: Option<BatchBytes>,
@@ -77,6 +77,23 @@ impl EmissionEncoder {
         Self { begun, ..self }
     }
 
+    /// The same with every event in structured JSON, whatever its output's format: for those who read it and write it
+    /// nowhere.
+    pub(crate) fn in_json(&self) -> Self {
+        let in_json = |(name, output): (&String, &EncodedOutput)| {
+            (name.clone(), EncodedOutput { format: EventFormat::Structured, ..output.clone() })
+        };
+        Self {
+            function: self.function.clone(),
+            source: self.source.clone(),
+            stamp: self.stamp.clone(),
+            outputs: self.outputs.iter().map(in_json).collect(),
+            output_limit: self.output_limit,
+            begun: self.begun,
+            dead_letters: self.dead_letters.clone(),
+        }
+    }
+
     /// Where the first emission for `record` comes from.
     pub(crate) fn origin<'a>(&'a self, record: &'a RecordRef) -> EmissionOrigin<'a> {
         EmissionOrigin {
@@ -88,6 +105,11 @@ impl EmissionEncoder {
             index: 0,
             cause: OnceCell::new(),
         }
+    }
+
+    /// Whether events go to this output in structured JSON.
+    pub(crate) fn is_structured(&self, output: &str) -> bool {
+        self.outputs.get(output).is_some_and(|output| output.format == EventFormat::Structured)
     }
 
     pub(crate) fn stamp(&self) -> &str {

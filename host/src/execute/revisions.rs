@@ -4,6 +4,7 @@ use parking_lot::RwLock;
 use std::sync::Arc;
 
 use crate::emit::encoder::EmissionEncoder;
+use crate::execute::work::{WorkBuilder, WorkOrigin};
 use crate::invoke::call::Invoker;
 use crate::model::batch_bytes::BatchLimits;
 use crate::model::function::SharedRevision;
@@ -19,6 +20,13 @@ pub(crate) struct CallableRevision {
     pub(crate) tracer: FunctionTracer,
     /// How large a batch its topics take.
     pub(crate) batches: BatchLimits,
+}
+
+impl CallableRevision {
+    /// Collects records for this revision.
+    pub(crate) fn work(&self, origin: WorkOrigin) -> WorkBuilder<'_> {
+        WorkBuilder::new(origin, &self.revision, self.invoker.cluster())
+    }
 }
 
 /// How many revisions are kept callable: records under way on an older one than that move to the live one.

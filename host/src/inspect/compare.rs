@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::model::function::{EventFormat, SharedRevision};
 
-/// The topics in which what these revisions emitted, or gave up, can be found. What is written raw does not say its cause.
+/// The topics that hold what these revisions emitted, and their dead letters. What is written raw does not say its cause.
 pub(crate) fn written_by(revisions: &[SharedRevision]) -> BTreeSet<String> {
     let mut topics = BTreeSet::new();
     for manifest in revisions.iter().map(|revision| &revision.manifest) {

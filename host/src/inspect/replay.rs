@@ -1,5 +1,5 @@
-//! Runs a revision over a topic's past and tells, record by record, where it differs from what was emitted then, or from what
-//! the live revision emits now. Nothing of it touches the function's group: the past is read without one.
+//! Runs a revision over a topic's past and says, record by record, where it differs from what was emitted then, or from
+//! what the live revision emits now. Nothing of it touches the function's group: the past is read without one.
 //!
 //! ```text
 //!  topic ─► range::read ─► portions ≤ 500 records ─► decode, filter, call, encode ─► compare ─► differences, a tally
@@ -20,6 +20,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::config::offset_target::OffsetTarget;
+use crate::execute::work::WorkOrigin;
 pub(crate) use crate::inspect::compare::{ComparedOutcome, NormalizedEvent};
 use crate::inspect::compare::{DryOutcome, DryRunner, NotStarted};
 use crate::kafka::admin::{AdminError, PartitionBounds};
@@ -36,10 +37,9 @@ use scratch::ScratchTopic;
 const AT_ONCE: usize = 2;
 /// Portions that are worked on at once.
 const MOST_SIDE_BY_SIDE: usize = 4;
-/// News that nobody has taken yet.
+/// Events that the caller has not taken yet.
 const NEWS: usize = 64;
 
-/// What somebody wants to see.
 #[derive(Debug, Clone)]
 pub(crate) struct ReplayPlan {
     /// The revision that is run.
@@ -67,7 +67,7 @@ pub(crate) enum ReplayBaseline {
     Recorded(Vec<SharedRevision>),
     /// With what this revision emits now.
     Live(SharedRevision),
-    /// With nothing: how it goes is all that is told.
+    /// With nothing: the tally is all there is.
     Nothing,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct ReplayTally {
     pub(crate) records: u64,
     /// Of these, such as a filter keeps away.
     pub(crate) filtered: u64,
-    /// Of these, such as are given up.
+    /// Of these, such as a host would dead-letter.
     pub(crate) given_up: u64,
     pub(crate) emitted: u64,
     /// Records with which it makes no difference.
@@ -155,7 +155,7 @@ impl ReplayService {
         Self { ground, publisher, places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Begins a replay. It goes on as long as somebody takes its news.
+    /// Begins a replay. It runs as long as the caller takes its events.
     pub(crate) async fn begin(&self, order: ReplayPlan) -> Result<mpsc::Receiver<ReplayEvent>, ReplayError> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| ReplayError::Busy)?;
         let places = self.locate(&order).await?;
@@ -175,7 +175,7 @@ impl ReplayService {
             let result = this.work(order, parts, offsets, &tell, place).await;
             let last = match result {
                 Ok(Some(tally)) => ReplayEvent::Ended(tally),
-                // Nobody listens.
+                // The caller is gone.
                 Ok(None) => return,
                 Err(error) => ReplayEvent::Failed(error),
             };
@@ -202,7 +202,7 @@ impl ReplayService {
         Ok(starts.into_iter().zip(ends).map(|(start, end)| (start, end.offset)).collect())
     }
 
-    /// Gives the last tally; nothing when nobody listens any more.
+    /// Gives the last tally; none when the caller is gone.
     async fn work(
         &self,
         order: ReplayPlan,
@@ -215,7 +215,7 @@ impl ReplayService {
         if tell.send(ReplayEvent::Began { parts: shown, offsets }).await.is_err() {
             return Ok(None);
         }
-        let bench = DryRunner::set(&self.ground, &order.revision).await?;
+        let bench = DryRunner::set(&self.ground, &order.revision, WorkOrigin::Replay).await?;
         let expected = tokio::select! {
             expected = ExpectedOutcome::gather(&self.ground, &order, &parts) => expected?,
             () = tell.closed() => return Ok(None),
@@ -239,7 +239,7 @@ impl ReplayService {
                 let worker = worker.clone();
                 async move {
                     let portion = portion?;
-                    // On threads of its own, and to its end if nobody waits: it is short.
+                    // On threads of its own, and to its end if the caller is gone: it is short.
                     let ran = tokio::spawn(async move { worker.handle(portion).await });
                     ran.await.unwrap_or(Err(ReplayError::Interrupted))
                 }

@@ -1,7 +1,7 @@
 //! The host-wide budget of instances.
 //!
-//! Whoever starts an instance takes a place first. When there is none, the instance that has been idle for longest, in
-//! whichever pool, gives way; when none is idle, one waits. So exhaustion is back-pressure and never a guest's fault.
+//! A permit comes before an instance. When there is none, the instance that has been idle for longest, in any pool, gives
+//! way; when none is idle, the caller waits. So exhaustion is back-pressure and never a guest's fault.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ impl InstanceAdmission {
             return place;
         }
         let _waiting = WaitingCaller::new(&self.waiting);
-        // In this order: who returns an instance from now on sees that somebody waits.
+        // In this order: an instance that is returned from now on sees a waiting caller.
         self.evict_oldest();
         match Arc::clone(&self.places).acquire_owned().await {
             Ok(permit) => InstancePermit(permit),
@@ -60,7 +60,7 @@ impl InstanceAdmission {
         Arc::clone(&self.places).try_acquire_owned().ok().map(InstancePermit)
     }
 
-    /// Whether somebody waits for a place, so that instances should rather end than be idle.
+    /// Whether a caller waits for a permit, so that instances should rather end than be idle.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
@@ -84,7 +84,7 @@ impl std::fmt::Debug for InstanceAdmission {
     }
 }
 
-/// One who waits, also if it gives up.
+/// Counts a caller while it waits, also if it stops waiting.
 struct WaitingCaller<'a>(&'a AtomicUsize);
 
 impl<'a> WaitingCaller<'a> {

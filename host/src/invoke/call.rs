@@ -27,7 +27,7 @@ pub(crate) struct RecordAttempt {
 }
 
 impl RecordAttempt {
-    /// An attempt that nobody traces.
+    /// An attempt without a span.
     pub(crate) fn new(record: RecordRef, number: u32) -> Self {
         Self { record, number, traced: None }
     }
@@ -71,8 +71,14 @@ impl Invoker {
         Self { revision, pool, cluster }
     }
 
-    pub(crate) fn revision(&self) -> &SharedRevision {
-        &self.revision
+    /// The cluster's name in the `source` of records that are no events.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// See [`InstancePool::memory_hint`].
+    pub(crate) fn memory_hint(&self) -> Option<String> {
+        self.pool.memory_hint()
     }
 
     /// Whether several records may share a call.
@@ -80,7 +86,7 @@ impl Invoker {
         self.revision.shape == ModuleShape::MillstreamBatch && self.revision.isolation() != Isolation::Record
     }
 
-    /// Runs `attempts` and tells `verdicts` of each that is not held up.
+    /// Runs `attempts`; `verdicts` gets the outcome of each that is not held up.
     pub(crate) async fn run(&self, attempts: &[RecordAttempt], verdicts: &mut impl OutcomeSink) -> BatchDuration {
         let mut spent = BatchDuration::default();
         let mut start = 0;
@@ -148,24 +154,14 @@ impl Invoker {
         spent: &mut BatchDuration,
     ) -> (Result<Vec<u8>, GuestFault>, CallTime) {
         let limit = self.revision.manifest.limits.timeout;
-        let size: usize = attempts.iter().map(|attempt| attempt.record.flat().len()).sum();
-        let mut request = Vec::with_capacity(size + 64 + self.cluster.len());
         let now = SystemTime::now();
-        let deadline = now.duration_since(UNIX_EPOCH).unwrap_or_default() + limit;
-        begin_batch(&mut request, attempts.len() as u32, deadline.as_millis() as u64, &self.cluster);
-        for attempt in attempts {
-            let start = request.len();
-            request.extend_from_slice(attempt.record.flat());
-            if attempt.number != 1 {
-                set_attempt(&mut request[start..], attempt.number);
-            }
-        }
+        let request = request(attempts, now, limit, &self.cluster);
         let started = Instant::now();
         let calling = self.pool.call_telling(&request, attempts.len(), limit);
         // There is no call without a record.
         let (answer, start) = match attempts.first() {
             Some(first) => {
-                // Of a call for many records nobody can say whose a line is.
+                // A line of a call for many records may be of any of them.
                 let span = first.span().filter(|_| attempts.len() == 1);
                 let handled = CallRecords { first: first.record.clone(), records: attempts.len(), span };
                 log::handling(handled, calling).await
@@ -180,7 +176,24 @@ impl Invoker {
     }
 }
 
-fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, GuestFault> {
+/// The flat batch of a call that is made `now` and may last for `limit`.
+pub(crate) fn request(attempts: &[RecordAttempt], now: SystemTime, limit: Duration, cluster: &str) -> Vec<u8> {
+    let size: usize = attempts.iter().map(|attempt| attempt.record.flat().len()).sum();
+    let mut request = Vec::with_capacity(size + 64 + cluster.len());
+    let deadline = now.duration_since(UNIX_EPOCH).unwrap_or_default() + limit;
+    begin_batch(&mut request, attempts.len() as u32, deadline.as_millis() as u64, cluster);
+    for attempt in attempts {
+        let start = request.len();
+        request.extend_from_slice(attempt.record.flat());
+        if attempt.number != 1 {
+            set_attempt(&mut request[start..], attempt.number);
+        }
+    }
+    request
+}
+
+/// The answer to a call for so many records.
+pub(crate) fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, GuestFault> {
     let answer = Answer::parse(bytes).map_err(|error| {
         GuestFault::new(FaultClass::InvalidAnswer, format!("the function's answer can't be read: {error}"))
     })?;
@@ -193,7 +206,8 @@ fn read(bytes: &[u8], records: usize) -> Result<Answer<'_>, GuestFault> {
     Ok(answer)
 }
 
-fn judge(verdict: Verdict<'_>) -> Result<Emissions<'_>, GuestFault> {
+/// What the guest emitted, or the failure that it asks for.
+pub(crate) fn judge(verdict: Verdict<'_>) -> Result<Emissions<'_>, GuestFault> {
     match verdict {
         Verdict::Emitted(emissions) => Ok(emissions),
         Verdict::Retry { after_ms, reason } => Err(GuestFault {

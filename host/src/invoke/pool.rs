@@ -5,21 +5,23 @@
 
 mod busy;
 mod idle;
+mod recycling;
 mod upkeep;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use tokio::sync::Notify;
 
 use self::busy::PollTime;
 use self::idle::IdleStack;
+use self::recycling::RecyclingCount;
 use crate::invoke::admission::{IdleInstances, InstanceAdmission, InstancePermit};
 use crate::invoke::emulate::{self, StartKind};
 use crate::model::function::{InstancePolicy, Isolation};
-use crate::model::outcome::GuestFault;
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::{GuestInstance, Sandbox, StartError};
 
@@ -39,15 +41,16 @@ struct PoolState {
     metrics: Arc<FunctionMetrics>,
     idle: IdleStack,
     alive: Arc<AtomicUsize>,
+    recycling: RecyclingCount,
     /// Wakes the upkeep when there may be something to refill.
     lost: Arc<Notify>,
-    closed: AtomicBool,
 }
 
 /// An instance and what it holds. Fields are dropped in this order: the place is free only when the instance is gone.
 struct PooledInstance {
     instance: GuestInstance,
-    is_used: bool,
+    /// How often it was called.
+    calls: u64,
     _life: InstanceLife,
     _place: InstancePermit,
 }
@@ -95,8 +98,8 @@ impl InstancePool {
             metrics,
             idle: IdleStack::default(),
             alive: Arc::default(),
+            recycling: RecyclingCount::default(),
             lost: Arc::default(),
-            closed: AtomicBool::new(false),
         });
         let weak = Arc::downgrade(&shared);
         shared.admission.register(weak.clone());
@@ -119,45 +122,75 @@ impl InstancePool {
         limit: Duration,
     ) -> (Result<Vec<u8>, GuestFault>, StartKind) {
         let shared = &*self.shared;
-        let (mut warm, start) = match shared.idle.take_youngest() {
-            Some(warm) => (warm, StartKind::Hot),
+        let (mut pooled, mut start) = match shared.idle.take_youngest() {
+            Some(idle) => (idle, StartKind::Hot),
             None => match shared.start().await {
-                Ok(warm) => (warm, StartKind::Cold),
+                Ok(started) => (started, StartKind::Cold),
                 Err(fault) => return (Err(fault), StartKind::Cold),
             },
         };
-        let delay = emulate::delay(shared.settings.emulate.as_ref(), start);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        loop {
+            let earlier_calls = pooled.calls;
+            let result = shared.call(&mut pooled, start, request, records, limit).await;
+            if earlier_calls == 0 || !matches!(&result, Err(fault) if fault.class == FaultClass::Memory) {
+                shared.give_back(pooled);
+                return (result, start);
+            }
+            // What earlier calls left in its memory says nothing about these records: they get a fresh instance. In this
+            // order: the place of the full one may be the only one.
+            drop(pooled);
+            shared.recycling.note(earlier_calls);
+            shared.metrics.recycled_instances.inc();
+            pooled = match shared.start().await {
+                Ok(started) => started,
+                Err(fault) => return (Err(fault), StartKind::Cold),
+            };
+            start = StartKind::Cold;
         }
-        if std::mem::replace(&mut warm.is_used, true) {
-            shared.metrics.hot_starts.inc();
-        }
-        let began = Moment::now();
-        let (result, busy) = PollTime::new(pin!(warm.instance.call(request, records, limit))).await;
-        let took = began.elapsed();
-        shared.metrics.call_seconds.observe(took.as_secs_f64());
-        let answered = result.as_ref().map_or(0, Vec::len) as u64;
-        let memory = warm.instance.memory_bytes();
-        shared.metrics.usage.count(records as u64, memory, took, busy, request.len() as u64, answered);
-        shared.give_back(warm);
-        (result, start)
+    }
+
+    /// Says that instances often run out of memory that earlier calls kept, and what to do. Nothing where they do not.
+    pub(crate) fn memory_hint(&self) -> Option<String> {
+        let calls = self.shared.recycling.often_after()?;
+        Some(format!(
+            "its instances run out of limits.memory after {calls} calls on average: the guest keeps memory between \
+             calls; free it in the guest, raise limits.memory, or set instances.isolation = \"batch\""
+        ))
     }
 
     /// How many instances there are, idle or not.
     pub(crate) fn alive(&self) -> usize {
         self.shared.alive.load(Ordering::Relaxed)
     }
-
-    /// Drops idle instances, and keeps none from now on. Running calls go on.
-    pub(crate) fn close(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
-        self.shared.idle.clear();
-        self.shared.lost.notify_one();
-    }
 }
 
 impl PoolState {
+    async fn call(
+        &self,
+        pooled: &mut PooledInstance,
+        start: StartKind,
+        request: &[u8],
+        records: usize,
+        limit: Duration,
+    ) -> Result<Vec<u8>, GuestFault> {
+        let delay = emulate::delay(self.settings.emulate.as_ref(), start);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if pooled.calls > 0 {
+            self.metrics.hot_starts.inc();
+        }
+        pooled.calls += 1;
+        let began = Moment::now();
+        let (result, busy) = PollTime::new(pin!(pooled.instance.call(request, records, limit))).await;
+        let took = began.elapsed();
+        self.metrics.call_seconds.observe(took.as_secs_f64());
+        let answered = result.as_ref().map_or(0, Vec::len) as u64;
+        let memory = pooled.instance.memory_bytes();
+        self.metrics.usage.count(records as u64, memory, took, busy, request.len() as u64, answered);
+        result
+    }
+
     /// Starts an instance as soon as there is a place.
     async fn start(&self) -> Result<PooledInstance, GuestFault> {
         let wanted = Moment::now();
@@ -179,7 +212,7 @@ impl PoolState {
         };
         self.metrics.cold_start_seconds.observe(wanted.elapsed().as_secs_f64());
         self.metrics.cold_starts.inc();
-        Ok(PooledInstance { instance, is_used: false, _life: InstanceLife::begin(self), _place: place })
+        Ok(PooledInstance { instance, calls: 0, _life: InstanceLife::begin(self), _place: place })
     }
 
     /// Keeps an instance for the next call if it may be kept.
@@ -195,10 +228,8 @@ impl PoolState {
 
     fn keep(&self, warm: PooledInstance) {
         self.idle.put(warm);
-        // Looked at afterwards: whoever closes or waits looks at the idle ones after it said so.
-        if self.closed.load(Ordering::SeqCst) {
-            self.idle.clear();
-        } else if self.admission.is_exhausted() {
+        // In this order: a caller that waits looks at the idle instances after it has said that it waits.
+        if self.admission.is_exhausted() {
             self.idle.drop_oldest();
         }
     }

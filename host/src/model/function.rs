@@ -82,13 +82,6 @@ pub(crate) enum TopicSelection {
     Pattern(String),
 }
 
-impl TopicSelection {
-    /// Whether no topic triggers the function.
-    pub(crate) fn is_empty(&self) -> bool {
-        matches!(self, Self::Named(topics) if topics.is_empty())
-    }
-}
-
 /// Where a new consumer group starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

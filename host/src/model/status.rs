@@ -18,8 +18,6 @@ pub(crate) enum FunctionState {
     Running,
     /// Asked to take no records.
     Paused,
-    /// No consumer while there is nothing to do.
-    Parked,
     /// A partition with lag makes no progress; the status says what blocks it.
     Stalled,
     /// It cannot run; the status says why.

@@ -78,10 +78,6 @@ impl ChunkSlice {
         self.records.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
     /// Takes its first `count` records off it.
     pub(crate) fn split_off_front(&mut self, count: usize) -> Self {
         let middle = self.records.start + (count.min(self.len())) as u32;

@@ -1,11 +1,11 @@
-//! Calls of functions by somebody who waits: one event, one attempt, under the function's own limits and in its own pool.
+//! Synchronous calls of functions: one event, one attempt, under the function's own limits and in its own pool.
 //!
 //! Knows nothing of HTTP, and nothing of offsets: what such a call emits is encoded as for a record, and written only if
 //! the caller asks for it. Filters and retries do not apply; a failure is the caller's to handle.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use millstream_flat::Emissions;
@@ -13,21 +13,22 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use crate::consume::decode::RawFields;
+use crate::emit::encoder::EmissionEncoder;
 use crate::emit::structured;
+use crate::execute::attempts::{AttemptRun, AttemptSink, NextStep};
 use crate::execute::revisions::CallableRevision;
-use crate::execute::standalone;
-use crate::invoke::call::{OutcomeSink, RecordAttempt};
+use crate::execute::work::{WorkOrigin, unfiltered_record};
 use crate::kafka::produce::publisher::{HostPublisher, PublishError, WrittenPosition};
+use crate::model::clock::now_ms;
 use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
-use crate::model::outcome::{CallTime, FaultClass, GuestFault};
+use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::parcel::Parcel;
 use crate::model::record::RecordHeaders;
 use crate::model::work::RecordRef;
 use crate::pipeline::guest_log;
 use crate::pipeline::supervisor::FunctionDirectory;
 use crate::telemetry::guest_lines::GuestLines;
-use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
 
 /// Stands for the topic in the cause of what is emitted: no topic of Kafka can be called so.
 pub(crate) const TOPIC: &str = "@call";
@@ -77,7 +78,7 @@ pub(crate) struct InvokeEmission {
     /// The event in structured JSON, whatever the output's format.
     pub(crate) event: Box<RawValue>,
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
-    /// Where it was written, or why not; nothing when nobody asked for it.
+    /// Where it was written, or why not; none when the call does not publish.
     pub(crate) written: Option<Result<WrittenPosition, PublishError>>,
 }
 
@@ -92,7 +93,7 @@ pub(crate) enum NotCalled {
     Busy { function: FunctionName, calls: usize },
 }
 
-/// Calls functions for somebody who waits.
+/// Calls functions, for callers that wait for the answer.
 pub(crate) trait FunctionInvoker: Send + Sync {
     fn call<'a>(&'a self, name: &'a FunctionName, call: InvokeCall) -> BoxFuture<'a, Result<InvokeResult, NotCalled>>;
 
@@ -114,6 +115,8 @@ pub(crate) struct OnCall(Mutex<Option<Arc<PreparedCall>>>);
 #[derive(Debug)]
 struct PreparedCall {
     callable: Arc<CallableRevision>,
+    /// Encodes what is only shown.
+    answer_encoder: EmissionEncoder,
     places: Semaphore,
     calls: usize,
 }
@@ -122,13 +125,19 @@ impl OnCall {
     /// Makes `callable` what is called from now on.
     pub(crate) fn set(&self, callable: &Arc<CallableRevision>) {
         let calls = callable.revision.manifest.concurrency;
-        let ready = PreparedCall { callable: callable.clone(), places: Semaphore::new(calls), calls };
+        let answer_encoder = callable.encoder.in_json();
+        let ready = PreparedCall { callable: callable.clone(), answer_encoder, places: Semaphore::new(calls), calls };
         *self.0.lock() = Some(Arc::new(ready));
     }
 
     /// What is called from now on, for those who take no place.
     pub(crate) fn callable(&self) -> Option<Arc<CallableRevision>> {
         self.get().map(|ready| ready.callable.clone())
+    }
+
+    /// What a person should know about the memory of its instances.
+    pub(crate) fn memory_hint(&self) -> Option<String> {
+        self.get().and_then(|ready| ready.callable.invoker.memory_hint())
     }
 
     fn get(&self) -> Option<Arc<PreparedCall>> {
@@ -152,28 +161,19 @@ impl PipelineInvoker {
         let place = tokio::time::timeout(FREE_WITHIN, ready.places.acquire()).await;
         let _place = place.map_err(|_elapsed| busy())?.map_err(|_closed| busy())?;
 
-        let callable = &ready.callable;
-        let record = record(&call, &callable.revision);
-        let traced = callable.tracer.begin(&record);
-        let attempt = RecordAttempt { record, number: 1, traced };
-        let mut hearing = SingleOutcome {
-            callable,
-            attempt: &attempt,
-            call: CallTime::none(),
-            parcel: Parcel::default(),
-            outcome: None,
-        };
-        let run = callable.invoker.run(std::slice::from_ref(&attempt), &mut hearing);
-        let (spent, logs) = guest_log::captured(run).await;
-        let SingleOutcome { parcel, outcome, call: time, .. } = hearing;
+        let callable = &*ready.callable;
+        // What is written nowhere is encoded for the answer alone.
+        let encoder = if call.publish { &callable.encoder } else { &ready.answer_encoder };
+        let run = AttemptRun::new(callable, WorkOrigin::Call).encoding_with(encoder);
+        let attempt = run.begin(record(&call, &callable.revision), 1);
+        let mut answer =
+            CallAnswer { encoder, record: attempt.record.clone(), parcel: Parcel::default(), outcome: None };
+        let running = run.run(std::slice::from_ref(&attempt), &mut answer);
+        let (spent, logs) = guest_log::captured(running).await;
+        let CallAnswer { parcel, outcome, .. } = answer;
         // A verdict is heard of each record.
         let unheard = || Err(GuestFault::new(FaultClass::InvalidAnswer, "the function gave no verdict"));
         let mut outcome = outcome.unwrap_or_else(unheard);
-        if let RecordAttempt { record, traced: Some(traced), .. } = &attempt {
-            let became = outcome.as_ref().map_or_else(SpanOutcome::Answered, |_| SpanOutcome::Emitted);
-            let (call, trigger) = (time, SpanTrigger::Call);
-            callable.tracer.end(&FinishedSpan { record, attempt: 1, traced, call, trigger, became });
-        }
         if let Ok(emitted) = &mut outcome
             && call.publish
         {
@@ -199,40 +199,46 @@ impl FunctionInvoker for PipelineInvoker {
 /// The event as a record that is in no topic.
 fn record(call: &InvokeCall, revision: &SharedRevision) -> RecordRef {
     let InvokeCall { event, number, .. } = call;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let headers: RecordHeaders<'_> =
         event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
     let fields = RawFields {
         topic: TOPIC,
         partition: 0,
         offset: *number,
-        timestamp_ms: i64::try_from(now.as_millis()).ok(),
+        timestamp_ms: i64::try_from(now_ms()).ok(),
         key: event.key.as_deref(),
         value: event.value.as_deref(),
         headers: &headers,
     };
-    standalone::record(&fields, revision)
+    unfiltered_record(&fields, revision)
 }
 
-struct SingleOutcome<'a> {
-    callable: &'a CallableRevision,
-    attempt: &'a RecordAttempt,
-    call: CallTime,
+/// Keeps what the guest emitted, as the caller is to see it.
+struct CallAnswer<'a> {
+    encoder: &'a EmissionEncoder,
+    record: RecordRef,
     parcel: Parcel,
     outcome: Option<Result<Vec<InvokeEmission>, GuestFault>>,
 }
 
-impl SingleOutcome<'_> {
-    fn emitted(&mut self, emissions: &Emissions<'_>) -> Result<Vec<InvokeEmission>, GuestFault> {
-        let encoder = &self.callable.encoder;
-        let record = &self.attempt.record;
-        encoder.emitted(&mut self.parcel, record, 1, self.attempt.span(), emissions)?;
-        let mut origin = encoder.origin(record);
+impl AttemptSink for CallAnswer<'_> {
+    fn parcel(&mut self, _index: usize) -> &mut Parcel {
+        &mut self.parcel
+    }
+
+    fn emitted(&mut self, _index: usize, emissions: &Emissions<'_>) -> Result<(), GuestFault> {
+        let mut origin = self.encoder.origin(&self.record);
         let mut shown = Vec::with_capacity(emissions.len());
         for (index, (emission, message)) in emissions.iter().zip(&self.parcel.messages).enumerate() {
             origin.index = index;
-            let mut json = Vec::new();
-            structured::write(&mut json, &emission, &origin, encoder.stamp())?;
+            let json = match &message.value {
+                Some(value) if self.encoder.is_structured(emission.output()) => self.parcel.slice(value).to_vec(),
+                _ => {
+                    let mut json = Vec::new();
+                    structured::write(&mut json, &emission, &origin, self.encoder.stamp())?;
+                    json
+                }
+            };
             let unreadable = |error: serde_json::Error| GuestFault::new(FaultClass::InvalidAnswer, error.to_string());
             shown.push(InvokeEmission {
                 output: emission.output().to_owned(),
@@ -243,20 +249,11 @@ impl SingleOutcome<'_> {
                 written: None,
             });
         }
-        Ok(shown)
-    }
-}
-
-impl OutcomeSink for SingleOutcome<'_> {
-    fn is_held_up(&self, _: usize) -> bool {
-        false
+        self.outcome = Some(Ok(shown));
+        Ok(())
     }
 
-    fn called(&mut self, call: CallTime) {
-        self.call = call;
-    }
-
-    fn hear(&mut self, _: usize, verdict: Result<Emissions<'_>, GuestFault>) {
-        self.outcome = Some(verdict.and_then(|emissions| self.emitted(&emissions)));
+    fn failed(&mut self, _index: usize, fault: GuestFault, _next: NextStep) {
+        self.outcome = Some(Err(fault));
     }
 }

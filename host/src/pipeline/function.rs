@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::execute::revisions::CallableRevisions;
-use crate::inspect::shadow::{ShadowSlot, ShadowStatus};
 use crate::model::function::{Manifest, ProcessingGuarantee, SharedRevision};
 use crate::model::function_table::DesiredState;
 use crate::model::ids::{FunctionName, RevisionNumber};
@@ -34,7 +33,6 @@ pub(crate) struct FunctionTask {
     wanted: watch::Receiver<DesiredState>,
     asked: mpsc::UnboundedReceiver<WatchdogRequest>,
     running: Option<RunningShards>,
-    shadow: ShadowSlot,
 }
 
 /// What the watchdog asks of a function.
@@ -61,7 +59,7 @@ impl FunctionTask {
         wanted: watch::Receiver<DesiredState>,
         asked: mpsc::UnboundedReceiver<WatchdogRequest>,
     ) -> Self {
-        Self { ground, metrics, view, wanted, asked, running: None, shadow: ShadowSlot::default() }
+        Self { ground, metrics, view, wanted, asked, running: None }
     }
 
     /// Works until `stop`; then the shards drain, commit and leave the group.
@@ -100,7 +98,6 @@ impl FunctionTask {
     async fn heed(&mut self, wanted: &DesiredState) -> Result<Option<Duration>, String> {
         if let Some(left) = wanted.aside_for() {
             self.view.steps_aside(true);
-            self.shadow.heed(&self.ground, &self.view, None);
             self.stop_shards().await;
             // Whoever moves the offsets says where to go on, whatever the topics were before.
             self.view.topics.forget();
@@ -108,7 +105,7 @@ impl FunctionTask {
         }
         self.view.steps_aside(false);
         self.move_to(&wanted.revision, wanted.paused).await?;
-        self.shadow.heed(&self.ground, &self.view, wanted.shadow.as_ref());
+        self.view.show_shadow(wanted.shadow.as_ref().map(|shadow| shadow.revision.number));
         if let Some(running) = self.running.as_mut().filter(|running| running.paused != wanted.paused) {
             running.paused = wanted.paused;
             for shard in &running.shards {
@@ -265,8 +262,6 @@ pub(crate) struct FunctionView {
     pub(crate) lines: Arc<GuestLines>,
     /// What can be called of it.
     pub(crate) on_call: OnCall,
-    /// What is seen of its shadow.
-    pub(crate) shadow: Arc<ShadowStatus>,
     asks: mpsc::UnboundedSender<WatchdogRequest>,
     metrics: Arc<FunctionMetrics>,
     seen: Mutex<ViewState>,
@@ -277,6 +272,8 @@ struct ViewState {
     revision: SharedRevision,
     failure: Option<String>,
     is_aside: bool,
+    /// The revision that is to run beside the live one.
+    shadow: Option<RevisionNumber>,
     shards: Vec<Arc<ShardView>>,
 }
 
@@ -287,9 +284,9 @@ impl FunctionView {
         metrics: Arc<FunctionMetrics>,
         asks: mpsc::UnboundedSender<WatchdogRequest>,
     ) -> Self {
-        let seen = Mutex::new(ViewState { revision, failure: None, is_aside: false, shards: Vec::new() });
-        let (topics, lines, on_call, shadow) = Default::default();
-        Self { topics, lines, on_call, shadow, asks, metrics, seen }
+        let seen = Mutex::new(ViewState { revision, failure: None, is_aside: false, shadow: None, shards: Vec::new() });
+        let (topics, lines, on_call) = Default::default();
+        Self { topics, lines, on_call, asks, metrics, seen }
     }
 
     /// Asks the function for something; it is done when it is done.
@@ -337,6 +334,10 @@ impl FunctionView {
         self.seen().is_aside = is_aside;
     }
 
+    fn show_shadow(&self, shadow: Option<RevisionNumber>) {
+        self.seen().shadow = shadow;
+    }
+
     fn failed(&self, reason: String) {
         self.seen().failure = Some(reason);
     }
@@ -372,7 +373,7 @@ impl FunctionView {
             (Some(reason), ..) => (FunctionState::Failed, Some(reason)),
             (None, Some(reason), _) => (FunctionState::Stalled, Some(reason)),
             (None, None, true) if is_paused => (FunctionState::Paused, None),
-            (None, None, true) => (FunctionState::Running, passing),
+            (None, None, true) => (FunctionState::Running, passing.or_else(|| self.on_call.memory_hint())),
             (None, None, false) => (FunctionState::Starting, passing),
         };
         (revision, state, reason)
@@ -388,7 +389,7 @@ impl FunctionView {
             reason,
             partitions: self.shards().iter().flat_map(|shard| shard.partitions()).collect(),
             counters: self.metrics.counters(),
-            shadow: self.shadow.revision().map(|number| number.0),
+            shadow: self.seen().shadow.map(|number| number.0),
         }
     }
 

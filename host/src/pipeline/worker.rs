@@ -1,7 +1,7 @@
-//! A worker: takes a batch, has it invoked, encodes the outcomes, hands them to the committer, lets the lanes go.
+//! A worker: takes a batch, makes the attempts, hands what they lead to to the committer, lets the lanes go.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millstream_flat::Emissions;
 use tokio::sync::mpsc;
@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 use crate::commit::committer::CommitCommand;
 use crate::dispatch::board::Board;
 use crate::dispatch::lanes::BatchEnd;
-use crate::dispatch::retry::{self, RetryDecision};
+use crate::execute::attempts::{AttemptRun, AttemptSink, NextStep};
 use crate::execute::revisions::{CallableRevision, CallableRevisions};
+use crate::execute::work::WorkOrigin;
 use crate::flow::budget::ByteBudget;
-use crate::invoke::call::{OutcomeSink, RecordAttempt};
-use crate::model::outcome::{CallTime, GuestFault};
+use crate::invoke::call::RecordAttempt;
+use crate::model::outcome::GuestFault;
 use crate::model::parcel::Parcel;
-use crate::model::work::{ChunkSlice, LaneId, WorkBatch};
+use crate::model::work::{BatchPart, ChunkSlice, LaneId, WorkBatch};
 use crate::telemetry::function_metrics::FunctionMetrics;
-use crate::telemetry::otlp::{FinishedSpan, SpanOutcome, SpanTrigger};
 
 /// What every worker of a shard shares.
 #[derive(Debug, Clone)]
@@ -42,16 +42,16 @@ impl ShardWorker {
     async fn handle(&self, batch: WorkBatch) {
         let Some(first) = batch.parts.first() else { return };
         let callable = self.revisions.get(first.span.revision.number);
+        let run = AttemptRun::new(&callable, WorkOrigin::Consumer);
         let mut attempts = Vec::with_capacity(batch.records);
         let mut part_of = Vec::with_capacity(batch.records);
         for (part, item) in batch.parts.iter().enumerate() {
             for record in item.span.each() {
-                let traced = callable.tracer.begin(&record);
-                attempts.push(RecordAttempt { record, number: item.span.attempt, traced });
+                attempts.push(run.begin(record, item.span.attempt));
                 part_of.push(part as u32);
             }
         }
-        let mut desk = BatchOutcome {
+        let mut outcome = BatchOutcome {
             worker: self,
             callable: &callable,
             batch: &batch,
@@ -64,12 +64,11 @@ impl ShardWorker {
             ),
             parked: Vec::new(),
             succeeded: 0,
-            call: CallTime::none(),
         };
-        let spent = callable.invoker.run(&attempts, &mut desk).await;
+        let spent = run.run(&attempts, &mut outcome).await;
         self.board.pace.note(spent.records, spent.elapsed);
-        desk.queue_behind_parked();
-        let BatchOutcome { mut parcel, mut parked, succeeded, .. } = desk;
+        outcome.queue_behind_parked();
+        let BatchOutcome { mut parcel, mut parked, succeeded, .. } = outcome;
         parcel.close();
         self.metrics.succeeded.inc_by(succeeded);
         if !parcel.is_empty() {
@@ -80,7 +79,7 @@ impl ShardWorker {
         // Only now: what a lane emits next must come after this.
         let mut index = 0;
         while let Some(part) = batch.parts.get(index) {
-            let same_lane = |next: &&crate::model::work::BatchPart| part.lane.is_some() && next.lane == part.lane;
+            let same_lane = |next: &&BatchPart| part.lane.is_some() && next.lane == part.lane;
             let parts = batch.parts[index..].iter().take_while(same_lane).count().max(1);
             let epoch = part.span.chunk.lease.epoch;
             let is_parked = |parked: &ParkedLane| parked.parts.contains(&index);
@@ -107,18 +106,16 @@ struct ParkedLane {
     spans: Vec<ChunkSlice>,
 }
 
-/// Where the verdicts of one batch are turned into messages, finished offsets and retries.
+/// What one batch led to: messages, finished offsets and lanes that wait for a retry.
 struct BatchOutcome<'a> {
     worker: &'a ShardWorker,
-    callable: &'a Arc<CallableRevision>,
+    callable: &'a CallableRevision,
     batch: &'a WorkBatch,
     attempts: &'a [RecordAttempt],
     part_of: &'a [u32],
     parcel: Parcel,
     parked: Vec<ParkedLane>,
     succeeded: u64,
-    /// The call whose verdicts are heard.
-    call: CallTime,
 }
 
 impl BatchOutcome<'_> {
@@ -128,47 +125,30 @@ impl BatchOutcome<'_> {
         self.parked.iter().position(|parked| parked.lane == Some(lane))
     }
 
-    /// Says what follows of a failed attempt.
-    fn failed<'f>(&mut self, index: usize, fault: &'f GuestFault) -> SpanOutcome<'f> {
-        self.worker.metrics.count_fault(fault.class);
-        let attempt = &self.attempts[index];
-        let manifest = &self.callable.revision.manifest;
-        match retry::decide(&manifest.retry, attempt.number, fault) {
-            RetryDecision::GiveUp => {
-                tracing::debug!(function = self.callable.encoder.stamp(), class = %fault.class,
-                    partition = %attempt.record.chunk.lease.partition, offset = attempt.record.record().offset,
-                    attempts = attempt.number, error = %fault.message, "record given up");
-                self.callable.encoder.dead_letter(&mut self.parcel, &attempt.record, fault, attempt.number);
-                self.parcel.finish(&attempt.record);
-                SpanOutcome::GivenUp(fault)
+    /// Lets the record at `index`, and those of its lane behind it, wait for the next attempt.
+    fn park(&mut self, index: usize, wait: Duration) {
+        let part = self.part_of[index] as usize;
+        let lane = self.batch.parts[part].lane;
+        let parts = match lane {
+            Some(_) => {
+                let first = self.batch.parts.iter().position(|item| item.lane == lane).unwrap_or(part);
+                first..part + 1
             }
-            RetryDecision::Again(wait) => {
-                self.worker.metrics.retried.inc();
-                let part = self.part_of[index] as usize;
-                let lane = self.batch.parts[part].lane;
-                let parts = match lane {
-                    Some(_) => {
-                        let first = self.batch.parts.iter().position(|item| item.lane == lane).unwrap_or(part);
-                        first..part + 1
-                    }
-                    None => part..part + 1,
-                };
-                let mut span = self.span_of(index);
-                span.attempt += 1;
-                // The next attempt is the live revision's: so that a fix fixes.
-                span.revision = self.worker.revisions.live().revision.clone();
-                let until = Instant::now() + wait;
-                match self.parked.iter_mut().find(|parked| lane.is_none() && parked.parts == parts) {
-                    // A part without a lane may hold several records; each waits for itself, until the latest of them.
-                    Some(parked) => {
-                        parked.until = parked.until.max(until);
-                        parked.last_failed = index;
-                        parked.spans.push(span);
-                    }
-                    None => self.parked.push(ParkedLane { lane, parts, last_failed: index, until, spans: vec![span] }),
-                }
-                SpanOutcome::Retried(fault)
+            None => part..part + 1,
+        };
+        let mut span = self.span_of(index);
+        span.attempt += 1;
+        // The next attempt is the live revision's: so that a fix fixes.
+        span.revision = self.worker.revisions.live().revision.clone();
+        let until = Instant::now() + wait;
+        match self.parked.iter_mut().find(|parked| lane.is_none() && parked.parts == parts) {
+            // A part without a lane may hold several records; each waits for itself, until the latest of them.
+            Some(parked) => {
+                parked.until = parked.until.max(until);
+                parked.last_failed = index;
+                parked.spans.push(span);
             }
+            None => self.parked.push(ParkedLane { lane, parts, last_failed: index, until, spans: vec![span] }),
         }
     }
 
@@ -190,33 +170,37 @@ impl BatchOutcome<'_> {
     }
 }
 
-impl OutcomeSink for BatchOutcome<'_> {
+impl AttemptSink for BatchOutcome<'_> {
     fn is_held_up(&self, index: usize) -> bool {
         self.parked_with(index).is_some()
     }
 
-    fn called(&mut self, call: CallTime) {
-        self.call = call;
+    #[inline]
+    fn parcel(&mut self, _index: usize) -> &mut Parcel {
+        &mut self.parcel
     }
 
-    fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>) {
-        let attempts = self.attempts;
-        let attempt = &attempts[index];
-        let RecordAttempt { record, number, traced } = attempt;
-        let encoder = &self.callable.encoder;
-        let encoded = verdict
-            .and_then(|emissions| encoder.emitted(&mut self.parcel, record, *number, attempt.span(), &emissions));
-        let became = match &encoded {
-            Ok(()) => {
-                self.succeeded += 1;
-                self.parcel.finish(record);
-                SpanOutcome::Emitted
+    #[inline]
+    fn emitted(&mut self, index: usize, _emissions: &Emissions<'_>) -> Result<(), GuestFault> {
+        self.succeeded += 1;
+        self.parcel.finish(&self.attempts[index].record);
+        Ok(())
+    }
+
+    fn failed(&mut self, index: usize, fault: GuestFault, next: NextStep) {
+        self.worker.metrics.count_fault(fault.class);
+        let attempt = &self.attempts[index];
+        match next {
+            NextStep::End => {
+                tracing::debug!(function = self.callable.encoder.stamp(), class = %fault.class,
+                    partition = %attempt.record.chunk.lease.partition, offset = attempt.record.record().offset,
+                    attempts = attempt.number, error = %fault.message, "record dead-lettered");
+                self.parcel.finish(&attempt.record);
             }
-            Err(fault) => self.failed(index, fault),
-        };
-        if let Some(traced) = traced {
-            let (call, trigger) = (self.call, SpanTrigger::Record);
-            self.callable.tracer.end(&FinishedSpan { record, attempt: *number, traced, call, trigger, became });
+            NextStep::Retry(wait) => {
+                self.worker.metrics.retried.inc();
+                self.park(index, wait);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A dead letter, read back: the record that was given up, and why.
+//! A dead letter, read back: the record, and why it failed.
 
 use crate::model::ids::FunctionName;
 use crate::model::position::TopicPartition;

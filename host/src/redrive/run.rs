@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::consume::decode::RawFields;
+use crate::execute::completion::{self, RecordOutcome};
 use crate::execute::revisions::CallableRevision;
-use crate::execute::standalone::{self, RecordOutcome};
+use crate::execute::work::WorkOrigin;
 use crate::kafka::produce::producer::OutgoingMessage;
 use crate::kafka::read::range;
 use crate::kafka::topic_log::{LogWriter, TopicLogError};
@@ -25,7 +27,6 @@ const MOST_LETTERS: usize = 500;
 /// After so long the rest is left to the next request.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// What somebody wants to have handled again.
 #[derive(Debug, Clone)]
 pub(crate) struct RedrivePlan {
     pub(crate) which: LetterSelection,
@@ -77,14 +78,14 @@ pub(crate) enum LetterResult {
     Emitted(usize),
     /// It is a dead letter again, a new one.
     GivenUp(GuestFault),
-    /// It was handled again before, and nobody insisted.
+    /// It was redriven before, and the order does not insist.
     Before(RedriveMark),
     /// Nothing: it stays as it is.
     Not(String),
 }
 
 impl DeadLetters {
-    /// Handles letters again. Goes on when the caller does not wait for the end: half a transaction helps nobody.
+    /// Handles letters again; to the end, also when the caller does not wait: half a transaction helps no one.
     pub(crate) async fn redrive(
         &self,
         live: SharedRevision,
@@ -203,7 +204,7 @@ impl DeadLetters {
         Ok((letters, left))
     }
 
-    /// Handles some letters, which are as one to whoever reads what comes of it.
+    /// Handles some letters, which readers of what comes of them see as one.
     async fn together(
         &self,
         callable: &Arc<CallableRevision>,
@@ -325,11 +326,13 @@ impl RecordOverride {
 }
 
 /// Runs letters, those of one lane one after another.
-async fn run_all(callable: &Arc<CallableRevision>, due: Vec<(usize, DeadLetter)>) -> Vec<(usize, RecordOutcome)> {
-    let records = due.into_iter().map(|(index, letter)| {
+async fn run_all(callable: &CallableRevision, due: Vec<(usize, DeadLetter)>) -> Vec<(usize, RecordOutcome)> {
+    let mut work = callable.work(WorkOrigin::Redrive);
+    let mut indexes = Vec::with_capacity(due.len());
+    for (index, letter) in due {
         let source = &letter.source;
         let headers: RecordHeaders<'_> = header_refs(&letter.headers).collect();
-        let fields = crate::consume::decode::RawFields {
+        let fields = RawFields {
             topic: &source.partition.topic,
             partition: source.partition.partition,
             offset: source.offset,
@@ -338,9 +341,12 @@ async fn run_all(callable: &Arc<CallableRevision>, due: Vec<(usize, DeadLetter)>
             value: letter.value.as_deref(),
             headers: &headers,
         };
-        (index, standalone::record(&fields, &callable.revision))
-    });
-    standalone::run_in_lanes(callable, records.collect()).await
+        work.add(&fields);
+        indexes.push(index);
+    }
+    let ran = completion::run_in_lanes(callable, work.finish()).await;
+    // No filter applies, so each letter has an outcome.
+    indexes.into_iter().zip(ran).filter_map(|(index, ran)| Some((index, ran?))).collect()
 }
 
 /// What is to be written.

@@ -16,8 +16,8 @@ use crate::model::inputs::whole_name;
 use crate::model::offset_map;
 use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
-use crate::model::reserved_topics::{ReservedTopicUsed, ReservedTopics};
 use crate::model::shadow::{ShadowBookmark, ShadowCounts};
+use crate::registry::reserved_topics::{ReservedTopicUsed, ReservedTopics};
 use crate::registry::reset::ResetOrder;
 
 /// Prepares a cluster for functions.

@@ -219,11 +219,6 @@ impl RegistryHandle {
         self.0.view.readiness.borrow().clone()
     }
 
-    /// Whether the registry has been read.
-    pub(crate) fn is_ready(&self) -> bool {
-        *self.0.view.readiness.borrow() == RegistryReadiness::Ready
-    }
-
     /// Fails while the registry is not read.
     pub(crate) fn check_ready(&self) -> Result<(), ChangeError> {
         match self.readiness() {

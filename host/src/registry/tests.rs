@@ -14,6 +14,7 @@ use crate::kafka::admin::PartitionBounds;
 use crate::model::function::{Manifest, ModuleShape, Revision};
 use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::position::TopicPartition;
+use crate::registry::RegistryReadiness;
 use crate::registry::catalogue_view::CatalogueWriter;
 use crate::registry::cluster::{ClusterAdmin, ClusterError, OffsetMove, PartitionSelection};
 use crate::registry::folder_log::FolderLog;
@@ -162,7 +163,7 @@ async fn what_is_deployed_is_there_after_a_restart() {
     drop(registry);
 
     let (registry, _) = open(folder.path());
-    assert!(registry.is_ready());
+    assert_eq!(registry.readiness(), RegistryReadiness::Ready);
     assert_eq!(registry.get(&name("mill")), Some(second.revision.clone()));
     assert_eq!(registry.artifact(&second.revision).await.unwrap(), MODULE);
     assert_eq!(registry.table().borrow().functions.len(), 1);
@@ -481,6 +482,6 @@ pub(crate) fn unread(folder: &Path) -> (CatalogueWriter, RegistryHandle) {
 async fn nothing_is_changed_before_the_registry_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let (_unread, registry) = unread(folder.path());
-    assert!(!registry.is_ready());
+    assert_ne!(registry.readiness(), RegistryReadiness::Ready);
     assert!(matches!(registry.deploy(manifest("mill", ""), MODULE, None).await, Err(ChangeError::NotReady(_))));
 }

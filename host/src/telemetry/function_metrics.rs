@@ -36,6 +36,8 @@ pub(crate) struct FunctionMetrics {
     pub(crate) cold_starts: Counter,
     /// Calls of an instance that was used before.
     pub(crate) hot_starts: Counter,
+    /// Instances that ran out of memory which earlier calls had kept; what they were called with ran in a fresh one.
+    pub(crate) recycled_instances: Counter,
     /// Seconds from wanting an instance to having a new one, without emulation.
     pub(crate) cold_start_seconds: Histogram,
     /// Seconds of one call of the guest.
@@ -66,6 +68,7 @@ impl Default for FunctionMetrics {
             faults: Family::default(),
             cold_starts: Counter::default(),
             hot_starts: Counter::default(),
+            recycled_instances: Counter::default(),
             // 1 µs to 4 s, and 1 µs to 67 s.
             cold_start_seconds: Histogram::new(exponential_buckets(1e-6, 4.0, 12)),
             call_seconds: Histogram::new(exponential_buckets(1e-6, 4.0, 14)),

@@ -49,15 +49,6 @@ impl LoadError {
             Self::Compile(CompileError::Run { .. }) | Self::Cache(_) | Self::Interrupted(_) => ErrorCode::Internal,
         }
     }
-
-    /// Whether the module is at fault, not the host.
-    pub(crate) fn is_about_the_module(&self) -> bool {
-        match self {
-            Self::Shape(_) | Self::Fit(_) => true,
-            Self::Compile(error) => !matches!(error, CompileError::Run { .. }),
-            Self::Cache(_) | Self::Interrupted(_) => false,
-        }
-    }
 }
 
 /// The program of a digest while somebody has it, under a lock that is held while it is loaded.

@@ -86,11 +86,6 @@ impl LoadedProgram {
         self.shared.shape
     }
 
-    /// Whether many records in one call cost the guest one call. If not, it is called once per record all the same.
-    pub(crate) fn takes_batches(&self) -> bool {
-        self.shared.shape == ModuleShape::MillstreamBatch
-    }
-
     /// The program under the limits and with the environment of `revision`. What the guest writes goes to `logs`.
     pub(crate) fn sandbox(&self, revision: &Arc<Revision>, metrics: Arc<FunctionMetrics>, logs: LogSink) -> Sandbox {
         let manifest = &revision.manifest;

@@ -298,7 +298,7 @@ async fn damaged_modules_are_refused_without_a_panic() {
         // A flipped bit may leave a valid module; all that matters is that the host says one or the other.
         match engine.load(module, digest).await {
             Ok(_) => {}
-            Err(error) => assert!(error.is_about_the_module(), "{error}"),
+            Err(error) => assert!(error.code() != ErrorCode::Internal, "{error}"),
         }
     }
 }

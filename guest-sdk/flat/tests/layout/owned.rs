@@ -12,7 +12,7 @@ type Extensions = Vec<(String, String)>;
 
 /// A record before it is written.
 #[derive(Debug, Clone)]
-pub struct OwnedRecord {
+pub(crate) struct OwnedRecord {
     pub topic: String,
     pub place: (i32, i64),
     pub timestamp_ms: Option<i64>,
@@ -25,7 +25,7 @@ pub struct OwnedRecord {
 
 /// The attributes of a CloudEvent: id, source and type; subject, time, datacontenttype and dataschema; extensions.
 #[derive(Debug, Clone)]
-pub struct OwnedEvent {
+pub(crate) struct OwnedEvent {
     pub required: [String; 3],
     pub optional: [Option<String>; 4],
     pub extensions: Extensions,
@@ -33,7 +33,7 @@ pub struct OwnedEvent {
 
 /// A verdict before it is written.
 #[derive(Debug, Clone)]
-pub enum OwnedVerdict {
+pub(crate) enum OwnedVerdict {
     Emitted(Vec<OwnedEmission>),
     Retry(Option<u64>, String),
     Reject(String),
@@ -41,7 +41,7 @@ pub enum OwnedVerdict {
 
 /// An emission before it is written. A key of `None` is the input's, with `Some(None)` there is no key.
 #[derive(Debug, Clone)]
-pub struct OwnedEmission {
+pub(crate) struct OwnedEmission {
     pub output: String,
     pub key: Option<Option<Vec<u8>>>,
     pub data: Option<Vec<u8>>,
@@ -81,7 +81,7 @@ prop_compose! {
 
 prop_compose! {
     /// Any record.
-    pub fn record()(
+    pub(crate) fn record()(
         topic in text(), place in any::<(i32, i64)>(), timestamp_ms in any::<Option<i64>>(), attempt in any::<u32>(),
         key in of(bytes()), data in of(bytes()), event in of(event()), headers in headers(),
     ) -> OwnedRecord {
@@ -99,7 +99,7 @@ prop_compose! {
 }
 
 /// Any verdict. The longest wait is the number that means none, and no wait of the real world.
-pub fn verdict() -> impl Strategy<Value = OwnedVerdict> {
+pub(crate) fn verdict() -> impl Strategy<Value = OwnedVerdict> {
     prop_oneof![
         3 => vec(emission(), 0..4).prop_map(OwnedVerdict::Emitted),
         1 => (of(0..u64::MAX), text()).prop_map(|(after, reason)| OwnedVerdict::Retry(after, reason)),
@@ -117,7 +117,7 @@ fn borrowed_extensions(extensions: &Extensions) -> Vec<(&str, &str)> {
 
 impl OwnedRecord {
     /// Appends it to `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let extensions = self.event.as_ref().map(|event| borrowed_extensions(&event.extensions)).unwrap_or_default();
         let attributes = self.event.as_ref().map(|event| {
             let [id, source, type_] = &event.required;
@@ -139,7 +139,7 @@ impl OwnedRecord {
     }
 
     /// Asserts that `read` says the same. `cluster` is the batch's.
-    pub fn assert_same(&self, read: &Record<'_>, cluster: &str) {
+    pub(crate) fn assert_same(&self, read: &Record<'_>, cluster: &str) {
         assert_eq!((read.topic(), read.partition(), read.offset()), (&*self.topic, self.place.0, self.place.1));
         assert_eq!((read.timestamp_ms(), read.attempt()), (self.timestamp_ms, self.attempt));
         assert_eq!((read.key(), read.data()), (self.key.as_deref(), self.data.as_deref()));
@@ -163,7 +163,7 @@ impl OwnedRecord {
 
 impl OwnedVerdict {
     /// Adds it to `writer`.
-    pub fn write(&self, writer: &mut AnswerWriter) {
+    pub(crate) fn write(&self, writer: &mut AnswerWriter) {
         match self {
             Self::Emitted(emissions) => {
                 writer.begin_emitted();
@@ -207,7 +207,7 @@ impl OwnedEmission {
     }
 
     /// Asserts that `read` says the same.
-    pub fn assert_same(&self, read: &Emission<'_>) {
+    pub(crate) fn assert_same(&self, read: &Emission<'_>) {
         assert_eq!(read.output(), if self.output.is_empty() { "default" } else { &self.output });
         assert_eq!((read.key(), read.data()), (self.key(), self.data.as_deref()));
         let [id, source, type_] = [read.id(), read.source(), read.type_()];
@@ -219,7 +219,7 @@ impl OwnedEmission {
 }
 
 /// A request with these records.
-pub fn request(records: &[OwnedRecord], deadline_ms: u64, cluster: &str) -> Vec<u8> {
+pub(crate) fn request(records: &[OwnedRecord], deadline_ms: u64, cluster: &str) -> Vec<u8> {
     let mut out = Vec::new();
     begin_batch(&mut out, records.len() as u32, deadline_ms, cluster);
     for record in records {
@@ -229,7 +229,7 @@ pub fn request(records: &[OwnedRecord], deadline_ms: u64, cluster: &str) -> Vec<
 }
 
 /// An answer with these verdicts.
-pub fn answer(verdicts: &[OwnedVerdict]) -> Vec<u8> {
+pub(crate) fn answer(verdicts: &[OwnedVerdict]) -> Vec<u8> {
     let mut writer = AnswerWriter::new();
     for verdict in verdicts {
         verdict.write(&mut writer);

@@ -1,11 +1,9 @@
 //! What starts and calls of a function cost: cold on the host's own path, hot, and what the engine alone would take.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use millstream_flat::begin_batch;
-
-use crate::app::local::{CLUSTER, LocalFunction, LocalRecord};
+use crate::app::local::{LocalFunction, LocalRecord};
 use crate::model::function::Isolation;
 use crate::model::outcome::GuestFault;
 use crate::telemetry::function_metrics::FunctionMetrics;
@@ -16,6 +14,8 @@ use crate::wasm::{Sandbox, StartError};
 const WARM_UP: usize = 50;
 /// Rounds that are measured at least, however long they take.
 const LEAST: usize = 20;
+/// What the guest sees as its time: all rounds use the same request.
+const LONG_DEADLINE: Duration = Duration::from_secs(3600);
 /// When no further round is begun.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -47,7 +47,7 @@ impl LocalFunction {
         let manifest = self.manifest();
         let metrics = Arc::new(FunctionMetrics::default());
         let sandbox = self.program.sandbox_with(&manifest.limits, &manifest.env, metrics, logs);
-        let request = self.request(record);
+        let request = self.request(record, LONG_DEADLINE);
         let is_for_one = self.revision.isolation() == Isolation::Record;
         let mut ignored = StartTimings::default();
         for _ in 0..WARM_UP.min(rounds) {
@@ -59,17 +59,6 @@ impl LocalFunction {
             round(&sandbox, &request, is_for_one, &mut starts).await?;
         }
         Ok(starts)
-    }
-
-    fn request(&self, record: &LocalRecord) -> Vec<u8> {
-        let unheard: LogSink = Arc::new(DiscardedLog);
-        // Filters are left aside: what is measured is the guest.
-        let chunk = self.session(&Default::default(), unheard).unfiltered(std::slice::from_ref(record));
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_secs(3600);
-        let mut request = Vec::new();
-        begin_batch(&mut request, 1, u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX), CLUSTER);
-        request.extend_from_slice(chunk.flat(0));
-        request
     }
 }
 
@@ -100,11 +89,4 @@ async fn round(
     starts.memory_bytes = starts.memory_bytes.max(instance.memory_bytes());
     starts.fault = second.err();
     Ok(())
-}
-
-/// What is written while nobody listens.
-struct DiscardedLog;
-
-impl crate::wasm::log::GuestLogSink for DiscardedLog {
-    fn line(&self, _level: crate::wasm::log::Level, _line: &str) {}
 }

@@ -225,7 +225,7 @@ fn thousands(number: usize) -> String {
     text
 }
 
-/// What a guest writes for each of a million records is nobody's to read.
+/// A guest may write a line for each of a million records.
 struct DiscardedLog;
 
 impl GuestLogSink for DiscardedLog {

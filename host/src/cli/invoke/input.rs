@@ -44,9 +44,7 @@ impl OptionalInput {
             return Ok(None);
         }
         let (data, event, key) = (self.data.clone(), self.event.clone(), self.key.clone());
-        let InputRecord { key, value, headers } = InputArguments { data, event, key }.record()?;
-        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), Some(value.as_bytes().to_vec())));
-        Ok(Some(LocalRecord { topic: None, key, value: Some(value), headers: headers.collect() }))
+        Ok(Some(InputArguments { data, event, key }.record()?.to_local()))
     }
 }
 
@@ -57,6 +55,14 @@ pub(crate) struct InputRecord {
     pub(crate) value: Vec<u8>,
     /// Its headers, which say what the value is.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
+}
+
+impl InputRecord {
+    pub(crate) fn to_local(&self) -> LocalRecord {
+        let header = |(name, value): &(&str, &str)| ((*name).to_owned(), Some(value.as_bytes().to_vec()));
+        let headers = self.headers.iter().map(header).collect();
+        LocalRecord { topic: None, key: self.key.clone(), value: Some(self.value.clone()), headers }
+    }
 }
 
 impl InputArguments {

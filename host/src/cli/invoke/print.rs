@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use millstream_flat::{Answer, Emission, Emissions, Verdict};
+use millstream_flat::{Emission, Emissions};
 use serde_json::{Map, Value, json};
 
+use crate::app::local::single_call::CallReport;
 use crate::cli::failure::VerbFailure;
 use crate::cli::invoke::input::InputRecord;
-use crate::cli::invoke::local::CallReport;
 use crate::cli::progress;
 use crate::emit::attributes::check_extension;
 use crate::error_code::ErrorCode;
+use crate::invoke::call;
 use crate::model::outcome::{FaultClass, GuestFault};
 
 /// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
@@ -24,20 +25,10 @@ pub(crate) fn judge<'a>(
     output_limit: u64,
 ) -> Result<Emissions<'a>, GuestFault> {
     let bytes = called.answer.as_ref().map_err(Clone::clone)?;
-    let invalid = |reason: String| GuestFault::new(FaultClass::InvalidAnswer, reason);
-    let answer = Answer::parse(bytes).map_err(|error| invalid(format!("the answer cannot be read: {error}")))?;
-    let mut verdicts = answer.verdicts();
-    let (Some(verdict), None) = (verdicts.next(), verdicts.next()) else {
-        return Err(invalid(format!("the answer has {} verdicts for one record", answer.len())));
-    };
-    let emissions = match verdict {
-        Verdict::Emitted(emissions) => emissions,
-        Verdict::Reject { reason } => return Err(GuestFault::new(FaultClass::Reject, reason)),
-        Verdict::Retry { after_ms, reason } => {
-            let retry_after = after_ms.map(Duration::from_millis);
-            return Err(GuestFault { retry_after, ..GuestFault::new(FaultClass::Retry, reason) });
-        }
-    };
+    // One record has one verdict.
+    let verdict = call::read(bytes, 1)?.verdicts().next();
+    let emissions = verdict
+        .map_or_else(|| Err(GuestFault::new(FaultClass::InvalidAnswer, "the function gave no verdict")), call::judge)?;
     if emissions.bytes() as u64 > output_limit {
         let message = format!("{} bytes were emitted, limits.output allows {output_limit}", emissions.bytes());
         return Err(GuestFault::new(FaultClass::OutputLimit, message));

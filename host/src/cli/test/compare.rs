@@ -64,7 +64,7 @@ struct FilteredText {
     filtered: bool,
 }
 
-/// Only to tell what is misspelt.
+/// Only to find what is misspelt.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only whether it can be read matters")]
@@ -178,7 +178,7 @@ fn compare_in_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<Ca
     problems
 }
 
-/// Gives each expected emission one that fits it, if that can be done for all; then tells of those that are left, each
+/// Gives each expected emission one that fits it, if that can be done for all; then reports those that are left, each
 /// beside the one that fits it best.
 fn compare_any_order(expected: &[Value], actual: &[Value], exact: bool) -> Vec<CaseMismatch> {
     let compared = |wanted: usize, given: usize| {

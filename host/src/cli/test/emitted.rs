@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
 use crate::app::local::LocalOutcome;
+use crate::app::local::emission::LocalEmission;
 use crate::cloudevents::structured::is_json;
-use crate::invoke::local::LocalEmission;
 
 /// An emission. `output` and `attributes` are always there.
 pub(crate) fn json_of(emission: &LocalEmission) -> Value {
@@ -38,7 +38,7 @@ pub(crate) fn expectation_of(outcome: &LocalOutcome) -> Value {
         LocalOutcome::Failed(fault) => {
             let mut object = Map::new();
             object.insert("failure".to_owned(), json!(fault.class.as_str()));
-            // What follows the first line tells where, which the next build changes.
+            // The lines after the first say where, which the next build changes.
             object.insert("message".to_owned(), json!(fault.message.lines().next().unwrap_or_default()));
             if let Some(after) = fault.retry_after {
                 object.insert("retry_after_ms".to_owned(), json!(after.as_millis() as u64));

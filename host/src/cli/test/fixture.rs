@@ -88,7 +88,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<FixtureFile>, VerbFailure
     let tests = folder.join("tests");
     let none = || {
         let what =
-            format!("{} has no tests/*.json: write a case, docs/writing-a-function.md tells how", folder.display());
+            format!("{} has no tests/*.json: write a case; docs/writing-a-function.md says how", folder.display());
         VerbFailure::new(ErrorCode::InvalidFixture, what)
     };
     let entries = match std::fs::read_dir(&tests) {

@@ -1,4 +1,4 @@
-//! What of an emitted event is compared: all of it but what tells one run from another.
+//! What of an emitted event is compared: all of it but what differs from run to run.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! With what a replay is compared.
 
+use crate::execute::work::WorkOrigin;
 use crate::inspect::compare::DryRunner;
 use crate::inspect::replay::recorded::RecordedOutputs;
 use crate::inspect::replay::{ComparedOutcome, ReplayBaseline, ReplayError, ReplayPlan};
@@ -21,7 +22,7 @@ impl ExpectedOutcome {
     ) -> Result<Self, ReplayError> {
         Ok(match &order.against {
             ReplayBaseline::Nothing => Self::Nothing,
-            ReplayBaseline::Live(live) => Self::Live(Box::new(DryRunner::set(ground, live).await?)),
+            ReplayBaseline::Live(live) => Self::Live(Box::new(DryRunner::set(ground, live, WorkOrigin::Replay).await?)),
             ReplayBaseline::Recorded(revisions) => {
                 Self::Recorded(RecordedOutputs::scan(ground, order, revisions, parts).await?)
             }

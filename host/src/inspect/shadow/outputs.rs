@@ -44,7 +44,7 @@ impl OutputReader {
         let shadow = follower.shadow.clone();
         let name = shadow.revision.manifest.name.clone();
         let mut outputs = Self {
-            admin: follower.ground.environment.admin.clone(),
+            admin: follower.services.environment.admin.clone(),
             emitted: EmittedIndex::new(name, shadow.ignore.to_vec()),
             shadow,
             positions: BTreeMap::new(),
@@ -72,7 +72,7 @@ impl OutputReader {
     /// Reads everything that was written before now. What comes of records at places that are not `wanted` is passed over.
     ///
     /// The ends that count are those of what is written, whether its transaction is over or not: Kafka answers a commit
-    /// before it has told every partition.
+    /// before every partition knows of it.
     pub(crate) async fn catch_up(
         &mut self,
         tools: &ShadowClients,

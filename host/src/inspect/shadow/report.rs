@@ -1,19 +1,18 @@
-//! What is told of a function's shadow: how far it is on all hosts, and the differences that this one saw last.
+//! What the API shows of a function's shadow: how far it is on all hosts, and the differences that this one saw last.
 
 use std::sync::Arc;
 
-use crate::inspect::shadow::status::DifferingRecord;
+use crate::inspect::shadow::status::{DifferingRecord, ShadowStatuses};
 use crate::kafka::admin::{AdminError, KafkaAdmin};
 use crate::model::inputs::InputTopics;
 use crate::model::position::TopicPartition;
 use crate::model::shadow::{ShadowBookmark, ShadowCounts, ShadowRevision};
-use crate::pipeline::supervisor::FunctionDirectory;
 
-/// Tells of shadows. Clones are as good.
+/// Reports on shadows. Clones are as good.
 #[derive(Clone)]
 pub(crate) struct ShadowReports {
     admin: KafkaAdmin,
-    functions: FunctionDirectory,
+    statuses: ShadowStatuses,
 }
 
 #[derive(Debug)]
@@ -39,12 +38,11 @@ pub(crate) struct ShadowPosition {
 }
 
 impl ShadowReports {
-    /// Asks `admin` how far shadows are, and `functions` what this host saw.
-    pub(crate) fn new(admin: KafkaAdmin, functions: FunctionDirectory) -> Self {
-        Self { admin, functions }
+    /// Asks `admin` how far shadows are; `statuses` say what this host saw.
+    pub(crate) fn new(admin: KafkaAdmin, statuses: ShadowStatuses) -> Self {
+        Self { admin, statuses }
     }
 
-    /// What is to be told of `shadow`.
     pub(crate) async fn report(&self, shadow: &ShadowRevision) -> Result<ShadowReport, AdminError> {
         let manifest = &shadow.revision.manifest;
         let name = &manifest.name;
@@ -64,10 +62,10 @@ impl ShadowReports {
             let lag = (handled.unwrap_or_default() - bookmark.offset).max(0);
             places.push(ShadowPosition { partition, offset: bookmark.offset, lag });
         }
-        let sight = self.functions.view(name).map(|view| view.shadow.clone());
-        let sight = sight.filter(|sight| sight.revision() == Some(shadow.revision.number));
-        let trouble = sight.as_ref().and_then(|sight| sight.told_trouble());
-        let differences = sight.map(|sight| sight.differences()).unwrap_or_default();
+        let status = self.statuses.get(name);
+        let status = status.filter(|status| status.revision() == Some(shadow.revision.number));
+        let trouble = status.as_ref().and_then(|status| status.last_trouble());
+        let differences = status.map(|status| status.differences()).unwrap_or_default();
         Ok(ShadowReport { counts, places, trouble, differences })
     }
 }

@@ -26,7 +26,7 @@ const AT_ONCE: usize = 32;
 const SIDE_BY_SIDE: usize = 8;
 /// How often it is kept how far it is.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
-/// Brokers forget offsets that nobody commits for long.
+/// Brokers forget offsets that are not committed again for long.
 const KEEP_AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct ShadowRun<'a> {
@@ -61,7 +61,7 @@ impl<'a> ShadowRun<'a> {
         }
         // A partition that came after the shadow, whose records the live revision reads from the first on.
         let deployed_at_ms = follower.shadow.revision.deployed_at_ms;
-        for place in follower.ground.environment.admin.locate(new, OffsetTarget::Earliest).await? {
+        for place in follower.services.environment.admin.locate(new, OffsetTarget::Earliest).await? {
             let bookmark =
                 ShadowBookmark { offset: place.offset, since_ms: deployed_at_ms, ..ShadowBookmark::default() };
             marks.insert(place.partition, bookmark);
@@ -170,7 +170,7 @@ impl<'a> ShadowRun<'a> {
             bookmark.offset = bookmark.offset.max(offset + 1);
         }
         if verdict != ShadowVerdict::Same {
-            self.follower.view.shadow.differs(DifferingRecord { partition, offset, key, verdict, live, shadow });
+            self.follower.status.differs(DifferingRecord { partition, offset, key, verdict, live, shadow });
         }
     }
 
@@ -197,7 +197,7 @@ impl<'a> ShadowRun<'a> {
         Ok(())
     }
 
-    /// Keeps how far it is, for whoever goes on.
+    /// Keeps how far it is, for the host that follows next.
     async fn keep(&mut self) -> Result<(), ShadowError> {
         let pending = self.outputs.as_mut().and_then(|outputs| outputs.emitted().earliest_ms());
         let pending = pending.and_then(|earliest| u64::try_from(earliest).ok()).unwrap_or(u64::MAX);

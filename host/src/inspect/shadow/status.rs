@@ -1,17 +1,37 @@
 //! What this host shows of a function's shadow: the last differences, and why it does not go on.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::inspect::compare::ComparedOutcome;
-use crate::model::ids::RevisionNumber;
+use crate::model::ids::{FunctionName, RevisionNumber};
 use crate::model::position::TopicPartition;
 use crate::model::shadow::ShadowVerdict;
 
 /// The differences that are kept, and the memory that they may take in all. The last one is kept, however large.
 const KEPT: usize = 100;
 const KEPT_BYTES: usize = 4 << 20;
+
+/// What is seen of all shadows on this host. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ShadowStatuses(Arc<Mutex<BTreeMap<FunctionName, Arc<ShadowStatus>>>>);
+
+impl ShadowStatuses {
+    /// The status of the function's shadow, empty where none was seen yet.
+    pub(crate) fn of(&self, name: &FunctionName) -> Arc<ShadowStatus> {
+        self.0.lock().entry(name.clone()).or_default().clone()
+    }
+
+    pub(crate) fn get(&self, name: &FunctionName) -> Option<Arc<ShadowStatus>> {
+        self.0.lock().get(name).cloned()
+    }
+
+    /// Forgets a deleted function.
+    pub(crate) fn remove(&self, name: &FunctionName) {
+        self.0.lock().remove(name);
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct ShadowStatus(Mutex<StatusState>);
@@ -63,7 +83,7 @@ impl ShadowStatus {
     }
 
     /// Why it does not go on.
-    pub(crate) fn told_trouble(&self) -> Option<String> {
+    pub(crate) fn last_trouble(&self) -> Option<String> {
         self.seen().trouble.clone()
     }
 
@@ -120,7 +140,7 @@ mod tests {
         sight.differs(difference(1, 1));
         sight.trouble(Some("Kafka is away".to_owned()));
         sight.cast(Some(RevisionNumber(2)));
-        assert_eq!((offsets(&sight), sight.told_trouble()), (vec![1], None), "the live revision has changed");
+        assert_eq!((offsets(&sight), sight.last_trouble()), (vec![1], None), "the live revision has changed");
         sight.cast(Some(RevisionNumber(3)));
         assert_eq!((offsets(&sight), sight.revision()), (vec![], Some(RevisionNumber(3))));
     }

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::execute::work::WorkOrigin;
 use crate::inspect::compare::{DryRunner, NotStarted};
 use crate::inspect::shadow::shadow_run::ShadowRun;
+use crate::inspect::shadow::status::ShadowStatus;
 use crate::kafka::admin::{AdminError, GroupBookmarks};
 use crate::kafka::read::range::{RangeReader, ReadError};
+use crate::model::ids::FunctionName;
 use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
 use crate::model::shadow::ShadowRevision;
-use crate::pipeline::function::FunctionView;
-use crate::pipeline::supervisor::HostServices;
+use crate::pipeline::supervisor::{FunctionDirectory, HostServices};
 
 /// The wait before what failed is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -21,9 +23,12 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) struct ShadowTask {
-    pub(crate) ground: HostServices,
-    pub(crate) view: Arc<FunctionView>,
+    pub(crate) services: HostServices,
+    pub(crate) functions: FunctionDirectory,
+    /// The function.
+    pub(crate) name: FunctionName,
     pub(crate) shadow: ShadowRevision,
+    pub(crate) status: Arc<ShadowStatus>,
 }
 
 /// What a shadow needs in order to follow: made once, as long as all goes well.
@@ -44,15 +49,11 @@ pub(crate) enum ShadowError {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("Kafka does not tell where {0} ends")]
+    #[error("Kafka does not say where {0} ends")]
     Untold(TopicPartition),
 }
 
 impl ShadowTask {
-    pub(crate) fn new(ground: HostServices, view: Arc<FunctionView>, shadow: ShadowRevision) -> Self {
-        Self { ground, view, shadow }
-    }
-
     /// Follows until `stop`. What was compared since the last bookmark is compared again then.
     pub(crate) async fn run(self, stop: CancellationToken) {
         tokio::select! {
@@ -66,24 +67,27 @@ impl ShadowTask {
             let Err(trouble) = self.attempt().await;
             let revision = &self.shadow.revision;
             tracing::warn!(function = %revision.manifest.name, revision = %revision.number, %trouble,
-                "the shadow does not go on; it is tried again");
-            self.view.shadow.trouble(Some(trouble.to_string()));
+                "the shadow failed; it is tried again");
+            self.status.trouble(Some(trouble.to_string()));
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
         }
     }
 
     async fn attempt(&self) -> Result<std::convert::Infallible, ShadowError> {
-        let Self { ground, shadow, .. } = self;
+        let Self { services, shadow, .. } = self;
         let revision = &shadow.revision;
         let again = match shadow.live().filter(|live| live.manifest.emits_raw()) {
-            Some(live) => Some(Arc::new(DryRunner::set(ground, live).await?)),
+            Some(live) => Some(Arc::new(DryRunner::set(services, live, WorkOrigin::Shadow).await?)),
             None => None,
         };
         let tools = ShadowClients {
-            bench: Arc::new(DryRunner::set(ground, revision).await?),
+            bench: Arc::new(DryRunner::set(services, revision, WorkOrigin::Shadow).await?),
             again,
-            reader: RangeReader::new(ground.environment.kafka.clone()),
-            bookmarks: ground.environment.admin.bookmarks(&revision.manifest.name.shadow_group_id(revision.number))?,
+            reader: RangeReader::new(services.environment.kafka.clone()),
+            bookmarks: services
+                .environment
+                .admin
+                .bookmarks(&revision.manifest.name.shadow_group_id(revision.number))?,
         };
         loop {
             let leases = self.leases();
@@ -92,14 +96,16 @@ impl ShadowTask {
                 continue;
             }
             let session = ShadowRun::begin(self, &tools, leases).await?;
-            self.view.shadow.trouble(None);
+            self.status.trouble(None);
             session.run().await?;
         }
     }
 
     /// The partitions that the live revision has here.
     fn leases(&self) -> Vec<Arc<PartitionLease>> {
-        let mut leases = self.view.leases();
+        // A function that was deleted and deployed again has another view.
+        let Some(view) = self.functions.view(&self.name) else { return Vec::new() };
+        let mut leases = view.leases();
         leases.retain(|lease| lease.is_alive());
         leases
     }

@@ -36,11 +36,6 @@ impl IdleStack {
         drop(oldest);
     }
 
-    pub(crate) fn clear(&self) {
-        let all = std::mem::take(&mut *self.lock());
-        drop(all);
-    }
-
     /// Drops those that have been idle for `keep_warm`, but not more than `at_most`.
     pub(crate) fn drop_expired(&self, keep_warm: Duration, at_most: usize) {
         let now = Moment::now();

@@ -41,10 +41,8 @@ async fn a_healthy_instance_is_used_again() {
     }
     assert_eq!((bench.metrics.cold_starts.get(), bench.metrics.hot_starts.get()), (1, 4));
     assert_eq!(bench.metrics.instances.get(), 1);
-    pool.close();
-    assert_eq!(bench.metrics.instances.get(), 0);
-    assert_eq!(pool.call(b"x", 1, LIMIT).await.as_deref(), Ok(&b"x"[..]));
-    assert_eq!(pool.alive(), 0);
+    drop(pool);
+    eventually("its instances end with the pool", || bench.metrics.instances.get() == 0).await;
 }
 
 #[tokio::test]
@@ -71,6 +69,42 @@ async fn a_faulty_instance_is_not_kept() {
     assert_eq!(pool.alive(), 0);
     assert!(pool.call(b"x", 1, LIMIT).await.is_ok());
     assert_eq!(bench.metrics.cold_starts.get(), 2);
+}
+
+/// Keeps another MiB with each call, and traps when there is none.
+fn leaking() -> String {
+    format!("(if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then (unreachable))) {ECHO}")
+}
+
+#[tokio::test]
+async fn what_earlier_calls_kept_fails_no_call() {
+    // One place: the full instance must let go of it before the fresh one starts.
+    let admission = Arc::new(InstanceAdmission::new(1));
+    let (pool, bench) = pool_of(&engine(1), &leaking(), instances(), &admission).await;
+    for number in 0..200 {
+        assert_eq!(pool.call(b"x", 1, LIMIT).await.as_deref(), Ok(&b"x"[..]), "call {number}");
+    }
+    let recycled = bench.metrics.recycled_instances.get();
+    assert!(recycled >= 3, "{recycled}");
+    assert_eq!(bench.metrics.cold_starts.get(), recycled + 1, "each has one successor");
+    let hint = pool.memory_hint().expect("it happens often");
+    assert!(hint.contains("keeps memory between calls"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_call_that_needs_too_much_fails_in_a_fresh_instance_too() {
+    let admission = Arc::new(InstanceAdmission::new(1));
+    let body = format!(
+        "(if (i32.eqz (i32.load8_u (local.get $ptr)))
+            (then (if (i32.eq (memory.grow (i32.const 65000)) (i32.const -1)) (then (unreachable))))) {ECHO}"
+    );
+    let (pool, bench) = pool_of(&engine(1), &body, instances(), &admission).await;
+    assert_eq!(pool.call(b"\0", 1, LIMIT).await.expect_err("too much").class, FaultClass::Memory);
+    assert_eq!((bench.metrics.cold_starts.get(), bench.metrics.recycled_instances.get()), (1, 0), "it was fresh");
+    assert!(pool.call(b"x", 1, LIMIT).await.is_ok());
+    assert_eq!(pool.call(b"\0", 1, LIMIT).await.expect_err("too much").class, FaultClass::Memory);
+    assert_eq!((bench.metrics.cold_starts.get(), bench.metrics.recycled_instances.get()), (3, 1));
+    assert_eq!(pool.memory_hint(), None);
 }
 
 #[tokio::test]

@@ -12,13 +12,10 @@ use crate::invoke::pool::PoolState;
 /// The rhythm in which idle instances are looked at.
 const RHYTHM: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-/// Works until the pool is closed or gone; between its looks it does not keep the pool alive.
+/// Works until the pool is gone; between its looks it does not keep the pool alive.
 pub(crate) async fn run(pool: Weak<PoolState>, lost: Arc<Notify>) {
     loop {
         let Some(shared) = pool.upgrade() else { return };
-        if shared.closed.load(Ordering::SeqCst) {
-            return;
-        }
         let alive = shared.alive.load(Ordering::Relaxed);
         shared.idle.drop_expired(shared.settings.keep_warm, alive.saturating_sub(shared.settings.min));
         let is_full = refill(&shared).await;
@@ -35,7 +32,7 @@ pub(crate) async fn run(pool: Weak<PoolState>, lost: Arc<Notify>) {
 /// Starts what is missing. Says no when it cannot, so that it is not tried in a circle.
 async fn refill(shared: &PoolState) -> bool {
     while shared.alive.load(Ordering::Relaxed) < shared.settings.min {
-        // Instances in reserve displace nobody.
+        // An instance in reserve displaces no other.
         let Some(place) = shared.admission.try_place() else { return false };
         match shared.start_in(place, Moment::now()).await {
             Ok(warm) => {

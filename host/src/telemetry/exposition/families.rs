@@ -52,6 +52,11 @@ const FAMILIES: &[MetricFamily] = &[
         of: |function| &function.hot_starts,
     },
     MetricFamily {
+        name: "recycled_instances",
+        help: "Instances that ran out of memory which earlier calls had kept, and were replaced",
+        of: |function| &function.recycled_instances,
+    },
+    MetricFamily {
         name: "cold_start_duration_seconds",
         help: "Time from wanting an instance to having a new one, without emulation",
         of: |function| &function.cold_start_seconds,
