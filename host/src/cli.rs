@@ -13,6 +13,7 @@ mod deploy;
 mod dev;
 mod dlq;
 mod failure;
+mod function_args;
 mod host_client;
 mod invoke;
 mod list;
@@ -140,7 +141,7 @@ pub(crate) fn run() -> ExitCode {
     let result = command_line.verb.run(&mut out).and_then(|()| Ok(out.flush()?));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.report(),
     }
 }
 

@@ -1,35 +1,39 @@
-//! Shows events as they appear, to whoever sits before a terminal.
-
-use std::io::IsTerminal as _;
+//! Shows events on a terminal as they appear.
 
 use crate::kafka::read::topic_watch::AppearedRecord;
+use crate::terminal::{ColorChoice, escape_for_terminal};
 
 /// What an event that appeared was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventRole {
     Emitted,
-    /// A function gave it up.
+    /// A dead letter.
     Dead,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventPrinter {
-    is_coloured: bool,
+    paint: ColorChoice,
 }
 
 impl EventPrinter {
     pub(crate) fn new() -> Self {
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_coloured: std::io::stdout().is_terminal() && !is_unwanted }
+        Self { paint: ColorChoice::for_stdout() }
     }
 
-    /// Shows an event that somebody puts in.
+    /// Shows an event that the demo or a user publishes.
     pub(crate) fn show_input(self, topic: &str, key: &str, text: &str) {
-        self.print('›', "36", topic, key, text);
+        println!("{}{}", self.paint.cyan(&head('›', topic, key)), escape_for_terminal(text));
     }
 
-    /// Shows a record that appeared, and tells what it was.
+    /// Shows a record that appeared, and returns what it was.
     pub(crate) fn show(self, record: &AppearedRecord) -> EventRole {
+        let (role, line) = self.line(record);
+        println!("{line}");
+        role
+    }
+
+    fn line(self, record: &AppearedRecord) -> (EventRole, String) {
         let header = |name: &str| {
             let found = record.headers.iter().find(|(found, _)| found == name);
             text(found.map_or(&[][..], |(_, value)| value))
@@ -37,34 +41,23 @@ impl EventPrinter {
         let (key, value) = (record.key.as_deref().unwrap_or_default(), record.value.as_deref().unwrap_or_default());
         let (key, value) = (text(key), text(value));
         let class = header("millstream-error-class");
-        if !class.is_empty() {
-            let reason = format!("{class}: {}   «{value}»", header("millstream-error-message"));
-            self.print('✗', "31", &record.topic, &key, &reason);
-            return EventRole::Dead;
+        if class.is_empty() {
+            let shown = format!("{} {value}", header("ce_type"));
+            let head = self.paint.green(&head('‹', &record.topic, &key));
+            return (EventRole::Emitted, format!("{head}{}", shown.trim_start()));
         }
-        self.print('‹', "32", &record.topic, &key, format!("{} {value}", header("ce_type")).trim_start());
-        EventRole::Emitted
-    }
-
-    fn print(self, mark: char, colour: &str, topic: &str, key: &str, text: &str) {
-        let line = format!("  {mark} {topic:<16} {key:<6} ");
-        if self.is_coloured {
-            println!("\x1b[{colour}m{line}\x1b[0m{text}");
-        } else {
-            println!("{line}{text}");
-        }
+        let head = self.paint.red(&head('✗', &record.topic, &key));
+        (EventRole::Dead, format!("{head}{class}: {}   «{value}»", header("millstream-error-message")))
     }
 }
 
-/// Bytes of somebody's event, without what could play with a terminal.
+fn head(mark: char, topic: &str, key: &str) -> String {
+    let (topic, key) = (escape_for_terminal(topic), escape_for_terminal(key));
+    format!("  {mark} {topic:<16} {key:<6} ")
+}
+
 fn text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let escaped = text.chars().flat_map(|c| match c {
-        '\t' => vec![c],
-        c if c.is_control() => c.escape_default().collect(),
-        c => vec![c],
-    });
-    escaped.collect()
+    escape_for_terminal(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
 #[cfg(test)]
@@ -73,6 +66,6 @@ mod tests {
 
     #[test]
     fn what_could_play_with_a_terminal_is_escaped() {
-        assert_eq!(text(b"plain \xc3\xa9\t\x1b[2J\n"), "plain é\t\\u{1b}[2J\\n");
+        assert_eq!(text(b"plain \xc3\xa9\t\x1b[2J\n"), "plain é\\t\\u{1b}[2J\\n");
     }
 }

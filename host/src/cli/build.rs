@@ -52,7 +52,7 @@ pub(crate) fn build_folder_until(
     // Without a place to look there is no use in building.
     project::module_path(folder, &manifest.project)?;
     if let Some(line) = &manifest.project.build {
-        progress::tell(format_args!("building {}: {line}", manifest.project.manifest.name));
+        progress::report(format_args!("building {}: {line}", manifest.project.manifest.name));
         run_line(folder, line, is_over)?;
     }
     built_module(folder, manifest)
@@ -104,7 +104,7 @@ mod tests {
 
     fn code_of(result: Result<String, VerbFailure>) -> String {
         match result {
-            Err(VerbFailure::Told(told)) => told.code.clone(),
+            Err(VerbFailure::Reported(reported)) => reported.code.clone(),
             other => panic!("{other:?}"),
         }
     }

@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &DevArgs) -> Result<(), VerbFailure> {
     let result = follow(&mut projects, listening.address, &watch, &stop);
     // Also when following failed.
     stop.cancel();
-    progress::tell("ending; what was on the broker is gone");
+    progress::report("ending; what was on the broker is gone");
     let _ = shown.join();
     drop(watch);
     runtime.block_on(async {
@@ -112,12 +112,12 @@ async fn start(listen: Option<SocketAddr>) -> anyhow::Result<DevServer> {
 fn greet(embedded: &EmbeddedHost, api: SocketAddr) {
     let broker = embedded.bootstrap_servers();
     let is_usual = api.port() == 8080;
-    progress::tell(format_args!("API    http://{api}"));
-    progress::tell(format_args!("Kafka  {broker}   (in memory, for trying things)"));
+    progress::report(format_args!("API    http://{api}"));
+    progress::report(format_args!("Kafka  {broker}   (in memory, for trying things)"));
     if !is_usual {
-        progress::tell(format_args!("for the other verbs: export MILLSTREAM_HOST=http://{api}"));
+        progress::report(format_args!("for the other verbs: export MILLSTREAM_HOST=http://{api}"));
     }
-    progress::tell("Ctrl-C ends it\n");
+    progress::report("Ctrl-C ends it\n");
 }
 
 /// Builds and deploys, and again at each change, until `stop`.
@@ -146,7 +146,7 @@ fn follow(
             // Watched first: what changes from now on wakes.
             watcher.follow(&project.folders())?;
             if let Some(changed) = project.changes() {
-                project.tell_changes(&changed);
+                project.report_changes(&changed);
                 for topic in project.rebuild(&client, &others, stop) {
                     if !topics.contains(&topic) {
                         watch.add(&topic).map_err(|error| VerbFailure::new(ErrorCode::Internal, error.to_string()))?;

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::HostArguments;
+use crate::cli::function_args::OutputArgs;
 use crate::cli::project;
 use crate::cli::runtime;
 use crate::config::manifest::{self, ManifestError};
@@ -47,10 +47,7 @@ pub(crate) struct InvokeArgs {
     #[arg(long)]
     publish: bool,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    output: OutputArgs,
 }
 
 #[derive(Debug, Clone)]
@@ -92,13 +89,13 @@ fn run_file(module: &Path, arguments: &InvokeArgs, out: &mut dyn Write) -> Resul
             let outputs = manifest.outputs.keys().cloned().collect();
             (manifest, Some(outputs))
         }
-        // Without a manifest nobody says which outputs there are, so all are.
+        // Only a manifest says which outputs there are.
         None => (default_manifest()?, None),
     };
     let output_limit = manifest.limits.output;
     let called = runtime::block_on(local::call(module, manifest, &record))??;
     let outcome = print::judge(&called, outputs.as_ref(), output_limit);
-    print::print(&called, outcome, &record, arguments.json, out)
+    print::print(&called, outcome, &record, arguments.output.json, out)
 }
 
 /// The manifest of a module that has none: all defaults.

@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &NewArgs, out: &mut dyn Write) -> Result<(), VerbFa
         write_new(&path, &text).map_err(|error| not_made(format!("cannot write {}: {error}", path.display())))?;
     }
     let (language, shown) = (arguments.lang, folder.display());
-    progress::tell(format_args!(
+    progress::report(format_args!(
         "made {} in {}; it needs {}. Next:\n\n  cd {shown}\n  millstream test .\n  millstream deploy . --wait\n",
         arguments.name,
         language.name(),

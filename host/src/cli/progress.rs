@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(120);
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Tells `what` on stderr. That nobody reads it is no reason to stop.
-pub(crate) fn tell(what: impl Display) {
+pub(crate) fn report(what: impl Display) {
     let write = || {
         let _ = writeln!(io::stderr(), "{what}");
     };
@@ -38,7 +38,7 @@ impl UploadProgress {
         let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
         drawn.set_style(style("uploading {bar:30} {bytes} of {total_bytes}"));
         if drawn.is_hidden() || !is_watched() {
-            tell(format_args!("uploading {} ({} KiB)", path.display(), bytes.div_ceil(1024)));
+            report(format_args!("uploading {} ({} KiB)", path.display(), bytes.div_ceil(1024)));
             drawn.set_draw_target(ProgressDrawTarget::hidden());
         }
         *bar() = Some(drawn.clone());
@@ -136,7 +136,7 @@ mod tests {
             upload.read(&b"hello"[..]).read_to_end(&mut sent).unwrap();
             assert_eq!((sent.as_slice(), upload.0.position()), (&b"hello"[..], 5));
         }
-        tell("a line meanwhile");
+        report("a line meanwhile");
     }
 
     #[test]

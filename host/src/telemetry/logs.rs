@@ -1,13 +1,14 @@
 //! The host's log: lines on stderr, for people or as JSON. Results of commands go to stdout and never come here.
 
-use std::io::IsTerminal;
-
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use crate::telemetry::otlp::LogLayer;
+use crate::terminal::{ColorChoice, escape_for_terminal};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineFormat {
@@ -32,7 +33,18 @@ pub(crate) fn start(level: &str, format: LineFormat, also: Option<LogLayer>) -> 
     let filter = EnvFilter::try_new(level).map_err(|source| LogsError::Level { level: level.to_owned(), source })?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
-        LineFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LineFormat::Text => {
+            // Messages and fields hold what records, guests and brokers chose.
+            let fields = debug_fn(|writer: &mut Writer<'_>, field, value| {
+                let value = format!("{value:?}");
+                let value = escape_for_terminal(&value);
+                match field.name() {
+                    "message" => write!(writer, "{value}"),
+                    name => write!(writer, "{name}={value}"),
+                }
+            });
+            lines.with_ansi(ColorChoice::for_stderr().is_colored()).fmt_fields(fields.delimited(" ")).boxed()
+        }
         LineFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
     registry().with(filter).with(lines).with(also).try_init().map_err(|_| LogsError::Started)

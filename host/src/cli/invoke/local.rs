@@ -103,7 +103,7 @@ struct StderrLog;
 
 impl GuestLogSink for StderrLog {
     fn line(&self, level: Level, line: &str) {
-        progress::tell(format_args!(
+        progress::report(format_args!(
             "[{}] {}",
             format!("{level:?}").to_lowercase(),
             crate::cli::invoke::print::printable(line)

@@ -10,12 +10,14 @@ use millstream_flat::{Answer, Emission, Emissions, Verdict};
 use serde_json::{Map, Value, json};
 
 use crate::cli::failure::VerbFailure;
+use crate::cli::function_args::print_json;
 use crate::cli::invoke::input::InputRecord;
 use crate::cli::invoke::local::CallReport;
 use crate::cli::progress;
 use crate::emit::attributes::check_extension;
 use crate::error_code::ErrorCode;
 use crate::model::outcome::{FaultClass, GuestFault};
+use crate::terminal::escape_for_terminal;
 
 /// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
 pub(crate) fn judge<'a>(
@@ -61,17 +63,16 @@ pub(crate) fn print(
     out: &mut dyn Write,
 ) -> Result<(), VerbFailure> {
     if as_json {
-        writeln!(out, "{:#}", json_of(called, &outcome, record))?;
+        print_json(&json_of(called, &outcome, record), out)?;
     }
-    let emissions =
-        outcome.map_err(|fault| VerbFailure::new(ErrorCode::InvocationFailed, lines_printable(&fault.to_string())))?;
+    let emissions = outcome.map_err(|fault| VerbFailure::new(ErrorCode::InvocationFailed, fault.to_string()))?;
     if !as_json {
         for emission in emissions.iter() {
             print_for_people(&emission, record, out)?;
         }
     }
     let (start, call) = (milliseconds(called.start), milliseconds(called.call));
-    progress::tell(format_args!(
+    progress::report(format_args!(
         "{} emitted in {call} ms, after a cold start of {start} ms, with {} KiB of memory",
         emissions.len(),
         called.memory_bytes / 1024
@@ -172,14 +173,6 @@ pub(crate) fn readable(bytes: &[u8]) -> String {
     }
 }
 
-/// `text` without what could play with a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() && c != '\t' { c.escape_default().collect() } else { vec![c] })
-        .collect()
-}
-
-/// The same, line by line.
-fn lines_printable(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+    escape_for_terminal(text).into_owned()
 }
