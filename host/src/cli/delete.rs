@@ -1,4 +1,4 @@
-//! `millstream delete`: takes a function away.
+//! `millstream delete`: deletes a function.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::cli::function_args::{FunctionArgs, print_json};
 const EXAMPLES: &str = "\
 Examples:
   millstream delete enrich-bid
-  millstream delete enrich-bid || test $? = 3    # gone is gone";
+  millstream delete enrich-bid || test $? = 3    # also if it does not exist";
 
 /// A delete waits until every host has left the function's group.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Delete a function, on every host of the cluster
 ///
-/// Its topics and what it wrote stay. Its place in the input topics is forgotten: deployed again it starts at its
+/// Its topics and their records stay. Its committed offsets are deleted: if it is deployed again, it starts at its
 /// initial_offset.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]

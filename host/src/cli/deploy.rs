@@ -1,4 +1,4 @@
-//! `millstream deploy`: builds a function and hands it to a host.
+//! `millstream deploy`: builds a function and deploys it on a host.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   millstream deploy examples/uppercase --wait
   millstream deploy . --wait=2m --json
-  millstream deploy . --shadow --ignore time    # beside the live revision; see `millstream shadow`
+  millstream deploy . --shadow --ignore time    # see `millstream shadow`
   millstream deploy --manifest millstream.toml --module uppercase.wasm";
 
 /// An upload is compiled and stored in Kafka before it is answered.
@@ -33,12 +33,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Build a function and deploy it
 ///
-/// Answers once the host has compiled and stored the function, and its start offsets are fixed. A function that is
-/// deployed already gets a new revision.
+/// Returns once the host has compiled and stored the function, and its start offsets are committed. If the function is
+/// deployed already, it gets a new revision.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DeployArgs {
-    /// The folder with the function's millstream.toml; it is built first
+    /// The folder with the function's millstream.toml; the function is built first
     #[arg(value_name = "DIR", required_unless_present = "manifest")]
     folder: Option<PathBuf>,
     /// Without a build: the manifest
@@ -47,23 +47,23 @@ pub(crate) struct DeployArgs {
     /// Without a build: the Wasm module
     #[arg(long, value_name = "FILE", requires = "manifest", conflicts_with = "folder")]
     module: Option<PathBuf>,
-    /// Return when the function's partitions are assigned, or this time is over, which is no error
+    /// Wait until the function's partitions are assigned, at most this long; a timeout isn't an error
     #[arg(
         long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
         value_parser = parse_duration
     )]
     wait: Option<Duration>,
-    /// Run it beside the live revision, on the same records and with its outputs fenced off, until it is promoted
+    /// Run it as a shadow: on the records of the live revision, without writing its events, until it is promoted
     #[arg(long, conflicts_with = "wait")]
     shadow: bool,
-    /// With --shadow: an attribute or a header in which a difference is none, such as time
+    /// With --shadow: an attribute or a header to ignore when events are compared, for example time
     #[arg(long, value_name = "NAME", requires = "shadow")]
     ignore: Vec<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
-/// Builds, uploads, and prints what became of it.
+/// Builds, uploads, and prints the result.
 pub(crate) fn run(arguments: &DeployArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let (manifest, module_path) = prepare(arguments)?;
     let client = HostClient::new(&arguments.output.host)?;
@@ -112,7 +112,7 @@ fn prepare(arguments: &DeployArgs) -> Result<(ManifestFile, PathBuf), VerbFailur
     }
 }
 
-/// Uploads the module at `path` and gives what the host answers; with `wait`, once the function runs or that is over.
+/// Uploads the module at `path` and returns the host's answer: with `wait`, once the function runs or that time is over.
 pub(crate) fn upload(
     client: &HostClient,
     manifest: &ManifestFile,

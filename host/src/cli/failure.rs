@@ -20,13 +20,13 @@ pub(crate) enum ExitStatus {
 pub(crate) enum VerbFailure {
     /// Printed on stderr.
     Reported(Box<ReportedError>),
-    /// Whoever read our results has enough of them: `millstream list | head -1`.
+    /// The reader of our results closed the pipe: `millstream list | head -1`.
     ReaderGone,
     /// Ctrl-C or SIGTERM: the user knows.
     Interrupted,
 }
 
-/// What is reported of a failure.
+/// A failure as it is printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ReportedError {
     /// The code; a host of another version may have one that is unknown here.
@@ -54,7 +54,7 @@ impl VerbFailure {
         }))
     }
 
-    /// The failure of something that runs long. Whoever knows its code attaches it as context of the error.
+    /// The failure of a long-running verb. Its code, if one is known, is attached to the error as context.
     pub(crate) fn of_running(error: &anyhow::Error) -> Self {
         let code = error.downcast_ref::<ErrorCode>().copied();
         let causes = error.chain().map(ToString::to_string);
@@ -62,7 +62,7 @@ impl VerbFailure {
         Self::new(code.unwrap_or(ErrorCode::Internal), detail.join(": "))
     }
 
-    /// The same with the word that was probably meant.
+    /// The same, with the word that was probably meant.
     pub(crate) fn suggesting(mut self, meant: Option<&str>) -> Self {
         if let Self::Reported(reported) = &mut self {
             reported.suggestion = meant.map(|meant| format!("did you mean \"{meant}\"?"));
@@ -70,7 +70,7 @@ impl VerbFailure {
         self
     }
 
-    /// Tells it on stderr and answers how the process ends.
+    /// Prints it on stderr and returns the exit code of the process.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::ReaderGone => ExitCode::SUCCESS,

@@ -29,9 +29,9 @@ Examples:
 
 /// Run a module, or a function of a host, on one event
 ///
-/// A file runs here, without host or Kafka, in the sandbox that a host would give it. A name is a function of the host.
-/// Either runs once: filters and retries do not apply. Prints what it emits; what it logs goes to stderr. Ends with 1 when
-/// it fails, or asks for a retry, or rejects the event.
+/// A file runs in this process, without a host or Kafka, in the sandbox that a host would give it. A name calls the function
+/// on the host. Either runs once: filters and retries do not apply. Emitted events go to stdout, logs to stderr. The exit
+/// code is 1 if the function fails, asks for a retry or rejects the event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InvokeArgs {
@@ -43,7 +43,7 @@ pub(crate) struct InvokeArgs {
     /// For a file: take environment, limits and outputs from this manifest
     #[arg(long, value_name = "FILE", conflicts_with = "publish")]
     manifest: Option<PathBuf>,
-    /// For a name: also write what it emits to its topics
+    /// For a name: also write the emitted events to their topics
     #[arg(long)]
     publish: bool,
     #[command(flatten)]
@@ -65,7 +65,7 @@ fn parse_target(text: &str) -> Result<InvokeTarget, String> {
     FunctionName::new(text).map(InvokeTarget::Function).map_err(not_either)
 }
 
-/// Runs what is to be run on one record and prints what becomes of it.
+/// Runs the target on one record and prints the outcome.
 pub(crate) fn run(arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let not_for = |what: &str| Err(VerbFailure::new(ErrorCode::InvalidRequest, what));
     match &arguments.target {

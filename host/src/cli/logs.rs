@@ -19,32 +19,32 @@ Examples:
   millstream logs enrich-bid --since 10m --level warn
   millstream logs enrich-bid --follow --json | jq -r .line";
 
-/// Nobody waits longer for the next line: hosts say every 15 s that they are still there, at the next line this ends.
+/// Longer than anyone follows a log: hosts send a comment every 15 s, so a dead connection is noticed before.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Show what a function wrote on this host
+/// Show the logs of a function on this host
 ///
-/// The last lines that its guests logged, or wrote to stdout and stderr, since the host started.
+/// The last lines that its instances logged, or wrote to stdout and stderr, since the host started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// Go on with the lines to come
+    /// Continue with new lines as they come
     #[arg(short, long)]
     follow: bool,
-    /// At most so many lines
+    /// The most lines to show
     #[arg(long, value_name = "LINES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Only younger lines: an age such as 10m, or a time by RFC 3339
+    /// Only newer lines: an age like 10m, or an RFC 3339 time
     #[arg(long, value_name = "AGE|TIME")]
     since: Option<String>,
-    /// Only lines that are as important: trace, debug, info, warn, error or critical
+    /// Only lines of at least this level: trace, debug, info, warn, error or critical
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
 }
 
-/// Prints lines, and goes on with those to come when it is asked to.
+/// Prints lines, and follows new ones with `--follow`.
 pub(crate) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = arguments.function.client()?;
     let mut query = vec![("limit", arguments.limit.to_string())];

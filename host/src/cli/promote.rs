@@ -17,14 +17,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Make a function's shadow its live revision
 ///
-/// As a deploy does: each partition goes over between two records, the function's place in its topics stays, and records that
-/// run end on the revision that they began with. `millstream shadow` shows what will change.
+/// Works like a deploy: each partition switches between two records, the function keeps its offsets, and records in flight
+/// finish on the revision that they started with. `millstream shadow` shows what will change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PromoteArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// Only when records were compared, and none of them showed a difference
+    /// Only if records were compared and none of them differed
     #[arg(long)]
     if_same: bool,
 }

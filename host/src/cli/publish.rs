@@ -16,7 +16,7 @@ Examples:
 
 /// Write an event to a topic
 ///
-/// Ends well once Kafka has acknowledged it. The topic must exist.
+/// Returns once Kafka has acknowledged the event. The topic must exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PublishArgs {

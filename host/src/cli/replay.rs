@@ -1,4 +1,4 @@
-//! `millstream replay`: runs a revision over a topic's past and shows the differences.
+//! `millstream replay`: runs a revision over old records of a topic and shows the differences.
 
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroU64;
@@ -24,17 +24,17 @@ Examples:
   millstream replay enrich-bid --topic bids --from earliest --against nothing --output scratch
   millstream replay enrich-bid@7 --topic bids --from -1d --json | jq 'select(.kind == \"difference\")'";
 
-/// A replay may take long; a host that says nothing for so long has died.
+/// The longest replay; a host reports progress meanwhile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Run a revision over a topic's past, and show where it differs from what was emitted then
+/// Run a revision over old records of a topic, and show where its events differ from those emitted then
 ///
-/// Nothing is written but to --output, and the function's place in its topics stays. What is emitted is compared with what
-/// the output topics have for the same record, without what differs from run to run: trace and revision.
+/// Only --output is written to, and the function keeps its offsets. The events are compared with those that the output
+/// topics have for the same record, except for their trace and revision, which always differ.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ReplayArgs {
-    /// The function, and the revision that is run; without it the live one
+    /// The function, and the revision to run [default: the live one]
     #[arg(value_name = "FUNCTION[@REVISION]", value_parser = subject)]
     function: ReplaySubject,
     /// The topic
@@ -43,26 +43,26 @@ pub(crate) struct ReplayArgs {
     /// Only this partition
     #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<i32>,
-    /// Where to begin: earliest, an offset, a moment, or an age such as -1h
+    /// Where to start: earliest, an offset, a time, or an age like -1h
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true, default_value = "earliest", value_parser = place)]
     from: String,
-    /// Where to end; the record there is not run
+    /// Where to end, exclusive
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true, default_value = "latest", value_parser = place)]
     to: String,
-    /// With what to compare: what was emitted then, or what the live revision emits for the same record. Without it what was
-    /// recorded, unless an output is raw, which does not say what it was emitted for
+    /// Compare with the events recorded in the output topics, with those that the live revision emits now, or with nothing
+    /// [default: recorded; live if an output is raw, which does not record the cause of an event]
     #[arg(long, value_parser = ["recorded", "live", "nothing"])]
     against: Option<String>,
-    /// An attribute or a header in which a difference is none, such as time
+    /// An attribute or a header to ignore when events are compared, for example time
     #[arg(long, value_name = "NAME")]
     ignore: Vec<String>,
-    /// Write what is emitted to this topic of your own
+    /// Write the emitted events to this topic
     #[arg(long, value_name = "TOPIC")]
     output: Option<String>,
-    /// The most records
+    /// The most records to run
     #[arg(long, value_name = "RECORDS", default_value_t = 1_000_000)]
     most: u64,
-    /// The most differences that are shown; the others are counted
+    /// The most differences to show; the others are only counted
     #[arg(long, value_name = "DIFFERENCES", default_value_t = 100)]
     show: u64,
     /// End with exit code 1 if anything differs

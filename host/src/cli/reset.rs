@@ -1,4 +1,4 @@
-//! `millstream reset`: sends a function to another place in its topics.
+//! `millstream reset`: resets the offsets of a function.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -18,28 +18,29 @@ Examples:
   millstream reset enrich-bid --to earliest
   millstream reset enrich-bid --to 1200 --topic bids --partition 3";
 
-/// Hosts finish what runs, and those that died keep their place for a while.
+/// Hosts finish their records in flight, and dead hosts stay in the group until their session times out.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Send a function to another place in its topics, on every host of the cluster
+/// Reset the offsets of a function, on every host of the cluster
 ///
-/// The hosts finish what runs and leave the function's group, its offsets are written, and they come back: some seconds in
-/// which it handles nothing. What is handled again is emitted again. A paused function stays paused.
+/// The hosts finish the records in flight and leave the function's group, the offsets are committed, and the hosts rejoin:
+/// for some seconds the function handles nothing. Records that are handled again emit their events again. A paused
+/// function stays paused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ResetArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// earliest, latest, an offset, a moment such as 2026-01-31T23:59:59Z, or an age such as -1h
+    /// earliest, latest, an offset, a time like 2026-01-31T23:59:59Z, or an age like -1h
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true, value_parser = place)]
     to: String,
-    /// Only of this topic
+    /// Only this topic
     #[arg(long)]
     topic: Option<String>,
     /// Only this partition
     #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<i32>,
-    /// Only tell what would be done
+    /// Only show what would change
     #[arg(long)]
     dry_run: bool,
 }

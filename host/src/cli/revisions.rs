@@ -12,7 +12,7 @@ Examples:
   millstream revisions enrich-bid
   millstream revisions enrich-bid --json | jq '.revisions[].digest'";
 
-/// List the revisions of a function that are kept, the newest first
+/// List the stored revisions of a function, newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RevisionsArgs {

@@ -20,14 +20,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Make an earlier revision live again, as a new one
 ///
-/// The function's place in its topics stays; records that run end on the revision that they began with. `millstream
-/// revisions` lists those that are kept, the last ten.
+/// The function keeps its offsets, and records in flight finish on the revision that they started with. The last ten
+/// revisions are stored; `millstream revisions` lists them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RollbackArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// The revision to go back to; without it the one before the live one
+    /// The revision to return to [default: the one before the live one]
     #[arg(long, value_name = "REVISION")]
     to: Option<NonZeroU64>,
 }

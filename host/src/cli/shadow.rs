@@ -1,4 +1,4 @@
-//! `millstream shadow`: shows how a function's shadow does, or stops it.
+//! `millstream shadow`: compares a function's shadow with its live revision, or stops it.
 
 use std::io::Write;
 use std::time::Duration;
@@ -22,23 +22,23 @@ Examples:
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Show how a function's shadow does, beside its live revision
+/// Compare a function's shadow with its live revision
 ///
 /// A shadow is deployed with `millstream deploy --shadow`. It runs on the records that the live revision has handled since
-/// then; what it emits is written nowhere, and compared with what the live revision emitted. Counts are of all hosts, the
-/// differences are the last ones that this host saw: lines with - are the live revision's, lines with + the shadow's.
+/// then. Its events are not written, but compared with those of the live revision. Counts cover all hosts; differences are
+/// the last ones that this host saw: lines with - are the live revision's, lines with + the shadow's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ShadowArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// Stop it; the live revision stays as it is
+    /// Stop the shadow; the live revision is not affected
     #[arg(long, conflicts_with_all = ["check", "show"])]
     stop: bool,
     /// End with exit code 1 if anything differs
     #[arg(long)]
     check: bool,
-    /// The most differences that are shown, of a hundred
+    /// The most differences to show, up to a hundred
     #[arg(long, value_name = "DIFFERENCES", default_value_t = 10)]
     show: usize,
 }

@@ -13,14 +13,13 @@ Examples:
   millstream status enrich-bid
   millstream status enrich-bid --json | jq '[.partitions[].lag] | add'";
 
-/// The most of a key that is shown in a table; JSON has all of it.
+/// A table shows the start of a key; JSON has all of it.
 const LONGEST_KEY: usize = 32;
 
 /// Show what a function is doing on this host
 ///
-/// Partitions and counters are this host's: another host of the same cluster has others. Counters run since the host
-/// started. OLDEST is how long ago the oldest record was taken that is not finished; BLOCKED BY is the record that holds
-/// the watermark up, and what it waits for.
+/// Partitions and counters are those of this host only. Counters start at zero with the host. OLDEST is the time since the
+/// oldest unfinished record was taken. BLOCKED BY is the record that holds back the watermark, and what it waits for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
@@ -84,7 +83,7 @@ fn row(at: &PartitionStatus) -> [String; 7] {
     ]
 }
 
-/// The record that holds a partition up, and what it waits for, in a few words.
+/// The record that holds a partition back, and what it waits for, in a few words.
 fn blocker(by: &BlockedBy) -> String {
     let key = match (&by.key, &by.key_base64) {
         (Some(key), _) => format!(" (key {})", shortened(key)),

@@ -1,4 +1,4 @@
-//! A host that answers what a test tells it to, one connection an answer, and then is gone.
+//! A host that gives the canned answers of a test, one for each connection, and then closes.
 
 use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -19,29 +19,29 @@ Examples:
   millstream trace bids/0/42 --window 1d --records 2000000 --within 60s
   millstream trace bids/0/42 --json | jq '.root.effects[].type'";
 
-/// What the host takes beside reading the topics.
+/// Time for the request itself, beside reading the topics.
 const ANSWER_SLACK: Duration = Duration::from_secs(30);
 
 /// Show what caused a record, and what it led to
 ///
-/// Causes are followed from record to record; effects are looked for in the topics to which the readers of its topic
-/// write, dead letters among them. Where the search was cut short is said on stderr.
+/// Causes are followed from record to record. Effects are searched in the output and dead letter topics of the functions
+/// that read the record's topic. If the search was cut short, stderr says where.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TraceArgs {
     /// The record
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
     place: RecordId,
-    /// Show everything that the first cause led to, and not only what the record led to
+    /// Show everything that the first cause led to, not only what the record led to
     #[arg(long)]
     whole: bool,
-    /// How long after a record its effects may have come; one hour without it
+    /// How long after a record its effects may have been written [default: 1h]
     #[arg(long, value_name = "DURATION")]
     window: Option<String>,
-    /// How many records may be read to find effects; 200,000 without it
+    /// How many records to read at most to find effects [default: 200000]
     #[arg(long, value_name = "COUNT")]
     records: Option<usize>,
-    /// How long the search may take; ten seconds without it
+    /// How long the search may take [default: 10s]
     #[arg(long, value_name = "DURATION")]
     within: Option<String>,
     #[command(flatten)]

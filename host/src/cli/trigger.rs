@@ -1,4 +1,4 @@
-//! `millstream trigger`: makes a scheduled function run now.
+//! `millstream trigger`: runs a scheduled function now.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ Examples:
   millstream trigger nightly-report
   millstream trigger nightly-report && millstream logs nightly-report --follow";
 
-/// Run a function now that otherwise runs by the clock
+/// Run a scheduled function now
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TriggerArgs {
@@ -21,7 +21,7 @@ pub(crate) struct TriggerArgs {
 
 pub(crate) fn run(arguments: &TriggerArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let client = arguments.function.client()?;
-    // Once: a second tick would be another one.
+    // Sent once: a retry could trigger a second run.
     let answer = client.once(&["trigger"], |http, url| http.post(url))?;
     arguments.function.output.show(client.json_of(answer)?, out, print_position)
 }

@@ -18,25 +18,25 @@ Examples:
 
 /// Show what functions used on this host
 ///
-/// Each host tells its own: the sum over all hosts is the whole. Three hours are kept by the minute, 32 days by the hour.
+/// Each host counts its own usage; add up all hosts for the total. Three hours are stored by the minute, 32 days by the hour.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UsageArgs {
-    /// Of this function only
+    /// Only this function
     #[arg(value_parser = FunctionName::new)]
     name: Option<FunctionName>,
-    /// From this moment on, such as 2026-01-31T00:00:00Z or the age 1d; one hour ago without it
+    /// The start: a time like 2026-01-31T00:00:00Z, or an age like 1d [default: 1h]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Up to before this moment; now without it
+    /// The end, exclusive [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     #[command(flatten)]
     host: HostArguments,
-    /// Print the host's answer as it is
+    /// Print the host's answer as JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print it as comma-separated values
+    /// Print comma-separated values
     #[arg(long)]
     csv: bool,
 }

@@ -291,7 +291,7 @@ impl Scene {
         words.split(' ').map(word).collect()
     }
 
-    /// Both streams of a verb, which are no terminal.
+    /// Both streams of a verb, which are pipes.
     fn piped(&self, words: &str) -> (String, String) {
         let mut command = Command::new(binary());
         command.args(self.words(words)).env("MILLSTREAM_HOST", &self.host.address).stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! One function in the making: its folder, what of it was built last, and what runs.
+//! One function under development: its folder, its last build, and the revision that runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,15 +22,15 @@ use crate::terminal::escape_for_terminal;
 
 /// How long a revision may take until it runs. A group's first member waits three seconds for others.
 const RUNS_WITHIN: Duration = Duration::from_secs(30);
-/// How often a file may change during a build in vain.
+/// How often a file may change during builds that make nothing new.
 const RESTLESS_AFTER: u32 = 3;
-/// How many files are named that changed.
+/// How many changed files are named.
 const NAMED: usize = 3;
 
 pub(crate) struct DevProject {
     folder: PathBuf,
     module: Option<PathBuf>,
-    /// What the last build was given.
+    /// The files of the last build.
     built: Option<FolderSnapshot>,
     /// Files that changed while a build ran that made nothing new, and how often that was in a row.
     restless: BTreeMap<PathBuf, u32>,
@@ -88,13 +88,13 @@ impl DevProject {
         }
     }
 
-    /// Builds and deploys; tells what became of it, and gives the topics in which its events appear.
+    /// Builds and deploys, reports the result, and returns the topics in which the events appear.
     pub(crate) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
         // Before the build: what changes while it runs is built after it.
         self.built = Some(self.snapshot());
         match self.try_rebuild(client, others, stop) {
             Ok(topics) => topics,
-            // The build was ended because everything ends.
+            // The build was stopped with everything else.
             Err(_) if stop.is_cancelled() => Vec::new(),
             Err(failure) => {
                 failure.report();
@@ -139,7 +139,7 @@ impl DevProject {
         Ok(topics_of(&manifest.project.manifest))
     }
 
-    /// A log in the folder, or a file that each build writes anew, would lead to a build without end.
+    /// A log in the folder, or a file that each build writes, would lead to builds without end.
     fn note_restless(&mut self, is_new: bool) {
         let now = self.snapshot();
         let meanwhile: Vec<PathBuf> = match &self.built {
@@ -153,7 +153,7 @@ impl DevProject {
             if *times == RESTLESS_AFTER {
                 let name = path.strip_prefix(&self.folder).unwrap_or(&path).display();
                 self.report(&format!(
-                    "{name} changes during each build and makes nothing new: it is not watched any more"
+                    "{name} changes during each build without a new result: it is ignored from now on"
                 ));
             }
         }
@@ -195,7 +195,7 @@ impl DevProject {
     }
 }
 
-/// Where what a function makes of its records appears.
+/// The topics in which the events and dead letters of a function appear.
 fn topics_of(manifest: &Manifest) -> Vec<String> {
     let outputs = manifest.outputs.values().map(|output| output.topic.clone());
     outputs.chain([manifest.dead_letter_topic.clone()]).collect()

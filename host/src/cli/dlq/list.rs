@@ -14,16 +14,16 @@ Examples:
   millstream dlq list place-bid
   millstream dlq list place-bid --limit 1000 --json | jq -r '.letters[].class' | sort | uniq -c";
 
-/// List a function's dead letters, the newest first
+/// List a function's dead letters, newest first
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DlqListArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// At most so many
+    /// The most dead letters to list
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
-    /// Older ones: where an earlier list ended
+    /// List older ones: the position at which an earlier list ended
     #[arg(long, value_name = "POSITION")]
     from: Option<String>,
 }
@@ -54,7 +54,7 @@ fn print(list: &LetterList, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let rows: Vec<[String; 8]> = list.letters.iter().map(row).collect();
     table::write(out, ColorChoice::Plain, columns, &rows)?;
     if let Some(older) = &list.older {
-        progress::report(format_args!("there may be older ones: --from {}", escape_for_terminal(older)));
+        progress::report(format_args!("for older ones add --from {}", escape_for_terminal(older)));
     }
     Ok(())
 }

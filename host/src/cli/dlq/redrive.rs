@@ -25,31 +25,31 @@ Examples:
   millstream dlq show place-bid 0/12 --value > value.json    # edit it, then
   millstream dlq redrive place-bid 0/12 --edit value.json";
 
-/// Guests run first, with their retries.
+/// The answer comes after the guests ran, with their retries.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Handle dead letters again, by the function itself
+/// Run dead letters through the function again
 ///
-/// What it emits goes to its outputs; what fails again is a new dead letter. Nothing is written back to the topics that the
-/// records came from. Each is handled once, unless you insist, and the order of a key is kept among them.
+/// Emitted events go to the function's outputs; a record that fails again becomes a new dead letter. Nothing is written to
+/// the topics that the records came from. A dead letter is redriven once, unless --force is given, in the order of its key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DlqRedriveArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// The dead letters' places, as `dlq list` shows them
+    /// The dead letters' positions, as `dlq list` shows them
     #[arg(value_name = "PARTITION/OFFSET", value_parser = place, required_unless_present = "all", num_args = 1..=100)]
     places: Vec<RecordId>,
-    /// All that there are now
+    /// Every dead letter that exists now
     #[arg(long, conflicts_with = "places")]
     all: bool,
-    /// The revision that handles them; without it the live one
+    /// The revision to run [default: the live one]
     #[arg(long, value_name = "REVISION")]
     to: Option<NonZeroU64>,
-    /// A file whose bytes are put in place of the one record's value
+    /// Replace the value of the one record with this file's bytes
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     edit: Option<PathBuf>,
-    /// Also those that were handled again before
+    /// Also redrive those that were redriven before
     #[arg(long)]
     force: bool,
 }

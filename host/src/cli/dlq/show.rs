@@ -22,10 +22,10 @@ Examples:
 pub(crate) struct DlqShowArgs {
     #[command(flatten)]
     function: FunctionArgs,
-    /// The dead letter's place, as `dlq list` shows it
+    /// The dead letter's position, as `dlq list` shows it
     #[arg(value_name = "PARTITION/OFFSET", value_parser = place)]
     place: RecordId,
-    /// Print the record's value alone, byte for byte; a terminal sees it escaped
+    /// Print only the record's value, byte for byte; on a terminal it is escaped
     #[arg(long, conflicts_with = "json")]
     value: bool,
 }

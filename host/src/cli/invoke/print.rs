@@ -1,4 +1,4 @@
-//! What became of an invocation, for people and for scripts.
+//! The outcome of an invocation, for people and for scripts.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -19,7 +19,7 @@ use crate::error_code::ErrorCode;
 use crate::model::outcome::{FaultClass, GuestFault};
 use crate::terminal::escape_for_terminal;
 
-/// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
+/// The emissions, if a host would accept them. `outputs` are the manifest's; without a manifest any output is allowed.
 pub(crate) fn judge<'a>(
     called: &'a CallReport,
     outputs: Option<&BTreeSet<String>>,
@@ -140,7 +140,7 @@ fn event_json(emission: &Emission<'_>, record: &InputRecord) -> Value {
     Value::Object(event)
 }
 
-/// Bytes as text where they are one, else as `<name>_base64`; nothing for none.
+/// Bytes as text if they are UTF-8, else as `<name>_base64`.
 fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
     let Some(bytes) = bytes else { return };
     match std::str::from_utf8(bytes) {
@@ -149,14 +149,14 @@ fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]
     };
 }
 
-/// The data as JSON, where the guest says that it is.
+/// The data as JSON, if its media type is JSON.
 fn declared_json(emission: &Emission<'_>) -> Option<Value> {
     let media_type = emission.datacontenttype()?.split(';').next()?.trim().to_ascii_lowercase();
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
     if is_json { serde_json::from_slice(emission.data()?).ok() } else { None }
 }
 
-/// What the guest itself gave and a host leaves; a host fills in what is missing.
+/// The attributes that the guest set and a host keeps; a host adds those that are missing.
 fn attributes_of<'a>(emission: &Emission<'a>) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
     let extensions = emission.extensions().filter(|(name, _)| check_extension(name) != Ok(false));
     emission.core_attributes().chain(extensions)
