@@ -7,6 +7,8 @@ mod host;
 mod identity;
 pub(crate) mod local;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
@@ -24,7 +26,11 @@ use crate::shutdown;
 use crate::telemetry::logs::{self, LineFormat};
 use crate::telemetry::otlp::OtlpHandle;
 
-/// Runs a host until it is told to stop.
+/// A host that is asked to stop ends this long after its longest `drain_timeout`, at most, whatever it waits for: Kubernetes'
+/// usual 30 s are enough for a drain of 15 s.
+const EXIT_WITHIN: Duration = Duration::from_secs(14);
+
+/// Runs a host until it is asked to stop.
 pub(crate) async fn serve(config: HostConfig) -> anyhow::Result<()> {
     let format = match config.log.format {
         LogFormat::Text => LineFormat::Text,
@@ -46,6 +52,8 @@ pub(crate) async fn serve(config: HostConfig) -> anyhow::Result<()> {
     tracing::info!(listen = %listener.local_addr()?, kafka = config.kafka.bootstrap_servers, host = &*identity.id,
         version = env!("CARGO_PKG_VERSION"), "millstream is listening");
     warn_of_plain_tokens(&config, tls.is_some());
+    let directory = host.directory();
+    shutdown::exit_late(stop.clone(), move || directory.longest_drain() + EXIT_WITHIN);
     let served = api::serve(listener, host.api(), tls, stop.clone().cancelled_owned()).await;
     // Also when the API failed: what runs is finished and committed.
     stop.cancel();

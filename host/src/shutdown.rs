@@ -1,5 +1,7 @@
 //! The signal to stop: SIGTERM or SIGINT, once for everybody.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled at the first SIGTERM or SIGINT. A second signal ends the process at once.
@@ -25,4 +27,31 @@ pub(crate) fn on_signal() -> std::io::Result<CancellationToken> {
         }
     });
     Ok(token)
+}
+
+/// Ends the process with success once `longest` has passed since `stop`: for what blocks a thread in librdkafka, which no
+/// other bound reaches. `longest` is asked when the stop begins.
+///
+/// What was unfinished runs again, exactly as after a crash.
+pub(crate) fn exit_late(stop: CancellationToken, longest: impl FnOnce() -> Duration + Send + 'static) {
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        let longest = longest();
+        // A thread of its own: all of the runtime's may be blocked, or the runtime gone.
+        std::thread::spawn(move || {
+            std::thread::sleep(longest);
+            tracing::warn!(
+                seconds = longest.as_secs_f32(),
+                "kafka did not answer while the host was stopping: it ends now, and unfinished records run again"
+            );
+            end_at_once();
+        });
+    });
+}
+
+#[allow(unsafe_code, reason = "std::process::exit runs handlers of C libraries, whose threads still run")]
+fn end_at_once() {
+    // Stderr has no buffer of its own, and nothing else is left to be written.
+    // SAFETY: `_exit` may be called at any time, from any thread.
+    unsafe { libc::_exit(0) }
 }

@@ -173,9 +173,15 @@ impl Host {
 
     /// Ends it as an operator would, and gives the data folder for the next one.
     #[track_caller]
-    pub fn terminate(mut self) -> TempDir {
+    pub fn terminate(self) -> TempDir {
+        self.terminate_within(Duration::from_secs(40))
+    }
+
+    /// The same; it must have ended by itself, with success, after `longest`.
+    #[track_caller]
+    pub fn terminate_within(mut self, longest: Duration) -> TempDir {
         self.process.signal("TERM");
-        let status = self.process.wait(Duration::from_secs(40));
+        let status = self.process.wait(longest);
         assert!(status.success(), "the host ended with {status}: {}", self.log_tail());
         std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"))
     }

@@ -1,6 +1,7 @@
 //! What the tests of the third ring share: the real binary on a real Kafka, with foreign clients on both sides.
 
 pub mod browser;
+pub mod certificates;
 pub mod chance;
 pub mod client;
 pub mod clock;
@@ -14,7 +15,9 @@ pub mod kcat;
 pub mod oracle;
 pub mod process;
 pub mod proxy;
+pub mod raw_records;
 pub mod skip;
+pub mod token_endpoint;
 pub mod turn;
 pub mod watch;
 pub mod wire;

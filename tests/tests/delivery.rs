@@ -37,6 +37,7 @@ mod delivery {
     mod slow_guest_revoked;
     mod stage;
     mod stalled_partition;
+    mod stop_without_kafka;
     mod topic_changed;
     mod trial;
     mod zombie;

@@ -1,6 +1,7 @@
 //! Shows events on a terminal as they appear.
 
-use crate::kafka::read::topic_watch::AppearedRecord;
+use crate::model::record::PastRecord;
+use crate::model::stamp::{DeadLetterStamp, RecordStamp};
 use crate::terminal::{ColorChoice, escape_for_terminal};
 
 /// What an event that appeared was.
@@ -27,27 +28,24 @@ impl EventPrinter {
     }
 
     /// Shows a record that appeared, and returns what it was.
-    pub(crate) fn show(self, record: &AppearedRecord) -> EventRole {
+    pub(crate) fn show(self, record: &PastRecord) -> EventRole {
         let (role, line) = self.line(record);
         println!("{line}");
         role
     }
 
-    fn line(self, record: &AppearedRecord) -> (EventRole, String) {
-        let header = |name: &str| {
-            let found = record.headers.iter().find(|(found, _)| found == name);
-            text(found.map_or(&[][..], |(_, value)| value))
-        };
+    fn line(self, record: &PastRecord) -> (EventRole, String) {
         let (key, value) = (record.key.as_deref().unwrap_or_default(), record.value.as_deref().unwrap_or_default());
-        let (key, value) = (text(key), text(value));
-        let class = header("millstream-error-class");
-        if class.is_empty() {
-            let shown = format!("{} {value}", header("ce_type"));
-            let head = self.paint.green(&head('‹', &record.topic, &key));
-            return (EventRole::Emitted, format!("{head}{}", shown.trim_start()));
+        let (topic, key, value) = (&record.partition.topic, text(key), text(value));
+        let stamp = RecordStamp::read(record.headers(), record.value.as_deref());
+        if let Some(DeadLetterStamp { class, message, .. }) = stamp.dead_letter {
+            let head = self.paint.red(&head('✗', topic, &key));
+            let (class, message) = (escape_for_terminal(&class), escape_for_terminal(&message));
+            return (EventRole::Dead, format!("{head}{class}: {message}   «{value}»"));
         }
-        let head = self.paint.red(&head('✗', &record.topic, &key));
-        (EventRole::Dead, format!("{head}{class}: {}   «{value}»", header("millstream-error-message")))
+        let shown = format!("{} {value}", escape_for_terminal(stamp.type_.as_deref().unwrap_or_default()));
+        let head = self.paint.green(&head('‹', topic, &key));
+        (EventRole::Emitted, format!("{head}{}", shown.trim_start()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::{ModuleShape, SharedRevision};
 use crate::model::ids::ArtifactDigest;
+use crate::model::reserved_topics::ReservedTopics;
 use crate::model::status::FunctionObserver;
 use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
@@ -44,6 +46,9 @@ use crate::wasm::{CompileLocation, EngineOptions, WasmEngine};
 
 /// Threads that poll consumers. One serves some hundred consumers; a second keeps a busy one from delaying them all.
 const POLLERS: usize = 2;
+
+/// How long commits and leaving groups may take after running calls had their time.
+const LEAVE_WITHIN: Duration = Duration::from_secs(8);
 
 /// What differs between a real cluster and the embedded broker.
 pub(crate) struct ClusterBackend {
@@ -127,10 +132,11 @@ impl Host {
             partitions: config.topics.partitions,
             replication: config.topics.replication_factor,
         };
+        let reserved = ReservedTopics::new(&config.topics.registry_prefix);
         let registry = registry::RegistryHandle::new(registry::RegistryParts {
             log,
             view,
-            cluster: Arc::new(KafkaCluster::new(admin.clone(), policy)),
+            cluster: Arc::new(KafkaCluster::new(admin.clone(), policy, reserved.clone())),
             inspect: Arc::new(EngineInspect(engine.clone())),
             cache_folder: config.data_dir.join("artifacts"),
         })
@@ -144,7 +150,7 @@ impl Host {
         let observe = supervisor::FunctionDirectory::new(survey.clone());
         let sending = otlp.start(&host_id, figures(&metrics, &observe));
         let publisher = HostPublisher::new(kafka.clone());
-        let topics = TopicWriter::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
+        let topics = TopicWriter::new(admin.clone(), publisher.clone(), reserved);
         let history = TopicHistory::new(kafka.clone());
         let ground = HostServices {
             environment: KafkaContext {
@@ -218,18 +224,34 @@ impl Host {
         })
     }
 
+    pub(crate) fn directory(&self) -> supervisor::FunctionDirectory {
+        self.observe.clone()
+    }
+
     /// Asks what functions are doing.
     pub(crate) fn observe(&self) -> &impl FunctionObserver {
         &self.observe
     }
 
-    /// Drains, commits, leaves every group.
+    /// How long running calls may take to end when this host stops.
+    pub(crate) fn longest_drain(&self) -> Duration {
+        self.observe.longest_drain()
+    }
+
+    /// Drains, commits, leaves every group. What waits for Kafka in vain is left behind after a while: its records run
+    /// again.
     pub(crate) async fn stop(self) {
+        let longest = self.longest_drain() + LEAVE_WITHIN;
         self.stop.cancel();
-        for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "the {what} ended early");
+        let ended = async {
+            for (what, task) in [("supervisor", self.supervisor), ("scheduler", self.scheduler)] {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "the {what} ended early");
+                }
             }
+        };
+        if tokio::time::timeout(longest, ended).await.is_err() {
+            tracing::warn!("kafka did not answer in time: groups are left by their session timeout");
         }
         self.usage.finish();
         self.sending.finish().await;

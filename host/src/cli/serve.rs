@@ -1,12 +1,16 @@
 //! `millstream serve`: runs a host.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::app;
 use crate::cli::failure::VerbFailure;
 use crate::cli::runtime;
 use crate::config::host::{HostConfig, HostConfigError};
 use crate::error_code::ErrorCode;
+
+/// How long what blocks a thread is waited for when everything else has ended.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(3);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,9 +50,11 @@ impl ConfigurationFile {
 /// Runs a host until it receives a signal to stop.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<(), VerbFailure> {
     let config = arguments.configuration.load(arguments.insecure)?;
-    let served = runtime::block_on(app::serve(config))?.map_err(|error| VerbFailure::of_running(&error));
+    let runtime = runtime::new()?;
+    let served = runtime.block_on(app::serve(config)).map_err(|error| VerbFailure::of_running(&error));
+    // librdkafka takes up to a second to end each client, and longer when Kafka is away.
+    runtime.shutdown_timeout(LONGEST_SHUTDOWN);
     if served.is_ok() {
-        // Only now: librdkafka takes up to a second to stop each client, and the runtime waits for that.
         tracing::info!("stopped");
     }
     served

@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::api::views::{EventView, HeaderView, SideView};
 use crate::cli::failure::VerbFailure;
 use crate::cli::table::ColorChoice;
+use crate::model::stamp;
 use crate::terminal::escape_for_terminal;
 
 /// Prints what only one of both sides has: of `expected` with a minus, of `got` with a plus.
@@ -43,7 +44,7 @@ fn event(event: &EventView) -> String {
     };
     let header = |header: &HeaderView| {
         // Their form is always the same, and their cause is in the line above.
-        let is_shown = !["ce_specversion", "ce_millstreamcause"].contains(&header.name.as_str());
+        let is_shown = !["ce_specversion", stamp::CAUSE_HEADER].contains(&header.name.as_str());
         let name = escape_for_terminal(&header.name);
         is_shown.then(|| format!("{name}={}", shown(&header.value, &header.value_base64)))
     };

@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use crate::model::lease::PartitionLease;
 use crate::model::status::{FunctionState, FunctionStatus};
 use crate::pipeline::build::build;
 use crate::pipeline::calls::OnCall;
-use crate::pipeline::shard::ShardControl;
+use crate::pipeline::shard::{ShardControl, ShardHandle};
 use crate::pipeline::shard_view::ShardView;
 use crate::pipeline::supervisor::HostServices;
 use crate::pipeline::topics::KnownTopics;
@@ -49,7 +49,7 @@ struct RunningShards {
     revision: SharedRevision,
     paused: bool,
     revisions: CallableRevisions,
-    shards: Vec<mpsc::Sender<ShardControl>>,
+    shards: Vec<ShardHandle>,
 }
 
 impl FunctionTask {
@@ -112,8 +112,7 @@ impl FunctionTask {
         if let Some(running) = self.running.as_mut().filter(|running| running.paused != wanted.paused) {
             running.paused = wanted.paused;
             for shard in &running.shards {
-                // A shard that ended says so in its view.
-                let _ = shard.send(ShardControl::Pause(wanted.paused)).await;
+                shard.send(ShardControl::Pause(wanted.paused));
             }
         }
         Ok(None)
@@ -139,8 +138,7 @@ impl FunctionTask {
                 }
                 WatchdogRequest::Halt(topic) => {
                     for shard in self.running.iter().flat_map(|running| &running.shards) {
-                        // A shard that ended says so in its view.
-                        let _ = shard.send(ShardControl::Halt(topic.clone())).await;
+                        shard.send(ShardControl::Halt(topic.clone()));
                     }
                 }
             }
@@ -153,11 +151,8 @@ impl FunctionTask {
         let is_it = |shard: &Arc<ShardView>| Arc::ptr_eq(shard, stuck);
         let Some(index) = self.view.shards().iter().position(is_it) else { return Ok(()) };
         let reason = stuck.fatal().or_else(|| stuck.stalled());
-        let (answer, stopped) = oneshot::channel();
-        if running.shards[index].send(ShardControl::Stop(answer)).await.is_ok() {
-            // No answer means that it ended another way.
-            let _ = stopped.await;
-        }
+        // No answer means that it ended another way.
+        let _ = running.shards[index].stop().await;
         let mut shard = build(&self.ground.environment, &running.revisions, &self.metrics, &self.view.topics, index)
             .map_err(|error| format!("shard {index} did not start: {error}"))?;
         if running.paused {
@@ -168,9 +163,7 @@ impl FunctionTask {
             shard.view().note_trouble(reason, false);
         }
         self.view.replace(index, shard.view());
-        let (control, told) = mpsc::channel(4);
-        tokio::spawn(shard.run(told));
-        running.shards[index] = control;
+        running.shards[index] = ShardHandle::start(shard);
         Ok(())
     }
 
@@ -187,8 +180,7 @@ impl FunctionTask {
             running.revision = revision.clone();
             running.revisions.switch_to(callable);
             for shard in &running.shards {
-                // A shard that ended says so in its view.
-                let _ = shard.send(ShardControl::Revise(revision.clone())).await;
+                shard.send(ShardControl::Revise(revision.clone()));
             }
             return Ok(());
         }
@@ -203,9 +195,7 @@ impl FunctionTask {
                 shard.start_paused();
             }
             views.push(shard.view());
-            let (control, told) = mpsc::channel(4);
-            tokio::spawn(shard.run(told));
-            shards.push(control);
+            shards.push(ShardHandle::start(shard));
         }
         self.view.show(views);
         self.running = Some(RunningShards { revision: revision.clone(), paused, revisions, shards });
@@ -214,15 +204,9 @@ impl FunctionTask {
 
     async fn stop_shards(&mut self) {
         let Some(running) = self.running.take() else { return };
-        let mut answers = Vec::new();
-        for shard in running.shards {
-            let (answer, stopped) = oneshot::channel();
-            // A shard that ended has nothing to stop.
-            if shard.send(ShardControl::Stop(answer)).await.is_ok() {
-                answers.push(stopped);
-            }
-        }
-        for stopped in answers {
+        // All at once; one that ended has nothing to stop.
+        let stopping: Vec<_> = running.shards.iter().map(ShardHandle::stop).collect();
+        for stopped in stopping {
             let _ = stopped.await;
         }
         self.view.show(Vec::new());
@@ -231,17 +215,38 @@ impl FunctionTask {
 
 /// Whether the new manifest can take over without a stop: how records are taken, ordered and committed stays.
 fn is_live_switch(old: &Manifest, new: &Manifest) -> bool {
-    old.topics == new.topics
+    // Each field is named, so that a new one must be decided on.
+    let Manifest {
+        name: _,
+        topics,
+        initial_offset: _,
+        ordering,
+        concurrency,
+        shards,
+        processing_guarantee,
+        dead_letter_topic,
+        env: _,
+        outputs,
+        filters: _,
+        limits: _,
+        logs: _,
+        instances: _,
+        retry: _,
+        delivery,
+        schedule: _,
+        kafka,
+    } = old;
+    *topics == new.topics
         && old.ticks() == new.ticks()
-        && old.ordering == new.ordering
-        && old.concurrency == new.concurrency
-        && old.shards == new.shards
-        && old.delivery == new.delivery
-        && old.kafka == new.kafka
-        && old.processing_guarantee == new.processing_guarantee
+        && *ordering == new.ordering
+        && *concurrency == new.concurrency
+        && *shards == new.shards
+        && *delivery == new.delivery
+        && *kafka == new.kafka
+        && *processing_guarantee == new.processing_guarantee
         // A transactional producer knows its topics' compressions, and what they take, from its start.
-        && (old.processing_guarantee == ProcessingGuarantee::AtLeastOnce
-            || (old.outputs == new.outputs && old.dead_letter_topic == new.dead_letter_topic))
+        && (*processing_guarantee == ProcessingGuarantee::AtLeastOnce
+            || (*outputs == new.outputs && *dead_letter_topic == new.dead_letter_topic))
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -338,6 +343,10 @@ impl FunctionView {
 
     fn show(&self, shards: Vec<Arc<ShardView>>) {
         self.seen().shards = shards;
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.seen().revision.manifest.delivery.drain_timeout
     }
 
     /// The leases of all its shards.

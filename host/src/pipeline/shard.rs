@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::commit::committer::CommitCommand;
 use crate::consume::intake::IntakeCommand;
@@ -42,7 +43,10 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// How long acknowledgements of finished work are waited for, at least, after running calls had their time.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(2);
 
-/// What a shard can be told.
+/// How long a commit of finished work may take, at most, when the host stops: without Kafka it would take 40 s.
+const LONGEST_COMMIT: Duration = Duration::from_secs(3);
+
+/// A request to a running shard.
 #[derive(Debug)]
 pub(crate) enum ShardControl {
     /// Handle what is taken from now on with this revision.
@@ -53,6 +57,37 @@ pub(crate) enum ShardControl {
     Halt(String),
     /// Drain, commit, leave the group. Answered when that is done.
     Stop(oneshot::Sender<()>),
+}
+
+/// Controls a running shard.
+#[derive(Debug)]
+pub(crate) struct ShardHandle {
+    control: mpsc::UnboundedSender<ShardControl>,
+    /// Ends waits for Kafka at once, before [`ShardControl::Stop`] has its turn.
+    stopping: CancellationToken,
+}
+
+impl ShardHandle {
+    /// Runs `shard` in a task of its own.
+    pub(crate) fn start(shard: Shard) -> Self {
+        let (control, requests) = mpsc::unbounded_channel();
+        let stopping = CancellationToken::new();
+        tokio::spawn(shard.run(requests, stopping.clone()));
+        Self { control, stopping }
+    }
+
+    /// A shard that ended says so in its view, and hears nothing more.
+    pub(crate) fn send(&self, control: ShardControl) {
+        let _ = self.control.send(control);
+    }
+
+    /// Drains, commits and leaves the group; answered, or dropped, when that is done.
+    pub(crate) fn stop(&self) -> oneshot::Receiver<()> {
+        let (answer, stopped) = oneshot::channel();
+        self.stopping.cancel();
+        self.send(ShardControl::Stop(answer));
+        stopped
+    }
 }
 
 pub(crate) struct ShardParts {
@@ -75,11 +110,13 @@ pub(crate) struct Shard {
     parts: ShardParts,
     leases: Vec<Arc<PartitionLease>>,
     paused: bool,
+    /// Cancelled when the shard is to stop.
+    stopping: CancellationToken,
 }
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Self {
-        Self { parts, leases: Vec::new(), paused: false }
+        Self { parts, leases: Vec::new(), paused: false, stopping: CancellationToken::new() }
     }
 
     /// What others may see of it.
@@ -87,8 +124,9 @@ impl Shard {
         self.parts.view.clone()
     }
 
-    /// Works until it is told to stop, or nobody can tell it any more.
-    pub(crate) async fn run(mut self, mut control: mpsc::Receiver<ShardControl>) {
+    /// Works until it is asked to stop, or its handle is dropped.
+    async fn run(mut self, mut control: mpsc::UnboundedReceiver<ShardControl>, stopping: CancellationToken) {
+        self.stopping = stopping;
         let mut keep = paused::keep_every();
         loop {
             tokio::select! {
@@ -152,7 +190,7 @@ impl Shard {
     }
 
     async fn assigned(&mut self, partitions: Vec<TopicPartition>) {
-        let places = self.where_to_start(partitions).await;
+        let Some(places) = self.where_to_start(partitions).await else { return };
         self.learn_topics(&places).await;
         let starts: Vec<_> =
             places.iter().map(|(partition, told)| (partition.clone(), told.progress.watermark())).collect();
@@ -223,23 +261,34 @@ impl Shard {
         self.tell_committer(CommitCommand::Forget(leases.to_vec()));
     }
 
-    /// Asks Kafka until it answers: without an offset there is no honest place to start.
-    async fn where_to_start(&self, partitions: Vec<TopicPartition>) -> Vec<(TopicPartition, CommittedProgress)> {
+    /// Asks Kafka until it answers: without an offset there is no honest place to start. None when the shard is to stop
+    /// first.
+    async fn where_to_start(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Option<Vec<(TopicPartition, CommittedProgress)>> {
         if partitions.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         loop {
             let (consumer, asked) = (self.parts.consumer.clone(), partitions.clone());
-            let answer = tokio::task::spawn_blocking(move || read_places(&consumer, &asked)).await;
+            let read = tokio::task::spawn_blocking(move || read_places(&consumer, &asked));
+            let answer = tokio::select! {
+                answer = read => answer,
+                () = self.stopping.cancelled() => return None,
+            };
             match answer {
-                Ok(Ok(places)) => return places,
+                Ok(Ok(places)) => return Some(places),
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "committed offsets are asked for again");
                     self.parts.view.note_trouble(error.to_string(), false);
                 }
                 Err(error) => tracing::error!(%error, "reading committed offsets ended early"),
             }
-            tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            tokio::select! {
+                () = tokio::time::sleep(ASK_AGAIN_AFTER) => {}
+                () = self.stopping.cancelled() => return None,
+            }
         }
     }
 
@@ -308,7 +357,11 @@ impl Shard {
 
     async fn stop(mut self) {
         let leases = std::mem::take(&mut self.leases);
-        self.drain(leases).await;
+        let longest = self.parts.drain_timeout + SHORTEST_FLUSH + LONGEST_COMMIT;
+        if tokio::time::timeout(longest, self.drain(leases)).await.is_err() {
+            tracing::warn!(function = %self.parts.function,
+                "finished records could not be committed in time: they run again where their partitions go");
+        }
         self.parts.view.show(&[]);
         // Leaving revokes what is still assigned; the context gives it back by itself from now on.
         self.parts.consumer.close();

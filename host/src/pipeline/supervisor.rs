@@ -75,6 +75,11 @@ impl FunctionDirectory {
         self.view(name).map(|view| view.lines.clone())
     }
 
+    /// How long running calls may take to end when the host stops: the longest `drain_timeout` of its functions.
+    pub(crate) fn longest_drain(&self) -> Duration {
+        self.all().iter().map(|view| view.drain_timeout()).max().unwrap_or_default()
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<FunctionView>> {
         self.views.lock().values().cloned().collect()
     }
