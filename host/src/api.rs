@@ -41,6 +41,7 @@ mod topics;
 mod trigger;
 mod upload;
 mod usage;
+pub(crate) mod views;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

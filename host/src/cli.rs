@@ -1,7 +1,7 @@
 //! L6: the command line, one file a verb.
 //!
 //! A verb writes its result, and nothing else, to the stream that it is given (stdout); progress goes to stderr. It
-//! ends well or with a [`VerbFailure`], which decides the exit code.
+//! returns success or a [`VerbFailure`], which decides the exit code.
 
 mod bench;
 mod build;
@@ -13,6 +13,7 @@ mod deploy;
 mod dev;
 mod dlq;
 mod failure;
+mod function_args;
 mod host_client;
 mod invoke;
 mod list;
@@ -49,15 +50,15 @@ use failure::VerbFailure;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  it went well
-  1  it failed; stderr says why, with a code such as MS0101
+  0  success
+  1  failure; stderr says why, with a code like MS0101
   2  the command line is wrong
-  3  there is no such function
+  3  the function does not exist
   4  the host cannot be reached
 
-Results go to stdout, everything else to stderr; --json makes results JSON.";
+Results go to stdout, everything else to stderr. With --json, results are JSON.";
 
-/// Wasm functions that a Kafka stream turns
+/// Run sandboxed Wasm functions on Kafka records
 #[derive(Debug, Parser)]
 #[command(name = "millstream", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct CommandLine {
@@ -140,7 +141,7 @@ pub(crate) fn run() -> ExitCode {
     let result = command_line.verb.run(&mut out).and_then(|()| Ok(out.flush()?));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.report(),
     }
 }
 

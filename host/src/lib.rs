@@ -24,6 +24,7 @@ mod flow;
 mod fuzzing;
 mod shutdown;
 mod telemetry;
+mod terminal;
 // L2
 mod kafka;
 mod wasm;

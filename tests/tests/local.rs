@@ -7,4 +7,5 @@ mod local {
     mod dev;
     mod fixtures;
     mod new;
+    mod terminal;
 }

@@ -8,7 +8,7 @@ use millstream_tests::root;
 /// Rooms by layer, lowest first. A room imports only lower layers, and itself.
 const LAYERS: [&[&str]; 9] = [
     &["model"],
-    &["cloudevents", "config", "error_code", "failpoint", "flow", "fuzzing", "shutdown", "telemetry"],
+    &["cloudevents", "config", "error_code", "failpoint", "flow", "fuzzing", "shutdown", "telemetry", "terminal"],
     &["kafka", "wasm"],
     &["consume", "dispatch", "invoke", "emit", "commit"],
     &["execute", "lineage", "registry"],

@@ -1,6 +1,6 @@
 //! Dead letters over HTTP: listed, shown, handled again.
 
-mod view;
+pub(crate) mod view;
 
 use axum::Json;
 use axum::body::Body;

@@ -237,7 +237,7 @@ fn fingerprint(headers: &HeaderMap, body: &Bytes, query: &InvokeQuery) -> [u8; 3
 
 impl IntoResponse for StoredAnswer {
     fn into_response(self) -> Response {
-        let headers = [(CONTENT_TYPE, "application/json"), (OUTCOME, self.outcome)];
+        let headers = [(CONTENT_TYPE, "application/json"), (OUTCOME, self.outcome.as_ref())];
         (headers, Arc::unwrap_or_clone(self.body)).into_response()
     }
 }

@@ -1,5 +1,6 @@
 //! What a function's guests wrote on this host: the last lines, and those to come.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -53,30 +54,30 @@ pub(crate) struct LogQuery {
 }
 
 /// A line that a guest wrote.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LineView {
     /// When, by RFC 3339.
-    time: String,
+    pub(crate) time: String,
     /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
-    level: &'static str,
+    pub(crate) level: Cow<'static, str>,
     /// The revision that wrote it.
-    revision: u64,
+    pub(crate) revision: u64,
     /// The record that it was called for, `topic/partition/offset`, and how many more were in the call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<String>,
-    line: String,
+    pub(crate) record: Option<String>,
+    pub(crate) line: String,
 }
 
 /// The lines, the oldest first.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LineList {
-    lines: Vec<LineView>,
+    pub(crate) lines: Vec<LineView>,
 }
 
 impl LineView {
     fn new(line: &GuestLine) -> Self {
         let record = line.record.as_deref().map(str::to_owned);
-        let (level, revision) = (line.level, line.revision);
+        let (level, revision) = (Cow::Borrowed(line.level), line.revision);
         Self { time: moment(line.unix_ms), level, revision, record, line: line.text.to_string() }
     }
 }

@@ -1,9 +1,11 @@
 //! Errors as clients see them: problem details (RFC 9457) with a stable code.
 
+use std::borrow::Cow;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error_code::ErrorCode;
@@ -26,22 +28,22 @@ pub(crate) struct ApiProblem {
 }
 
 /// Problem details (RFC 9457).
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProblemView {
     /// The page about this kind of error.
     #[serde(rename = "type")]
-    type_: &'static str,
+    pub(crate) type_: Cow<'static, str>,
     /// What happened, the same for all errors of the code.
-    title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     /// The HTTP status.
-    status: u16,
+    pub(crate) status: u16,
     /// The stable code, such as `MS0201`.
-    code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     /// What to do.
-    remedy: &'static str,
+    pub(crate) remedy: Cow<'static, str>,
     /// What happened this time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 impl ApiProblem {
@@ -76,11 +78,11 @@ impl ApiProblem {
     pub(crate) fn view(&self) -> ProblemView {
         let Self { code, detail, .. } = self;
         ProblemView {
-            type_: code.page(),
-            title: code.title(),
+            type_: Cow::Borrowed(code.page()),
+            title: Cow::Borrowed(code.title()),
             status: self.status().as_u16(),
-            code: code.code(),
-            remedy: code.remedy(),
+            code: Cow::Borrowed(code.code()),
+            remedy: Cow::Borrowed(code.remedy()),
             detail: detail.clone(),
         }
     }

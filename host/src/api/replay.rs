@@ -1,6 +1,6 @@
 //! Replays over HTTP: a stream of lines, each JSON.
 
-mod view;
+pub(crate) mod view;
 
 use std::time::{Duration, Instant, SystemTime};
 

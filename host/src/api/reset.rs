@@ -39,34 +39,34 @@ pub(crate) struct ResetRequest {
 }
 
 /// From where to where.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ResetView {
     #[schema(value_type = String)]
-    name: FunctionName,
+    pub(crate) name: FunctionName,
     /// Whether nothing was done.
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Offsets that are handled again, in all partitions.
-    again: i64,
+    pub(crate) again: i64,
     /// Offsets that are skipped, in all partitions.
-    skipped: i64,
-    partitions: Vec<MoveView>,
+    pub(crate) skipped: i64,
+    pub(crate) partitions: Vec<MoveView>,
 }
 
 /// From where to where in one partition. An offset is mostly a record: compacted ones and marks of transactions are none.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct MoveView {
-    topic: String,
-    partition: i32,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
     /// Where the function was; nothing where it had not begun.
-    from: Option<i64>,
+    pub(crate) from: Option<i64>,
     /// Where it goes on.
-    to: i64,
+    pub(crate) to: i64,
     /// Offsets that are handled again.
-    again: i64,
+    pub(crate) again: i64,
     /// Offsets that are skipped.
-    skipped: i64,
+    pub(crate) skipped: i64,
     /// The partition's end.
-    end: i64,
+    pub(crate) end: i64,
 }
 
 impl MoveView {

@@ -24,35 +24,35 @@ use crate::registry::catalogue::StoredRevision;
 const BODY_BYTES: u64 = 4096;
 
 /// A revision that is kept.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RevisionView {
     /// Its number.
     #[schema(value_type = u64)]
-    revision: RevisionNumber,
+    pub(crate) revision: RevisionNumber,
     /// The module's SHA-256.
     #[schema(value_type = String)]
-    digest: ArtifactDigest,
+    pub(crate) digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: ModuleShape,
+    pub(crate) shape: ModuleShape,
     /// The module's size.
-    module_bytes: u64,
+    pub(crate) module_bytes: u64,
     /// When it was deployed, by RFC 3339.
-    deployed_at: String,
+    pub(crate) deployed_at: String,
     /// Whether it is the live one.
-    live: bool,
+    pub(crate) live: bool,
     /// The revision that it has the manifest and module of, when it was made by rolling back.
     #[schema(value_type = Option<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    restores: Option<RevisionNumber>,
+    pub(crate) restores: Option<RevisionNumber>,
 }
 
 /// The revisions that are kept, the newest first.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RevisionList {
     #[schema(value_type = String)]
-    name: FunctionName,
-    revisions: Vec<RevisionView>,
+    pub(crate) name: FunctionName,
+    pub(crate) revisions: Vec<RevisionView>,
 }
 
 /// A revision with its manifest.

@@ -55,11 +55,11 @@ pub(crate) struct PublishQuery {
 }
 
 /// An event that Kafka has.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct WrittenEvent {
-    topic: String,
-    partition: i32,
-    offset: i64,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
 }
 
 /// What became of one event of a batch: a place, or an error.

@@ -41,34 +41,34 @@ pub(crate) struct UsageQuery {
 }
 
 /// What functions used on this host.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct UsageView {
     /// The first moment that is counted: `from` widened to what is kept, minutes for three hours and hours for 32 days.
-    from: String,
+    pub(crate) from: String,
     /// The moment before which is counted.
-    to: String,
+    pub(crate) to: String,
     /// Functions that used something, by name; deleted ones too.
-    functions: Vec<FunctionUsage>,
+    pub(crate) functions: Vec<FunctionUsage>,
 }
 
 /// What one function used.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FunctionUsage {
-    function: String,
+    pub(crate) function: String,
     /// Records that were handed to the guest, each attempt for itself.
-    invocations: u64,
+    pub(crate) invocations: u64,
     /// Calls of the guest, which may hold many records.
-    calls: u64,
+    pub(crate) calls: u64,
     /// Linear memory of the instance that was called, times the time of the call: 10⁹ bytes for a second.
-    gb_seconds: f64,
+    pub(crate) gb_seconds: f64,
     /// Time in which the guest had a processor.
-    cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Time of calls, with their waits.
-    wall_seconds: f64,
+    pub(crate) wall_seconds: f64,
     /// Bytes handed to the guest: its records with their headers.
-    bytes_in: u64,
+    pub(crate) bytes_in: u64,
     /// Bytes that it answered: what it emitted.
-    bytes_out: u64,
+    pub(crate) bytes_out: u64,
 }
 
 /// Tell what functions used

@@ -29,27 +29,27 @@ pub(crate) enum DemoEnd {
     Interrupted,
 }
 
-/// The pause between two events of the script, so that one can read along.
+/// The pause between two events of the script, long enough to read along.
 const PAUSE: Duration = Duration::from_millis(120);
 
-/// How long the functions may take for what is left when the script is over.
+/// How long the functions may take for the last events after the script is over.
 const LAST_EVENT_WITHIN: Duration = Duration::from_secs(30);
 
 const OPENING: &str = "\
-An auction, played by three functions. Each is a Wasm module in a sandbox of its own; Kafka's records turn them.
+An auction, played by three functions. Each is a Wasm module in a sandbox of its own, and runs on Kafka records.
 
   bids ───────────► place-bid ─────► bids.accepted, bids.rejected
   items.complete ─► item-complete ─► items.validated ─► notify-bidders ─► notifications
 
-An event that goes in is marked ›, one that a function emitted ‹, a record that was dead-lettered ✗.
+› marks an input event, ‹ an event that a function emitted, ✗ a dead letter.
 ";
 
 const CLOSING: &str = "
 What you saw:
   · a bid that breaks the rules is a result: place-bid wrote it to its output \"rejected\", with the reason;
-  · what is no bid at all is a dead letter: it lies in place-bid.dead, whole, with headers that say why;
-  · the item that was only looked at never reached place-bid: its manifest filters by type;
-  · bids on one item stayed in order, since place-bid asks for ordering = \"key\".
+  · a record that is not a bid became a dead letter: place-bid.dead has it unchanged, with headers that say why;
+  · the item that was only viewed never reached place-bid: its manifest filters by type;
+  · bids on one item stayed in order, because place-bid sets ordering = \"key\".
 ";
 
 /// Plays the auction on the embedded broker.
@@ -73,7 +73,7 @@ pub(crate) async fn demo(options: DemoOptions) -> anyhow::Result<DemoEnd> {
     if options.stay {
         let listening = stage.listen(options.listen, stop.clone()).await?;
         println!(
-            "\nThe host stays up at http://{}, the broker at {}. Ctrl-C ends both.",
+            "\nThe host stays up at http://{}, the broker at {}. Press Ctrl-C to stop both.",
             listening.address,
             stage.broker()
         );

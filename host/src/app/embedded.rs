@@ -1,6 +1,6 @@
-//! A host on a broker inside this process: what `millstream demo` and `millstream dev` stand on.
+//! A host on a broker inside this process: for `millstream demo` and `millstream dev`.
 //!
-//! All of it is in memory, or in a folder that goes with it.
+//! Everything is in memory, or in a temporary folder.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::registry::folder_log::FolderLog;
 use crate::registry::publication;
 use crate::telemetry::otlp::OtlpHandle;
 
-/// Where the API is unless somebody is there already.
+/// The address of the API, unless it is in use.
 const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 pub(crate) struct EmbeddedHost {
@@ -36,11 +36,11 @@ pub(crate) struct EmbeddedHost {
 }
 
 impl EmbeddedHost {
-    /// Starts a broker, and a host on it that calls the cluster `name`. Topics that it makes have `partitions`.
+    /// Starts a broker, and a host on it that calls the cluster `name`. Topics that it creates have `partitions`.
     pub(crate) fn start(name: &str, partitions: i32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no folder for temporary files")?;
         let broker = EmbeddedBroker::start()?;
-        // The embedded broker answers a fetch only when its time is up: a short one, so that one can watch.
+        // The embedded broker answers a fetch only when its time is up: a short one, so that events appear at once.
         let options = [("fetch.wait.max.ms".to_owned(), "20".to_owned())].into();
         let kafka = ClientSettings { bootstrap_servers: broker.bootstrap_servers(), options, is_embedded: true };
         let config = configuration(name, partitions, folder.path(), &kafka.bootstrap_servers)?;

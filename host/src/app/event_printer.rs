@@ -1,68 +1,61 @@
 //! Shows events on a terminal as they appear.
 
-use std::io::IsTerminal as _;
-
 use crate::model::record::PastRecord;
 use crate::model::stamp::{DeadLetterStamp, RecordStamp};
+use crate::terminal::{ColorChoice, escape_for_terminal};
 
 /// What an event that appeared was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventRole {
     Emitted,
-    /// A function gave it up.
+    /// A dead letter.
     Dead,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EventPrinter {
-    is_coloured: bool,
+    paint: ColorChoice,
 }
 
 impl EventPrinter {
     pub(crate) fn new() -> Self {
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { is_coloured: std::io::stdout().is_terminal() && !is_unwanted }
+        Self { paint: ColorChoice::for_stdout() }
     }
 
-    /// Shows an event that is published to an input.
+    /// Shows an event that the demo or a user publishes.
     pub(crate) fn show_input(self, topic: &str, key: &str, text: &str) {
-        self.print('›', "36", topic, key, text);
+        println!("{}{}", self.paint.cyan(&head('›', topic, key)), escape_for_terminal(text));
     }
 
-    /// Shows a record that appeared, and tells what it was.
+    /// Shows a record that appeared, and returns what it was.
     pub(crate) fn show(self, record: &PastRecord) -> EventRole {
+        let (role, line) = self.line(record);
+        println!("{line}");
+        role
+    }
+
+    fn line(self, record: &PastRecord) -> (EventRole, String) {
         let (key, value) = (record.key.as_deref().unwrap_or_default(), record.value.as_deref().unwrap_or_default());
         let (topic, key, value) = (&record.partition.topic, text(key), text(value));
         let stamp = RecordStamp::read(record.headers(), record.value.as_deref());
         if let Some(DeadLetterStamp { class, message, .. }) = stamp.dead_letter {
-            let reason = format!("{}: {}   «{value}»", text(class.as_bytes()), text(message.as_bytes()));
-            self.print('✗', "31", topic, &key, &reason);
-            return EventRole::Dead;
+            let head = self.paint.red(&head('✗', topic, &key));
+            let (class, message) = (escape_for_terminal(&class), escape_for_terminal(&message));
+            return (EventRole::Dead, format!("{head}{class}: {message}   «{value}»"));
         }
-        let type_ = text(stamp.type_.as_deref().unwrap_or_default().as_bytes());
-        self.print('‹', "32", topic, &key, format!("{type_} {value}").trim_start());
-        EventRole::Emitted
-    }
-
-    fn print(self, mark: char, colour: &str, topic: &str, key: &str, text: &str) {
-        let line = format!("  {mark} {topic:<16} {key:<6} ");
-        if self.is_coloured {
-            println!("\x1b[{colour}m{line}\x1b[0m{text}");
-        } else {
-            println!("{line}{text}");
-        }
+        let shown = format!("{} {value}", escape_for_terminal(stamp.type_.as_deref().unwrap_or_default()));
+        let head = self.paint.green(&head('‹', topic, &key));
+        (EventRole::Emitted, format!("{head}{}", shown.trim_start()))
     }
 }
 
-/// Bytes of somebody's event, without what could play with a terminal.
+fn head(mark: char, topic: &str, key: &str) -> String {
+    let (topic, key) = (escape_for_terminal(topic), escape_for_terminal(key));
+    format!("  {mark} {topic:<16} {key:<6} ")
+}
+
 fn text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let escaped = text.chars().flat_map(|c| match c {
-        '\t' => vec![c],
-        c if c.is_control() => c.escape_default().collect(),
-        c => vec![c],
-    });
-    escaped.collect()
+    escape_for_terminal(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
 #[cfg(test)]
@@ -71,6 +64,6 @@ mod tests {
 
     #[test]
     fn what_could_play_with_a_terminal_is_escaped() {
-        assert_eq!(text(b"plain \xc3\xa9\t\x1b[2J\n"), "plain é\t\\u{1b}[2J\\n");
+        assert_eq!(text(b"plain \xc3\xa9\t\x1b[2J\n"), "plain é\\t\\u{1b}[2J\\n");
     }
 }

@@ -1,4 +1,4 @@
-//! `millstream build`: runs the manifest's build line and checks what it leaves.
+//! `millstream build`: runs the manifest's build line and checks the module.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ Examples:
   millstream build examples/uppercase
   cd examples/uppercase && millstream build";
 
-/// How often it is looked whether a build has ended.
+/// How often a running build is polled.
 const LOOKS_EVERY: Duration = Duration::from_millis(10);
 
 /// Build a function's module with the command in its manifest
@@ -31,28 +31,28 @@ pub(crate) struct BuildArgs {
     folder: PathBuf,
 }
 
-/// Builds and prints where the module is.
+/// Builds, and prints the path of the module.
 pub(crate) fn run(arguments: &BuildArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let manifest = project::read_folder(&arguments.folder)?;
     let module = build_folder(&arguments.folder, &manifest)?;
     Ok(writeln!(out, "{}", module.display())?)
 }
 
-/// Builds the module of `folder` and answers its path. Without a build line the module is taken as it is.
+/// Builds the module of `folder` and returns its path. Without a build line the module must be there already.
 pub(crate) fn build_folder(folder: &Path, manifest: &ManifestFile) -> Result<PathBuf, VerbFailure> {
     build_folder_until(folder, manifest, &|| false)
 }
 
-/// The same; ends the build when `is_over` says so.
+/// The same; kills the build when `is_over` returns true.
 pub(crate) fn build_folder_until(
     folder: &Path,
     manifest: &ManifestFile,
     is_over: &dyn Fn() -> bool,
 ) -> Result<PathBuf, VerbFailure> {
-    // Without a place to look there is no use in building.
+    // Checked first: without a path there is nothing to build for.
     project::module_path(folder, &manifest.project)?;
     if let Some(line) = &manifest.project.build {
-        progress::tell(format_args!("building {}: {line}", manifest.project.manifest.name));
+        progress::report(format_args!("building {}: {line}", manifest.project.manifest.name));
         run_line(folder, line, is_over)?;
     }
     built_module(folder, manifest)
@@ -67,7 +67,7 @@ pub(crate) fn built_module(folder: &Path, manifest: &ManifestFile) -> Result<Pat
 
 fn run_line(folder: &Path, line: &str, is_over: &dyn Fn() -> bool) -> Result<(), VerbFailure> {
     let failed = |reason: String| VerbFailure::new(ErrorCode::BuildFailed, format!("`{line}` {reason}"));
-    // Stdout is for our own result.
+    // Stdout is for the path of the module.
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(folder).stdin(Stdio::null()).stdout(stderr);
@@ -104,7 +104,7 @@ mod tests {
 
     fn code_of(result: Result<String, VerbFailure>) -> String {
         match result {
-            Err(VerbFailure::Told(told)) => told.code.clone(),
+            Err(VerbFailure::Reported(reported)) => reported.code.clone(),
             other => panic!("{other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! `millstream completions`: what a shell needs to complete words and options.
+//! `millstream completions`: prints a script that completes verbs and options in a shell.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ Examples:
   millstream completions zsh > \"${fpath[1]}/_millstream\"
   millstream completions fish > ~/.config/fish/completions/millstream.fish";
 
-/// Print a script with which a shell completes verbs and options
+/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CompletionsArgs {
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &CompletionsArgs, mut command: Command, out: &mut d
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
-    // Written at once, so that a reader that has enough of it is no panic.
+    // Written at once, so that a closed pipe does not panic.
     Ok(out.write_all(&script)?)
 }
 

@@ -13,8 +13,8 @@ Examples:
 
 /// Print the host's configuration in force, and where each value comes from
 ///
-/// The output is TOML that --config reads; the origin of each value is a comment: default, file, or the name of the
-/// environment variable. Secrets are hidden.
+/// The output is TOML that --config accepts. A comment names the origin of each value: default, file, or the environment
+/// variable. Secrets are hidden.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ConfigArgs {

@@ -1,4 +1,4 @@
-//! `millstream delete`: takes a function away.
+//! `millstream delete`: deletes a function.
 
 use std::io::Write;
 use std::time::Duration;
@@ -6,45 +6,35 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
-use crate::model::ids::FunctionName;
+use crate::cli::function_args::{FunctionArgs, print_json};
 
 const EXAMPLES: &str = "\
 Examples:
   millstream delete enrich-bid
-  millstream delete enrich-bid || test $? = 3    # gone is gone";
+  millstream delete enrich-bid || test $? = 3    # also if it does not exist";
 
 /// A delete waits until every host has left the function's group.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Delete a function, on every host of the cluster
 ///
-/// Its topics and what it wrote stay. Its place in the input topics is forgotten: deployed again it starts at its
+/// Its topics and their records stay. Its committed offsets are deleted: if it is deployed again, it starts at its
 /// initial_offset.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DeleteArgs {
-    /// The function's name
-    #[arg(value_parser = FunctionName::new)]
-    name: FunctionName,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    function: FunctionArgs,
 }
 
 pub(crate) fn run(arguments: &DeleteArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
-    let name = arguments.name.as_str();
-    let answer = client
-        .change(&["v1", "functions", name], |http, url| http.delete(url).timeout(ANSWER_TIMEOUT))
-        .map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
-    if arguments.json {
-        let answer = answer.unwrap_or_else(|| json!({ "name": name, "deleted": true }));
-        return Ok(writeln!(out, "{answer:#}")?);
+    let FunctionArgs { name, output } = &arguments.function;
+    let answer = arguments.function.client()?.change(&[], |http, url| http.delete(url).timeout(ANSWER_TIMEOUT))?;
+    match (output.json, answer.is_null()) {
+        (true, true) => print_json(&json!({ "name": name, "deleted": true }), out),
+        (true, false) => print_json(&answer, out),
+        (false, _) => Ok(writeln!(out, "deleted {name}")?),
     }
-    Ok(writeln!(out, "deleted {name}")?)
 }
 
 #[cfg(test)]
@@ -55,7 +45,11 @@ mod tests {
     #[test]
     fn a_deleted_function_is_confirmed() {
         let host = FakeHost::start(vec![CannedAnswer::new(204, ""), CannedAnswer::new(200, r#"{"name":"f"}"#)]);
-        let arguments = |json| DeleteArgs { name: FunctionName::new("f").unwrap(), host: host.arguments(), json };
+        let arguments = |json| {
+            let mut function = host.function_args("f");
+            function.output.json = json;
+            DeleteArgs { function }
+        };
         let mut out = Vec::new();
         run(&arguments(false), &mut out).unwrap();
         assert_eq!(out, b"deleted f\n");

@@ -14,16 +14,16 @@ Examples:
 
 /// Play an auction on an embedded broker and see each event appear
 ///
-/// Needs nothing but this program: the broker runs inside it, in memory, and the functions are built in. Ends with one
-/// line `demo: N in, N out, N dead letters`.
+/// Needs only this program: the broker runs in its memory, and the functions are built in. The last line is
+/// `demo: N in, N out, N dead letters`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DemoArgs {
-    /// Keep the host up when the auction is over, until Ctrl-C
+    /// Keep the host running after the auction, until Ctrl-C
     #[arg(long)]
     stay: bool,
 
-    /// Where the API listens with --stay, on loopback. Without it: 127.0.0.1:8080, or a free port when that is taken
+    /// With --stay: the loopback address of the API [default: 127.0.0.1:8080, or a free port if that one is in use]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_LISTEN", hide_env_values = true, value_parser = parse_listen)]
     listen: Option<SocketAddr>,
 }

@@ -1,4 +1,4 @@
-//! `millstream deploy`: builds a function and hands it to a host.
+//! `millstream deploy`: builds a function and deploys it on a host.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -6,23 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::multipart::{Form, Part};
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::views::{DeployedView, ShadowDeployed};
 use crate::cli::build::build_folder;
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::function_args::{OutputArgs, read_answer};
+use crate::cli::host_client::HostClient;
 use crate::cli::progress;
 use crate::cli::project::{self, ManifestFile};
+use crate::cli::table::json_name;
 use crate::config::manifest::ManifestNotation;
 use crate::config::quantity::parse_duration;
 use crate::error_code::ErrorCode;
+use crate::model::status::FunctionState;
 
 const EXAMPLES: &str = "\
 Examples:
   millstream deploy examples/uppercase --wait
   millstream deploy . --wait=2m --json
-  millstream deploy . --shadow --ignore time    # beside the live revision; see `millstream shadow`
+  millstream deploy . --shadow --ignore time    # see `millstream shadow`
   millstream deploy --manifest millstream.toml --module uppercase.wasm";
 
 /// An upload is compiled and stored in Kafka before it is answered.
@@ -30,12 +33,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Build a function and deploy it
 ///
-/// Answers once the host has compiled and stored the function, and its start offsets are fixed. A function that is
-/// deployed already gets a new revision.
+/// Returns once the host has compiled and stored the function, and its start offsets are committed. If the function is
+/// deployed already, it gets a new revision.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DeployArgs {
-    /// The folder with the function's millstream.toml; it is built first
+    /// The folder with the function's millstream.toml; the function is built first
     #[arg(value_name = "DIR", required_unless_present = "manifest")]
     folder: Option<PathBuf>,
     /// Without a build: the manifest
@@ -44,61 +47,37 @@ pub(crate) struct DeployArgs {
     /// Without a build: the Wasm module
     #[arg(long, value_name = "FILE", requires = "manifest", conflicts_with = "folder")]
     module: Option<PathBuf>,
-    /// Return when the function's partitions are assigned, or this time is over, which is no error
+    /// Wait until the function's partitions are assigned, at most this long; a timeout isn't an error
     #[arg(
         long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
         value_parser = parse_duration
     )]
     wait: Option<Duration>,
-    /// Run it beside the live revision, on the same records and with its outputs fenced off, until it is promoted
+    /// Run it as a shadow: on the records of the live revision, without writing its events, until it is promoted
     #[arg(long, conflicts_with = "wait")]
     shadow: bool,
-    /// With --shadow: an attribute or a header in which a difference is none, such as time
+    /// With --shadow: an attribute or a header to ignore when events are compared, for example time
     #[arg(long, value_name = "NAME", requires = "shadow")]
     ignore: Vec<String>,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print the host's answer as it is
-    #[arg(long)]
-    json: bool,
+    output: OutputArgs,
 }
 
-/// What a host answers to a shadow's deploy.
-#[derive(Debug, Deserialize)]
-struct ShadowDeployed {
-    name: String,
-    revision: u64,
-    digest: String,
-    live: u64,
-}
-
-/// What a host answers to a deploy.
-#[derive(Debug, Deserialize)]
-struct RevisionDeployed {
-    name: String,
-    revision: u64,
-    digest: String,
-    state: String,
-}
-
-/// Builds, uploads, and prints what became of it.
+/// Builds, uploads, and prints the result.
 pub(crate) fn run(arguments: &DeployArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let (manifest, module_path) = prepare(arguments)?;
-    let client = HostClient::new(&arguments.host)?;
+    let client = HostClient::new(&arguments.output.host)?;
     if arguments.shadow {
         return cast(&client, arguments, &manifest, &module_path, out);
     }
     let answer = upload(&client, &manifest, &module_path, arguments.wait)?;
-    let deployed: RevisionDeployed = serde_json::from_value(answer.clone())
-        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    if arguments.wait.is_some() && deployed.state == "starting" {
-        progress::tell(format_args!("it is still starting: watch `millstream status {}`", deployed.name));
+    let DeployedView { name, revision, digest, state, .. } = read_answer(answer.clone())?;
+    if arguments.wait.is_some() && state == FunctionState::Starting {
+        progress::report(format_args!("it is still starting: watch `millstream status {name}`"));
     }
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
-    }
-    let RevisionDeployed { name, revision, digest, state } = deployed;
-    Ok(writeln!(out, "deployed {name}@{revision} ({digest}), {state}")?)
+    arguments.output.show(answer, out, |_: DeployedView, out| {
+        Ok(writeln!(out, "deployed {name}@{revision} ({digest}), {}", json_name(&state))?)
+    })
 }
 
 fn cast(
@@ -111,12 +90,9 @@ fn cast(
     let name = manifest.project.manifest.name.as_str();
     let query = (!arguments.ignore.is_empty()).then(|| ("ignore", arguments.ignore.join(",")));
     let answer = send(client, &["v1", "functions", name, "shadow"], manifest, module, query, ANSWER_TIMEOUT)?;
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
-    }
-    let ShadowDeployed { name, revision, digest, live } = serde_json::from_value(answer)
-        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    Ok(writeln!(out, "{name}@{revision} ({digest}) is the shadow of {name}@{live}")?)
+    arguments.output.show(answer, out, |ShadowDeployed { name, revision, digest, live, .. }, out| {
+        Ok(writeln!(out, "{name}@{revision} ({digest}) is the shadow of {name}@{live}")?)
+    })
 }
 
 fn prepare(arguments: &DeployArgs) -> Result<(ManifestFile, PathBuf), VerbFailure> {
@@ -136,7 +112,7 @@ fn prepare(arguments: &DeployArgs) -> Result<(ManifestFile, PathBuf), VerbFailur
     }
 }
 
-/// Uploads the module at `path` and gives what the host answers; with `wait`, once the function runs or that is over.
+/// Uploads the module at `path` and returns the host's answer: with `wait`, once the function runs or that time is over.
 pub(crate) fn upload(
     client: &HostClient,
     manifest: &ManifestFile,
@@ -194,10 +170,8 @@ fn typed(part: Part, media_type: &'static str) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{CannedAnswer, FakeHost};
-
-    const ANSWER: &str =
-        r#"{"name":"f","revision":2,"digest":"sha256:00","shape":"millstream-batch","state":"running"}"#;
+    use crate::cli::host_client::HostArguments;
+    use crate::cli::testing::{CannedAnswer, FakeHost, deployed};
 
     fn arguments(folder: &std::path::Path, host: HostArguments) -> DeployArgs {
         DeployArgs {
@@ -207,8 +181,7 @@ mod tests {
             wait: Some(Duration::from_secs(30)),
             shadow: false,
             ignore: Vec::new(),
-            host,
-            json: false,
+            output: OutputArgs { host, json: false },
         }
     }
 
@@ -217,10 +190,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let manifest = "name = \"f\"\ntopics = [\"in\"]\nmodule = \"f.wasm\"\nbuild = 'printf \"\\0asm12\" > f.wasm'";
         std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
-        let host = FakeHost::start(vec![CannedAnswer::new(200, ANSWER)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, &deployed("f", 2))]);
         let mut out = Vec::new();
         run(&arguments(folder.path(), host.arguments()), &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "deployed f@2 (sha256:00), running\n");
+        assert_eq!(String::from_utf8(out).unwrap(), format!("deployed f@2 (sha256:{}), running\n", "0".repeat(64)));
 
         let request = &host.requests()[0];
         assert_eq!(request.line, "PUT /v1/functions/f?wait=30000ms HTTP/1.1");
@@ -235,14 +208,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let manifest = "name = \"f\"\ntopics = [\"in\"]\nmodule = \"f.wasm\"\nbuild = 'printf \"\\0asm12\" > f.wasm'";
         std::fs::write(folder.path().join("millstream.toml"), manifest).unwrap();
-        let answer =
-            r#"{"name":"f","revision":3,"digest":"sha256:00","shape":"millstream-batch","live":2,"since":"now"}"#;
-        let host = FakeHost::start(vec![CannedAnswer::new(201, answer)]);
+        let answer = deployed("f", 3).replace("\"state\":\"running\"", "\"live\":2,\"since\":\"now\"");
+        let host = FakeHost::start(vec![CannedAnswer::new(201, &answer)]);
         let ignore = vec!["time".to_owned(), "x".to_owned()];
         let shadow = DeployArgs { shadow: true, ignore, wait: None, ..arguments(folder.path(), host.arguments()) };
         let mut out = Vec::new();
         run(&shadow, &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "f@3 (sha256:00) is the shadow of f@2\n");
+        assert_eq!(String::from_utf8(out).unwrap(), format!("f@3 (sha256:{}) is the shadow of f@2\n", "0".repeat(64)));
         assert_eq!(host.requests()[0].line, "PUT /v1/functions/f/shadow?ignore=time%2Cx HTTP/1.1");
     }
 
@@ -251,10 +223,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("millstream.toml"), "name = \"f\"\ntopic = [\"in\"]").unwrap();
         let nobody = HostArguments { host: FakeHost::start(vec![]).address(), token: None };
-        let Err(VerbFailure::Told(told)) = run(&arguments(folder.path(), nobody), &mut Vec::new()) else {
-            panic!("it is to be told")
+        let Err(VerbFailure::Reported(reported)) = run(&arguments(folder.path(), nobody), &mut Vec::new()) else {
+            panic!("it is a failure")
         };
-        assert_eq!(told.code, "MS0101");
-        assert!(told.detail.contains("did you mean \"topics\"?"), "{}", told.detail);
+        assert_eq!(reported.code, "MS0101");
+        assert!(reported.detail.contains("did you mean \"topics\"?"), "{}", reported.detail);
     }
 }

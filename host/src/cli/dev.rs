@@ -1,6 +1,6 @@
-//! `millstream dev`: functions that follow their source, on a broker inside this process.
+//! `millstream dev`: runs functions on a broker inside this process, and redeploys them when their source changes.
 //!
-//! One thread does everything that is told: it waits for a change, builds, and deploys through the host's own API, as
+//! One thread does all the work: it waits for a change, builds, and deploys through the host's own API, as
 //! `millstream deploy` does. A second one shows the events that appear.
 
 mod project;
@@ -33,29 +33,28 @@ Examples:
   millstream dev examples/place-bid examples/item-complete
   millstream publish bids --data '{\"item\":\"lamp\"}'    # in another terminal: see what comes of it";
 
-/// What the host says by itself: what goes wrong, and what functions write. The client library's own warnings are about
-/// brokers of another kind.
+/// Failures, and what functions log. librdkafka's warnings are about features that the embedded broker lacks.
 const LOG_LEVEL: &str = "warn,millstream::kafka=error,millstream::guest=info";
-/// Partitions of the topics that are made: more than one, so that order shows.
+/// Partitions of the topics that are created: more than one, so that the order per key is visible.
 const PARTITIONS: i32 = 2;
-/// How long the thread that shows events waits before it looks whether it is to end.
+/// How often the thread that shows events checks whether to stop.
 const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
-/// Run functions while you write them: rebuilt and redeployed at each change
+/// Run functions while you write them, and redeploy them at each change
 ///
-/// Starts a host and a broker inside this process, builds and deploys the function of each folder, and does so again
-/// whenever a file in it changes. While a build fails the revision before goes on. Records keep their place: a new
-/// revision takes the records that the one before has not taken. What functions emit, and what they give up, is shown.
+/// Starts a host and a broker inside this process, builds and deploys the function in each folder, and does so again
+/// whenever a file in it changes. If a build fails, the previous revision keeps running. A new revision continues with
+/// the first record that the previous one has not taken. Emitted events and dead letters are shown as they appear.
 ///
-/// Nothing is watched in target/, build/, dist/, node_modules/ and hidden folders. Everything is in memory, and gone at
-/// the end.
+/// Changes in target/, build/, dist/, node_modules/ and hidden folders are ignored. Everything is in memory, and lost
+/// when the command ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DevArgs {
     /// The folders of functions, each with a millstream.toml
     #[arg(default_value = ".", value_name = "DIR")]
     folders: Vec<PathBuf>,
-    /// Where the API listens, on loopback. Without it: 127.0.0.1:8080, or a free port when that is taken
+    /// The loopback address of the API [default: 127.0.0.1:8080, or a free port if that one is in use]
     #[arg(long, value_name = "ADDRESS", env = "MILLSTREAM_LISTEN", hide_env_values = true, value_parser = parse_listen)]
     listen: Option<SocketAddr>,
 }
@@ -64,12 +63,12 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| "write an address such as 127.0.0.1:8080".to_owned())?;
     match address.ip().is_loopback() {
         true => Ok(address),
-        false => Err("this host asks nobody for a token, so it listens on loopback only".to_owned()),
+        false => Err("this host requires no token, so it listens on loopback only".to_owned()),
     }
 }
 
 pub(crate) fn run(arguments: &DevArgs) -> Result<(), VerbFailure> {
-    // What is no project is said before anything starts.
+    // A folder without a manifest fails before anything starts.
     let mut projects =
         arguments.folders.iter().map(|folder| DevProject::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let level = std::env::var("MILLSTREAM_LOG__LEVEL").unwrap_or_else(|_| LOG_LEVEL.to_owned());
@@ -83,7 +82,7 @@ pub(crate) fn run(arguments: &DevArgs) -> Result<(), VerbFailure> {
     let result = follow(&mut projects, listening.address, &watch, &stop);
     // Also when following failed.
     stop.cancel();
-    progress::tell("ending; what was on the broker is gone");
+    progress::report("stopping; the broker's records are lost");
     let _ = shown.join();
     drop(watch);
     runtime.block_on(async {
@@ -112,12 +111,12 @@ async fn start(listen: Option<SocketAddr>) -> anyhow::Result<DevServer> {
 fn greet(embedded: &EmbeddedHost, api: SocketAddr) {
     let broker = embedded.bootstrap_servers();
     let is_usual = api.port() == 8080;
-    progress::tell(format_args!("API    http://{api}"));
-    progress::tell(format_args!("Kafka  {broker}   (in memory, for trying things)"));
+    progress::report(format_args!("API    http://{api}"));
+    progress::report(format_args!("Kafka  {broker}   (in memory, for development)"));
     if !is_usual {
-        progress::tell(format_args!("for the other verbs: export MILLSTREAM_HOST=http://{api}"));
+        progress::report(format_args!("for other commands: export MILLSTREAM_HOST=http://{api}"));
     }
-    progress::tell("Ctrl-C ends it\n");
+    progress::report("press Ctrl-C to stop\n");
 }
 
 /// Builds and deploys, and again at each change, until `stop`.
@@ -143,10 +142,10 @@ fn follow(
                 .map(str::to_owned)
                 .collect();
             let project = &mut projects[index];
-            // Watched first: what changes from now on wakes.
+            // Watched before the build, so that no change is missed.
             watcher.follow(&project.folders())?;
             if let Some(changed) = project.changes() {
-                project.tell_changes(&changed);
+                project.report_changes(&changed);
                 for topic in project.rebuild(&client, &others, stop) {
                     if !topics.contains(&topic) {
                         watch.add(&topic).map_err(|error| VerbFailure::new(ErrorCode::Internal, error.to_string()))?;
@@ -160,7 +159,7 @@ fn follow(
     Ok(())
 }
 
-/// Shows on standard output what appears, until `stop`.
+/// Prints events as they appear, until `stop`.
 fn show(watch: Arc<TopicWatch>, stop: CancellationToken) -> JoinHandle<()> {
     let audience = EventPrinter::new();
     std::thread::spawn(move || {
@@ -168,7 +167,7 @@ fn show(watch: Arc<TopicWatch>, stop: CancellationToken) -> JoinHandle<()> {
             match watch.next(LOOKS_EVERY) {
                 Ok(Some(record)) => drop(audience.show(&record)),
                 Ok(None) => {}
-                Err(error) => tracing::debug!(%error, "the reader of what appears"),
+                Err(error) => tracing::debug!(%error, "cannot read the events that appear"),
             }
         }
     })

@@ -1,4 +1,4 @@
-//! `millstream dlq`: dead letters, listed, shown, handled again.
+//! `millstream dlq`: lists, shows and redrives dead letters.
 
 mod list;
 mod redrive;
@@ -15,7 +15,7 @@ Examples:
   millstream dlq redrive place-bid 0/12 1/4
   millstream dlq redrive place-bid --all --to 7";
 
-/// Look at dead letters, and handle them again
+/// Look at dead letters and redrive them
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DlqArgs {
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &DlqArgs, out: &mut dyn Write) -> Result<(), VerbFa
     }
 }
 
-/// A dead letter's place in its topic: `PARTITION/OFFSET`.
+/// A dead letter's position in its topic: `PARTITION/OFFSET`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RecordId {
     partition: i32,

@@ -1,11 +1,11 @@
 //! Why a verb failed: a code, what happened, what to do, and the exit code for scripts.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
+use crate::terminal::{ColorChoice, escape_for_terminal, escape_lines};
 
 /// The exit codes beside success and clap's 2 for usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +18,15 @@ pub(crate) enum ExitStatus {
 
 #[derive(Debug)]
 pub(crate) enum VerbFailure {
-    /// To be told on stderr.
-    Told(Box<ReportedError>),
-    /// Whoever read our results has enough of them: `millstream list | head -1`.
+    /// Printed on stderr.
+    Reported(Box<ReportedError>),
+    /// The reader of our results closed the pipe: `millstream list | head -1`.
     ReaderGone,
     /// Ctrl-C or SIGTERM: the user knows.
     Interrupted,
 }
 
-/// What is reported of a failure.
+/// A failure as it is printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ReportedError {
     /// The code; a host of another version may have one that is unknown here.
@@ -45,7 +45,7 @@ impl VerbFailure {
             ErrorCode::HostUnreachable => ExitStatus::Unreachable,
             _ => ExitStatus::Failed,
         };
-        Self::Told(Box::new(ReportedError {
+        Self::Reported(Box::new(ReportedError {
             code: code.code().to_owned(),
             detail: detail.into(),
             suggestion: None,
@@ -54,7 +54,7 @@ impl VerbFailure {
         }))
     }
 
-    /// The failure of something that runs long. Whoever knows its code attaches it as context of the error.
+    /// The failure of a long-running verb. Its code, if one is known, is attached to the error as context.
     pub(crate) fn of_running(error: &anyhow::Error) -> Self {
         let code = error.downcast_ref::<ErrorCode>().copied();
         let causes = error.chain().map(ToString::to_string);
@@ -62,26 +62,26 @@ impl VerbFailure {
         Self::new(code.unwrap_or(ErrorCode::Internal), detail.join(": "))
     }
 
-    /// The same with the word that was probably meant.
+    /// The same, with the word that was probably meant.
     pub(crate) fn suggesting(mut self, meant: Option<&str>) -> Self {
-        if let Self::Told(told) = &mut self {
-            told.suggestion = meant.map(|meant| format!("did you mean \"{meant}\"?"));
+        if let Self::Reported(reported) = &mut self {
+            reported.suggestion = meant.map(|meant| format!("did you mean \"{meant}\"?"));
         }
         self
     }
 
-    /// Tells it on stderr and answers how the process ends.
-    pub(crate) fn tell(&self) -> ExitCode {
+    /// Prints it on stderr and returns the exit code of the process.
+    pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::ReaderGone => ExitCode::SUCCESS,
             // As a shell reports a process that SIGINT ended.
             Self::Interrupted => ExitCode::from(130),
-            Self::Told(told) => {
+            Self::Reported(reported) => {
                 let mut stderr = io::stderr();
-                let paint = ColorChoice::for_stream(stderr.is_terminal());
-                // Nobody is left to be told that stderr is gone.
-                let _ = stderr.write_all(told.render(paint).as_bytes());
-                ExitCode::from(told.exit as u8)
+                let paint = ColorChoice::for_stderr();
+                // When stderr is gone, there is nowhere left to say so.
+                let _ = stderr.write_all(reported.render(paint).as_bytes());
+                ExitCode::from(reported.exit as u8)
             }
         }
     }
@@ -89,13 +89,14 @@ impl VerbFailure {
 
 impl ReportedError {
     fn render(&self, paint: ColorChoice) -> String {
-        let mut text = format!("{} {}\n", paint.red(&format!("error[{}]:", self.code)), self.detail);
+        let code = format!("error[{}]:", escape_for_terminal(&self.code));
+        let mut text = format!("{} {}\n", paint.red(&code), escape_lines(&self.detail));
         for line in self.suggestion.iter() {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {line}");
+            let _ = writeln!(text, "  {}", escape_for_terminal(line));
         }
         for line in self.remedy.iter() {
-            let _ = writeln!(text, "  what to do: {line}");
+            let _ = writeln!(text, "  what to do: {}", escape_for_terminal(line));
         }
         text
     }
@@ -117,19 +118,19 @@ mod tests {
 
     use super::*;
 
-    fn told(failure: VerbFailure) -> ReportedError {
+    fn reported(failure: VerbFailure) -> ReportedError {
         match failure {
-            VerbFailure::Told(told) => *told,
-            VerbFailure::ReaderGone | VerbFailure::Interrupted => panic!("it is to be told"),
+            VerbFailure::Reported(reported) => *reported,
+            VerbFailure::ReaderGone | VerbFailure::Interrupted => panic!("it is a failure"),
         }
     }
 
     #[test]
     fn people_read_what_happened_and_what_to_do() {
         let failure = VerbFailure::new(ErrorCode::FunctionNotFound, "there is no function \"uppercse\"");
-        let told = told(failure.suggesting(Some("uppercase")));
+        let reported = reported(failure.suggesting(Some("uppercase")));
         assert_eq!(
-            told.render(ColorChoice::Plain),
+            reported.render(ColorChoice::Plain),
             "error[MS0201]: there is no function \"uppercse\"\n  did you mean \"uppercase\"?\n  \
              what to do: check the name: `millstream list` shows all functions\n"
         );
@@ -137,18 +138,18 @@ mod tests {
 
     #[test]
     fn scripts_tell_failures_apart() {
-        assert_eq!(told(VerbFailure::new(ErrorCode::FunctionNotFound, "")).exit as u8, 3);
-        assert_eq!(told(VerbFailure::new(ErrorCode::HostUnreachable, "")).exit as u8, 4);
-        assert_eq!(told(VerbFailure::new(ErrorCode::InvalidManifest, "")).exit as u8, 1);
+        assert_eq!(reported(VerbFailure::new(ErrorCode::FunctionNotFound, "")).exit as u8, 3);
+        assert_eq!(reported(VerbFailure::new(ErrorCode::HostUnreachable, "")).exit as u8, 4);
+        assert_eq!(reported(VerbFailure::new(ErrorCode::InvalidManifest, "")).exit as u8, 1);
     }
 
     #[test]
     fn a_code_can_be_attached_to_an_error_of_running() {
         let refused: Result<(), io::Error> = Err(io::Error::other("address in use"));
         let error = refused.context("cannot listen on 127.0.0.1:1").context(ErrorCode::CannotListen).unwrap_err();
-        let told = told(VerbFailure::of_running(&error));
+        let reported = reported(VerbFailure::of_running(&error));
         assert_eq!(
-            (told.code.as_str(), told.detail.as_str()),
+            (reported.code.as_str(), reported.detail.as_str()),
             ("MS0402", "cannot listen on 127.0.0.1:1: address in use")
         );
     }

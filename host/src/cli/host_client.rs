@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::views::{FunctionList, ProblemView};
 use crate::cli::failure::{ExitStatus, ReportedError, VerbFailure};
+use crate::cli::function_args::read_answer;
 use crate::cli::progress;
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
@@ -25,12 +26,12 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct HostArguments {
     /// The host's address
     #[arg(
-        long, env = "MILLSTREAM_HOST", default_value = "http://127.0.0.1:8080", value_name = "URL",
+        long, env = "MILLSTREAM_HOST", display_order = 1000, default_value = "http://127.0.0.1:8080", value_name = "URL",
         value_parser = parse_host
     )]
     pub(crate) host: Url,
-    /// A token of the host, where it has some. Better from the environment than on a command line that others see
-    #[arg(long, env = "MILLSTREAM_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    /// A token of the host, where it has some. Set it in the environment: other users can see a command line
+    #[arg(long, env = "MILLSTREAM_TOKEN", display_order = 1001, hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 }
 
@@ -47,15 +48,6 @@ fn parse_host(text: &str) -> Result<Url, String> {
 pub(crate) struct HostClient {
     base: Url,
     http: Client,
-}
-
-/// Problem details (RFC 9457) as a host sends them.
-#[derive(Debug, Deserialize)]
-struct ProblemDetails {
-    code: String,
-    title: String,
-    detail: Option<String>,
-    remedy: Option<String>,
 }
 
 impl HostClient {
@@ -88,21 +80,21 @@ impl HostClient {
         self.json_of(self.send(self.http.get(self.url(path)))?)
     }
 
-    /// Makes the change that `request` makes of a client and an address, again and again while the host is not ready.
+    /// Sends what `request` makes of a client and an address, again and again while the host is not ready.
     /// The answer is nothing when it has no body.
     pub(crate) fn change(
         &self,
         path: &[&str],
         request: impl Fn(&Client, Url) -> RequestBuilder,
     ) -> Result<Option<Value>, VerbFailure> {
-        let give_up = Instant::now() + READY_TIMEOUT;
+        let deadline = Instant::now() + READY_TIMEOUT;
         loop {
             let response = self.send(request(&self.http, self.url(path)))?;
-            let Some(wait) = wait_until_ready(&response).filter(|wait| Instant::now() + *wait < give_up) else {
+            let Some(wait) = wait_until_ready(&response).filter(|wait| Instant::now() + *wait < deadline) else {
                 let has_no_body = response.status() == StatusCode::NO_CONTENT;
                 return if has_no_body { Ok(None) } else { self.json_of(response).map(Some) };
             };
-            progress::tell(format_args!("the host is not ready yet, trying again in {} s", wait.as_secs()));
+            progress::report(format_args!("the host is not ready yet, trying again in {} s", wait.as_secs()));
             std::thread::sleep(wait);
         }
     }
@@ -125,14 +117,14 @@ impl HostClient {
         VerbFailure::new(ErrorCode::HostUnreachable, format!("{} broke off: {}", self.base, innermost(error)))
     }
 
-    /// `failure` with the deployed function that was probably meant by `name`, if it says that there is none.
+    /// `failure`, if it is that `name` is unknown, with the deployed function that was probably meant.
     pub(crate) fn with_suggestion(&self, failure: VerbFailure, name: &FunctionName) -> VerbFailure {
-        if !matches!(&failure, VerbFailure::Told(told) if told.exit == ExitStatus::NotFound) {
+        if !matches!(&failure, VerbFailure::Reported(reported) if reported.exit == ExitStatus::NotFound) {
             return failure;
         }
-        let Ok(list) = self.get(&["v1", "functions"]) else { return failure };
-        let functions = list["functions"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let names = functions.iter().filter_map(|function| function["name"].as_str());
+        let list = self.get(&["v1", "functions"]).and_then(read_answer::<FunctionList>);
+        let Ok(FunctionList { functions }) = list else { return failure };
+        let names = functions.iter().map(|function| function.deployed.name.as_str());
         failure.suggesting(nearest(name.as_str(), names))
     }
 
@@ -159,19 +151,9 @@ impl HostClient {
         serde_json::from_slice(&body).map_err(|error| self.unexpected(status, &error.to_string()))
     }
 
-    /// The failure of problem details that came within a stream.
-    pub(crate) fn failure_of_json(problem: &Value) -> VerbFailure {
-        match serde_json::from_value::<ProblemDetails>(problem.clone()) {
-            Ok(problem) => problem.into(),
-            Err(error) => {
-                VerbFailure::new(ErrorCode::UnexpectedAnswer, format!("a problem that can't be read: {error}"))
-            }
-        }
-    }
-
     fn failure_of(&self, response: Response) -> VerbFailure {
         let status = response.status();
-        match response.bytes().map(|body| serde_json::from_slice::<ProblemDetails>(&body)) {
+        match response.bytes().map(|body| serde_json::from_slice::<ProblemView>(&body)) {
             Ok(Ok(problem)) => problem.into(),
             Ok(Err(_)) => self.unexpected(status, "it carries no problem details"),
             Err(error) => self.unreachable(&error),
@@ -189,15 +171,15 @@ impl HostClient {
     }
 }
 
-impl From<ProblemDetails> for VerbFailure {
-    fn from(problem: ProblemDetails) -> Self {
-        let code = ErrorCode::parse(&problem.code);
-        let exit = if code == Some(ErrorCode::FunctionNotFound) { ExitStatus::NotFound } else { ExitStatus::Failed };
-        // A detail alone may not tell what went wrong, and a title never tells to what.
-        let detail =
-            problem.detail.map_or_else(|| problem.title.clone(), |detail| format!("{}: {detail}", problem.title));
-        let remedy = problem.remedy.or_else(|| code.map(|code| code.remedy().to_owned()));
-        Self::Told(Box::new(ReportedError { code: problem.code, detail, suggestion: None, remedy, exit }))
+impl From<ProblemView> for VerbFailure {
+    fn from(problem: ProblemView) -> Self {
+        let ProblemView { code, title, detail, remedy, .. } = problem;
+        let is_unknown = ErrorCode::parse(&code) == Some(ErrorCode::FunctionNotFound);
+        let exit = if is_unknown { ExitStatus::NotFound } else { ExitStatus::Failed };
+        // The title says what went wrong, the detail where.
+        let detail = detail.map_or_else(|| title.to_string(), |detail| format!("{title}: {detail}"));
+        let (code, remedy) = (code.into_owned(), Some(remedy.into_owned()));
+        Self::Reported(Box::new(ReportedError { code, detail, suggestion: None, remedy, exit }))
     }
 }
 
@@ -219,7 +201,7 @@ fn wait_until_ready(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.clamp(1, 60)))
 }
 
-/// The cause that tells most: the outer ones repeat the address.
+/// The innermost cause says most: the outer ones repeat the address.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
@@ -231,12 +213,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{CannedAnswer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost, functions};
 
-    fn told(failure: VerbFailure) -> ReportedError {
+    fn reported(failure: VerbFailure) -> ReportedError {
         match failure {
-            VerbFailure::Told(told) => *told,
-            VerbFailure::ReaderGone | VerbFailure::Interrupted => panic!("it is to be told"),
+            VerbFailure::Reported(reported) => *reported,
+            VerbFailure::ReaderGone | VerbFailure::Interrupted => panic!("it is a failure"),
         }
     }
 
@@ -249,19 +231,19 @@ mod tests {
     }
 
     #[test]
-    fn problem_details_are_told_to_people() {
+    fn problem_details_are_shown_to_people() {
         let problem = r#"{"type":"x","title":"the manifest is not valid","status":400,"code":"MS0101",
             "detail":"concurrency: 0 is out of range","remedy":"choose 1 to 1024"}"#;
         let host = FakeHost::start(vec![CannedAnswer::new(400, problem)]);
-        let told = told(host.client().get(&["v1", "functions"]).unwrap_err());
-        assert_eq!(told.detail, "the manifest is not valid: concurrency: 0 is out of range");
-        assert_eq!((told.code.as_str(), told.remedy.as_deref()), ("MS0101", Some("choose 1 to 1024")));
-        assert_eq!(told.exit, ExitStatus::Failed);
+        let reported = reported(host.client().get(&["v1", "functions"]).unwrap_err());
+        assert_eq!(reported.detail, "the manifest is not valid: concurrency: 0 is out of range");
+        assert_eq!((reported.code.as_str(), reported.remedy.as_deref()), ("MS0101", Some("choose 1 to 1024")));
+        assert_eq!(reported.exit, ExitStatus::Failed);
         assert_eq!(host.requests()[0].line, "GET /v1/functions HTTP/1.1");
     }
 
     #[test]
-    fn a_token_goes_along() {
+    fn a_token_is_sent() {
         let host = FakeHost::start(vec![CannedAnswer::new(200, "{}")]);
         let arguments = HostArguments { token: Some("secret-secret-16".to_owned()), ..host.arguments() };
         HostClient::new(&arguments).unwrap().get(&["v1"]).unwrap();
@@ -269,20 +251,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_recognised() {
+    fn another_server_is_recognised() {
         let host = FakeHost::start(vec![CannedAnswer::new(404, "<html>"), CannedAnswer::new(200, "<html>")]);
         for _ in 0..2 {
-            let told = told(host.client().get(&["v1"]).unwrap_err());
-            assert_eq!((told.code.as_str(), told.exit), ("MS0502", ExitStatus::Failed));
+            let reported = reported(host.client().get(&["v1"]).unwrap_err());
+            assert_eq!((reported.code.as_str(), reported.exit), ("MS0502", ExitStatus::Failed));
         }
     }
 
     #[test]
-    fn nobody_there_is_told_apart() {
+    fn an_unreachable_host_has_its_own_code() {
         let address = FakeHost::start(vec![]).address();
         let client = HostClient::new(&HostArguments { host: address, token: None }).unwrap();
-        let told = told(client.get(&["v1"]).unwrap_err());
-        assert_eq!((told.code.as_str(), told.exit), ("MS0501", ExitStatus::Unreachable));
+        let reported = reported(client.get(&["v1"]).unwrap_err());
+        assert_eq!((reported.code.as_str(), reported.exit), ("MS0501", ExitStatus::Unreachable));
     }
 
     #[test]
@@ -298,10 +280,9 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_gets_a_suggestion() {
-        let host =
-            FakeHost::start(vec![CannedAnswer::new(200, r#"{"functions":[{"name":"uppercase"},{"name":"sleepy"}]}"#)]);
+        let host = FakeHost::start(vec![CannedAnswer::new(200, &functions(&["uppercase", "sleepy"]))]);
         let failure = VerbFailure::new(ErrorCode::FunctionNotFound, "there is none");
         let failure = host.client().with_suggestion(failure, &FunctionName::new("upercase").unwrap());
-        assert_eq!(told(failure).suggestion.as_deref(), Some("did you mean \"uppercase\"?"));
+        assert_eq!(reported(failure).suggestion.as_deref(), Some("did you mean \"uppercase\"?"));
     }
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::HostArguments;
+use crate::cli::function_args::OutputArgs;
 use crate::cli::project;
 use crate::cli::runtime;
 use crate::config::manifest::{self, ManifestError};
@@ -29,9 +29,9 @@ Examples:
 
 /// Run a module, or a function of a host, on one event
 ///
-/// A file runs here, without host or Kafka, in the sandbox that a host would give it. A name is a function of the host.
-/// Either runs once: filters and retries do not apply. Prints what it emits; what it logs goes to stderr. Ends with 1 when
-/// it fails, or asks for a retry, or rejects the event.
+/// A file runs in this process, without a host or Kafka, in the sandbox that a host would give it. A name calls the function
+/// on the host. Either runs once: filters and retries do not apply. Emitted events go to stdout, logs to stderr. The exit
+/// code is 1 if the function fails, asks for a retry or rejects the event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct InvokeArgs {
@@ -43,14 +43,11 @@ pub(crate) struct InvokeArgs {
     /// For a file: take environment, limits and outputs from this manifest
     #[arg(long, value_name = "FILE", conflicts_with = "publish")]
     manifest: Option<PathBuf>,
-    /// For a name: also write what it emits to its topics
+    /// For a name: also write the emitted events to their topics
     #[arg(long)]
     publish: bool,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    output: OutputArgs,
 }
 
 #[derive(Debug, Clone)]
@@ -68,7 +65,7 @@ fn parse_target(text: &str) -> Result<InvokeTarget, String> {
     FunctionName::new(text).map(InvokeTarget::Function).map_err(not_either)
 }
 
-/// Runs what is to be run on one record and prints what becomes of it.
+/// Runs the target on one record and prints the outcome.
 pub(crate) fn run(arguments: &InvokeArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let not_for = |what: &str| Err(VerbFailure::new(ErrorCode::InvalidRequest, what));
     match &arguments.target {
@@ -92,13 +89,13 @@ fn run_file(module: &Path, arguments: &InvokeArgs, out: &mut dyn Write) -> Resul
             let outputs = manifest.outputs.keys().cloned().collect();
             (manifest, Some(outputs))
         }
-        // Without a manifest any output may be there.
+        // Only a manifest says which outputs there are.
         None => (default_manifest()?, None),
     };
     let output_limit = manifest.limits.output;
     let called = runtime::block_on(local::call(module, manifest, &record.to_local()))??;
     let outcome = print::judge(&called, outputs.as_ref(), output_limit);
-    print::print(&called, outcome, &record, arguments.json, out)
+    print::print(&called, outcome, &record, arguments.output.json, out)
 }
 
 /// The manifest of a module that has none: all defaults.

@@ -1,57 +1,52 @@
 //! `millstream logs`: what a function's guests wrote.
 
-use std::io::{BufRead as _, BufReader, IsTerminal, Write};
+use std::io::{BufRead as _, BufReader, Write};
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::views::LineView;
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
-use crate::cli::invoke::print::printable;
+use crate::cli::function_args::{FunctionArgs, print_json_line, read_answer};
+use crate::cli::progress;
 use crate::cli::table::ColorChoice;
 use crate::error_code::ErrorCode;
-use crate::model::ids::FunctionName;
+use crate::terminal::escape_for_terminal;
 
 const EXAMPLES: &str = "\
 Examples:
   millstream logs enrich-bid --since 10m --level warn
   millstream logs enrich-bid --follow --json | jq -r .line";
 
-/// Nobody waits longer for the next line: hosts say every 15 s that they are still there, at the next line this ends.
+/// Longer than anyone follows a log: hosts send a comment every 15 s, so a dead connection is noticed before.
 const FOLLOW_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Show what a function wrote on this host
+/// Show the logs of a function on this host
 ///
-/// The last lines that its guests logged, or wrote to stdout and stderr, since the host started.
+/// The last lines that its instances logged, or wrote to stdout and stderr, since the host started.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct LogsArgs {
-    /// The function's name
-    #[arg(value_parser = FunctionName::new)]
-    name: FunctionName,
-    /// Go on with the lines to come
+    #[command(flatten)]
+    function: FunctionArgs,
+    /// Continue with new lines as they come
     #[arg(short, long)]
     follow: bool,
-    /// At most so many lines
+    /// The most lines to show
     #[arg(long, value_name = "LINES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Only younger lines: an age such as 10m, or a time by RFC 3339
+    /// Only newer lines: an age like 10m, or an RFC 3339 time
     #[arg(long, value_name = "AGE|TIME")]
     since: Option<String>,
-    /// Only lines that are as important: trace, debug, info, warn, error or critical
+    /// Only lines of at least this level: trace, debug, info, warn, error or critical
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
-    #[command(flatten)]
-    host: HostArguments,
-    /// Print each line as JSON
-    #[arg(long)]
-    json: bool,
 }
 
-/// Prints lines, and goes on with those to come when it is asked to.
+/// Prints lines, and follows new ones with `--follow`.
 pub(crate) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
-    let path = ["v1", "functions", arguments.name.as_str(), "logs"];
+    let client = arguments.function.client()?;
     let mut query = vec![("limit", arguments.limit.to_string())];
     query.extend(arguments.since.iter().map(|since| ("since", since.clone())));
     query.extend(arguments.level.iter().map(|level| ("level", level.clone())));
@@ -62,12 +57,11 @@ pub(crate) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbF
         let request = http.get(url).query(&query);
         if arguments.follow { request.timeout(FOLLOW_TIMEOUT) } else { request }
     };
-    let response = client.once(&path, request).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
-    let print =
-        LinePrinter { as_json: arguments.json, paint: ColorChoice::for_stream(std::io::stdout().is_terminal()) };
+    let response = client.once(&["logs"], request)?;
+    let print = LinePrinter { as_json: arguments.function.output.json, paint: ColorChoice::for_stdout() };
     if !arguments.follow {
-        let answer = client.json_of(response)?;
-        return answer["lines"].as_array().into_iter().flatten().try_for_each(|line| print.line(line, out));
+        let LoggedLines { lines } = read_answer(client.json_of(response)?)?;
+        return lines.into_iter().try_for_each(|line| print.line(line, out));
     }
     // Server-sent events: a field a line, an empty line after each event.
     let mut event = String::new();
@@ -82,6 +76,12 @@ pub(crate) fn run(arguments: &LogsArgs, out: &mut dyn Write) -> Result<(), VerbF
     Ok(())
 }
 
+/// The API's `LineList`, whose lines are also printed as they are.
+#[derive(Deserialize)]
+struct LoggedLines {
+    lines: Vec<Value>,
+}
+
 struct LinePrinter {
     as_json: bool,
     paint: ColorChoice,
@@ -92,32 +92,31 @@ impl LinePrinter {
         let data: Value = serde_json::from_str(data)
             .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
         match event {
-            "line" => self.line(&data, out)?,
-            "missed" => crate::cli::progress::tell(format_args!(
-                "{data} lines were missed: they came faster than they were read"
-            )),
+            "line" => self.line(data, out)?,
+            "missed" => {
+                let missed: u64 = read_answer(data)?;
+                progress::report(format_args!("{missed} lines were missed: they came faster than they were read"));
+            }
             _ => {}
         }
         Ok(out.flush()?)
     }
 
-    fn line(&self, line: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
+    fn line(&self, line: Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
         if self.as_json {
-            return Ok(writeln!(out, "{line}")?);
+            return print_json_line(&line.to_string(), out);
         }
-        let text = |name: &str| line[name].as_str().unwrap_or_default();
-        let level = format!("{:<8}", text("level"));
-        let level = match text("level") {
-            "error" | "critical" => self.paint.red(&level),
-            "warn" => self.paint.yellow(&level),
-            _ => self.paint.dim(&level),
+        let LineView { time, level, revision, record, line } = read_answer(line)?;
+        let shown = format!("{:<8}", escape_for_terminal(&level));
+        let level = match level.as_ref() {
+            "error" | "critical" => self.paint.red(&shown),
+            "warn" => self.paint.yellow(&shown),
+            _ => self.paint.dim(&shown),
         };
-        let written = printable(text("line"));
-        let record = match text("record") {
-            "" => String::new(),
-            record => self.paint.dim(&format!(" {}", printable(record))),
-        };
-        Ok(writeln!(out, "{} {level} @{}{record} {written}", self.paint.dim(text("time")), line["revision"])?)
+        let time = self.paint.dim(&escape_for_terminal(&time));
+        let record = record.map(|record| self.paint.dim(&format!(" {}", escape_for_terminal(&record))));
+        let record = record.unwrap_or_default();
+        Ok(writeln!(out, "{time} {level} @{revision}{record} {}", escape_for_terminal(&line))?)
     }
 }
 
@@ -130,8 +129,9 @@ mod tests {
 
     fn printed(answer: &str, follow: bool, json: bool) -> (String, String) {
         let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
-        let (name, since, level) = (FunctionName::new("f").unwrap(), Some("10m".to_owned()), None);
-        let arguments = LogsArgs { name, follow, limit: 5, since, level, host: host.arguments(), json };
+        let (mut function, since, level) = (host.function_args("f"), Some("10m".to_owned()), None);
+        function.output.json = json;
+        let arguments = LogsArgs { function, follow, limit: 5, since, level };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         (String::from_utf8(out).unwrap(), host.requests()[0].line.clone())

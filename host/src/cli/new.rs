@@ -20,10 +20,10 @@ Examples:
   millstream new greet --lang rust --sdk ../millstream/guest-sdk
   millstream new greet --lang python --path functions/greet";
 
-/// Make a folder with a new function
+/// Scaffold a new function in a folder of its own
 ///
-/// It has a millstream.toml, the code, and a test, and needs no other file: `millstream test` builds it and runs the test,
-/// `millstream deploy` sends it to a host.
+/// The folder holds a millstream.toml, the code and a test, and needs no other file: `millstream test` builds the function
+/// and runs the test, `millstream deploy` sends it to a host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct NewArgs {
@@ -33,15 +33,15 @@ pub(crate) struct NewArgs {
     /// The language to write it in
     #[arg(long, value_enum, default_value_t = GuestLanguage::Rust)]
     lang: GuestLanguage,
-    /// The folder to make [default: one with the function's name, here]
+    /// The folder to create [default: the function's name]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// For Rust: the folder guest-sdk of a clone, instead of a copy of the SDK within the new folder
+    /// For Rust: the folder guest-sdk of a clone, instead of a copy of the SDK in the new folder
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
 
-/// Makes the folder and prints where it is.
+/// Creates the folder and prints its path.
 pub(crate) fn run(arguments: &NewArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let folder = arguments.path.clone().unwrap_or_else(|| PathBuf::from(arguments.name.as_str()));
     let sdk = sdk_path(arguments)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(arguments: &NewArgs, out: &mut dyn Write) -> Result<(), VerbFa
         write_new(&path, &text).map_err(|error| not_made(format!("cannot write {}: {error}", path.display())))?;
     }
     let (language, shown) = (arguments.lang, folder.display());
-    progress::tell(format_args!(
+    progress::report(format_args!(
         "made {} in {}; it needs {}. Next:\n\n  cd {shown}\n  millstream test .\n  millstream deploy . --wait\n",
         arguments.name,
         language.name(),
@@ -87,7 +87,7 @@ fn sdk_path(arguments: &NewArgs) -> Result<Option<String>, VerbFailure> {
     let Some(sdk) = &arguments.sdk else { return Ok(None) };
     let wrong = |reason: String| not_made(format!("--sdk {}: {reason}", sdk.display()));
     if arguments.lang != GuestLanguage::Rust {
-        return Err(wrong("only a function in Rust has an SDK".to_owned()));
+        return Err(wrong("--sdk is for functions in Rust".to_owned()));
     }
     let sdk = sdk.canonicalize().map_err(|error| wrong(error.to_string()))?;
     if !fs::read_to_string(sdk.join("Cargo.toml")).is_ok_and(|text| text.contains("\"millstream-sdk\"")) {
@@ -131,7 +131,7 @@ fn function_name(text: &str) -> Result<FunctionName, String> {
     })
 }
 
-/// A function name that is much like `text`.
+/// A function name that resembles `text`.
 fn near_name(text: &str) -> Option<FunctionName> {
     let mut name = String::new();
     let mut after_lower = false;

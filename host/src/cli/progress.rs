@@ -1,4 +1,4 @@
-//! What a person wants to know while a verb runs: lines, and on a terminal a bar for what takes long.
+//! Progress on stderr: lines, and on a terminal a bar for long work.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::fmt::Display;
@@ -13,8 +13,8 @@ const TICK: Duration = Duration::from_millis(120);
 /// The bar that is drawn now: lines appear above it.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Tells `what` on stderr. That nobody reads it is no reason to stop.
-pub(crate) fn tell(what: impl Display) {
+/// Prints `what` on stderr. A closed stderr is not a reason to stop.
+pub(crate) fn report(what: impl Display) {
     let write = || {
         let _ = writeln!(io::stderr(), "{what}");
     };
@@ -28,17 +28,16 @@ fn bar() -> MutexGuard<'static, Option<ProgressBar>> {
     BAR.lock()
 }
 
-/// An upload and what the host makes of it: a bar while bytes go, then how long one has waited. Where nobody watches it is
-/// a line. It is gone when this is dropped.
+/// An upload: a bar while bytes are sent, then the time since, while the host compiles. Without a terminal it is a line.
+/// Dropping this removes it.
 pub(crate) struct UploadProgress(ProgressBar);
 
 impl UploadProgress {
-    /// Of the module at `path`.
     pub(crate) fn begin(path: &Path, bytes: u64) -> Self {
         let drawn = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
         drawn.set_style(style("uploading {bar:30} {bytes} of {total_bytes}"));
         if drawn.is_hidden() || !is_watched() {
-            tell(format_args!("uploading {} ({} KiB)", path.display(), bytes.div_ceil(1024)));
+            report(format_args!("uploading {} ({} KiB)", path.display(), bytes.div_ceil(1024)));
             drawn.set_draw_target(ProgressDrawTarget::hidden());
         }
         *bar() = Some(drawn.clone());
@@ -47,7 +46,7 @@ impl UploadProgress {
 
     /// Reads `module` for the request, and shows how far it is.
     pub(crate) fn read<R: Read + Send + 'static>(&self, module: R) -> impl Read + Send + 'static + use<R> {
-        // A request that is made again begins again.
+        // A request that is retried starts over.
         self.0.reset();
         UploadReader { module: self.0.wrap_read(module), bar: self.0.clone() }
     }
@@ -76,12 +75,10 @@ impl<R: Read> Read for UploadReader<R> {
     }
 }
 
-/// How far something is of which there is so much, and a word beside it. Where nobody watches nothing is drawn. It is gone
-/// when this is dropped.
+/// A bar with a word beside it. Without a terminal nothing is drawn. Dropping this removes it.
 pub(crate) struct ProgressLine(ProgressBar);
 
 impl ProgressLine {
-    /// Of something that has not begun.
     pub(crate) fn new() -> Self {
         let drawn = match is_watched() {
             true => ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()),
@@ -91,18 +88,17 @@ impl ProgressLine {
         Self(drawn)
     }
 
-    /// Notes how much there is to do.
+    /// Sets the total.
     pub(crate) fn of(&self, all: u64) {
         self.0.set_length(all);
     }
 
-    /// Shows that so much is done.
     pub(crate) fn show(&self, done: u64, beside: String) {
         self.0.set_position(done);
         self.0.set_message(beside);
     }
 
-    /// Lets something be written above it.
+    /// Runs `write`, whose output appears above the bar.
     pub(crate) fn above<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
@@ -119,7 +115,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Whether somebody watches stderr, on something that can move its cursor.
+/// Whether stderr is a terminal that can move its cursor.
 fn is_watched() -> bool {
     io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
@@ -136,7 +132,7 @@ mod tests {
             upload.read(&b"hello"[..]).read_to_end(&mut sent).unwrap();
             assert_eq!((sent.as_slice(), upload.0.position()), (&b"hello"[..], 5));
         }
-        tell("a line meanwhile");
+        report("a line meanwhile");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) fn read_folder(folder: &Path) -> Result<ManifestFile, VerbFailure> {
     }
 }
 
-/// The manifest in the file `path`: JSON if it is called so, else TOML.
+/// The manifest in the file `path`: JSON if its name ends so, else TOML.
 pub(crate) fn read_manifest(path: &Path) -> Result<ManifestFile, VerbFailure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| VerbFailure::new(ErrorCode::NoProject, format!("cannot read {}: {error}", path.display())))?;
@@ -46,7 +46,7 @@ pub(crate) fn module_path(folder: &Path, project: &ProjectManifest) -> Result<Pa
     Ok(folder.join(module))
 }
 
-/// Refuses what is not WebAssembly before anybody sends it.
+/// Refuses a file that is not WebAssembly before it is sent.
 pub(crate) fn check_module(path: &Path) -> Result<(), VerbFailure> {
     let missing =
         |reason: String| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {reason}", path.display()));
@@ -56,5 +56,5 @@ pub(crate) fn check_module(path: &Path) -> Result<(), VerbFailure> {
     if magic == b"\0asm" {
         return Ok(());
     }
-    Err(missing("this is no WebAssembly: it does not begin with \\0asm".to_owned()))
+    Err(missing("this is not WebAssembly: it does not begin with \\0asm".to_owned()))
 }

@@ -2,9 +2,12 @@
 
 use std::io::Write;
 
+use crate::api::views::WrittenEvent;
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::function_args::OutputArgs;
+use crate::cli::host_client::HostClient;
 use crate::cli::invoke::input::{InputArguments, body};
+use crate::terminal::escape_for_terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,7 +16,7 @@ Examples:
 
 /// Write an event to a topic
 ///
-/// Ends well once Kafka has acknowledged it. The topic must exist.
+/// Returns once Kafka has acknowledged the event. The topic must exist.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PublishArgs {
@@ -23,23 +26,21 @@ pub(crate) struct PublishArgs {
     #[command(flatten)]
     input: InputArguments,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print the host's answer as it is
-    #[arg(long)]
-    json: bool,
+    output: OutputArgs,
 }
 
 pub(crate) fn run(arguments: &PublishArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
+    let client = HostClient::new(&arguments.output.host)?;
     let record = arguments.input.record()?;
     let response =
         client.once(&["v1", "topics", &arguments.topic, "events"], |http, url| body(http.post(url), &record))?;
-    let answer = client.json_of(response)?;
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
-    }
-    let topic = answer["topic"].as_str().unwrap_or(&arguments.topic);
-    Ok(writeln!(out, "{topic}/{}/{}", answer["partition"], answer["offset"])?)
+    arguments.output.show(client.json_of(response)?, out, print_position)
+}
+
+/// Prints where Kafka has an event.
+pub(crate) fn print_position(written: WrittenEvent, out: &mut dyn Write) -> Result<(), VerbFailure> {
+    let WrittenEvent { topic, partition, offset } = written;
+    Ok(writeln!(out, "{}/{partition}/{offset}", escape_for_terminal(&topic))?)
 }
 
 #[cfg(test)]
@@ -48,10 +49,10 @@ mod tests {
     use crate::cli::testing::{CannedAnswer, FakeHost};
 
     #[test]
-    fn the_place_of_what_was_written_is_printed() {
+    fn the_position_of_the_event_is_printed() {
         let host = FakeHost::start(vec![CannedAnswer::new(202, r#"{"topic":"bids","partition":1,"offset":7}"#)]);
         let input = InputArguments::of_data("hello", Some("lot 7"));
-        let arguments = PublishArgs { topic: "bids".to_owned(), input, host: host.arguments(), json: false };
+        let arguments = PublishArgs { topic: "bids".to_owned(), input, output: host.output_args() };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         assert_eq!(out, b"bids/1/7\n");

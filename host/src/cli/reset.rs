@@ -1,16 +1,16 @@
-//! `millstream reset`: sends a function to another place in its topics.
+//! `millstream reset`: resets the offsets of a function.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::api::views::{MoveView, ResetView};
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::function_args::FunctionArgs;
 use crate::cli::progress;
 use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::config::offset_target::OffsetTarget;
-use crate::model::ids::FunctionName;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,36 +18,31 @@ Examples:
   millstream reset enrich-bid --to earliest
   millstream reset enrich-bid --to 1200 --topic bids --partition 3";
 
-/// Hosts finish what runs, and those that died keep their place for a while.
+/// Hosts finish their records in flight, and dead hosts stay in the group until their session times out.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Send a function to another place in its topics, on every host of the cluster
+/// Reset the offsets of a function, on every host of the cluster
 ///
-/// The hosts finish what runs and leave the function's group, its offsets are written, and they come back: some seconds in
-/// which it handles nothing. What is handled again is emitted again. A paused function stays paused.
+/// The hosts finish the records in flight and leave the function's group, the offsets are committed, and the hosts rejoin:
+/// for some seconds the function handles nothing. Records that are handled again emit their events again. A paused
+/// function stays paused.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ResetArgs {
-    /// The function's name
-    #[arg(value_parser = FunctionName::new)]
-    name: FunctionName,
-    /// earliest, latest, an offset, a moment such as 2026-01-31T23:59:59Z, or an age such as -1h
+    #[command(flatten)]
+    function: FunctionArgs,
+    /// earliest, latest, an offset, a time like 2026-01-31T23:59:59Z, or an age like -1h
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true, value_parser = place)]
     to: String,
-    /// Only of this topic
+    /// Only this topic
     #[arg(long)]
     topic: Option<String>,
     /// Only this partition
     #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<i32>,
-    /// Only tell what would be done
+    /// Only show what would change
     #[arg(long)]
     dry_run: bool,
-    #[command(flatten)]
-    host: HostArguments,
-    /// Print the host's answer as it is
-    #[arg(long)]
-    json: bool,
 }
 
 fn place(text: &str) -> Result<String, String> {
@@ -55,28 +50,14 @@ fn place(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(arguments: &ResetArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
-    let ResetArgs { name, to, topic, partition, dry_run, .. } = arguments;
+    let ResetArgs { function, to, topic, partition, dry_run } = arguments;
     let wanted = json!({ "to": to, "topic": topic, "partition": partition, "dry_run": dry_run });
-    let answer = client
-        .change(&["v1", "functions", name.as_str(), "reset"], |http, url| {
-            http.post(url).json(&wanted).timeout(ANSWER_TIMEOUT)
-        })
-        .map_err(|failure| client.with_suggestion(failure, name))?
-        .unwrap_or_default();
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
-    }
-    print(&answer, out)?;
-    let (again, skipped) = (&answer["again"], &answer["skipped"]);
-    progress::tell(match dry_run {
-        true => format!("{again} offsets would be handled again, {skipped} skipped; nothing was done"),
-        false => format!("{again} offsets are handled again, {skipped} skipped"),
-    });
-    Ok(())
+    let answer =
+        function.client()?.change(&["reset"], |http, url| http.post(url).json(&wanted).timeout(ANSWER_TIMEOUT))?;
+    function.output.show(answer, out, |reset, out| print(&reset, out))
 }
 
-fn print(answer: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
+fn print(reset: &ResetView, out: &mut dyn Write) -> Result<(), VerbFailure> {
     let columns = [
         ("PARTITION", CellAlign::Left),
         ("FROM", CellAlign::Right),
@@ -85,16 +66,21 @@ fn print(answer: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
         ("AGAIN", CellAlign::Right),
         ("SKIPPED", CellAlign::Right),
     ];
-    let partitions = answer["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<[String; 6]> = partitions
-        .iter()
-        .map(|at| {
-            let number = |name: &str| at[name].as_i64().map_or_else(|| "-".to_owned(), |number| number.to_string());
-            let place = format!("{}/{}", at["topic"].as_str().unwrap_or_default(), number("partition"));
-            [place, number("from"), number("to"), number("end"), number("again"), number("skipped")]
-        })
-        .collect();
-    Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
+    let rows: Vec<[String; 6]> = reset.partitions.iter().map(row).collect();
+    table::write(out, ColorChoice::Plain, columns, &rows)?;
+    let ResetView { again, skipped, dry_run, .. } = reset;
+    progress::report(match dry_run {
+        true => format!("{again} offsets would be handled again, {skipped} skipped; nothing was changed"),
+        false => format!("{again} offsets are handled again, {skipped} skipped"),
+    });
+    Ok(())
+}
+
+fn row(at: &MoveView) -> [String; 6] {
+    let MoveView { topic, partition, from, to, again, skipped, end } = at;
+    let from = from.map_or_else(|| "-".to_owned(), |from| from.to_string());
+    let [to, end, again, skipped] = [to, end, again, skipped].map(ToString::to_string);
+    [format!("{topic}/{partition}"), from, to, end, again, skipped]
 }
 
 #[cfg(test)]
@@ -109,13 +95,11 @@ mod tests {
             {"topic":"in","partition":1,"from":null,"to":0,"again":0,"skipped":0,"end":0}]}"#;
         let host = FakeHost::start(vec![CannedAnswer::new(200, answer)]);
         let arguments = ResetArgs {
-            name: FunctionName::new("f").unwrap(),
+            function: host.function_args("f"),
             to: "-1h".to_owned(),
             topic: Some("in".to_owned()),
             partition: None,
             dry_run: true,
-            host: host.arguments(),
-            json: false,
         };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();

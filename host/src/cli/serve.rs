@@ -16,18 +16,18 @@ const EXAMPLES: &str = "\
 Examples:
   MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 millstream serve
   millstream serve --config host.toml
-  millstream config --config host.toml    # what would be in force";
+  millstream config --config host.toml    # the configuration in force";
 
 /// Run a host: the data path and the API
 ///
-/// Every setting has a default, may stand in a file, and may be given as MILLSTREAM_<SECTION>__<KEY>. Runs until
-/// SIGTERM or Ctrl-C, finishes what it has begun, commits and leaves its groups.
+/// Every setting has a default, and can be set in a file or as MILLSTREAM_<SECTION>__<KEY>. Runs until SIGTERM or Ctrl-C,
+/// then finishes the records in flight, commits, and leaves its consumer groups.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     configuration: ConfigurationFile,
-    /// Listen on any address although there are no tokens: everybody who reaches it may deploy code
+    /// Listen on any address even without tokens: every client that can connect may deploy code
     #[arg(long)]
     insecure: bool,
 }
@@ -47,7 +47,7 @@ impl ConfigurationFile {
     }
 }
 
-/// Runs a host until it is told to stop.
+/// Runs a host until it receives a signal to stop.
 pub(crate) fn run(arguments: &ServeArgs) -> Result<(), VerbFailure> {
     let config = arguments.configuration.load(arguments.insecure)?;
     let runtime = runtime::new()?;

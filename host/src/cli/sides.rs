@@ -2,14 +2,19 @@
 
 use std::io::Write;
 
-use serde_json::Value;
-
+use crate::api::views::{EventView, HeaderView, SideView};
 use crate::cli::failure::VerbFailure;
 use crate::cli::table::ColorChoice;
 use crate::model::stamp;
+use crate::terminal::escape_for_terminal;
 
 /// Prints what only one of both sides has: of `expected` with a minus, of `got` with a plus.
-pub(crate) fn print(expected: &Value, got: &Value, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
+pub(crate) fn print(
+    expected: &SideView,
+    got: &SideView,
+    paint: ColorChoice,
+    out: &mut dyn Write,
+) -> Result<(), VerbFailure> {
     let (expected, got) = (lines(expected), lines(got));
     for line in expected.iter().filter(|line| !got.contains(line)) {
         writeln!(out, "  {}", paint.red(&format!("- {line}")))?;
@@ -20,33 +25,30 @@ pub(crate) fn print(expected: &Value, got: &Value, paint: ColorChoice, out: &mut
     Ok(())
 }
 
-/// A side as lines: what both sides have is no difference.
-fn lines(side: &Value) -> Vec<String> {
-    let outcome = side["outcome"].as_str().unwrap_or_default();
-    if outcome != "emitted" {
-        let message = side["message"].as_str().and_then(|message| message.lines().next()).unwrap_or_default();
-        return vec![format!("{outcome}  {message}").trim_end().to_owned()];
+/// A side as lines, to be compared: what both have is not a difference.
+fn lines(side: &SideView) -> Vec<String> {
+    if side.outcome != "emitted" {
+        let message = side.message.as_deref().and_then(|message| message.lines().next()).unwrap_or_default();
+        let line = format!("{}  {}", escape_for_terminal(&side.outcome), escape_for_terminal(message));
+        return vec![line.trim_end().to_owned()];
     }
-    let events = side["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if events.is_empty() {
+    if side.events.is_empty() {
         return vec!["no event".to_owned()];
     }
-    events.iter().map(event).collect()
+    side.events.iter().map(event).collect()
 }
 
-fn event(event: &Value) -> String {
-    let shown = |name: &str| {
-        let encoded = format!("{name}_base64");
-        event[name].as_str().or(event[encoded.as_str()].as_str()).unwrap_or("-").escape_debug().to_string()
+fn event(event: &EventView) -> String {
+    let shown = |text: &Option<String>, base64: &Option<String>| {
+        escape_for_terminal(text.as_deref().or(base64.as_deref()).unwrap_or("-")).into_owned()
     };
-    let headers = event["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let header = |header: &Value| {
-        let value = header["value"].as_str().or(header["value_base64"].as_str()).unwrap_or("-");
+    let header = |header: &HeaderView| {
         // Their form is always the same, and their cause is in the line above.
-        let name = header["name"].as_str().filter(|name| !["ce_specversion", stamp::CAUSE_HEADER].contains(name))?;
-        Some(format!("{name}={}", value.escape_debug()))
+        let is_shown = !["ce_specversion", stamp::CAUSE_HEADER].contains(&header.name.as_str());
+        let name = escape_for_terminal(&header.name);
+        is_shown.then(|| format!("{name}={}", shown(&header.value, &header.value_base64)))
     };
-    let headers: Vec<String> = headers.iter().filter_map(header).collect();
-    let topic = event["topic"].as_str().unwrap_or_default();
-    format!("{topic}  key={}  {}  {}", shown("key"), headers.join(" "), shown("value"))
+    let headers: Vec<String> = event.headers.iter().filter_map(header).collect();
+    let (key, value) = (shown(&event.key, &event.key_base64), shown(&event.value, &event.value_base64));
+    format!("{}  key={key}  {}  {value}", escape_for_terminal(&event.topic), headers.join(" "))
 }

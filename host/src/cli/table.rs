@@ -1,58 +1,24 @@
-//! Aligned tables, coloured only where a person looks.
+//! Aligned tables. Cells are escaped here: what stands in them was chosen elsewhere.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use crate::model::status::FunctionState;
+use crate::terminal::escape_for_terminal;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ColorChoice {
-    Plain,
-    Coloured,
+pub(crate) use crate::terminal::ColorChoice;
+
+/// `text` in the colour of a state.
+pub(crate) fn paint_state(paint: ColorChoice, state: FunctionState, text: &str) -> String {
+    match state {
+        FunctionState::Running => paint.green(text),
+        FunctionState::Starting | FunctionState::Paused => paint.yellow(text),
+        FunctionState::Stalled | FunctionState::Failed => paint.red(text),
+    }
 }
 
-impl ColorChoice {
-    /// Colours for a terminal, unless `NO_COLOR` is set (https://no-color.org).
-    pub(crate) fn for_stream(is_terminal: bool) -> Self {
-        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").as_deref() == Some(OsStr::new("dumb"));
-        if is_terminal && !is_unwanted && !is_dumb { Self::Coloured } else { Self::Plain }
-    }
-
-    pub(crate) fn red(self, text: &str) -> String {
-        self.with("31", text)
-    }
-
-    pub(crate) fn green(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
-    /// `text` as something to look at.
-    pub(crate) fn yellow(self, text: &str) -> String {
-        self.with("33", text)
-    }
-
-    /// `text` as something beside the point.
-    pub(crate) fn dim(self, text: &str) -> String {
-        self.with("2", text)
-    }
-
-    /// `text`, the name of a state, as good or bad as the state is.
-    pub(crate) fn state(self, state: &str, text: &str) -> String {
-        match serde_json::from_value(state.into()) {
-            Ok(FunctionState::Running) => self.green(text),
-            Ok(FunctionState::Starting | FunctionState::Paused) => self.yellow(text),
-            Ok(FunctionState::Stalled | FunctionState::Failed) => self.red(text),
-            Err(_) => text.to_owned(),
-        }
-    }
-
-    fn with(self, colour: &str, text: &str) -> String {
-        match self {
-            Self::Plain => text.to_owned(),
-            Self::Coloured => format!("\x1b[{colour}m{text}\x1b[0m"),
-        }
-    }
+/// The name that JSON has for a value of an enumeration, such as `running`.
+pub(crate) fn json_name(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Where a column's cells stand.
@@ -71,6 +37,7 @@ pub(crate) fn write<const N: usize>(
     columns: [(&str, CellAlign); N],
     rows: &[[String; N]],
 ) -> io::Result<()> {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| cell_text(cell))).collect();
     let width_of = |index: usize, title: &str| {
         let cells = rows.iter().map(|row| row[index].chars().count());
         cells.chain([title.chars().count()]).max().unwrap_or_default()
@@ -81,7 +48,7 @@ pub(crate) fn write<const N: usize>(
     rows.iter().try_for_each(|row| write_row(out, paint, &columns, &widths, row))
 }
 
-/// A time of so many milliseconds, in the two units that tell most: `850ms`, `12s`, `3m5s`, `2h10m`, `4d3h`.
+/// A time of so many milliseconds, in its two largest units: `850ms`, `12s`, `3m5s`, `2h10m`, `4d3h`.
 pub(crate) fn age(milliseconds: u64) -> String {
     // Rounded up: what is less than a second after all is nearly one.
     let seconds = milliseconds.div_ceil(1000);
@@ -98,6 +65,11 @@ pub(crate) fn age(milliseconds: u64) -> String {
     }
 }
 
+/// A cell is one line without tabs, whatever stands in it.
+fn cell_text(cell: &str) -> String {
+    escape_for_terminal(cell).into_owned()
+}
+
 fn write_row<const N: usize>(
     out: &mut dyn Write,
     paint: ColorChoice,
@@ -109,7 +81,10 @@ fn write_row<const N: usize>(
         CellAlign::Left => format!("{cell:<width$}"),
         CellAlign::Right => format!("{cell:>width$}"),
         // Padded first: colours take no place.
-        CellAlign::State => paint.state(cell, &format!("{cell:<width$}")),
+        CellAlign::State => match serde_json::from_value(cell.as_str().into()) {
+            Ok(state) => paint_state(paint, state, &format!("{cell:<width$}")),
+            Err(_) => format!("{cell:<width$}"),
+        },
     });
     let line = aligned.collect::<Vec<_>>().join("  ");
     writeln!(out, "{}", line.trim_end())
@@ -145,7 +120,7 @@ mod tests {
 
     #[test]
     fn colours_do_not_move_columns() {
-        let coloured = table(ColorChoice::Coloured);
+        let coloured = table(ColorChoice::Colored);
         assert!(coloured.contains("\x1b[32mrunning\x1b[0m     5\n"));
         assert!(coloured.contains("\x1b[31mfailed \x1b[0m  1000\n"));
         let plain = ["\x1b[32m", "\x1b[31m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
@@ -153,7 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn only_terminals_are_coloured() {
-        assert_eq!(ColorChoice::for_stream(false), ColorChoice::Plain);
+    fn cells_stay_in_their_row() {
+        let mut out = Vec::new();
+        let row = ["a\nb\t\u{1b}[2J".to_owned()];
+        write(&mut out, ColorChoice::Plain, [("NAME", CellAlign::Left)], &[row]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "NAME\na\\nb\\t\\u{1b}[2J\n");
     }
 }

@@ -7,7 +7,7 @@ mod fixture;
 mod report;
 mod update;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,8 +66,7 @@ pub(crate) fn run(arguments: &TestArgs, out: &mut dyn Write) -> Result<(), VerbF
     let module: Arc<[u8]> = std::fs::read(&module)
         .map_err(|error| VerbFailure::new(ErrorCode::ArtifactMissing, format!("{}: {error}", module.display())))?
         .into();
-    let paint =
-        if arguments.json { ColorChoice::Plain } else { ColorChoice::for_stream(std::io::stdout().is_terminal()) };
+    let paint = if arguments.json { ColorChoice::Plain } else { ColorChoice::for_stdout() };
     let mut report = TestReport::new(paint, !arguments.json);
     runtime::block_on(async {
         let options = EngineOptions { max_instances: 2 * INSTANCES, ..EngineOptions::default() };

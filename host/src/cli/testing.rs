@@ -1,4 +1,4 @@
-//! A host that answers what a test tells it to, one connection an answer, and then is gone.
+//! A host that gives the canned answers of a test, one for each connection, and then closes.
 
 use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,10 @@ use std::thread::JoinHandle;
 
 use reqwest::Url;
 
+use crate::cli::function_args::{FunctionArgs, OutputArgs};
 use crate::cli::host_client::{HostArguments, HostClient};
+use crate::error_code::ErrorCode;
+use crate::model::ids::FunctionName;
 
 /// What the host answers to one request.
 #[derive(Debug)]
@@ -23,9 +26,39 @@ impl CannedAnswer {
         Self { status, headers: String::new(), body: body.to_owned() }
     }
 
+    /// Problem details, as a host answers them.
+    pub(crate) fn problem(code: &str, detail: &str) -> Self {
+        let code = ErrorCode::parse(code).unwrap();
+        let problem = serde_json::json!({
+            "type": code.page(), "title": code.title(), "status": code.http_status(), "code": code.code(),
+            "remedy": code.remedy(), "detail": detail,
+        });
+        Self::new(code.http_status(), &problem.to_string())
+    }
+
     pub(crate) fn with_header(self, header: &str) -> Self {
         Self { headers: format!("{}{header}\r\n", self.headers), ..self }
     }
+}
+
+/// A function as `GET /v1/functions` lists it.
+pub(crate) fn function(name: &str) -> String {
+    let rest = r#""topics":["in"],"deployed_at":"2023-11-14T22:13:20.000Z","revisions":[1]}"#;
+    format!("{},{rest}", deployed(name, 1).trim_end_matches('}'))
+}
+
+/// The answer of `GET /v1/functions`.
+pub(crate) fn functions(names: &[&str]) -> String {
+    let functions: Vec<String> = names.iter().map(|name| function(name)).collect();
+    format!("{{\"functions\":[{}]}}", functions.join(","))
+}
+
+/// The answer to a change that makes a revision live.
+pub(crate) fn deployed(name: &str, revision: u64) -> String {
+    let digest = "0".repeat(64);
+    format!(
+        r#"{{"name":"{name}","revision":{revision},"digest":"sha256:{digest}","shape":"millstream-batch","state":"running"}}"#
+    )
 }
 
 /// What the host was asked.
@@ -61,6 +94,14 @@ impl FakeHost {
 
     pub(crate) fn arguments(&self) -> HostArguments {
         HostArguments { host: self.address.clone(), token: None }
+    }
+
+    pub(crate) fn output_args(&self) -> OutputArgs {
+        OutputArgs { host: self.arguments(), json: false }
+    }
+
+    pub(crate) fn function_args(&self, name: &str) -> FunctionArgs {
+        FunctionArgs { name: FunctionName::new(name).unwrap(), output: self.output_args() }
     }
 
     pub(crate) fn client(&self) -> HostClient {

@@ -1,13 +1,16 @@
 //! `millstream trace`: what caused a record, and what it led to.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
+use crate::cli::function_args::OutputArgs;
+use crate::cli::host_client::HostClient;
+use crate::cli::progress;
 use crate::cli::table::ColorChoice;
-use crate::error_code::ErrorCode;
+use crate::config::quantity::parse_duration;
 use crate::lineage::{Lineage, LineageNode, NodeKind, RecordId};
+use crate::terminal::escape_for_terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,40 +19,37 @@ Examples:
   millstream trace bids/0/42 --window 1d --records 2000000 --within 60s
   millstream trace bids/0/42 --json | jq '.root.effects[].type'";
 
-/// What the host takes beside reading the topics.
+/// Time for the request itself, beside reading the topics.
 const ANSWER_SLACK: Duration = Duration::from_secs(30);
 
 /// Show what caused a record, and what it led to
 ///
-/// Causes are followed from record to record; effects are looked for in the topics to which the readers of its topic
-/// write, dead letters among them. Where the search was cut short is said on stderr.
+/// Causes are followed from record to record. Effects are searched in the output and dead letter topics of the functions
+/// that read the record's topic. If the search was cut short, stderr says where.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TraceArgs {
     /// The record
     #[arg(value_name = "TOPIC/PARTITION/OFFSET")]
     place: RecordId,
-    /// Show everything that the first cause led to, and not only what the record led to
+    /// Show everything that the first cause led to, not only what the record led to
     #[arg(long)]
     whole: bool,
-    /// How long after a record its effects may have come; one hour without it
+    /// How long after a record its effects may have been written [default: 1h]
     #[arg(long, value_name = "DURATION")]
     window: Option<String>,
-    /// How many records may be read to find effects; 200,000 without it
+    /// How many records to read at most to find effects [default: 200000]
     #[arg(long, value_name = "COUNT")]
     records: Option<usize>,
-    /// How long the search may take; ten seconds without it
+    /// How long the search may take [default: 10s]
     #[arg(long, value_name = "DURATION")]
     within: Option<String>,
     #[command(flatten)]
-    host: HostArguments,
-    /// Print the host's answer as it is
-    #[arg(long)]
-    json: bool,
+    output: OutputArgs,
 }
 
 pub(crate) fn run(arguments: &TraceArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
+    let client = HostClient::new(&arguments.output.host)?;
     let RecordId { partition, offset } = &arguments.place;
     let mut query = vec![
         ("topic", partition.topic.to_string()),
@@ -62,21 +62,17 @@ pub(crate) fn run(arguments: &TraceArgs, out: &mut dyn Write) -> Result<(), Verb
     query.extend(arguments.window.clone().map(|window| ("window", window)));
     query.extend(arguments.records.map(|records| ("records", records.to_string())));
     query.extend(arguments.within.clone().map(|within| ("within", within)));
-    let within = arguments.within.as_deref().and_then(|text| crate::config::quantity::parse_duration(text).ok());
+    let within = arguments.within.as_deref().and_then(|text| parse_duration(text).ok());
     let patience = within.unwrap_or(Duration::from_secs(10)) + ANSWER_SLACK;
     let answer = client.once(&["v1", "lineage"], |http, url| http.get(url).query(&query).timeout(patience))?;
-    let answer = client.json_of(answer)?;
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
-    }
-    let lineage: Lineage = serde_json::from_value(answer)
-        .map_err(|error| VerbFailure::new(ErrorCode::UnexpectedAnswer, error.to_string()))?;
-    let paint = ColorChoice::for_stream(std::io::stdout().is_terminal());
-    print(&lineage.root, paint, "", "", out)?;
-    for cut in &lineage.scan.cut {
-        crate::cli::progress::tell(format_args!("the search was cut short {cut}: there may be more"));
-    }
-    Ok(())
+    arguments.output.show(client.json_of(answer)?, out, |lineage: Lineage, out| {
+        print(&lineage.root, ColorChoice::for_stdout(), "", "", out)?;
+        for cut in &lineage.scan.cut {
+            let cut = escape_for_terminal(cut);
+            progress::report(format_args!("the search was cut short {cut}: there may be more"));
+        }
+        Ok(())
+    })
 }
 
 /// Prints a record and what it led to; `first` stands before its line, `rest` before the lines below.
@@ -97,7 +93,7 @@ fn print(
 }
 
 fn line(node: &LineageNode, paint: ColorChoice) -> String {
-    let place = format!("{}/{}/{}", node.topic, node.partition, node.offset);
+    let place = format!("{}/{}/{}", shown(&node.topic), node.partition, node.offset);
     let mut parts = vec![match node.kind {
         NodeKind::Event => place,
         NodeKind::DeadLetter => paint.red(&format!("✗ {place}")),
@@ -121,18 +117,9 @@ fn line(node: &LineageNode, paint: ColorChoice) -> String {
     parts.join("  ")
 }
 
-/// What others wrote, fit for a terminal: one line, and no escape sequences.
+/// The start of a text that others wrote.
 fn shown(text: &str) -> String {
-    text.chars()
-        .take(200)
-        .flat_map(|letter| {
-            let is_plain = !letter.is_control();
-            is_plain
-                .then_some(letter)
-                .into_iter()
-                .chain((!is_plain).then(|| letter.escape_default()).into_iter().flatten())
-        })
-        .collect()
+    escape_for_terminal(&text.chars().take(200).collect::<String>()).into_owned()
 }
 
 #[cfg(test)]
@@ -153,7 +140,7 @@ mod tests {
         let place = "bids/0/3".parse().unwrap();
         let (whole, records) = (true, Some(5));
         let (window, within) = (Some("2h".to_owned()), None);
-        let arguments = TraceArgs { place, whole, window, records, within, host: host.arguments(), json: false };
+        let arguments = TraceArgs { place, whole, window, records, within, output: host.output_args() };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         assert_eq!(

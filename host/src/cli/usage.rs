@@ -2,12 +2,13 @@
 
 use std::io::Write;
 
-use serde_json::Value;
-
+use crate::api::views::{FunctionUsage, UsageView};
 use crate::cli::failure::VerbFailure;
+use crate::cli::function_args::{print_bytes, print_json, read_answer};
 use crate::cli::host_client::{HostArguments, HostClient};
 use crate::cli::table::{self, CellAlign, ColorChoice};
 use crate::model::ids::FunctionName;
+use crate::terminal::escape_for_terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,25 +18,25 @@ Examples:
 
 /// Show what functions used on this host
 ///
-/// Each host tells its own: the sum over all hosts is the whole. Three hours are kept by the minute, 32 days by the hour.
+/// Each host counts its own usage; add up all hosts for the total. Three hours are stored by the minute, 32 days by the hour.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct UsageArgs {
-    /// Of this function only
+    /// Only this function
     #[arg(value_parser = FunctionName::new)]
     name: Option<FunctionName>,
-    /// From this moment on, such as 2026-01-31T00:00:00Z or the age 1d; one hour ago without it
+    /// The start: a time like 2026-01-31T00:00:00Z, or an age like 1d [default: 1h]
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Up to before this moment; now without it
+    /// The end, exclusive [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     #[command(flatten)]
     host: HostArguments,
-    /// Print the host's answer as it is
+    /// Print the host's answer as JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print it as comma-separated values
+    /// Print comma-separated values
     #[arg(long)]
     csv: bool,
 }
@@ -47,17 +48,20 @@ pub(crate) fn run(arguments: &UsageArgs, out: &mut dyn Write) -> Result<(), Verb
     query.extend(arguments.to.as_ref().map(|to| ("to", to.clone())));
     query.extend(arguments.name.as_ref().map(|name| ("function", name.to_string())));
     query.extend(arguments.csv.then(|| ("format", "csv".to_owned())));
-    let mut answer = client.once(&["v1", "usage"], |http, url| http.get(url).query(&query))?;
+    let answer = client.once(&["v1", "usage"], |http, url| http.get(url).query(&query))?;
     if arguments.csv {
-        answer.copy_to(out).map_err(|error| client.broken_off(&std::io::Error::other(error)))?;
-        return Ok(());
+        let csv = answer.bytes().map_err(|error| client.broken_off(&std::io::Error::other(error)))?;
+        return print_bytes(&csv, out);
     }
     let answer = client.json_of(answer)?;
-    if arguments.json {
-        return Ok(writeln!(out, "{answer:#}")?);
+    match arguments.json {
+        true => print_json(&answer, out),
+        false => print(&read_answer(answer)?, out),
     }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    writeln!(out, "{} to {}\n", text(&answer["from"]), text(&answer["to"]))?;
+}
+
+fn print(usage: &UsageView, out: &mut dyn Write) -> Result<(), VerbFailure> {
+    writeln!(out, "{} to {}\n", escape_for_terminal(&usage.from), escape_for_terminal(&usage.to))?;
     let columns = [
         ("FUNCTION", CellAlign::Left),
         ("INVOCATIONS", CellAlign::Right),
@@ -67,27 +71,22 @@ pub(crate) fn run(arguments: &UsageArgs, out: &mut dyn Write) -> Result<(), Verb
         ("IN", CellAlign::Right),
         ("OUT", CellAlign::Right),
     ];
-    let rows: Vec<_> = answer["functions"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default()
-        .iter()
-        .map(|used| {
-            let count = |name: &str| used[name].as_u64().unwrap_or_default().to_string();
-            let amount = |name: &str| format!("{:.3}", used[name].as_f64().unwrap_or_default());
-            let bytes = |name: &str| bytesize::ByteSize(used[name].as_u64().unwrap_or_default()).to_string();
-            [
-                text(&used["function"]),
-                count("invocations"),
-                count("calls"),
-                amount("gb_seconds"),
-                amount("cpu_seconds"),
-                bytes("bytes_in"),
-                bytes("bytes_out"),
-            ]
-        })
-        .collect();
+    let rows: Vec<_> = usage.functions.iter().map(row).collect();
     Ok(table::write(out, ColorChoice::Plain, columns, &rows)?)
+}
+
+fn row(used: &FunctionUsage) -> [String; 7] {
+    let amount = |amount: f64| format!("{amount:.3}");
+    let bytes = |bytes: u64| bytesize::ByteSize(bytes).to_string();
+    [
+        used.function.clone(),
+        used.invocations.to_string(),
+        used.calls.to_string(),
+        amount(used.gb_seconds),
+        amount(used.cpu_seconds),
+        bytes(used.bytes_in),
+        bytes(used.bytes_out),
+    ]
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use millstream_tests::root;
 
 fn run(words: &[&str]) -> Output {
     let mut command = Command::new(binary());
-    // Nobody is there.
+    // No host listens there.
     command.current_dir(root()).args(words).env("MILLSTREAM_HOST", "http://127.0.0.1:1").stdin(Stdio::null());
     command.output().expect("the binary runs")
 }
@@ -17,9 +17,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
-/// Those that `millstream --help` tells; 3 needs a host, and is told in `broker/api.rs`.
+/// Those that `millstream --help` lists; 3 needs a host, and is tested in `broker/api.rs`.
 #[test]
-fn exit_codes_tell_what_happened() {
+fn exit_codes_say_what_happened() {
     let module = "examples/target/wasm32-wasip2/release/faults.wasm";
     for (words, code) in [
         (&["config"][..], 0),
@@ -40,9 +40,9 @@ fn exit_codes_tell_what_happened() {
         assert!(!text(&output.stderr).contains('\u{1b}'), "{words:?}: no colours where no terminal is");
     }
     let help = text(&run(&["--help"]).stdout);
-    for told in ["0  it went well", "1  it failed", "2  the command line", "3  there is no such", "4  the host cannot"]
+    for listed in ["0  success", "1  failure", "2  the command line", "3  the function does not", "4  the host cannot"]
     {
-        assert!(help.contains(told), "{told}: {help}");
+        assert!(help.contains(listed), "{listed}: {help}");
     }
 }
 

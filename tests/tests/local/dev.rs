@@ -63,10 +63,10 @@ impl Dev {
         wait_until(words, LONG, || self.shown.lock().expect("nobody panics with it").contains(words));
     }
 
-    /// The word that follows `label` in what was told.
+    /// The word that follows `label` on stderr.
     fn word_after(&self, label: &str) -> String {
-        let told = self.told();
-        let (_, rest) = told.split_once(label).unwrap_or_else(|| panic!("no {label} in {told}"));
+        let stderr = self.told();
+        let (_, rest) = stderr.split_once(label).unwrap_or_else(|| panic!("no {label} in {stderr}"));
         rest.split_whitespace().next().expect("a word").to_owned()
     }
 }
@@ -111,9 +111,9 @@ fn a_change_becomes_the_next_revision_and_keeps_its_place() {
     let manifest = fs::read_to_string(dev.path("millstream.toml")).expect("readable");
     replace(&dev.path("millstream.toml"), format!("{manifest}odering = \"key\"\n").into_bytes());
     dev.wait_until_told("did you mean \"ordering\"?");
-    dev.wait_until_told("revision 2 goes on");
+    dev.wait_until_told("revision 2 keeps running");
     replace(&dev.path("millstream.toml"), manifest.clone().into_bytes());
-    dev.wait_until_told("nothing new: revision 2 goes on");
+    dev.wait_until_told("nothing new: revision 2 keeps running");
     fs::remove_file(dev.path("source.wasm")).expect("removed");
     dev.wait_until_told("error[MS0503]");
     publish("ok:third");
@@ -123,10 +123,10 @@ fn a_change_becomes_the_next_revision_and_keeps_its_place() {
     dev.wait_until_told("revision 3 runs");
     assert_eq!((watermark(&client), kcat::read(&bootstrap, "up.out").len()), (4, 3));
 
-    // A file that each build writes anew ends by being left alone.
+    // A file that every build writes is ignored after a while.
     let restless = manifest.replace("mkdir -p out", "date +%N > stamp && mkdir -p out");
     replace(&dev.path("millstream.toml"), restless.into_bytes());
-    dev.wait_until_told("stamp changes during each build and makes nothing new: it is not watched any more");
+    dev.wait_until_told("stamp changes during each build without a new result: it is ignored from now on");
 
     dev.process.signal("INT");
     assert!(dev.process.wait(LONG).success(), "{}", dev.told());

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::functions::view::moment;
@@ -14,139 +14,139 @@ use crate::redrive::{DeadLetter, LetterOutcome, LetterPage, LetterResult, Redriv
 const LONGEST_IN_LIST: usize = 300;
 
 /// Dead letters, the newest first.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LetterList {
     #[schema(value_type = String)]
-    name: FunctionName,
-    topic: String,
-    letters: Vec<LetterView>,
+    pub(crate) name: FunctionName,
+    pub(crate) topic: String,
+    pub(crate) letters: Vec<LetterView>,
     /// Where older ones are, for `from`; nothing when these are the last.
     #[serde(skip_serializing_if = "Option::is_none")]
-    older: Option<String>,
+    pub(crate) older: Option<String>,
 }
 
 /// A dead letter.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LetterView {
     /// Its partition in the dead letter topic.
-    partition: i32,
-    offset: i64,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     /// When it was written, by RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
+    pub(crate) time: Option<String>,
     /// The record's key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The record's key in base64, where it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
+    pub(crate) key_base64: Option<String>,
     /// The size of the record's value; nothing for a tombstone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value_bytes: Option<usize>,
+    pub(crate) value_bytes: Option<usize>,
     /// Whether the value is not here, because it was too large.
-    value_truncated: bool,
+    pub(crate) value_truncated: bool,
     /// The class of the fault, such as `trap`.
-    class: String,
+    pub(crate) class: String,
     /// What happened; in a list its beginning.
-    message: String,
+    pub(crate) message: String,
     /// How often it was tried.
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// `name@revision` of what gave it up.
-    function: String,
-    source: SourceView,
+    pub(crate) function: String,
+    pub(crate) source: SourceView,
     /// What became of it when it was handled again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    redriven: Option<MarkView>,
+    pub(crate) redriven: Option<MarkView>,
     /// The dead letter that was handled again and became this one: `topic/partition/offset`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    redriven_from: Option<String>,
+    pub(crate) redriven_from: Option<String>,
 }
 
 /// Where a record lay.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SourceView {
-    topic: String,
-    partition: i32,
-    offset: i64,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     /// Its timestamp, by RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
+    pub(crate) time: Option<String>,
 }
 
 /// What became of a dead letter that was handled again.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct MarkView {
     /// When, by RFC 3339.
-    at: String,
+    pub(crate) at: String,
     /// `name@revision` of what handled it.
-    by: String,
+    pub(crate) by: String,
     /// `emitted`, or the class of the fault with which it became a dead letter again.
-    outcome: String,
+    pub(crate) outcome: String,
     /// How many events were emitted.
-    emitted: u64,
+    pub(crate) emitted: u64,
 }
 
 /// A dead letter with its record.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LetterAlone {
     #[serde(flatten)]
-    letter: LetterView,
+    pub(crate) letter: LetterView,
     /// The record's value, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    pub(crate) value: Option<String>,
     /// The record's value in base64, where it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
+    pub(crate) value_base64: Option<String>,
     /// The record's headers, in order.
-    headers: Vec<HeaderView>,
+    pub(crate) headers: Vec<HeaderView>,
 }
 
 /// A header of a record.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct HeaderView {
     /// The name. Bytes of it that are not UTF-8 are written as `\xff`.
-    name: String,
+    pub(crate) name: String,
     /// The name in base64, where it is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name_base64: Option<String>,
+    pub(crate) name_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    pub(crate) value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
+    pub(crate) value_base64: Option<String>,
 }
 
 /// What became of dead letters that were to be handled again.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RedriveAnswer {
     #[schema(value_type = String)]
-    name: FunctionName,
+    pub(crate) name: FunctionName,
     /// The revision that handled them.
-    revision: u64,
+    pub(crate) revision: u64,
     /// How many led to what the function emits.
-    emitted: usize,
+    pub(crate) emitted: usize,
     /// How many are dead letters again.
-    failed: usize,
+    pub(crate) failed: usize,
     /// How many were handled again before, or could not be handled.
-    passed_over: usize,
-    results: Vec<RedriveResult>,
+    pub(crate) passed_over: usize,
+    pub(crate) results: Vec<RedriveResult>,
     /// What is left of all of them, for the next request; nothing when it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left: Option<String>,
+    pub(crate) left: Option<String>,
 }
 
 /// What became of one dead letter.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RedriveResult {
-    partition: i32,
-    offset: i64,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     /// `emitted`; the class of the fault with which it is a dead letter again; `redriven` when it was handled again before;
     /// `not-done` when it stays as it is.
-    outcome: String,
+    pub(crate) outcome: String,
     /// How many events were emitted.
-    emitted: usize,
+    pub(crate) emitted: usize,
     /// What happened, when it is not `emitted`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+    pub(crate) message: Option<String>,
 }
 
 impl LetterList {

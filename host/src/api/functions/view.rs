@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -12,19 +12,19 @@ use crate::model::status::FunctionState;
 use crate::registry::catalogue::StoredRevision;
 
 /// The answer of a deploy.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct DeployedView {
     #[schema(value_type = String)]
-    name: FunctionName,
+    pub(crate) name: FunctionName,
     #[schema(value_type = u64)]
-    revision: RevisionNumber,
+    pub(crate) revision: RevisionNumber,
     /// The module's SHA-256.
     #[schema(value_type = String)]
-    digest: ArtifactDigest,
+    pub(crate) digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: ModuleShape,
-    state: FunctionState,
+    pub(crate) shape: ModuleShape,
+    pub(crate) state: FunctionState,
 }
 
 impl DeployedView {
@@ -35,31 +35,31 @@ impl DeployedView {
 }
 
 /// A function in a list, and the common part of one alone.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FunctionView {
     #[serde(flatten)]
-    deployed: DeployedView,
+    pub(crate) deployed: DeployedView,
     /// The topics named in the manifest; none when it has a pattern.
-    topics: Vec<String>,
+    pub(crate) topics: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    topics_pattern: Option<String>,
+    pub(crate) topics_pattern: Option<String>,
     /// When it was deployed, by RFC 3339.
-    deployed_at: String,
+    pub(crate) deployed_at: String,
     /// The revisions that are kept, oldest first; the last one is live.
     #[schema(value_type = Vec<u64>)]
-    revisions: Vec<RevisionNumber>,
+    pub(crate) revisions: Vec<RevisionNumber>,
     /// The revision that the live one has the manifest and module of, when it was made by rolling back.
     #[schema(value_type = Option<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    restores: Option<RevisionNumber>,
+    pub(crate) restores: Option<RevisionNumber>,
     /// The revision that runs beside the live one, its outputs fenced off.
     #[schema(value_type = Option<u64>)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    shadow: Option<RevisionNumber>,
+    pub(crate) shadow: Option<RevisionNumber>,
 }
 
 /// All functions.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct FunctionList {
     pub(crate) functions: Vec<FunctionView>,
 }

@@ -1,6 +1,7 @@
 //! The answers to calls with an idempotency key, for a while: so many a function, so many bytes in all.
 
 use parking_lot::{Mutex, MutexGuard};
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// An answer that was given.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredAnswer {
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: Cow<'static, str>,
     pub(crate) body: Arc<Bytes>,
 }
 
@@ -157,11 +158,11 @@ impl StoredAnswer {
     }
 
     pub(crate) fn of_batch(invocations: &Invocations) -> Self {
-        let failed = invocations.results.iter().map(Invocation::outcome).find(|outcome| *outcome != "emitted");
-        Self::new(failed.unwrap_or("emitted"), invocations)
+        let failed = invocations.results.iter().map(Invocation::outcome).find(|outcome| outcome != "emitted");
+        Self::new(failed.unwrap_or(Cow::Borrowed("emitted")), invocations)
     }
 
-    fn new(outcome: &'static str, body: &impl Serialize) -> Self {
+    fn new(outcome: Cow<'static, str>, body: &impl Serialize) -> Self {
         // Structs of texts and numbers always become JSON.
         Self { outcome, body: Arc::new(serde_json::to_vec(body).unwrap_or_default().into()) }
     }
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn kept(bytes: usize) -> StoredAnswer {
-        StoredAnswer { outcome: "emitted", body: Arc::new(vec![b'x'; bytes].into()) }
+        StoredAnswer { outcome: "emitted".into(), body: Arc::new(vec![b'x'; bytes].into()) }
     }
 
     fn begin(answers: &IdempotencyCache, key: &str) -> PendingCall {

@@ -1,8 +1,10 @@
 //! What a call led to, as JSON shows it.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -11,31 +13,31 @@ use crate::model::outcome::GuestFault;
 use crate::pipeline::calls::{InvokeEmission, InvokeResult};
 
 /// What one event led to.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Invocation {
-    function: String,
+    pub(crate) function: String,
     /// The revision that was called.
-    revision: u64,
+    pub(crate) revision: u64,
     /// `emitted`, or why nothing was: `reject`, `retry`, `trap`, `timeout`, `memory`, `output-limit`, `unknown-output`,
     /// `invalid-answer`, `output-refused`, `undecodable`.
-    outcome: &'static str,
+    pub(crate) outcome: Cow<'static, str>,
     /// What happened, when it is not `emitted`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+    pub(crate) message: Option<String>,
     /// When the function wants to be called again, in milliseconds, where it said so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
+    pub(crate) retry_after_ms: Option<u64>,
     /// What it emitted, in order.
-    emissions: Vec<Emission>,
+    pub(crate) emissions: Vec<Emission>,
     /// Whether the emissions are in their topics.
-    published: bool,
+    pub(crate) published: bool,
     /// Whether an instance was started for it; nothing when the guest was not called.
     #[serde(skip_serializing_if = "Option::is_none")]
-    start: Option<InstanceStart>,
+    pub(crate) start: Option<InstanceStart>,
     /// How long the call took, the start of an instance included, in milliseconds.
-    duration_ms: f64,
+    pub(crate) duration_ms: f64,
     /// What the guest wrote meanwhile, up to `limits.logs`.
-    logs: Vec<LogLine>,
+    pub(crate) logs: Vec<LogLine>,
 }
 
 /// What the events of a batch led to, in their order.
@@ -45,7 +47,7 @@ pub(crate) struct Invocations {
 }
 
 /// How the instance was when the call came.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InstanceStart {
     Cold,
@@ -53,55 +55,59 @@ pub(crate) enum InstanceStart {
 }
 
 /// An event that was emitted.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Emission {
-    output: String,
-    topic: String,
+    pub(crate) output: String,
+    pub(crate) topic: String,
     /// The record's key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// The record's key in base64, where it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
+    pub(crate) key_base64: Option<String>,
     /// The event in the JSON format of CloudEvents, whatever the output's format.
     #[schema(value_type = Object)]
-    event: Box<RawValue>,
+    pub(crate) event: Box<RawValue>,
     /// The record's headers beside the attributes.
-    headers: Vec<EmittedHeader>,
+    pub(crate) headers: Vec<EmittedHeader>,
     /// Where it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    written: Option<RecordPosition>,
+    pub(crate) written: Option<RecordPosition>,
 }
 
 /// A header of a record.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EmittedHeader {
-    name: String,
+    pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    pub(crate) value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
+    pub(crate) value_base64: Option<String>,
 }
 
 /// A place in a topic.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 pub(crate) struct RecordPosition {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
 }
 
 /// A line that the guest wrote.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LogLine {
     /// `trace`, `debug`, `info`, `warn`, `error` or `critical`.
-    level: &'static str,
-    line: String,
+    pub(crate) level: Cow<'static, str>,
+    pub(crate) line: String,
 }
 
 impl Invocation {
     pub(crate) fn new(called: &InvokeResult, is_to_be_published: bool) -> Self {
         let revision = &called.revision;
-        let logs = called.logs.iter().map(|(level, line)| LogLine { level, line: line.clone() }).collect();
+        let logs = called
+            .logs
+            .iter()
+            .map(|(level, line)| LogLine { level: Cow::Borrowed(level), line: line.clone() })
+            .collect();
         let base = Self {
             start: Some(if called.is_cold { InstanceStart::Cold } else { InstanceStart::Hot }),
             duration_ms: (called.elapsed.as_secs_f64() * 1e6).round() / 1e3,
@@ -122,15 +128,15 @@ impl Invocation {
         Self::empty(name, revision).failed(fault)
     }
 
-    pub(crate) fn outcome(&self) -> &'static str {
-        self.outcome
+    pub(crate) fn outcome(&self) -> Cow<'static, str> {
+        self.outcome.clone()
     }
 
     fn empty(name: &FunctionName, revision: RevisionNumber) -> Self {
         Self {
             function: name.to_string(),
             revision: revision.0,
-            outcome: "emitted",
+            outcome: Cow::Borrowed("emitted"),
             message: None,
             retry_after_ms: None,
             emissions: Vec::new(),
@@ -142,7 +148,7 @@ impl Invocation {
     }
 
     fn failed(mut self, fault: &GuestFault) -> Self {
-        self.outcome = fault.class.as_str();
+        self.outcome = Cow::Borrowed(fault.class.as_str());
         self.message = Some(fault.message.clone());
         self.retry_after_ms = fault.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         self

@@ -1,7 +1,7 @@
 //! What a replay tells, as JSON shows it.
 
 use axum::body::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::dead_letters::HeaderView;
@@ -10,7 +10,7 @@ use crate::api::problem::ProblemView;
 use crate::inspect::replay::{ComparedOutcome, NormalizedEvent, ReplayError, ReplayEvent, ReplayTally};
 
 /// A line of a replay.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum ReplayLine {
     Began {
@@ -42,59 +42,59 @@ pub(crate) enum ReplayLine {
 }
 
 /// A part of a partition.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct PartView {
-    partition: i32,
-    from: i64,
+    pub(crate) partition: i32,
+    pub(crate) from: i64,
     /// The offset after the last one.
-    to: i64,
+    pub(crate) to: i64,
 }
 
 /// What was counted so far.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TallyView {
-    records: u64,
+    pub(crate) records: u64,
     /// Of these, such as a filter keeps away.
-    filtered: u64,
+    pub(crate) filtered: u64,
     /// Of these, such as are given up.
-    given_up: u64,
-    emitted: u64,
+    pub(crate) given_up: u64,
+    pub(crate) emitted: u64,
     /// Records with which it makes no difference.
-    same: u64,
+    pub(crate) same: u64,
     /// Records with which it makes one.
-    different: u64,
+    pub(crate) different: u64,
     /// Records that were not compared, because the function has not handled them yet.
-    not_handled: u64,
+    pub(crate) not_handled: u64,
     /// Events that were written to `output`.
-    written: u64,
+    pub(crate) written: u64,
 }
 
 /// What came of a record.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SideView {
     /// `emitted`, `filtered`, or the class of the fault with which it was given up.
-    outcome: String,
+    pub(crate) outcome: String,
     /// What happened, when it was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+    pub(crate) message: Option<String>,
     /// The events, in no order.
-    events: Vec<EventView>,
+    pub(crate) events: Vec<EventView>,
 }
 
 /// An event as it lies in its topic.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct EventView {
-    topic: String,
+    pub(crate) topic: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
+    pub(crate) key_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    pub(crate) value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
+    pub(crate) value_base64: Option<String>,
     /// Without those that say which run it was.
-    headers: Vec<HeaderView>,
+    pub(crate) headers: Vec<HeaderView>,
 }
 
 impl ReplayLine {

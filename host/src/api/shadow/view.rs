@@ -1,6 +1,8 @@
 //! Shadows as JSON shows them.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::functions::view::moment;
@@ -12,88 +14,88 @@ use crate::model::ids::{ArtifactDigest, FunctionName, RevisionNumber};
 use crate::model::shadow::{ShadowRevision, ShadowVerdict};
 
 /// The answer of a shadow's deploy.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ShadowDeployed {
     #[schema(value_type = String)]
-    name: FunctionName,
+    pub(crate) name: FunctionName,
     #[schema(value_type = u64)]
-    revision: RevisionNumber,
+    pub(crate) revision: RevisionNumber,
     /// Its module's SHA-256.
     #[schema(value_type = String)]
-    digest: ArtifactDigest,
+    pub(crate) digest: ArtifactDigest,
     /// How the host calls it.
     #[schema(value_type = String)]
-    shape: ModuleShape,
+    pub(crate) shape: ModuleShape,
     /// The revision that is live.
     #[schema(value_type = u64)]
-    live: RevisionNumber,
+    pub(crate) live: RevisionNumber,
     /// When it was deployed, by RFC 3339.
-    since: String,
+    pub(crate) since: String,
 }
 
 /// How a shadow does.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ShadowView {
     #[serde(flatten)]
-    deployed: ShadowDeployed,
+    pub(crate) deployed: ShadowDeployed,
     /// With what it is compared: `recorded`, what the live revision emitted; or `live`, what that emits when it is run again.
-    against: &'static str,
+    pub(crate) against: Cow<'static, str>,
     /// Attributes and headers in which a difference is none.
-    ignore: Vec<String>,
-    records: u64,
+    pub(crate) ignore: Vec<String>,
+    pub(crate) records: u64,
     /// Of these, such as make no difference.
-    same: u64,
+    pub(crate) same: u64,
     /// Of these, such as make one: the sum of the following four.
-    different: u64,
+    pub(crate) different: u64,
     /// Both revisions emitted something, and not the same.
-    differs: u64,
+    pub(crate) differs: u64,
     /// Only the live revision emitted something.
-    live_only: u64,
+    pub(crate) live_only: u64,
     /// Only the shadow emitted something.
-    shadow_only: u64,
+    pub(crate) shadow_only: u64,
     /// Only the shadow gave it up, or for another class of fault.
-    shadow_failed: u64,
+    pub(crate) shadow_failed: u64,
     /// Offsets that were passed over, because the shadow was too slow.
-    skipped: u64,
+    pub(crate) skipped: u64,
     /// Offsets that the live revision has handled and the shadow has not.
-    lag: i64,
-    partitions: Vec<ShadowPartition>,
+    pub(crate) lag: i64,
+    pub(crate) partitions: Vec<ShadowPartition>,
     /// Why it does not go on, on this host.
     #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// The last differences that this host saw, the newest last.
-    differences: Vec<ShadowDifference>,
+    pub(crate) differences: Vec<ShadowDifference>,
 }
 
 /// How far a shadow is in a partition.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ShadowPartition {
-    topic: String,
-    partition: i32,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
     /// The record that is compared next.
-    offset: i64,
+    pub(crate) offset: i64,
     /// Offsets that the live revision has handled and the shadow has not.
-    lag: i64,
+    pub(crate) lag: i64,
 }
 
 /// A record with which a shadow makes a difference.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ShadowDifference {
-    topic: String,
-    partition: i32,
-    offset: i64,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
     /// Its key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// Its key in base64, where it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    key_base64: Option<String>,
+    pub(crate) key_base64: Option<String>,
     /// `differs`, `live_only`, `shadow_only` or `shadow_failed`.
     #[schema(value_type = String)]
-    kind: ShadowVerdict,
-    live: SideView,
+    pub(crate) kind: ShadowVerdict,
+    pub(crate) live: SideView,
     /// What the shadow makes of it.
-    shadow: SideView,
+    pub(crate) shadow: SideView,
 }
 
 impl ShadowDeployed {
@@ -116,7 +118,7 @@ impl ShadowView {
         let is_run_again = shadow.live().is_some_and(|live| live.manifest.emits_raw());
         Self {
             deployed: ShadowDeployed::new(&shadow.revision, live),
-            against: if is_run_again { "live" } else { "recorded" },
+            against: Cow::Borrowed(if is_run_again { "live" } else { "recorded" }),
             ignore: shadow.ignore.to_vec(),
             records: counts.compared(),
             same: counts.same,

@@ -1,6 +1,6 @@
-//! What happens in the demo's auction.
+//! The events of the demo's auction.
 
-/// An event that somebody puts in.
+/// An input event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScriptedEvent {
     pub(crate) topic: &'static str,

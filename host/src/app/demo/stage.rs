@@ -40,7 +40,7 @@ const FUNCTIONS: [(&str, &[u8]); 3] = [
     ),
 ];
 
-/// Topics that somebody else writes to.
+/// Topics to which the script writes.
 const INPUTS: [&str; 2] = ["bids", "items.complete"];
 
 /// How many events were seen.
@@ -115,7 +115,7 @@ impl DemoBroker {
         statuses.len() == self.functions.len() && statuses.iter().all(holds)
     }
 
-    /// Puts an event in, as somebody else's producer would.
+    /// Publishes an event, as an external producer would.
     pub(crate) async fn put_in(&mut self, line: &ScriptedEvent) -> anyhow::Result<()> {
         self.tally.put_in += 1;
         self.audience.show_input(line.topic, line.key, &format!("{} {}", line.type_, line.data));

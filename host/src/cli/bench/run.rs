@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &BenchRunArgs, out: &mut dyn Write) -> Result<(), V
         let function = LocalFunction::load(&engine, module, manifest.project.manifest).await;
         let function = function.map_err(|error| VerbFailure::new(error.code(), error.to_string()))?;
         if arguments.perf {
-            progress::tell(format_args!("the guest's functions are named in /tmp/perf-{}.map", std::process::id()));
+            progress::report(format_args!("the guest's functions are named in /tmp/perf-{}.map", std::process::id()));
         }
         Ok::<RunMeasurement, VerbFailure>(measure(&function, &events, arguments).await)
     })??;
@@ -105,7 +105,7 @@ fn events(arguments: &BenchRunArgs, folder: &Path) -> Result<Vec<LocalRecord>, V
     }
     if !arguments.generate && folder.join("tests").is_dir() {
         let events = test::events_of_folder(folder)?;
-        progress::tell(format_args!("with the {} events of the fixtures; --generate makes others", events.len()));
+        progress::report(format_args!("with the {} events of the fixtures; --generate makes others", events.len()));
         return Ok(events);
     }
     Ok((0..KEYS)

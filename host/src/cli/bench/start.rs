@@ -82,10 +82,10 @@ fn print(
     if let Some(fault) = &starts.fault {
         let reason = fault.to_string();
         let reason = invoke::printable(reason.lines().next().unwrap_or_default());
-        progress::tell(format_args!("the guest did not take the event ({reason}); give one with --data or --event"));
+        progress::report(format_args!("the guest did not take the event ({reason}); give one with --data or --event"));
     }
     if starts.is_used_once {
-        progress::tell("a sandbox of this module is called once: what is hot is a start and a call");
+        progress::report("a sandbox of this module is called once: what is hot is a start and a call");
     }
     let (cold, bare, hot) = (
         StartQuantiles::of(&mut starts.cold),

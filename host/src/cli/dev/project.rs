@@ -1,32 +1,36 @@
-//! One function in the making: its folder, what of it was built last, and what runs.
+//! One function under development: its folder, its last build, and the revision that runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::views::DeployedView;
 use crate::cli::dev::snapshot::FolderSnapshot;
 use crate::cli::failure::VerbFailure;
+use crate::cli::function_args::read_answer;
 use crate::cli::host_client::HostClient;
 use crate::cli::project::ManifestFile;
-use crate::cli::table::ColorChoice;
-use crate::cli::{build, deploy, invoke, progress, project};
+use crate::cli::table::{ColorChoice, json_name};
+use crate::cli::{build, deploy, progress, project};
 use crate::error_code::ErrorCode;
 use crate::model::function::{Manifest, TopicSelection};
+use crate::model::ids::RevisionNumber;
+use crate::model::status::{FunctionState, FunctionStatus};
+use crate::terminal::escape_for_terminal;
 
 /// How long a revision may take until it runs. A group's first member waits three seconds for others.
 const RUNS_WITHIN: Duration = Duration::from_secs(30);
-/// How often a file may change during a build in vain.
+/// How often a file may change during builds that make nothing new.
 const RESTLESS_AFTER: u32 = 3;
-/// How many files are named that changed.
+/// How many changed files are named.
 const NAMED: usize = 3;
 
 pub(crate) struct DevProject {
     folder: PathBuf,
     module: Option<PathBuf>,
-    /// What the last build was given.
+    /// The files of the last build.
     built: Option<FolderSnapshot>,
     /// Files that changed while a build ran that made nothing new, and how often that was in a row.
     restless: BTreeMap<PathBuf, u32>,
@@ -36,7 +40,7 @@ pub(crate) struct DevProject {
 
 struct LiveFunction {
     name: String,
-    revision: u64,
+    revision: RevisionNumber,
 }
 
 impl DevProject {
@@ -44,10 +48,10 @@ impl DevProject {
     pub(crate) fn open(folder: &Path) -> Result<Self, VerbFailure> {
         let has_manifest = ["millstream.toml", "millstream.json"].iter().any(|name| folder.join(name).is_file());
         if !has_manifest {
-            let told = format!("{} has no millstream.toml", folder.display());
-            return Err(VerbFailure::new(ErrorCode::NoProject, told));
+            let detail = format!("{} has no millstream.toml", folder.display());
+            return Err(VerbFailure::new(ErrorCode::NoProject, detail));
         }
-        let paint = ColorChoice::for_stream(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        let paint = ColorChoice::for_stderr();
         Ok(Self { folder: folder.to_owned(), module: None, built: None, restless: BTreeMap::new(), live: None, paint })
     }
 
@@ -73,30 +77,30 @@ impl DevProject {
         Some(changed).filter(|changed| !changed.is_empty())
     }
 
-    pub(crate) fn tell_changes(&self, changed: &[PathBuf]) {
+    pub(crate) fn report_changes(&self, changed: &[PathBuf]) {
         let name = |path: &PathBuf| path.strip_prefix(&self.folder).unwrap_or(path).display().to_string();
         let mut names: Vec<_> = changed.iter().take(NAMED).map(name).collect();
         if changed.len() > NAMED {
             names.push(format!("{} more", changed.len() - NAMED));
         }
         if !names.is_empty() {
-            self.tell(&format!("changed: {}", names.join(", ")));
+            self.report(&format!("changed: {}", names.join(", ")));
         }
     }
 
-    /// Builds and deploys; tells what became of it, and gives the topics in which its events appear.
+    /// Builds and deploys, reports the result, and returns the topics in which the events appear.
     pub(crate) fn rebuild(&mut self, client: &HostClient, others: &[String], stop: &CancellationToken) -> Vec<String> {
         // Before the build: what changes while it runs is built after it.
         self.built = Some(self.snapshot());
         match self.try_rebuild(client, others, stop) {
             Ok(topics) => topics,
-            // The build was ended because everything ends.
+            // The build was stopped with everything else.
             Err(_) if stop.is_cancelled() => Vec::new(),
             Err(failure) => {
-                failure.tell();
-                let runs = self.live.as_ref().map(|live| format!("revision {} goes on", live.revision));
+                failure.report();
+                let runs = self.live.as_ref().map(|live| format!("revision {} keeps running", live.revision));
                 let next = runs.unwrap_or_else(|| "nothing runs yet".to_owned());
-                self.tell(&self.paint.yellow(&format!("{next}; waiting for a change")));
+                self.report(&self.paint.yellow(&format!("{next}; waiting for a change")));
                 Vec::new()
             }
         }
@@ -111,31 +115,31 @@ impl DevProject {
         let manifest = project::read_folder(&self.folder)?;
         let name = manifest.project.manifest.name.to_string();
         if others.contains(&name) {
-            let told = format!("{} has the name of another folder's function: {name}", self.folder.display());
-            return Err(VerbFailure::new(ErrorCode::InvalidManifest, told));
+            let detail = format!("{} has the name of another folder's function: {name}", self.folder.display());
+            return Err(VerbFailure::new(ErrorCode::InvalidManifest, detail));
         }
         self.leave_out_the_module(&manifest);
         let start = Instant::now();
         let path = build::build_folder_until(&self.folder, &manifest, &|| stop.is_cancelled())?;
         let took = start.elapsed();
-        let answer = deploy::upload(client, &manifest, &path, Some(RUNS_WITHIN))?;
-        let revision = answer["revision"].as_u64().unwrap_or_default();
+        let deployed: DeployedView = read_answer(deploy::upload(client, &manifest, &path, Some(RUNS_WITHIN))?)?;
+        let revision = deployed.revision;
         let is_new = self.live.as_ref().is_none_or(|live| live.name != name || live.revision != revision);
         let before = self.live.replace(LiveFunction { name: name.clone(), revision });
         if let Some(before) = before.filter(|before| before.name != name) {
             client.change(&["v1", "functions", &before.name], |http, url| http.delete(url))?;
-            self.tell(&format!("{} is deleted: the manifest has another name", before.name));
+            self.report(&format!("{} is deleted: the manifest has another name", before.name));
         }
         if is_new {
-            self.tell_live(client, &manifest.project.manifest, &answer, took);
+            self.report_live(client, &manifest.project.manifest, &deployed, took);
         } else {
-            self.tell(&format!("nothing new: revision {revision} goes on"));
+            self.report(&format!("nothing new: revision {revision} keeps running"));
         }
         self.note_restless(is_new);
         Ok(topics_of(&manifest.project.manifest))
     }
 
-    /// A log in the folder, or a file that each build writes anew, would lead to a build without end.
+    /// A log in the folder, or a file that each build writes, would lead to builds without end.
     fn note_restless(&mut self, is_new: bool) {
         let now = self.snapshot();
         let meanwhile: Vec<PathBuf> = match &self.built {
@@ -148,8 +152,8 @@ impl DevProject {
             *times += 1;
             if *times == RESTLESS_AFTER {
                 let name = path.strip_prefix(&self.folder).unwrap_or(&path).display();
-                self.tell(&format!(
-                    "{name} changes during each build and makes nothing new: it is not watched any more"
+                self.report(&format!(
+                    "{name} changes during each build without a new result: it is ignored from now on"
                 ));
             }
         }
@@ -164,16 +168,16 @@ impl DevProject {
         }
     }
 
-    fn tell_live(&self, client: &HostClient, manifest: &Manifest, answer: &Value, took: Duration) {
+    fn report_live(&self, client: &HostClient, manifest: &Manifest, deployed: &DeployedView, took: Duration) {
         let name = manifest.name.as_str();
-        let revision = &answer["revision"];
+        let DeployedView { revision, state, .. } = deployed;
         let built = format!("built in {:.1} s", took.as_secs_f64());
-        if answer["state"] != "running" {
-            let status = client.get(&["v1", "functions", name, "status"]).unwrap_or_default();
-            let reason = status["reason"].as_str().unwrap_or("see `millstream status`");
-            let state = answer["state"].as_str().unwrap_or_default();
-            let told = format!("revision {revision} is {state}: {} ({built})", invoke::printable(reason));
-            return self.tell(&self.paint.red(&told));
+        if *state != FunctionState::Running {
+            let status = client.get(&["v1", "functions", name, "status"]).and_then(read_answer::<FunctionStatus>);
+            let reason = status.ok().and_then(|status| status.reason);
+            let reason = reason.unwrap_or_else(|| "see `millstream status`".to_owned());
+            let (state, reason) = (json_name(state), escape_for_terminal(&reason));
+            return self.report(&self.paint.red(&format!("revision {revision} is {state}: {reason} ({built})")));
         }
         let topics = match &manifest.topics {
             TopicSelection::Named(topics) => topics.join(", "),
@@ -181,17 +185,17 @@ impl DevProject {
         };
         let outputs: Vec<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
         let way = if outputs.is_empty() { topics } else { format!("{topics} → {}", outputs.join(", ")) };
-        self.tell(&format!("{} {way} ({built})", self.paint.green(&format!("revision {revision} runs:"))));
+        self.report(&format!("{} {way} ({built})", self.paint.green(&format!("revision {revision} runs:"))));
     }
 
-    fn tell(&self, what: &str) {
+    fn report(&self, what: &str) {
         let folder = self.folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let name = self.name().map(str::to_owned).or(folder).unwrap_or_else(|| self.folder.display().to_string());
-        progress::tell(format_args!("{} {what}", self.paint.dim(&format!("{name}:"))));
+        progress::report(format_args!("{} {what}", self.paint.dim(&format!("{name}:"))));
     }
 }
 
-/// Where what a function makes of its records appears.
+/// The topics in which the events and dead letters of a function appear.
 fn topics_of(manifest: &Manifest) -> Vec<String> {
     let outputs = manifest.outputs.values().map(|output| output.topic.clone());
     outputs.chain([manifest.dead_letter_topic.clone()]).collect()

@@ -1,5 +1,5 @@
-//! What is in a function's folder at a moment, so that only what really changed leads to a build: an editor touches more
-//! files than it changes, and so do builds.
+//! The contents of a function's folder at one moment. Only a real change leads to a build: editors and builds touch more
+//! files than they change.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -26,8 +26,8 @@ enum FileContent {
 }
 
 impl FolderSnapshot {
-    /// The files below `folder`, but for `module` and what is ignored. What cannot be read is taken as not there: whoever
-    /// builds it hears why.
+    /// The files below `folder`, but for `module` and what is ignored. A file that cannot be read counts as absent: the
+    /// build reports why.
     pub(crate) fn of(folder: &Path, module: Option<&Path>) -> Self {
         let mut snapshot = Self::default();
         // Relative paths may name it in many ways.
@@ -42,7 +42,7 @@ impl FolderSnapshot {
         for entry in entries.filter_map(Result::ok) {
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
-            // A link to a folder is not followed: it may lead round in a circle.
+            // A link to a folder is not followed: links may form a circle.
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
             if is_folder && !name.starts_with('.') && !IGNORED.contains(&&*name) {
                 self.enter(&path, module);
@@ -58,7 +58,7 @@ impl FolderSnapshot {
         &self.folders
     }
 
-    /// The files that are other in `newer`, or only in one of the two.
+    /// The files that differ in `newer`, or are in one of the two only.
     pub(crate) fn differences<'a>(&'a self, newer: &'a Self) -> Vec<&'a Path> {
         let gone_or_other = self.files.iter().filter(|(path, content)| newer.files.get(*path) != Some(content));
         let new = newer.files.keys().filter(|path| !self.files.contains_key(*path));

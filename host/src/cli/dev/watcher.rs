@@ -1,4 +1,4 @@
-//! Wakes when something in a folder may have changed. What it was is for the snapshots to say.
+//! Wakes when something in a folder may have changed. Snapshots find out what it was.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::failure::VerbFailure;
 use crate::error_code::ErrorCode;
 
-/// Nothing further must happen for so long: editors and version control write many files one after another.
+/// The quiet time after a change: editors and version control write many files one after another.
 const QUIET_FOR: Duration = Duration::from_millis(150);
-/// How often it is looked whether to end.
+/// How often the watcher checks whether to stop.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) struct FolderWatcher {
@@ -28,19 +28,19 @@ impl FolderWatcher {
             if event.is_ok_and(|event| event.kind.is_access()) {
                 return;
             }
-            // Whoever waited may be gone.
+            // The receiver may be gone.
             let _ = wake.send(());
         };
         let native = notify::recommended_watcher(heard).map_err(|error| failed(&error))?;
         Ok(Self { native, woken })
     }
 
-    /// Watches `folders`, not what is below them. One that is watched already costs nothing.
+    /// Watches `folders`, not what is below them. Watching one again costs nothing.
     pub(crate) fn follow(&mut self, folders: &[PathBuf]) -> Result<(), VerbFailure> {
         for folder in folders {
             match self.native.watch(folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {}
-                // It went meanwhile, and its parent tells so.
+                // It was deleted meanwhile, and its parent's watch reports that.
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound | notify::ErrorKind::Io(_)) => {}
                 Err(error) => return Err(failed(&error)),
             }

@@ -2,94 +2,94 @@
 
 use std::io::Write;
 
-use serde_json::Value;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
+use crate::api::views::{LetterAlone, LetterView};
 use crate::cli::dlq::{RecordId, place};
 use crate::cli::failure::VerbFailure;
-use crate::cli::host_client::{HostArguments, HostClient};
-use crate::model::ids::FunctionName;
+use crate::cli::function_args::{FunctionArgs, print_bytes, print_json, read_answer};
+use crate::terminal::{escape_for_terminal, escape_lines};
 
 const EXAMPLES: &str = "\
 Examples:
   millstream dlq show place-bid 0/12
   millstream dlq show place-bid 0/12 --value > value.json";
 
-/// Show a dead letter: why its record was given up, and the record
+/// Show a dead letter: why its record failed, and the record
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DlqShowArgs {
-    /// The function's name
-    #[arg(value_parser = FunctionName::new)]
-    name: FunctionName,
-    /// The dead letter's place, as `dlq list` shows it
+    #[command(flatten)]
+    function: FunctionArgs,
+    /// The dead letter's position, as `dlq list` shows it
     #[arg(value_name = "PARTITION/OFFSET", value_parser = place)]
     place: RecordId,
-    /// Print the record's value alone, as it is
+    /// Print only the record's value, byte for byte; on a terminal it is escaped
     #[arg(long, conflicts_with = "json")]
     value: bool,
-    #[command(flatten)]
-    host: HostArguments,
-    /// Print the host's answer as it is
-    #[arg(long)]
-    json: bool,
 }
 
 pub(crate) fn run(arguments: &DlqShowArgs, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let client = HostClient::new(&arguments.host)?;
     let RecordId { partition, offset } = arguments.place;
     let (partition, offset) = (partition.to_string(), offset.to_string());
-    let path = ["v1", "functions", arguments.name.as_str(), "dead-letters", &partition, &offset];
-    let answer = client.get(&path).map_err(|failure| client.with_suggestion(failure, &arguments.name))?;
-    match (arguments.json, arguments.value) {
-        (true, _) => Ok(writeln!(out, "{answer:#}")?),
-        (_, true) => Ok(out.write_all(&value(&answer))?),
-        _ => print(&answer, out),
+    let answer = arguments.function.client()?.get(&["dead-letters", &partition, &offset])?;
+    if arguments.function.output.json {
+        return print_json(&answer, out);
+    }
+    let letter: LetterAlone = read_answer(answer)?;
+    match arguments.value {
+        true => print_bytes(&value(&letter), out),
+        false => print(&letter, out),
     }
 }
 
-fn value(letter: &Value) -> Vec<u8> {
-    use base64::Engine as _;
-    match (letter["value"].as_str(), letter["value_base64"].as_str()) {
+fn value(letter: &LetterAlone) -> Vec<u8> {
+    match (&letter.value, &letter.value_base64) {
         (Some(text), _) => text.as_bytes().to_vec(),
-        (None, Some(encoded)) => base64::prelude::BASE64_STANDARD.decode(encoded).unwrap_or_default(),
+        (None, Some(encoded)) => BASE64_STANDARD.decode(encoded).unwrap_or_default(),
         (None, None) => Vec::new(),
     }
 }
 
-fn print(letter: &Value, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let source = &letter["source"];
-    let record = format!("{}/{}/{}", text(&source["topic"]), source["partition"], source["offset"]);
-    writeln!(out, "{} after {} attempts by {}", text(&letter["class"]), letter["attempts"], text(&letter["function"]))?;
-    writeln!(out, "  written   {}", text(&letter["time"]))?;
-    writeln!(out, "  record    {record}  {}", text(&source["time"]))?;
-    if let Some(from) = letter["redriven_from"].as_str() {
-        writeln!(out, "  was       {from}, which was handled again")?;
+fn print(alone: &LetterAlone, out: &mut dyn Write) -> Result<(), VerbFailure> {
+    let line = escape_for_terminal;
+    let LetterAlone { letter, headers, .. } = alone;
+    let LetterView { class, attempts, function, source, .. } = letter;
+    let record = format!("{}/{}/{}", line(&source.topic), source.partition, source.offset);
+    let time = |time: &Option<String>| line(time.as_deref().unwrap_or("-")).into_owned();
+    writeln!(out, "{} after {attempts} attempts by {}", line(class), line(function))?;
+    writeln!(out, "  written   {}", time(&letter.time))?;
+    writeln!(out, "  record    {record}  {}", time(&source.time))?;
+    if let Some(from) = &letter.redriven_from {
+        writeln!(out, "  was       {}, which was redriven", line(from))?;
     }
-    if let Some(outcome) = letter["redriven"]["outcome"].as_str() {
-        let mark = &letter["redriven"];
-        writeln!(out, "  redriven  {outcome} by {} at {}", text(&mark["by"]), text(&mark["at"]))?;
-    }
-    writeln!(out)?;
-    for line in text(&letter["message"]).lines() {
-        writeln!(out, "  {line}")?;
+    if let Some(mark) = &letter.redriven {
+        writeln!(out, "  redriven  {} by {} at {}", line(&mark.outcome), line(&mark.by), line(&mark.at))?;
     }
     writeln!(out)?;
-    let shown = |value: &Value, encoded: &Value| match (value.as_str(), encoded.as_str()) {
-        (Some(value), _) => value.to_owned(),
-        (None, Some(encoded)) => format!("{encoded} (base64)"),
-        (None, None) => "-".to_owned(),
-    };
-    writeln!(out, "key: {}", shown(&letter["key"], &letter["key_base64"]).escape_debug())?;
-    for header in letter["headers"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let value = shown(&header["value"], &header["value_base64"]);
-        writeln!(out, "{}: {}", text(&header["name"]).escape_debug(), value.escape_debug())?;
+    for text in letter.message.lines() {
+        writeln!(out, "  {}", line(text))?;
     }
     writeln!(out)?;
-    if letter["value_truncated"] == true {
+    writeln!(out, "key: {}", line(&shown(letter.key.as_ref(), letter.key_base64.as_ref())))?;
+    for header in headers {
+        let value = shown(header.value.as_ref(), header.value_base64.as_ref());
+        writeln!(out, "{}: {}", line(&header.name), line(&value))?;
+    }
+    writeln!(out)?;
+    if letter.value_truncated {
         return Ok(writeln!(out, "the value was too large for the dead letter topic; it is in {record}")?);
     }
-    Ok(writeln!(out, "{}", shown(&letter["value"], &letter["value_base64"]))?)
+    Ok(writeln!(out, "{}", escape_lines(&shown(alone.value.as_ref(), alone.value_base64.as_ref())))?)
+}
+
+fn shown(text: Option<&String>, base64: Option<&String>) -> String {
+    match (text, base64) {
+        (Some(text), _) => text.clone(),
+        (None, Some(encoded)) => format!("{encoded} (base64)"),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -99,23 +99,22 @@ mod tests {
 
     #[test]
     fn a_dead_letter_is_shown_with_its_record() {
-        let answer = r#"{"partition":0,"offset":9,"time":"now","key":"a","class":"trap","message":"told to panic","attempts":3,
+        let answer = r#"{"partition":0,"offset":9,"time":"now","key":"a","class":"trap","message":"asked to panic","attempts":3,
             "function":"f@1","source":{"topic":"in","partition":2,"offset":7,"time":"then"},"value_truncated":false,
             "value":"{\"a\":1}","headers":[{"name":"color","value":"red"},{"name":"raw","value_base64":"/w=="}]}"#;
         let host = FakeHost::start(vec![CannedAnswer::new(200, answer), CannedAnswer::new(200, answer)]);
-        let arguments = |value| DlqShowArgs {
-            name: FunctionName::new("f").unwrap(),
-            place: place("0/9").unwrap(),
-            value,
-            host: host.arguments(),
-            json: false,
-        };
+        let arguments = |value| DlqShowArgs { function: host.function_args("f"), place: place("0/9").unwrap(), value };
         let mut out = Vec::new();
         run(&arguments(false), &mut out).unwrap();
         let printed = String::from_utf8(std::mem::take(&mut out)).unwrap();
-        for line in
-            ["trap after 3 attempts by f@1", "in/2/7", "told to panic", "color: red", "raw: /w== (base64)", "{\"a\":1}"]
-        {
+        for line in [
+            "trap after 3 attempts by f@1",
+            "in/2/7",
+            "asked to panic",
+            "color: red",
+            "raw: /w== (base64)",
+            "{\"a\":1}",
+        ] {
             assert!(printed.contains(line), "{line}: {printed}");
         }
         run(&arguments(true), &mut out).unwrap();

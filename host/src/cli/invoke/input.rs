@@ -9,7 +9,7 @@ use crate::cli::failure::VerbFailure;
 use crate::cloudevents::structured;
 use crate::error_code::ErrorCode;
 
-/// What the record is made of.
+/// The record, as the command line gives it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InputArguments {
     /// The record's value: a text, @FILE, or @- for stdin
@@ -18,12 +18,12 @@ pub(crate) struct InputArguments {
     /// A CloudEvent in structured JSON: a file, or - for stdin
     #[arg(long, value_name = "FILE")]
     event: Option<String>,
-    /// The record's key; without it, an event's `partitionkey`
+    /// The record's key [default: an event's `partitionkey`]
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
 }
 
-/// The same where no record need be given.
+/// The same, all optional.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OptionalInput {
     /// The record's value: a text, @FILE, or @- for stdin
@@ -32,7 +32,7 @@ pub(crate) struct OptionalInput {
     /// A CloudEvent in structured JSON: a file, or - for stdin
     #[arg(long, value_name = "FILE")]
     event: Option<String>,
-    /// The record's key; without it, an event's `partitionkey`
+    /// The record's key [default: an event's `partitionkey`]
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
 }

@@ -33,6 +33,6 @@ struct StderrLog;
 
 impl GuestLogSink for StderrLog {
     fn line(&self, level: Level, line: &str) {
-        progress::tell(format_args!("[{}] {}", format!("{level:?}").to_lowercase(), printable(line)));
+        progress::report(format_args!("[{}] {}", format!("{level:?}").to_lowercase(), printable(line)));
     }
 }

@@ -1,4 +1,4 @@
-//! What became of an invocation, for people and for scripts.
+//! The outcome of an invocation, for people and for scripts.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,14 +11,16 @@ use serde_json::{Map, Value, json};
 
 use crate::app::local::single_call::CallReport;
 use crate::cli::failure::VerbFailure;
+use crate::cli::function_args::print_json;
 use crate::cli::invoke::input::InputRecord;
 use crate::cli::progress;
 use crate::emit::attributes::check_extension;
 use crate::error_code::ErrorCode;
 use crate::invoke::call;
 use crate::model::outcome::{FaultClass, GuestFault};
+use crate::terminal::escape_for_terminal;
 
-/// What the guest emitted, if a host would take it. `outputs` are those of the manifest; without one all are allowed.
+/// The emissions, if a host would accept them. `outputs` are the manifest's; without a manifest any output is allowed.
 pub(crate) fn judge<'a>(
     called: &'a CallReport,
     outputs: Option<&BTreeSet<String>>,
@@ -52,17 +54,16 @@ pub(crate) fn print(
     out: &mut dyn Write,
 ) -> Result<(), VerbFailure> {
     if as_json {
-        writeln!(out, "{:#}", json_of(called, &outcome, record))?;
+        print_json(&json_of(called, &outcome, record), out)?;
     }
-    let emissions =
-        outcome.map_err(|fault| VerbFailure::new(ErrorCode::InvocationFailed, lines_printable(&fault.to_string())))?;
+    let emissions = outcome.map_err(|fault| VerbFailure::new(ErrorCode::InvocationFailed, fault.to_string()))?;
     if !as_json {
         for emission in emissions.iter() {
             print_for_people(&emission, record, out)?;
         }
     }
     let (start, call) = (milliseconds(called.start), milliseconds(called.call));
-    progress::tell(format_args!(
+    progress::report(format_args!(
         "{} emitted in {call} ms, after a cold start of {start} ms, with {} KiB of memory",
         emissions.len(),
         called.memory_bytes / 1024
@@ -130,7 +131,7 @@ fn event_json(emission: &Emission<'_>, record: &InputRecord) -> Value {
     Value::Object(event)
 }
 
-/// Bytes as text where they are one, else as `<name>_base64`; nothing for none.
+/// Bytes as text if they are UTF-8, else as `<name>_base64`.
 fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
     let Some(bytes) = bytes else { return };
     match std::str::from_utf8(bytes) {
@@ -139,14 +140,14 @@ fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]
     };
 }
 
-/// The data as JSON, where the guest says that it is.
+/// The data as JSON, if its media type is JSON.
 fn declared_json(emission: &Emission<'_>) -> Option<Value> {
     let media_type = emission.datacontenttype()?.split(';').next()?.trim().to_ascii_lowercase();
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
     if is_json { serde_json::from_slice(emission.data()?).ok() } else { None }
 }
 
-/// What the guest itself gave and a host leaves; a host fills in what is missing.
+/// The attributes that the guest set and a host keeps; a host adds those that are missing.
 fn attributes_of<'a>(emission: &Emission<'a>) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
     let extensions = emission.extensions().filter(|(name, _)| check_extension(name) != Ok(false));
     emission.core_attributes().chain(extensions)
@@ -163,14 +164,6 @@ pub(crate) fn readable(bytes: &[u8]) -> String {
     }
 }
 
-/// `text` without what could play with a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() && c != '\t' { c.escape_default().collect() } else { vec![c] })
-        .collect()
-}
-
-/// The same, line by line.
-fn lines_printable(text: &str) -> String {
-    text.lines().map(printable).collect::<Vec<_>>().join("\n")
+    escape_for_terminal(text).into_owned()
 }

@@ -31,7 +31,7 @@ fn invoke(module: &tempfile::NamedTempFile, words: &[&str]) -> (String, Result<(
 
 fn code_and_detail(result: Result<(), VerbFailure>) -> (String, String) {
     match result {
-        Err(VerbFailure::Told(told)) => (told.code.clone(), told.detail.clone()),
+        Err(VerbFailure::Reported(reported)) => (reported.code.clone(), reported.detail.clone()),
         other => panic!("{other:?}"),
     }
 }
@@ -152,8 +152,11 @@ fn a_function_of_a_host_is_called_by_its_name() {
 }
 
 #[test]
-fn what_a_function_of_a_host_does_not_take_is_a_failure() {
-    let answer = json!({"outcome": "reject", "message": "no lot", "revision": 1, "duration_ms": 0.1});
+fn a_rejected_event_is_a_failure() {
+    let answer = json!({
+        "function": "f", "revision": 1, "outcome": "reject", "message": "no lot", "published": false, "duration_ms": 0.1,
+        "emissions": [], "logs": [],
+    });
     let (printed, result, _) = called(&answer.to_string(), &["--json"]);
     assert_eq!(code_and_detail(result).1, "reject: no lot");
     assert_eq!(serde_json::from_str::<Value>(&printed).unwrap()["outcome"], "reject");

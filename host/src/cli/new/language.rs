@@ -1,4 +1,4 @@
-//! The languages that a function can be begun in, and the files of each.
+//! The languages in which a function can be scaffolded, and the files of each.
 
 /// A language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,7 +21,7 @@ pub(crate) enum GuestLanguage {
     C,
 }
 
-/// A path in the new folder and the text that is to be there, marks and all.
+/// A path in the new folder and its text, with placeholders.
 type TemplateFile = (&'static str, &'static str);
 
 macro_rules! template {
@@ -120,7 +120,7 @@ impl GuestLanguage {
         }
     }
 
-    /// What a machine must have to build it.
+    /// The tools that a build needs.
     pub(crate) fn needs(self) -> &'static str {
         match self {
             Self::Rust => "Rust with the target wasm32-wasip2 (rustup target add wasm32-wasip2)",
@@ -143,7 +143,7 @@ impl GuestLanguage {
         }
     }
 
-    /// What becomes of an event that it can't handle: a command can only ask for another attempt.
+    /// The outcome of an event that it can't handle: a command can only ask for a retry.
     pub(crate) fn failure(self) -> &'static str {
         match self {
             Self::Go | Self::C => "retry",

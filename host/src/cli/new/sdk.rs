@@ -1,4 +1,4 @@
-//! The Rust SDK, which a new function carries with it: it is of this very version, and no registry need have it.
+//! The Rust SDK, copied into a new function: the version of this binary, which need not be in a registry.
 
 /// The folder of it within the function's.
 pub(crate) const FOLDER: &str = "millstream-sdk";

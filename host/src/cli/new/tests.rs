@@ -8,7 +8,7 @@ fn arguments(lang: GuestLanguage, path: PathBuf) -> NewArgs {
 
 fn code_of(result: Result<(), VerbFailure>) -> (String, String) {
     match result {
-        Err(VerbFailure::Told(told)) => (told.code, told.detail),
+        Err(VerbFailure::Reported(reported)) => (reported.code, reported.detail),
         other => panic!("{other:?}"),
     }
 }

@@ -63,7 +63,7 @@ const OUTPUT: &str = "[outputs]\ndefault = \"out\"\n";
 
 fn code_and_detail(result: Result<(), VerbFailure>) -> (String, String) {
     match result {
-        Err(VerbFailure::Told(told)) => (told.code.clone(), told.detail.clone()),
+        Err(VerbFailure::Reported(reported)) => (reported.code.clone(), reported.detail.clone()),
         other => panic!("{other:?}"),
     }
 }
