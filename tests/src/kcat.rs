@@ -88,7 +88,7 @@ pub fn produce_one(bootstrap: &str, topic: &str, key: Option<&str>, headers: &[(
 /// Everything that is in a topic now, as a `read_committed` reader sees it.
 #[track_caller]
 pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
-    // Headers with commas or line ends only JSON tells apart.
+    // Only JSON output separates headers that contain commas or line ends.
     let mut records = read_without_headers(bootstrap, topic);
     let json = consume(bootstrap, topic, &["-J"]);
     let heads = json.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(head_of_json);

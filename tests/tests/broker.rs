@@ -25,7 +25,6 @@ mod broker {
     mod retries;
     mod rights;
     mod schedules;
-    mod setting;
     mod shadows;
     mod stalls;
     mod starts;
