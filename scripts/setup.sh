@@ -1,4 +1,5 @@
-# Installs the tools that a bare Debian 12 with Rust lacks: a C compiler, Java 17, Kafka's artifacts, kcat, the Wasm target.
+# Installs the tools that a bare Debian 12 with Rust lacks: C compilers, CMake, Perl, Java 17, Kafka's artifacts, kcat,
+# the Wasm target.
 # Each step checks first, and installs only missing packages.
 
 KAFKA_LIB=.cache/kafka/lib
@@ -49,6 +50,9 @@ setup_packages() {
   command -v cc >/dev/null || packages+=(build-essential)
   command -v make >/dev/null || packages+=(build-essential)
   command -v c++ >/dev/null || packages+=(build-essential)
+  command -v cmake >/dev/null || packages+=(cmake)
+  # Debian's smallest Perl lacks modules that OpenSSL's build uses.
+  perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || packages+=(perl)
   command -v pkg-config >/dev/null || packages+=(pkg-config)
   command -v kcat >/dev/null || packages+=(kcat)
   command -v openssl >/dev/null || packages+=(openssl)

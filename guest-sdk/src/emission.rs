@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use crate::Event;
 
-/// Extensions that the host sets on what is emitted: passing the input's on would tell a wrong origin.
+/// Extensions that the host sets on what is emitted: passing the input's on would claim a wrong origin.
 const SET_BY_HOST: [&str; 2] = ["traceparent", "tracestate"];
 const SET_BY_HOST_PREFIX: &str = "millstream";
 
 /// An event to emit: data, and what is said of it.
 ///
-/// Unless told otherwise it goes to the output `default` with the key of the event that was handled, and the host fills
+/// By default it goes to the output `default` with the key of the event that was handled, and the host fills
 /// in `id`, `source` and `type`. Its parts may borrow from the event that was handled; `Emission<'static>` borrows
 /// nothing.
 #[derive(Debug, Clone, Default)]

@@ -105,27 +105,27 @@ impl<'a> Event<'a> {
         self.deadline().duration_since(SystemTime::now()).unwrap_or_default()
     }
 
-    /// Whether the record was a CloudEvent. One that was none has attributes that tell its place in Kafka.
+    /// Whether the record was a CloudEvent. One that wasn't has attributes that name its position in Kafka.
     pub fn is_cloudevent(&self) -> bool {
         self.record.is_cloudevent()
     }
 
-    /// `id`: `topic/partition/offset` where the record was no CloudEvent.
+    /// `id`: `topic/partition/offset` where the record wasn't a CloudEvent.
     pub fn id(&self) -> Cow<'a, str> {
         self.record.id()
     }
 
-    /// `source`: `kafka://<cluster>/<topic>` where the record was no CloudEvent.
+    /// `source`: `kafka://<cluster>/<topic>` where the record wasn't a CloudEvent.
     pub fn source(&self) -> Cow<'a, str> {
         self.record.source()
     }
 
-    /// `type`: `dev.millstream.record` where the record was no CloudEvent.
+    /// `type`: `dev.millstream.record` where the record wasn't a CloudEvent.
     pub fn type_(&self) -> &'a str {
         self.record.type_()
     }
 
-    /// `subject`: the key, if it is UTF-8, where the record was no CloudEvent.
+    /// `subject`: the key, if it is UTF-8, where the record wasn't a CloudEvent.
     pub fn subject(&self) -> Option<&'a str> {
         self.record.subject()
     }

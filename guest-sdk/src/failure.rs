@@ -46,7 +46,7 @@ impl Failure {
     }
 }
 
-// `Failure` itself is no `std::error::Error`: else the conversion from a boxed error would meet `From<Failure>`.
+// `Failure` itself is not a `std::error::Error`: else the conversion from a boxed error would meet `From<Failure>`.
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.reason())

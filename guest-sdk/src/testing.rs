@@ -26,7 +26,7 @@ pub use outcome::{Emitted, Outcome};
 
 /// An event to test with: a record of topic `test`, partition 0, offset 0, first attempt, with empty data and no key.
 ///
-/// It is no CloudEvent until an attribute is set.
+/// It isn't a CloudEvent until an attribute is set.
 pub fn event() -> EventBuilder {
     EventBuilder::new()
 }

@@ -3,10 +3,14 @@
 pub(crate) mod admin;
 mod advice;
 mod bounded;
+mod certificate_fault;
 pub(crate) mod client_log;
+pub(crate) mod connection_advice;
 pub(crate) mod embedded;
 pub(crate) mod group;
+mod partition_list;
 pub(crate) mod produce;
+mod raw_headers;
 pub(crate) mod read;
 pub(crate) mod settings;
 pub(crate) mod topic_log;

@@ -7,12 +7,10 @@
 //!
 //! It knows functions by their revisions, which the caller gives, and topics by [`crate::kafka::read::history`].
 
-mod provenance;
-mod record_id;
 mod topology;
 mod trace;
 mod view;
 
-pub(crate) use record_id::{InvalidPlace, RecordId};
+pub(crate) use crate::model::record_id::{InvalidPlace, RecordId};
 pub(crate) use trace::{TraceError, TraceRequest, trace};
 pub(crate) use view::{Lineage, LineageNode, NodeFault, NodeKind, ScanReport};

@@ -2,7 +2,6 @@
 
 pub(crate) mod batch_bytes;
 pub(crate) mod clock;
-pub(crate) mod dead_letter;
 pub(crate) mod function;
 pub(crate) mod function_table;
 pub(crate) mod ids;
@@ -14,9 +13,13 @@ pub(crate) mod offsets;
 pub(crate) mod outcome;
 pub(crate) mod parcel;
 pub(crate) mod position;
+pub(crate) mod record;
+pub(crate) mod record_id;
+pub(crate) mod reserved_topics;
 pub(crate) mod schedule;
 pub(crate) mod shadow;
 pub(crate) mod stall_state;
+pub(crate) mod stamp;
 pub(crate) mod status;
 pub(crate) mod topic_id;
 pub(crate) mod trace_context;

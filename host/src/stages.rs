@@ -24,6 +24,7 @@ use crate::model::offset_map;
 use crate::model::offsets::PartitionProgress;
 use crate::model::parcel::Parcel;
 use crate::model::position::TopicPartition;
+use crate::model::record::RecordHeaders;
 use crate::model::work::{ChunkRecord, LaneId, RecordChunk, RecordRef, WorkBatch};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::TracingLog;
@@ -63,7 +64,7 @@ fn revision(format: &str) -> SharedRevision {
     })
 }
 
-fn fields<'a>(offset: i64, headers: &'a [(&'a str, Option<&'a [u8]>)]) -> RawFields<'a> {
+fn fields<'a>(offset: i64, headers: &'a RecordHeaders<'a>) -> RawFields<'a> {
     let (key, value) = (Some(&b"k000123"[..]), Some(&VALUE[..]));
     RawFields { topic: "in", partition: 0, offset, timestamp_ms: Some(1), key, value, headers }
 }
@@ -78,8 +79,9 @@ pub fn chunk(keys: u64) -> RecordChunk {
     let records = (0..RECORDS as i64).map(|offset| ChunkRecord {
         from: offset,
         offset,
-        flat: decode(&mut arena, &fields(offset, &[])).flat,
+        flat: decode(&mut arena, &fields(offset, &RecordHeaders::default())).flat,
         original_value: None,
+        original_headers: None,
         key_hash: Some((offset as u64 % keys).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         undecodable: None,
     });
@@ -90,6 +92,7 @@ pub fn chunk(keys: u64) -> RecordChunk {
 /// Decodes a chunk's records.
 pub fn decode_all(arena: &mut Vec<u8>, headers: &Headers) {
     arena.clear();
+    let headers = &headers.iter().copied().collect::<RecordHeaders<'_>>();
     for offset in 0..RECORDS as i64 {
         black_box(decode(arena, &fields(offset, headers)));
     }

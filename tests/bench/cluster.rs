@@ -137,6 +137,7 @@ pub(crate) fn reader(bootstrap: &str) -> anyhow::Result<BaseConsumer> {
 pub(crate) fn all(topic: &str, partitions: i32, place: Offset) -> anyhow::Result<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
+        #[expect(clippy::disallowed_methods, reason = "the bench chose the name")]
         list.add_partition_offset(topic, partition, place)?;
     }
     Ok(list)

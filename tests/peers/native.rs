@@ -146,6 +146,7 @@ impl Loop {
         }
         let mut offsets = TopicPartitionList::new();
         for (partition, offset) in std::mem::take(&mut self.next) {
+            #[expect(clippy::disallowed_methods, reason = "the bench chose the name")]
             offsets.add_partition_offset(&self.from, partition, Offset::Offset(offset))?;
         }
         if !self.transactional {

@@ -43,6 +43,11 @@ impl Client {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// Whether anything answers there.
+    pub fn is_listening(&self) -> bool {
+        self.http.get(format!("{}/healthz", self.base)).send().is_ok()
+    }
+
     /// Whether `/readyz` says yes.
     pub fn is_ready(&self) -> bool {
         self.http.get(format!("{}/readyz", self.base)).send().is_ok_and(|answer| answer.status().is_success())

@@ -1,6 +1,8 @@
 //! A real Apache Kafka of one node for this test process, from the artifacts that `./run setup` fetched.
 
+mod compression;
 pub mod second;
+pub mod secured;
 
 use std::fs::{self, File};
 use std::path::PathBuf;

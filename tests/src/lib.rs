@@ -1,6 +1,7 @@
 //! What the tests of the third ring share: the real binary on a real Kafka, with foreign clients on both sides.
 
 pub mod browser;
+pub mod certificates;
 pub mod cli;
 pub mod client;
 pub mod collector;
@@ -16,9 +17,11 @@ pub mod offset_sampler;
 pub mod oracle;
 pub mod paced_producer;
 pub mod process;
+pub mod raw_records;
 pub mod rng;
 pub mod skewed_clock;
 pub mod skip;
+pub mod token_endpoint;
 pub mod wire_client;
 
 use std::time::{Duration, Instant};

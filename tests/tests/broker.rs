@@ -6,12 +6,14 @@ mod broker {
     mod away;
     mod bad_input;
     mod cloudevents;
+    mod compression;
     mod conformance;
     mod dead_letters;
     mod document;
     mod exactly_once;
     mod faults;
     mod foreign;
+    mod header_names;
     mod hosts;
     mod languages;
     mod lineage;
@@ -20,15 +22,18 @@ mod broker {
     mod page;
     mod pauses;
     mod refused;
+    mod refused_connections;
     mod replays;
     mod resets;
     mod retries;
     mod rights;
     mod schedules;
+    mod secured;
     mod shadows;
     mod stalls;
     mod starts;
     mod stream;
+    mod system_certificates;
     mod topics;
     mod usage;
 }

@@ -20,7 +20,7 @@ pub enum LayoutError {
         at: usize,
     },
     /// It does not start as this kind of buffer does.
-    #[error("this is no {expected}: it does not start with its mark")]
+    #[error("this is not a {expected}: it does not start with its mark")]
     WrongMark {
         /// What was wanted.
         expected: &'static str,

@@ -3,7 +3,7 @@
 //! One call of a function carries many records in one contiguous buffer, and brings one verdict for each. Lifting ten
 //! strings of a record one by one costs more than the work that most functions do; a buffer costs one copy.
 //!
-//! `wit/flat-layout.md` tells every field. All numbers are little endian. A reader checks a buffer once, in `parse`;
+//! `wit/flat-layout.md` describes every field. All numbers are little endian. A reader checks a buffer once, in `parse`;
 //! what it gives afterwards borrows from the buffer and cannot fail. No input, however broken, makes a reader panic or
 //! allocate more than it was given.
 //!

@@ -6,7 +6,7 @@ use crate::LayoutError;
 use crate::bytes::Cursor;
 use crate::record_writer::{ATTEMPT_AT, HAS_DATA, HAS_KEY, HAS_TIMESTAMP, HEAD, IS_CLOUDEVENT};
 
-/// The `type` of a record that is no CloudEvent.
+/// The `type` of a record that isn't a CloudEvent.
 const WRAPPED_TYPE: &str = "dev.millstream.record";
 
 /// A record, checked.
@@ -32,7 +32,7 @@ const REQUIRED: usize = 3;
 const OPTIONAL: usize = 4;
 
 impl<'a> Record<'a> {
-    /// Reads one record. `cluster` is the cluster's name in the `source` of records that are no CloudEvents.
+    /// Reads one record. `cluster` is the cluster's name in the `source` of records that aren't CloudEvents.
     pub fn parse(blob: &'a [u8], cluster: &'a str) -> Result<Self, LayoutError> {
         let mut cursor = Cursor::new(blob);
         let record = Self::read(&mut cursor, cluster, true)?;
@@ -42,7 +42,7 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
-    /// Reads one record that [`crate::write_record`] wrote in this process, without checking its texts again: what is no
+    /// Reads one record that [`crate::write_record`] wrote in this process, without checking its texts again: what isn't
     /// text, or is cut short, is missing.
     pub fn reread(blob: &'a [u8], cluster: &'a str) -> Result<Self, LayoutError> {
         Self::read(&mut Cursor::new(blob), cluster, false)
@@ -150,7 +150,7 @@ impl<'a> Record<'a> {
         self.required(2).unwrap_or(WRAPPED_TYPE)
     }
 
-    /// `subject`: the event's, or for a record that is no CloudEvent the key, where it is UTF-8.
+    /// `subject`: the event's, or for a record that isn't a CloudEvent the key, where it is UTF-8.
     pub fn subject(&self) -> Option<&'a str> {
         match self.attributes {
             Some(_) => self.optional(0),
@@ -208,7 +208,7 @@ impl<'a> Record<'a> {
         std::iter::from_fn(move || Some((cursor.text("header").ok()?, cursor.optional_bytes("header").ok()?)))
     }
 
-    /// The required text at `index`. Checked by `parse`: it is missing only where the record is no CloudEvent.
+    /// The required text at `index`. Checked by `parse`: it is missing only where the record isn't a CloudEvent.
     fn required(&self, index: usize) -> Option<&'a str> {
         let mut cursor = Cursor::new(self.attributes?);
         for _ in 0..index {

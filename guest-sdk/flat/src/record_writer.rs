@@ -19,7 +19,7 @@ pub struct RecordFields<'a> {
     pub key: Option<&'a [u8]>,
     /// The event's data; none for a tombstone.
     pub data: Option<&'a [u8]>,
-    /// The CloudEvents attributes. None when the record is no CloudEvent: the reader derives them when asked.
+    /// The CloudEvents attributes. None when the record isn't a CloudEvent: the reader derives them when asked.
     pub attributes: Option<Attributes<'a>>,
     /// Every Kafka header in order, duplicates kept.
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],

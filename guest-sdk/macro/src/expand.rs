@@ -46,10 +46,10 @@ fn check(handler: &ItemFn) -> Result<(), Error> {
     }
     let is_lifetime = |parameter: &&GenericParam| matches!(parameter, GenericParam::Lifetime(_));
     if let Some(parameter) = signature.generics.params.iter().find(|parameter| !is_lifetime(parameter)) {
-        return refuse(parameter, "a handler cannot be generic: nobody would choose the type");
+        return refuse(parameter, "a handler cannot be generic: nothing would choose the type");
     }
     if let Some(receiver) = signature.receiver() {
-        return refuse(receiver, "a handler is no method");
+        return refuse(receiver, "a handler cannot be a method");
     }
     match signature.inputs.len() {
         0 => return refuse(&signature.ident, "a handler takes the event"),

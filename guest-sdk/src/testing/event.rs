@@ -10,7 +10,7 @@ use crate::answer::answer;
 use crate::emission::IntoBytes;
 use crate::{Emissions, Event, Failure};
 
-/// What the `source` of records names that are no CloudEvents.
+/// The `source` of records that aren't CloudEvents.
 const CLUSTER: &str = "test";
 
 /// The event of a test. See [`super::event`].
@@ -66,7 +66,7 @@ impl EventBuilder {
         self
     }
 
-    /// Sets the data to `value` in JSON. The content type stays as it is: a record has none unless somebody says so.
+    /// Sets the data to `value` in JSON. The content type stays as it is: a record has none unless it is set.
     ///
     /// # Panics
     ///
@@ -224,7 +224,7 @@ impl EventBuilder {
         request
     }
 
-    /// Makes the record a CloudEvent, if it is none, and changes it.
+    /// Makes the record a CloudEvent, unless it is one, and changes it.
     fn with_attribute(mut self, change: impl FnOnce(&mut Set)) -> Self {
         change(self.attributes.get_or_insert_with(|| Set {
             id: "1".to_owned(),

@@ -174,7 +174,7 @@ impl Emitted {
     pub fn text(&self) -> &str {
         match std::str::from_utf8(self.data().unwrap_or_default()) {
             Ok(text) => text,
-            Err(error) => panic!("the emitted data is no text: {error}"),
+            Err(error) => panic!("the emitted data isn't text: {error}"),
         }
     }
 
@@ -182,7 +182,7 @@ impl Emitted {
     ///
     /// # Panics
     ///
-    /// When it is no such JSON.
+    /// When it isn't such JSON.
     #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         match serde_json::from_slice(self.data().unwrap_or_default()) {

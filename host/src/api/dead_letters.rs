@@ -199,7 +199,10 @@ impl RedriveRequest {
             (None, None) => None,
         };
         let headers = self.headers.as_ref().map(|headers| {
-            headers.iter().map(|header| (header.name.clone(), header.value.clone().map(String::into_bytes))).collect()
+            headers
+                .iter()
+                .map(|header| (header.name.clone().into_bytes(), header.value.clone().map(String::into_bytes)))
+                .collect()
         });
         let edit = RecordOverride { value, headers };
         Ok((edit != RecordOverride::default()).then_some(edit))

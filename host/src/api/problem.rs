@@ -131,7 +131,8 @@ fn code_of(error: &ChangeError) -> ErrorCode {
         ChangeError::Record { reason: RecordError::Invalid(_), .. } => ErrorCode::Internal,
         ChangeError::Cluster(ClusterError::MissingTopics(_)) => ErrorCode::TopicMissing,
         ChangeError::Cluster(ClusterError::Selection(_)) => ErrorCode::InvalidRequest,
-        ChangeError::Cluster(ClusterError::Pattern { .. }) => ErrorCode::InvalidManifest,
+        ChangeError::Cluster(ClusterError::Pattern { .. } | ClusterError::Reserved(_)) => ErrorCode::InvalidManifest,
+        ChangeError::Cluster(ClusterError::Codec { .. }) => ErrorCode::NotSupported,
         ChangeError::Cluster(ClusterError::Admin(error)) => code_of_admin(error),
         ChangeError::Log(LogError::NotReady(_)) => ErrorCode::NotReady,
         ChangeError::Log(LogError::Topic(error)) => code_of_topic_log(error),
@@ -161,6 +162,7 @@ fn code_of_admin(error: &AdminError) -> ErrorCode {
     match error {
         AdminError::Unreachable(_) => ErrorCode::KafkaUnavailable,
         AdminError::Interrupted => ErrorCode::ShuttingDown,
+        AdminError::Thread(_) => ErrorCode::Internal,
         AdminError::MissingTopics(_) => ErrorCode::TopicMissing,
         AdminError::NotCreated { .. } | AdminError::NotVisible { .. } | AdminError::Embedded { .. } => {
             ErrorCode::TopicNotCreated

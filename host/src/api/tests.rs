@@ -24,6 +24,7 @@ use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::SharedRevision;
 use crate::model::ids::{FunctionName, RevisionNumber};
+use crate::model::reserved_topics::ReservedTopics;
 use crate::model::status::{FunctionCounters, FunctionObserver, FunctionState, FunctionStatus};
 use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
@@ -157,7 +158,7 @@ impl Host {
             registry,
             observe: Arc::clone(&observed) as Arc<dyn FunctionObserver>,
             direct: Arc::clone(&guests) as Arc<dyn FunctionInvoker>,
-            topics: TopicWriter::new(admin.clone(), publisher.clone(), "millstream."),
+            topics: TopicWriter::new(admin.clone(), publisher.clone(), ReservedTopics::new("millstream.")),
             letters: DeadLetters::new(ground.clone(), functions.clone(), "millstream.", -1),
             shadows: ShadowReports::new(admin, functions),
             replays: ReplayService::new(ground, publisher),

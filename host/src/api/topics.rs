@@ -21,20 +21,21 @@ use crate::api::{Api, body};
 use crate::config::suggest::nearest;
 use crate::error_code::ErrorCode;
 use crate::kafka::admin::KafkaAdmin;
-use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, PublishedMessage, UnwrittenKind};
+use crate::kafka::produce::producer::OutgoingMessage;
+use crate::kafka::produce::publisher::{self, HostPublisher, PublishError, UnwrittenKind};
+use crate::model::record::HeaderRef;
+use crate::model::reserved_topics::ReservedTopics;
 use crate::pipeline::calls::InvokeEvent;
 
 /// How long a topic that was there is taken to be there still. Kafka says it too when it is not.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
-/// Topics that Kafka keeps for itself.
-const KAFKAS_OWN: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// Writes events to topics. Clones share everything.
 #[derive(Debug, Clone)]
 pub(crate) struct TopicWriter {
     admin: KafkaAdmin,
     publisher: HostPublisher,
-    registry_prefix: Arc<str>,
+    reserved: ReservedTopics,
     known: Arc<Mutex<KnownTopics>>,
 }
 
@@ -156,8 +157,8 @@ impl WrittenEvent {
 
 impl TopicWriter {
     /// Writes with `publisher` to the topics that `admin` lists, but not to the registry's.
-    pub(crate) fn new(admin: KafkaAdmin, publisher: HostPublisher, registry_prefix: &str) -> Self {
-        Self { admin, publisher, registry_prefix: registry_prefix.into(), known: Arc::default() }
+    pub(crate) fn new(admin: KafkaAdmin, publisher: HostPublisher, reserved: ReservedTopics) -> Self {
+        Self { admin, publisher, reserved, known: Arc::default() }
     }
 
     /// Whether `topic` may be written to: a client that is asked for a topic that is not there may create it.
@@ -188,16 +189,12 @@ impl TopicWriter {
             let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
             return Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail));
         }
-        let registrys =
-            ["functions", "artifacts", "redriven", "schedule"].map(|name| format!("{}{name}", self.registry_prefix));
-        if registrys.iter().any(|own| own == topic) {
-            let detail = format!("\"{topic}\" is the hosts' own: deploys and redrives write to it");
-            return Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(detail));
+        match self.reserved.owner(topic) {
+            Some(owner) => {
+                Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is {owner}")))
+            }
+            None => Ok(()),
         }
-        if KAFKAS_OWN.contains(&topic) {
-            return Err(ApiProblem::new(ErrorCode::TopicForbidden).with_detail(format!("\"{topic}\" is Kafka's own")));
-        }
-        Ok(())
     }
 
     fn is_known(&self, topic: &str) -> bool {
@@ -212,17 +209,20 @@ impl TopicWriter {
         Ok(WrittenEvent::new(topic, place.map_err(|unwritten| not_written(topic, &unwritten))?))
     }
 
-    async fn write(&self, topic: &str, events: &[InvokeEvent]) -> Vec<Result<RecordPosition, PublishError>> {
-        let messages: Vec<PublishedMessage<'_>> = events
-            .iter()
-            .map(|InvokeEvent { key, value, headers }| PublishedMessage {
-                key: key.as_deref(),
-                value: value.as_deref(),
-                headers,
-            })
-            .collect();
+    async fn write<'a>(&self, topic: &'a str, events: &'a [InvokeEvent]) -> Vec<Result<RecordPosition, PublishError>> {
+        // A function, not a closure: the future that holds it must be `Send` for any lifetime.
+        fn header((name, value): &(String, Vec<u8>)) -> HeaderRef<'_> {
+            (name.as_bytes(), Some(value))
+        }
+        let message = |InvokeEvent { key, value, headers }: &'a InvokeEvent| OutgoingMessage {
+            topic,
+            key: key.as_deref(),
+            value: value.as_deref(),
+            headers: headers.iter().map(header as fn(&'a (String, Vec<u8>)) -> HeaderRef<'a>),
+        };
+        let messages: Vec<_> = events.iter().map(message).collect();
         let place = |publisher::WrittenPosition { partition, offset }| RecordPosition { partition, offset };
-        self.publisher.write(topic, &messages).await.into_iter().map(|written| written.map(place)).collect()
+        self.publisher.write(messages).await.into_iter().map(|written| written.map(place)).collect()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal as _;
 
-use crate::kafka::read::topic_watch::AppearedRecord;
+use crate::model::record::PastRecord;
+use crate::model::stamp::{DeadLetterStamp, RecordStamp};
 
 /// What an event that appeared was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +30,17 @@ impl EventPrinter {
     }
 
     /// Shows a record that appeared, and tells what it was.
-    pub(crate) fn show(self, record: &AppearedRecord) -> EventRole {
-        let header = |name: &str| {
-            let found = record.headers.iter().find(|(found, _)| found == name);
-            text(found.map_or(&[][..], |(_, value)| value))
-        };
+    pub(crate) fn show(self, record: &PastRecord) -> EventRole {
         let (key, value) = (record.key.as_deref().unwrap_or_default(), record.value.as_deref().unwrap_or_default());
-        let (key, value) = (text(key), text(value));
-        let class = header("millstream-error-class");
-        if !class.is_empty() {
-            let reason = format!("{class}: {}   «{value}»", header("millstream-error-message"));
-            self.print('✗', "31", &record.topic, &key, &reason);
+        let (topic, key, value) = (&record.partition.topic, text(key), text(value));
+        let stamp = RecordStamp::read(record.headers(), record.value.as_deref());
+        if let Some(DeadLetterStamp { class, message, .. }) = stamp.dead_letter {
+            let reason = format!("{}: {}   «{value}»", text(class.as_bytes()), text(message.as_bytes()));
+            self.print('✗', "31", topic, &key, &reason);
             return EventRole::Dead;
         }
-        self.print('‹', "32", &record.topic, &key, format!("{} {value}", header("ce_type")).trim_start());
+        let type_ = text(stamp.type_.as_deref().unwrap_or_default().as_bytes());
+        self.print('‹', "32", topic, &key, format!("{type_} {value}").trim_start());
         EventRole::Emitted
     }
 

@@ -25,6 +25,7 @@ use crate::kafka::read::history::TopicHistory;
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::{ModuleShape, SharedRevision};
 use crate::model::ids::ArtifactDigest;
+use crate::model::reserved_topics::ReservedTopics;
 use crate::model::status::FunctionObserver;
 use crate::pipeline::background::BackgroundRuntime;
 use crate::pipeline::build::KafkaContext;
@@ -131,10 +132,11 @@ impl Host {
             partitions: config.topics.partitions,
             replication: config.topics.replication_factor,
         };
+        let reserved = ReservedTopics::new(&config.topics.registry_prefix);
         let registry = registry::RegistryHandle::new(registry::RegistryParts {
             log,
             view,
-            cluster: Arc::new(KafkaCluster::new(admin.clone(), policy)),
+            cluster: Arc::new(KafkaCluster::new(admin.clone(), policy, reserved.clone())),
             inspect: Arc::new(EngineInspect(engine.clone())),
             cache_folder: config.data_dir.join("artifacts"),
         })
@@ -148,7 +150,7 @@ impl Host {
         let observe = supervisor::FunctionDirectory::new(survey.clone());
         let sending = otlp.start(&host_id, figures(&metrics, &observe));
         let publisher = HostPublisher::new(kafka.clone());
-        let topics = TopicWriter::new(admin.clone(), publisher.clone(), &config.topics.registry_prefix);
+        let topics = TopicWriter::new(admin.clone(), publisher.clone(), reserved);
         let history = TopicHistory::new(kafka.clone());
         let ground = HostServices {
             environment: KafkaContext {

@@ -23,6 +23,7 @@ use crate::model::lease::PartitionLease;
 use crate::model::outcome::GuestFault;
 use crate::model::parcel::Parcel;
 use crate::model::position::TopicPartition;
+use crate::model::record::RecordHeaders;
 use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::LogSink;
@@ -182,7 +183,7 @@ impl LocalSession {
         let mut chunk =
             RecordChunk { lease, revision: Arc::clone(&self.revision), arena: Vec::new(), records: Vec::new() };
         for record in records {
-            let headers: Vec<(&str, Option<&[u8]>)> =
+            let headers: RecordHeaders<'_> =
                 record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
             let (from, offset) = (self.next_offset, self.next_offset);
             self.next_offset += 1;
@@ -203,8 +204,15 @@ impl LocalSession {
                 continue;
             }
             let undecodable = decoded.undecodable.map(|error| error.0.into());
-            let (flat, original_value) = (decoded.flat, decoded.original_value);
-            chunk.records.push(ChunkRecord { from, offset, flat, original_value, key_hash: None, undecodable });
+            chunk.records.push(ChunkRecord {
+                from,
+                offset,
+                flat: decoded.flat,
+                original_value: decoded.original_value,
+                original_headers: decoded.original_headers,
+                key_hash: None,
+                undecodable,
+            });
         }
         Arc::new(chunk)
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::cli::failure::VerbFailure;
 use crate::cli::table::ColorChoice;
+use crate::model::stamp;
 
 /// Prints what only one of both sides has: of `expected` with a minus, of `got` with a plus.
 pub(crate) fn print(expected: &Value, got: &Value, paint: ColorChoice, out: &mut dyn Write) -> Result<(), VerbFailure> {
@@ -42,7 +43,7 @@ fn event(event: &Value) -> String {
     let header = |header: &Value| {
         let value = header["value"].as_str().or(header["value_base64"].as_str()).unwrap_or("-");
         // Their form is always the same, and their cause is in the line above.
-        let name = header["name"].as_str().filter(|name| !["ce_specversion", "ce_millstreamcause"].contains(name))?;
+        let name = header["name"].as_str().filter(|name| !["ce_specversion", stamp::CAUSE_HEADER].contains(name))?;
         Some(format!("{name}={}", value.escape_debug()))
     };
     let headers: Vec<String> = headers.iter().filter_map(header).collect();

@@ -6,6 +6,7 @@ use std::ops::Range;
 use millstream_flat::{Attributes, RecordFields, write_record};
 
 use crate::cloudevents::{NotAnEvent, check_required, structured};
+use crate::model::record::{RecordHeaders, TextHeader, pack_headers};
 
 /// A record's parts, however they were read.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub(crate) struct RawFields<'a> {
     pub(crate) key: Option<&'a [u8]>,
     /// The value; none for a tombstone.
     pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a [(&'a str, Option<&'a [u8]>)],
+    pub(crate) headers: &'a RecordHeaders<'a>,
 }
 
 /// Where a decoded record lies in its arena.
@@ -27,29 +28,41 @@ pub(crate) struct DecodedRecord {
     pub(crate) flat: Range<u32>,
     /// The value as Kafka gave it, where the event's data is another.
     pub(crate) original_value: Option<Range<u32>>,
+    /// All headers, packed, where the flat record lacks some.
+    pub(crate) original_headers: Option<Range<u32>>,
     /// Why it is no event. It is in the arena all the same, as a plain record, for its dead letter.
     pub(crate) undecodable: Option<NotAnEvent>,
 }
 
 /// Appends the event of a record to `arena`.
 pub(crate) fn decode(arena: &mut Vec<u8>, record: &RawFields<'_>) -> DecodedRecord {
-    match mode(record.headers) {
+    let mut decoded = match mode(record.headers.text()) {
         ContentMode::Plain => plain(arena, record, None),
         ContentMode::Binary => match binary(arena, record) {
-            Ok(flat) => DecodedRecord { flat, original_value: None, undecodable: None },
+            Ok(flat) => DecodedRecord { flat, original_value: None, original_headers: None, undecodable: None },
             Err(error) => plain(arena, record, Some(error)),
         },
         ContentMode::Structured => match structured(arena, record) {
             Ok(decoded) => decoded,
             Err(error) => plain(arena, record, Some(error)),
         },
+    };
+    if let Some(all) = record.headers.beyond_text() {
+        decoded.original_headers = Some(pack_headers(arena, all));
+        align(arena);
     }
+    decoded
+}
+
+/// Flat records begin at multiples of eight.
+fn align(arena: &mut Vec<u8>) {
+    arena.resize(arena.len().next_multiple_of(8), 0);
 }
 
 /// Appends a record as it is, although it could not be read as the event it claims to be.
-pub(crate) fn plain(arena: &mut Vec<u8>, record: &RawFields<'_>, undecodable: Option<NotAnEvent>) -> DecodedRecord {
+fn plain(arena: &mut Vec<u8>, record: &RawFields<'_>, undecodable: Option<NotAnEvent>) -> DecodedRecord {
     let flat = write(arena, record, record.value, None);
-    DecodedRecord { flat, original_value: None, undecodable }
+    DecodedRecord { flat, original_value: None, original_headers: None, undecodable }
 }
 
 enum ContentMode {
@@ -58,7 +71,7 @@ enum ContentMode {
     Structured,
 }
 
-fn mode(headers: &[(&str, Option<&[u8]>)]) -> ContentMode {
+fn mode(headers: &[TextHeader<'_>]) -> ContentMode {
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("content-type") && value.is_some_and(is_structured) {
             return ContentMode::Structured;
@@ -78,7 +91,7 @@ fn binary(arena: &mut Vec<u8>, record: &RawFields<'_>) -> Result<Range<u32>, Not
     let mut attributes = Attributes::default();
     let mut version = None;
     let mut extensions: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in record.headers {
+    for (name, value) in record.headers.text() {
         let attribute = match name.strip_prefix("ce_") {
             Some(attribute) => attribute,
             None if name.eq_ignore_ascii_case("content-type") => "datacontenttype",
@@ -107,7 +120,7 @@ fn binary(arena: &mut Vec<u8>, record: &RawFields<'_>) -> Result<Range<u32>, Not
 fn structured(arena: &mut Vec<u8>, record: &RawFields<'_>) -> Result<DecodedRecord, NotAnEvent> {
     let value = record.value.ok_or_else(|| NotAnEvent("structured event without a value".into()))?;
     if let Some((_, Some(content_type))) =
-        record.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        record.headers.text().iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
         && !content_type.to_ascii_lowercase().starts_with(b"application/cloudevents+json")
     {
         let content_type = String::from_utf8_lossy(content_type);
@@ -130,8 +143,8 @@ fn structured(arena: &mut Vec<u8>, record: &RawFields<'_>) -> Result<DecodedReco
     let start = arena.len() as u32;
     arena.extend_from_slice(value);
     let original_value = Some(start..arena.len() as u32);
-    arena.resize(arena.len().next_multiple_of(8), 0);
-    Ok(DecodedRecord { flat, original_value, undecodable: None })
+    align(arena);
+    Ok(DecodedRecord { flat, original_value, original_headers: None, undecodable: None })
 }
 
 fn write(
@@ -152,7 +165,7 @@ fn write(
             key: record.key,
             data,
             attributes,
-            headers: record.headers,
+            headers: record.headers.text(),
         },
     );
     start..arena.len() as u32
@@ -165,9 +178,13 @@ mod tests {
 
     use super::*;
 
-    type Headers<'a> = &'a [(&'a str, Option<&'a [u8]>)];
+    type Headers<'a> = &'a [TextHeader<'a>];
 
-    fn fields<'a>(value: Option<&'a [u8]>, headers: Headers<'a>) -> RawFields<'a> {
+    fn of<'a>(headers: &[TextHeader<'a>]) -> RecordHeaders<'a> {
+        headers.iter().copied().collect()
+    }
+
+    fn fields<'a>(value: Option<&'a [u8]>, headers: &'a RecordHeaders<'a>) -> RawFields<'a> {
         RawFields { topic: "bids", partition: 3, offset: 7, timestamp_ms: Some(5), key: Some(b"k"), value, headers }
     }
 
@@ -183,7 +200,7 @@ mod tests {
     #[test]
     fn a_plain_record_is_wrapped() {
         let mut arena = Vec::new();
-        let decoded = decoded(&mut arena, &fields(Some(b"\x00\xff"), &[("a", Some(b"1")), ("a", None)]));
+        let decoded = decoded(&mut arena, &fields(Some(b"\x00\xff"), &of(&[("a", Some(b"1")), ("a", None)])));
         let record = read(&arena, &decoded);
         assert_eq!(decoded.undecodable, None);
         assert!(!record.is_cloudevent());
@@ -206,7 +223,7 @@ mod tests {
             ("content-type", Some(b"application/json")),
         ];
         let mut arena = Vec::new();
-        let decoded = decoded(&mut arena, &fields(Some(b"{}"), headers));
+        let decoded = decoded(&mut arena, &fields(Some(b"{}"), &of(headers)));
         let record = read(&arena, &decoded);
         assert!(record.is_cloudevent());
         assert_eq!((&*record.id(), record.type_()), ("1", "t"));
@@ -224,10 +241,33 @@ mod tests {
         let avro: Headers<'_> = &[("content-type", Some(b"application/cloudevents+avro"))];
         for headers in [missing, not_text, old, structured, avro] {
             let mut arena = Vec::new();
-            let decoded = decoded(&mut arena, &fields(Some(b"{"), headers));
+            let decoded = decoded(&mut arena, &fields(Some(b"{"), &of(headers)));
             assert!(decoded.undecodable.is_some(), "{headers:?}");
             assert_eq!(read(&arena, &decoded).data(), Some(&b"{"[..]));
         }
+    }
+
+    #[test]
+    fn headers_that_a_guest_cannot_see_are_kept() {
+        let all: [(&[u8], Option<&[u8]>); 7] = [
+            (b"ce_specversion", Some(b"1.0")),
+            (b"caf\xe9", Some(b"au lait")),
+            (b"ce_id", Some(b"1")),
+            (b"ce_\xff", None),
+            (b"ce_source", Some(b"/s")),
+            (b"ce_type", Some(b"t")),
+            (b"a", Some(b"1")),
+        ];
+        let headers: RecordHeaders<'_> = all.into_iter().collect();
+        let mut arena = Vec::new();
+        let decoded = decoded(&mut arena, &fields(Some(b"v"), &headers));
+        assert_eq!(arena.len() % 8, 0, "the next record is aligned");
+        let record = read(&arena, &decoded);
+        assert!(record.is_cloudevent() && decoded.undecodable.is_none());
+        assert_eq!(record.headers().count(), 5);
+        let packed = decoded.original_headers.expect("the guest does not see them all");
+        let packed = &arena[packed.start as usize..packed.end as usize];
+        assert_eq!(crate::model::record::unpack_headers(packed).collect::<Vec<_>>(), all);
     }
 
     #[test]
@@ -235,7 +275,7 @@ mod tests {
         let value = br#"{"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"a":1}}"#;
         let headers: Headers<'_> = &[("content-type", Some(b"application/cloudevents+json; charset=UTF-8"))];
         let mut arena = Vec::new();
-        let decoded = decoded(&mut arena, &fields(Some(value), headers));
+        let decoded = decoded(&mut arena, &fields(Some(value), &of(headers)));
         assert_eq!(read(&arena, &decoded).data(), Some(&br#"{"a":1}"#[..]));
         let original = decoded.original_value.expect("structured mode has one");
         assert_eq!(&arena[original.start as usize..original.end as usize], value);
@@ -250,7 +290,7 @@ mod tests {
         ) {
             let headers: Vec<_> = names.iter().map(|name| (name.as_str(), Some(header_value.as_slice()))).collect();
             let mut arena = Vec::new();
-            let decoded = decoded(&mut arena, &fields(value.as_deref(), &headers));
+            let decoded = decoded(&mut arena, &fields(value.as_deref(), &of(&headers)));
             let record = read(&arena, &decoded);
             prop_assert_eq!(record.offset(), 7);
             if decoded.original_value.is_none() {
@@ -290,7 +330,7 @@ mod tests {
             let (headers, value) = record_of(bytes);
             let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
             let mut arena = Vec::new();
-            let decoded = decode(&mut arena, &fields(Some(&value), &headers));
+            let decoded = decode(&mut arena, &fields(Some(&value), &of(&headers)));
             let record = read(&arena, &decoded);
             prop_assert_eq!(record.headers().collect::<Vec<_>>(), headers);
             let kept = match &decoded.original_value {

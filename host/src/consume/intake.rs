@@ -8,7 +8,6 @@ use millstream_flat::Record;
 use rustc_hash::FxHasher;
 use tokio::sync::oneshot;
 
-use crate::cloudevents::NotAnEvent;
 use crate::consume::decode::{self, RawFields};
 use crate::consume::filter;
 use crate::consume::partition::{GateChange, PartitionGate, PartitionIntake};
@@ -153,10 +152,7 @@ impl<D: IntakeSink> Intake<D> {
             partition.pass_over(offset + 1);
             return;
         }
-        let (headers, unreadable) = match record.headers() {
-            Ok(headers) => (headers, None),
-            Err(error) => (Vec::new(), Some(NotAnEvent(error.to_string()))),
-        };
+        let headers = record.headers();
         let fields = RawFields {
             topic: record.topic(),
             partition: record.partition(),
@@ -167,10 +163,7 @@ impl<D: IntakeSink> Intake<D> {
             headers: &headers,
         };
         let arena_length = partition.arena().len();
-        let decoded = match unreadable {
-            None => decode::decode(partition.arena(), &fields),
-            unreadable => decode::plain(partition.arena(), &fields, unreadable),
-        };
+        let decoded = decode::decode(partition.arena(), &fields);
         let filters = &self.revision.manifest.filters;
         if decoded.undecodable.is_none() && !filters.is_empty() {
             let flat = &partition.arena()[decoded.flat.start as usize..decoded.flat.end as usize];
@@ -188,6 +181,7 @@ impl<D: IntakeSink> Intake<D> {
             offset,
             flat: decoded.flat,
             original_value: decoded.original_value,
+            original_headers: decoded.original_headers,
             key_hash: record.key().map(hash),
             undecodable: decoded.undecodable.map(|error| error.0.into()),
         });

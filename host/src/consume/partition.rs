@@ -200,7 +200,15 @@ mod tests {
     }
 
     fn record(offset: i64) -> ChunkRecord {
-        ChunkRecord { from: 0, offset, flat: 0..0, original_value: None, key_hash: None, undecodable: None }
+        ChunkRecord {
+            from: 0,
+            offset,
+            flat: 0..0,
+            original_value: None,
+            original_headers: None,
+            key_hash: None,
+            undecodable: None,
+        }
     }
 
     #[test]

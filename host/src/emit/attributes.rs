@@ -7,7 +7,8 @@ use millstream_flat::Emission;
 
 use crate::cloudevents::attribute;
 use crate::model::outcome::{FaultClass, GuestFault};
-use crate::model::trace_context::{self, SpanContext};
+use crate::model::stamp::{self, EventStamp};
+use crate::model::trace_context::SpanContext;
 use crate::model::work::RecordRef;
 
 /// The type of an event whose function gave none.
@@ -35,6 +36,11 @@ impl EmissionOrigin<'_> {
     pub(crate) fn cause(&self) -> &str {
         let write = || format!("{}/{}", self.record.chunk.lease.partition, self.record.record().offset);
         self.cause.get_or_init(write)
+    }
+
+    /// What the event says of it; `function` is `name@revision`.
+    pub(crate) fn stamp<'a>(&'a self, function: &'a str) -> EventStamp<'a> {
+        EventStamp { cause: self.cause(), function, attempt: self.attempt }
     }
 
     /// The same for every attempt, so that a reader can tell a repetition.
@@ -87,14 +93,5 @@ pub(crate) fn check_extension(name: &str) -> Result<bool, GuestFault> {
     }
     const OWNED: [&str; 9] =
         ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data"];
-    Ok(!OWNED.contains(&name) && !name.starts_with("millstream"))
-}
-
-/// Whether a Kafka header is the guest's to set.
-pub(crate) fn is_guests_header(name: &str) -> bool {
-    !name.starts_with("ce_")
-        && !name.starts_with("millstream-")
-        && !name.eq_ignore_ascii_case("content-type")
-        && !name.eq_ignore_ascii_case(trace_context::HEADER)
-        && !name.eq_ignore_ascii_case(trace_context::STATE)
+    Ok(!OWNED.contains(&name) && !stamp::is_reserved_attribute(name))
 }

@@ -3,11 +3,11 @@
 use millstream_flat::Record;
 
 use crate::emit::encoder::EmissionEncoder;
-use crate::model::dead_letter::{
-    ATTEMPTS, ERROR_CLASS, ERROR_MESSAGE, FUNCTION, OFFSET, PARTITION, TIMESTAMP, TOPIC, is_ours,
-};
 use crate::model::outcome::GuestFault;
 use crate::model::parcel::{MessageKind, Parcel, ParcelMessage};
+use crate::model::record::unpack_headers;
+use crate::model::record_id::RecordId;
+use crate::model::stamp::{self, DeadLetterStamp};
 use crate::model::work::RecordRef;
 
 /// The most of an error's text that a header carries, in bytes.
@@ -26,22 +26,28 @@ impl EmissionEncoder {
             }
         };
         let first_header = parcel.headers.len() as u32;
-        if let Some(input) = &input {
-            for (name, value) in input.headers().filter(|(name, _)| !is_ours(name)) {
+        let mut record_header = |(name, value): (&[u8], Option<&[u8]>)| {
+            if !stamp::is_of_dead_letter(name) {
                 parcel.named_header(name, value);
             }
+        };
+        match (&record.record().original_headers, &input) {
+            (Some(all), _) => unpack_headers(chunk.slice(all)).for_each(record_header),
+            (None, Some(input)) => input.headers().for_each(|(name, value)| record_header((name.as_bytes(), value))),
+            (None, None) => {}
         }
-        let timestamp = input.as_ref().and_then(Record::timestamp_ms).map(|millis| millis.to_string());
-        parcel.header(ERROR_CLASS, fault.class.as_str().as_bytes());
-        parcel.header(ERROR_MESSAGE, shorten(&fault.message).as_bytes());
-        parcel.header(ATTEMPTS, attempts.to_string().as_bytes());
-        parcel.header(FUNCTION, self.stamp().as_bytes());
-        parcel.header(TOPIC, chunk.lease.partition.topic.as_bytes());
-        parcel.header(PARTITION, chunk.lease.partition.partition.to_string().as_bytes());
-        parcel.header(OFFSET, record.record().offset.to_string().as_bytes());
-        parcel.header(TIMESTAMP, timestamp.as_deref().unwrap_or("").as_bytes());
+        let partition = chunk.lease.partition.clone();
+        let stamp = DeadLetterStamp {
+            class: fault.class.as_str().to_owned(),
+            message: shorten(&fault.message).to_owned(),
+            attempts,
+            function: self.stamp().to_owned(),
+            record: RecordId { partition, offset: record.record().offset },
+            timestamp_ms: input.as_ref().and_then(Record::timestamp_ms),
+        };
+        stamp.write_headers(parcel);
         let value = match &record.record().original_value {
-            Some(original) => Some(&chunk.arena[original.start as usize..original.end as usize]),
+            Some(original) => Some(chunk.slice(original)),
             None => input.as_ref().and_then(Record::data),
         };
         let value = value.map(|value| parcel.store(value));

@@ -13,6 +13,7 @@ use crate::model::batch_bytes::{BatchBytes, BatchLimits};
 use crate::model::function::{Compression, EventFormat, Revision};
 use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::parcel::{MessageKind, Parcel, ParcelMessage};
+use crate::model::stamp::{self, HeaderSink as _};
 use crate::model::trace_context::{self, SpanContext, TraceParent};
 use crate::model::work::RecordRef;
 
@@ -162,8 +163,8 @@ impl EmissionEncoder {
             }
         };
         for (name, value) in emission.headers() {
-            if output.format == EventFormat::Raw || attributes::is_guests_header(name) {
-                parcel.named_header(name, value);
+            if output.format == EventFormat::Raw || !stamp::is_reserved_header(name) {
+                parcel.named_header(name.as_bytes(), value);
             }
         }
         if output.format != EventFormat::Raw {
@@ -218,14 +219,10 @@ impl EmissionEncoder {
         }
         for (name, value) in emission.extensions() {
             if attributes::check_extension(name)? {
-                parcel.named_header(&format!("ce_{name}"), Some(value.as_bytes()));
+                parcel.named_header(format!("ce_{name}").as_bytes(), Some(value.as_bytes()));
             }
         }
-        parcel.header("ce_millstreamcause", origin.cause().as_bytes());
-        parcel.header("ce_millstreamfunction", self.stamp.as_bytes());
-        if origin.attempt > 1 {
-            parcel.header("ce_millstreamattempt", origin.attempt.to_string().as_bytes());
-        }
+        origin.stamp(&self.stamp).write_headers(parcel);
         Ok(())
     }
 

@@ -46,11 +46,7 @@ pub(crate) fn write<'a>(
         for (name, value) in extensions {
             map.serialize_entry(name, value)?;
         }
-        map.serialize_entry("millstreamcause", origin.cause())?;
-        map.serialize_entry("millstreamfunction", stamp)?;
-        if origin.attempt > 1 {
-            map.serialize_entry("millstreamattempt", &origin.attempt)?;
-        }
+        origin.stamp(stamp).write_attributes(&mut map)?;
         match emission.data().map(|data| form(data, emission.datacontenttype())) {
             None => {}
             Some(DataForm::Json(json)) => map.serialize_entry("data", json)?,

@@ -16,6 +16,7 @@ use crate::model::lease::PartitionLease;
 use crate::model::outcome::{FaultClass, GuestFault};
 use crate::model::parcel::{MessageKind, Parcel};
 use crate::model::position::TopicPartition;
+use crate::model::record::{HeaderRef, pack_headers};
 use crate::model::trace_context::SpanContext;
 use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
 
@@ -29,7 +30,15 @@ fn record(fields: RecordFields<'_>) -> RecordRef {
         &RecordFields { topic: "bids", partition: 2, offset: 7, timestamp_ms: Some(99), ..fields },
     );
     let flat = 0..arena.len() as u32;
-    let record = ChunkRecord { from: 5, offset: 7, flat, original_value: None, key_hash: None, undecodable: None };
+    let record = ChunkRecord {
+        from: 5,
+        offset: 7,
+        flat,
+        original_value: None,
+        original_headers: None,
+        key_hash: None,
+        undecodable: None,
+    };
     let lease = Arc::new(PartitionLease::new(TopicPartition::new("bids", 2), 1, 0));
     RecordRef { chunk: Arc::new(RecordChunk { lease, revision, arena, records: vec![record] }), index: 0 }
 }
@@ -78,7 +87,7 @@ fn encode_of(
 
 fn headers(parcel: &Parcel, index: usize) -> Vec<(String, String)> {
     let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or(b"<none>")).into_owned();
-    parcel.headers_of(&parcel.messages[index]).map(|(name, value)| (name.to_owned(), text(value))).collect()
+    parcel.headers_of(&parcel.messages[index]).map(|(name, value)| (text(Some(name)), text(value))).collect()
 }
 
 fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -262,6 +271,32 @@ fn a_dead_letter_is_the_record_and_why() {
     assert_eq!(parcel.messages[0].value.as_ref().map(|value| parcel.slice(value)), Some(&b"v"[..]));
     assert_eq!(parcel.messages[0].batch_bytes, Some(BatchBytes::within(20_000)));
     assert_eq!(parcel.messages[0].kind, MessageKind::DeadLetter);
+}
+
+/// The flat record, which guests see, lacks headers whose names are not UTF-8.
+#[test]
+fn a_dead_letter_has_the_headers_that_its_guest_did_not_see() {
+    let all: [HeaderRef<'_>; 4] = [
+        (b"a", Some(b"1")),
+        (b"caf\xe9", Some(b"\xff")),
+        (b"millstream-error-class", Some(b"of an earlier letter")),
+        (b"\xff\xfe", None),
+    ];
+    let mut record = record(RecordFields { headers: &[("a", Some(b"1"))], data: Some(b"v"), ..Default::default() });
+    let chunk = Arc::get_mut(&mut record.chunk).expect("the only one");
+    chunk.records[0].original_headers = Some(pack_headers(&mut chunk.arena, &all));
+    let mut parcel = Parcel::default();
+    let fault = GuestFault::new(FaultClass::Trap, "x");
+    encoder(EventFormat::Binary).dead_letter(&mut parcel, &record, &fault, 1);
+    let written: Vec<HeaderRef<'_>> = parcel.headers_of(&parcel.messages[0]).collect();
+    assert_eq!(written[..3], [all[0], all[1], all[3]]);
+    assert_eq!(written[3], (&b"millstream-error-class"[..], Some(&b"trap"[..])));
+    let copied = {
+        let mut copied = Parcel::default();
+        copied.copy_message(&parcel, &parcel.messages[0]);
+        copied
+    };
+    assert_eq!(copied.headers_of(&copied.messages[0]).collect::<Vec<_>>(), written);
 }
 
 proptest! {

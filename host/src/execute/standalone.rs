@@ -38,6 +38,7 @@ pub(crate) fn record(fields: &RawFields<'_>, revision: &SharedRevision) -> Recor
         offset: fields.offset,
         flat: decoded.flat,
         original_value: decoded.original_value,
+        original_headers: decoded.original_headers,
         key_hash: None,
         undecodable: decoded.undecodable.map(|reason| reason.0.into()),
     };

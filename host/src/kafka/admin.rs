@@ -4,6 +4,7 @@
 //! The data path never comes here; a function that starts asks once how large a batch its topics take.
 
 mod bookmarks;
+mod client_events;
 mod error;
 mod groups;
 mod offsets;
@@ -23,6 +24,9 @@ pub(crate) use error::AdminError;
 pub(crate) use offsets::StartOffset;
 pub(crate) use partition_bounds::PartitionBounds;
 pub(crate) use topics::NewTopic;
+
+use client_events::ClientEvents;
+use tokio::sync::watch;
 
 use crate::kafka::client_log::LoggingContext;
 use crate::kafka::settings::ClientSettings;
@@ -49,7 +53,9 @@ pub(crate) struct KafkaAdmin(Arc<AdminState>);
 struct AdminState {
     settings: ClientSettings,
     creation: TopicCreation,
-    client: AdminClient<LoggingContext>,
+    /// Declared before the client: its thread must end first.
+    events: ClientEvents,
+    client: Arc<AdminClient<LoggingContext>>,
 }
 
 impl KafkaAdmin {
@@ -57,7 +63,14 @@ impl KafkaAdmin {
     pub(crate) fn new(settings: ClientSettings, creation: TopicCreation) -> Result<Self, AdminError> {
         let client = AdminClient::from_config_and_context(&settings.base(), LoggingContext)
             .map_err(AdminError::Configuration)?;
-        Ok(Self(Arc::new(AdminState { settings, creation, client })))
+        let client = Arc::new(client);
+        let events = ClientEvents::listen(client.clone(), settings.clone()).map_err(AdminError::Thread)?;
+        Ok(Self(Arc::new(AdminState { settings, creation, events, client })))
+    }
+
+    /// Why Kafka cannot be reached; it changes with each failed attempt.
+    pub(crate) fn connection_cause(&self) -> watch::Receiver<Option<String>> {
+        self.0.events.cause()
     }
 
     /// The partitions of every topic of the cluster, or why Kafka does not answer.

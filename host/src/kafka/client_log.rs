@@ -8,6 +8,8 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use tracing::{debug, error as error_event, info, warn};
 
+use crate::kafka::connection_advice::with_remedy;
+
 /// A client context that only logs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct LoggingContext;
@@ -30,14 +32,26 @@ pub(crate) fn line(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             error_event!(target: "millstream::kafka", facility, "{message}");
         }
-        // librdkafka reports every refused connection as an error although it goes on trying.
+        // librdkafka reports every refused connection as an error although it retries.
         RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-            warn!(target: "millstream::kafka", facility, "{message}");
+            warn!(target: "millstream::kafka", facility, "{}", with_remedy(message));
         }
         RDKafkaLogLevel::Notice => info!(target: "millstream::kafka", facility, "{message}"),
         RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
             debug!(target: "millstream::kafka", facility, "{message}");
         }
+    }
+}
+
+/// librdkafka's levels are those of syslog.
+pub(crate) fn level_of(level: i32) -> RDKafkaLogLevel {
+    match level {
+        ..=2 => RDKafkaLogLevel::Critical,
+        3 => RDKafkaLogLevel::Error,
+        4 => RDKafkaLogLevel::Warning,
+        5 => RDKafkaLogLevel::Notice,
+        6 => RDKafkaLogLevel::Info,
+        7.. => RDKafkaLogLevel::Debug,
     }
 }
 

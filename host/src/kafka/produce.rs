@@ -1,5 +1,6 @@
 //! Producers: shared ones that acknowledge, transactional ones, and the path of messages into librdkafka.
 
+pub(crate) mod codecs;
 pub(crate) mod enqueue;
 pub(crate) mod producer;
 pub(crate) mod publisher;

@@ -2,4 +2,5 @@
 
 pub(crate) mod history;
 pub(crate) mod range;
+pub(crate) mod topic_reader;
 pub(crate) mod topic_watch;

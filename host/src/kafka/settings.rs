@@ -31,8 +31,24 @@ impl ClientSettings {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.bootstrap_servers);
+        for (key, value) in self.trusted_authorities() {
+            config.set(key, value);
+        }
         config.set_log_level(RDKafkaLogLevel::Info);
         config
+    }
+
+    /// Selects the system's trusted authorities unless the user names others. OpenSSL is linked statically, and would look
+    /// in the folder that it was built in.
+    fn trusted_authorities(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let is_set = |key: &str| self.options.contains_key(key);
+        let protocol = self.options.get("security.protocol").map(|protocol| protocol.trim().to_lowercase());
+        let has_tls = protocol.is_some_and(|protocol| protocol.ends_with("ssl"));
+        let has_endpoint = is_set("sasl.oauthbearer.method");
+        let brokers = (has_tls && !is_set("ssl.ca.location") && !is_set("ssl.ca.pem")).then_some("ssl.ca.location");
+        let endpoint =
+            (has_endpoint && !is_set("https.ca.location") && !is_set("https.ca.pem")).then_some("https.ca.location");
+        brokers.into_iter().chain(endpoint).map(|key| (key, "probe"))
     }
 
     /// The size of batches that fits topics which take `bytes`; nothing when the client's own does.
@@ -71,6 +87,23 @@ mod tests {
         assert_eq!((settings.batch_size(small), settings.batch_size(usual)), (small, usual));
         settings.options.insert("batch.size".to_owned(), "1000".to_owned());
         assert_eq!((settings.batch_size(small), settings.batch_size(usual)), (None, None));
+    }
+
+    #[test]
+    fn the_systems_authorities_are_trusted_unless_others_are_named() {
+        let trusted = |options: &[(&str, &str)]| {
+            let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let config = ClientSettings { bootstrap_servers: String::new(), options, is_embedded: false }.base();
+            ["ssl.ca.location", "https.ca.location"].map(|key| config.get(key).map(str::to_owned))
+        };
+        let probe = || Some("probe".to_owned());
+        assert_eq!(trusted(&[]), [None, None]);
+        assert_eq!(trusted(&[("security.protocol", "sasl_plaintext")]), [None, None]);
+        assert_eq!(trusted(&[("security.protocol", "SASL_SSL")]), [probe(), None]);
+        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.location", "a.pem")])[0].as_deref(), Some("a.pem"));
+        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----BEGIN")]), [None, None]);
+        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc")]), [None, probe()]);
+        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc"), ("https.ca.pem", "-----BEGIN")]), [None, None]);
     }
 
     #[test]

@@ -13,16 +13,6 @@ pub(crate) use writer::LogWriter;
 /// Every log has this one partition.
 const PARTITION: i32 = 0;
 
-/// One record of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogRecord {
-    pub(crate) offset: i64,
-    /// Its key; empty when it has none.
-    pub(crate) key: Vec<u8>,
-    /// Its value; nothing for a tombstone.
-    pub(crate) value: Option<Vec<u8>>,
-}
-
 /// Why a log could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TopicLogError {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::kafka::admin::AdminError;
-use crate::kafka::read::history::{HistoryReader, OwnedRecord, RecordLookup, ScanBounds};
-use crate::lineage::provenance::{self, RecordProvenance};
-use crate::lineage::record_id::RecordId;
+use crate::kafka::read::history::{HistoryReader, RecordLookup, ScanBounds};
 use crate::lineage::topology::FunctionTopology;
-use crate::lineage::view::{Lineage, LineageNode, NodeKind, ScanReport};
+use crate::lineage::view::{Lineage, LineageNode, NodeFault, NodeKind, ScanReport};
 use crate::model::function::SharedRevision;
 use crate::model::position::TopicPartition;
+use crate::model::record::PastRecord;
+use crate::model::record_id::RecordId;
+use crate::model::stamp::RecordStamp;
 
 /// Causes of causes. Functions that emit to their own input make long chains.
 const DEEPEST: usize = 100;
@@ -115,9 +116,9 @@ impl TraceWalk<'_> {
             let found = self.session.offsets_at(std::slice::from_ref(&place.partition), unix_ms)?;
             self.knows_times = found.get(&place.partition).is_some_and(|offset| *offset <= place.offset);
         }
-        let told = told_of(&record);
-        let mut cause = told.cause.clone();
-        let mut chain = vec![(place.clone(), view(&record, told))];
+        let stamp = stamp_of(&record);
+        let mut cause = cause_of(&stamp).cloned();
+        let mut chain = vec![(place.clone(), view(&record, stamp))];
         while let Some(place) = cause.take() {
             if chain.len() > DEEPEST {
                 self.scan.cut.push(format!("above {}: more than {DEEPEST} causes", chain[chain.len() - 1].0));
@@ -133,9 +134,9 @@ impl TraceWalk<'_> {
             };
             let view = match found {
                 RecordLookup::Record(record) => {
-                    let told = told_of(&record);
-                    cause = told.cause.clone();
-                    view(&record, told)
+                    let stamp = stamp_of(&record);
+                    cause = cause_of(&stamp).cloned();
+                    view(&record, stamp)
                 }
                 RecordLookup::Nothing | RecordLookup::NoPartition => missing(&place),
             };
@@ -202,8 +203,9 @@ impl TraceWalk<'_> {
             let ends = self.session.offsets_at(&partitions, latest.saturating_add(self.window_ms))?;
             let mut is_cut = false;
             for range in &mut ranges {
-                if let Some(end) = ends.get(&range.partition).filter(|end| **end < range.until) {
-                    range.until = *end;
+                let (partition, offsets) = range;
+                if let Some(end) = ends.get(partition).filter(|end| **end < offsets.end) {
+                    offsets.end = *end;
                     is_cut = true;
                 }
             }
@@ -221,18 +223,18 @@ impl TraceWalk<'_> {
         let mut found = Vec::new();
         let mut bounds = self.bounds;
         let is_complete = self.session.scan(&ranges, &mut bounds, &mut |past| {
-            let told = provenance::read(past.headers(), past.value());
-            if let Some(cause) = told.cause.as_ref().and_then(|cause| causes.get(cause)) {
-                found.push((past.keep(), told, *cause));
+            let stamp = RecordStamp::read(past.headers(), past.value());
+            if let Some(cause) = cause_of(&stamp).and_then(|cause| causes.get(cause)).copied() {
+                found.push((past.detach(), stamp, cause));
             }
         })?;
         self.bounds = bounds;
         // Partitions are read as they come: the order is made here.
         found.sort_by_key(|(record, ..)| (record.timestamp_ms, record.partition.clone(), record.offset));
-        for (record, told, cause) in found {
+        for (record, stamp, cause) in found {
             let place = RecordId { partition: record.partition.clone(), offset: record.offset };
             if !self.places.contains_key(&place) && self.nodes.len() < MOST_NODES {
-                self.add(place, view(&record, told), Some(cause));
+                self.add(place, view(&record, stamp), Some(cause));
             }
         }
         Ok(is_complete)
@@ -250,29 +252,42 @@ fn is_call(place: &RecordId) -> bool {
     &*place.partition.topic == CALL
 }
 
-fn told_of(record: &OwnedRecord) -> RecordProvenance {
-    let headers = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-    provenance::read(headers, record.value.as_deref())
+fn stamp_of(record: &PastRecord) -> RecordStamp {
+    RecordStamp::read(record.headers(), record.value.as_deref())
 }
 
-fn view(record: &OwnedRecord, told: RecordProvenance) -> LineageNode {
-    let stamp = told.stamp.as_deref().and_then(|stamp| stamp.rsplit_once('@'));
+/// The record that led to this one: the dead letter that was redriven, the record that was dead-lettered, or what the event
+/// names.
+fn cause_of(stamp: &RecordStamp) -> Option<&RecordId> {
+    let dead_lettered = stamp.dead_letter.as_ref().map(|letter| &letter.record);
+    stamp.redriven.as_ref().or(dead_lettered).or(stamp.cause.as_ref())
+}
+
+fn view(record: &PastRecord, stamp: RecordStamp) -> LineageNode {
+    let (kind, function, attempt, fault) = match stamp.dead_letter {
+        None => (NodeKind::Event, stamp.function, stamp.attempt, None),
+        Some(letter) => {
+            let fault = NodeFault { class: letter.class, message: letter.message };
+            (NodeKind::DeadLetter, Some(letter.function), Some(letter.attempts), Some(fault))
+        }
+    };
+    let function = function.as_deref().and_then(|function| function.rsplit_once('@'));
     LineageNode {
-        kind: told.kind,
+        kind,
         topic: record.partition.topic.to_string(),
         partition: record.partition.partition,
         offset: record.offset,
         timestamp_ms: record.timestamp_ms,
         key: record.key.as_ref().and_then(|key| String::from_utf8(key.clone()).ok()),
-        id: told.id,
-        type_: told.type_,
-        source: told.source,
-        function: stamp.map(|(name, _)| name.to_owned()),
-        revision: stamp.and_then(|(_, revision)| revision.parse().ok()),
-        attempt: told.attempt,
-        fault: told.fault,
-        redriven: told.is_redriven,
-        traceparent: told.traceparent,
+        id: stamp.id,
+        type_: stamp.type_,
+        source: stamp.source,
+        function: function.map(|(name, _)| name.to_owned()),
+        revision: function.and_then(|(_, revision)| revision.parse().ok()),
+        attempt,
+        fault,
+        redriven: stamp.redriven.is_some(),
+        traceparent: stamp.traceparent,
         ..LineageNode::default()
     }
 }
@@ -304,6 +319,42 @@ fn tree(mut nodes: Vec<TraceStep>) -> LineageNode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::stamp::DeadLetterStamp;
+
+    #[test]
+    fn what_led_to_a_record_is_the_latest_that_it_names() {
+        let (letter, event, redriven) =
+            (RecordId::new("bids", 1, 8), RecordId::new("a", 0, 0), RecordId::new("d", 0, 4));
+        let dead_letter = DeadLetterStamp {
+            class: "reject".to_owned(),
+            message: "no bid".to_owned(),
+            attempts: 5,
+            function: "place-bid@2".to_owned(),
+            record: letter.clone(),
+            timestamp_ms: None,
+        };
+        let mut stamp =
+            RecordStamp { cause: Some(event.clone()), function: Some("f@1".to_owned()), ..RecordStamp::default() };
+        assert_eq!(cause_of(&stamp), Some(&event));
+        stamp.dead_letter = Some(dead_letter);
+        assert_eq!(cause_of(&stamp), Some(&letter));
+        stamp.redriven = Some(redriven.clone());
+        assert_eq!(cause_of(&stamp), Some(&redriven));
+        let record = PastRecord {
+            partition: TopicPartition::new("place-bid.dead", 0),
+            offset: 1,
+            timestamp_ms: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
+        let node = view(&record, stamp);
+        assert_eq!(
+            (node.kind, node.function.as_deref(), node.revision),
+            (NodeKind::DeadLetter, Some("place-bid"), Some(2))
+        );
+        assert_eq!((node.attempt, node.redriven), (Some(5), true));
+    }
 
     #[test]
     fn effects_hang_below_their_causes_in_the_order_in_which_they_came() {

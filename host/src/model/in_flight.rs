@@ -80,6 +80,7 @@ mod tests {
             offset: *offset,
             flat: 0..0,
             original_value: None,
+            original_headers: None,
             key_hash: None,
             undecodable: None,
         };

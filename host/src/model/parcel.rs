@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
 use crate::model::lease::PartitionLease;
+use crate::model::record::HeaderRef;
+use crate::model::stamp::{self, HeaderSink};
 use crate::model::work::RecordRef;
 
 /// Messages in one arena, and the offsets that are finished once all of them are acknowledged.
@@ -21,9 +23,6 @@ pub struct Parcel {
     /// What is finished, in runs.
     pub(crate) runs: Vec<FinishedRun>,
 }
-
-/// The header of a dead letter that lacks its value.
-pub(crate) const VALUE_TRUNCATED: &str = "millstream-value-truncated";
 
 /// A message to be written.
 #[derive(Debug, Clone)]
@@ -67,7 +66,7 @@ pub(crate) struct ParcelHeader {
 pub(crate) enum HeaderName {
     /// One that the host knows.
     Fixed(&'static str),
-    /// UTF-8 in the arena.
+    /// Bytes in the arena.
     InArena(Range<u32>),
 }
 
@@ -122,26 +121,18 @@ impl Parcel {
         &self.arena[range.start as usize..range.end as usize]
     }
 
-    /// Adds a header for the next message.
-    pub(crate) fn header(&mut self, name: &'static str, value: &[u8]) {
-        let value = Some(self.store(value));
-        self.headers.push(ParcelHeader { name: HeaderName::Fixed(name), value });
-    }
-
     /// Adds a header with a name of the guest's or the producer's.
-    pub(crate) fn named_header(&mut self, name: &str, value: Option<&[u8]>) {
-        let name = HeaderName::InArena(self.store(name.as_bytes()));
+    pub(crate) fn named_header(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let name = HeaderName::InArena(self.store(name));
         let value = value.map(|value| self.store(value));
         self.headers.push(ParcelHeader { name, value });
     }
 
-    /// The headers of `message`, as text and bytes.
-    pub(crate) fn headers_of(&self, message: &ParcelMessage) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
+    pub(crate) fn headers_of(&self, message: &ParcelMessage) -> impl Iterator<Item = HeaderRef<'_>> + Clone {
         self.headers[message.headers.start as usize..message.headers.end as usize].iter().map(|header| {
             let name = match &header.name {
-                HeaderName::Fixed(name) => name,
-                // Only text is stored as a name.
-                HeaderName::InArena(range) => std::str::from_utf8(self.slice(range)).unwrap_or_default(),
+                HeaderName::Fixed(name) => name.as_bytes(),
+                HeaderName::InArena(range) => self.slice(range),
             };
             (name, header.value.as_ref().map(|value| self.slice(value)))
         })
@@ -229,7 +220,7 @@ impl Parcel {
     /// stays.
     pub(crate) fn copy_as_reference(&mut self, other: &Parcel, message: &ParcelMessage) {
         let first_header = self.copy_headers(other, message);
-        self.header(VALUE_TRUNCATED, b"true");
+        self.header(stamp::VALUE_TRUNCATED, b"true");
         self.push_copy(other, message, first_header, None, MessageKind::DeadLetterReference);
     }
 
@@ -259,6 +250,14 @@ impl Parcel {
             kind,
             ..message.clone()
         });
+    }
+}
+
+impl HeaderSink for Parcel {
+    /// Adds a header for the next message.
+    fn header(&mut self, name: &'static str, value: &[u8]) {
+        let value = Some(self.store(value));
+        self.headers.push(ParcelHeader { name: HeaderName::Fixed(name), value });
     }
 }
 

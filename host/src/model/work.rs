@@ -22,8 +22,11 @@ pub struct RecordChunk {
 impl RecordChunk {
     /// The record at `index` in the flat layout.
     pub(crate) fn flat(&self, index: u32) -> &[u8] {
-        let record = &self.records[index as usize];
-        &self.arena[record.flat.start as usize..record.flat.end as usize]
+        self.slice(&self.records[index as usize].flat)
+    }
+
+    pub(crate) fn slice(&self, range: &Range<u32>) -> &[u8] {
+        &self.arena[range.start as usize..range.end as usize]
     }
 }
 
@@ -38,6 +41,8 @@ pub(crate) struct ChunkRecord {
     pub(crate) flat: Range<u32>,
     /// The value as Kafka gave it, in the arena, where the event's data is another (structured mode).
     pub(crate) original_value: Option<Range<u32>>,
+    /// All headers in the arena, packed, where the flat record lacks some because their names are not UTF-8.
+    pub(crate) original_headers: Option<Range<u32>>,
     /// A hash of the key; records without a key have none.
     pub(crate) key_hash: Option<u64>,
     /// Why the record is no event although it says that it is one.

@@ -22,6 +22,7 @@ use crate::model::function::SharedRevision;
 use crate::model::ids::FunctionName;
 use crate::model::outcome::{CallTime, FaultClass, GuestFault};
 use crate::model::parcel::Parcel;
+use crate::model::record::RecordHeaders;
 use crate::model::work::RecordRef;
 use crate::pipeline::guest_log;
 use crate::pipeline::supervisor::FunctionDirectory;
@@ -199,7 +200,7 @@ impl FunctionInvoker for PipelineInvoker {
 fn record(call: &InvokeCall, revision: &SharedRevision) -> RecordRef {
     let InvokeCall { event, number, .. } = call;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let headers: Vec<(&str, Option<&[u8]>)> =
+    let headers: RecordHeaders<'_> =
         event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
     let fields = RawFields {
         topic: TOPIC,

@@ -1,12 +1,10 @@
 //! A dead letter, read back: the record that was given up, and why.
 
-use crate::kafka::read::range::PastRecord;
-use crate::model::dead_letter::{
-    ATTEMPTS, ERROR_CLASS, ERROR_MESSAGE, FUNCTION, OFFSET, PARTITION, REDRIVEN, TIMESTAMP, TOPIC, is_ours,
-};
 use crate::model::ids::FunctionName;
-use crate::model::parcel::VALUE_TRUNCATED;
 use crate::model::position::TopicPartition;
+use crate::model::record::{OwnedHeader, PastRecord, header_refs};
+use crate::model::record_id::RecordId;
+use crate::model::stamp::{self, DeadLetterStamp, RecordStamp};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeadLetter {
@@ -18,7 +16,8 @@ pub(crate) struct DeadLetter {
     pub(crate) value: Option<Vec<u8>>,
     /// Whether the value is not here, because it was too large.
     pub(crate) is_truncated: bool,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The record's headers, without those that the letter adds.
+    pub(crate) headers: Vec<OwnedHeader>,
     pub(crate) source: LetterSource,
     /// The class of the fault.
     pub(crate) class: String,
@@ -28,7 +27,7 @@ pub(crate) struct DeadLetter {
     /// `name@revision` of what gave it up.
     pub(crate) function: String,
     /// The dead letter that was handled again and became this one.
-    pub(crate) redriven: Option<String>,
+    pub(crate) redriven: Option<RecordId>,
 }
 
 /// Where the record of a dead letter lay.
@@ -44,31 +43,26 @@ impl DeadLetter {
     /// Reads a record of a dead letter topic. Nothing when it is none of `function`, which may share the topic with others.
     pub(crate) fn read(record: PastRecord, function: &FunctionName) -> Option<Self> {
         let PastRecord { partition, offset, timestamp_ms, key, value, headers } = record;
-        let headers = headers.ok()?;
-        // The host writes its own headers after those of the record.
-        let ours =
-            |name: &str| headers.iter().rev().find(|(found, _)| found == name).and_then(|(_, value)| text(value));
-        let stamp =
-            ours(FUNCTION).filter(|stamp| stamp.split_once('@').is_some_and(|(name, _)| name == function.as_str()))?;
-        let source = LetterSource {
-            partition: TopicPartition::new(ours(TOPIC)?, ours(PARTITION)?.parse().ok()?),
-            offset: ours(OFFSET)?.parse().ok()?,
-            timestamp_ms: ours(TIMESTAMP).and_then(|millis| millis.parse().ok()),
-        };
+        let RecordStamp { dead_letter, redriven, is_truncated, .. } =
+            RecordStamp::read(header_refs(&headers), value.as_deref());
+        let DeadLetterStamp { class, message, attempts, function: by, record, timestamp_ms: record_ms } = dead_letter?;
+        if stamp::function_of(&by) != Some(function.as_str()) {
+            return None;
+        }
         Some(Self {
             partition,
             offset,
             written_ms: timestamp_ms,
             key,
             value,
-            is_truncated: ours(VALUE_TRUNCATED).is_some(),
-            source,
-            class: ours(ERROR_CLASS).unwrap_or_default().to_owned(),
-            message: ours(ERROR_MESSAGE).unwrap_or_default().to_owned(),
-            attempts: ours(ATTEMPTS).and_then(|attempts| attempts.parse().ok()).unwrap_or_default(),
-            function: stamp.to_owned(),
-            redriven: ours(REDRIVEN).map(str::to_owned),
-            headers: headers.iter().filter(|(name, _)| !is_ours(name)).cloned().collect(),
+            is_truncated,
+            source: LetterSource { partition: record.partition, offset: record.offset, timestamp_ms: record_ms },
+            class,
+            message,
+            attempts,
+            function: by,
+            redriven,
+            headers: headers.into_iter().filter(|(name, _)| !stamp::is_of_dead_letter(name)).collect(),
         })
     }
 
@@ -77,23 +71,19 @@ impl DeadLetter {
     }
 }
 
-fn text(value: &Option<Vec<u8>>) -> Option<&str> {
-    std::str::from_utf8(value.as_deref()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn record(headers: &[(&str, &str)]) -> PastRecord {
-        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())));
+        let owned = headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), Some(value.as_bytes().to_vec())));
         PastRecord {
             partition: TopicPartition::new("mill.dead", 1),
             offset: 5,
             timestamp_ms: Some(99),
             key: Some(b"k".to_vec()),
             value: Some(b"v".to_vec()),
-            headers: Ok(owned.collect()),
+            headers: owned.chain([(b"colo\xfb".to_vec(), None)]).collect(),
         }
     }
 
@@ -114,8 +104,8 @@ mod tests {
     fn a_letter_is_its_record_and_why() {
         let mill = FunctionName::new("mill").unwrap();
         let letter = DeadLetter::read(record(HEADERS), &mill).unwrap();
-        let names: Vec<_> = letter.headers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["color", "color"], "the record's own");
+        let names: Vec<_> = letter.headers.iter().map(|(name, _)| name.as_slice()).collect();
+        assert_eq!(names, [&b"color"[..], b"color", b"colo\xfb"], "the record's own");
         assert_eq!(
             (letter.place().as_str(), letter.function.as_str(), letter.attempts),
             ("mill.dead/1/5", "mill@4", 3)
@@ -128,7 +118,7 @@ mod tests {
             [HEADERS, &[("millstream-value-truncated", "true"), ("millstream-redriven", "mill.dead/0/1")]].concat();
         let letter = DeadLetter::read(record(&cut), &mill).unwrap();
         assert!(letter.is_truncated);
-        assert_eq!(letter.redriven.as_deref(), Some("mill.dead/0/1"));
+        assert_eq!(letter.redriven, Some(RecordId::new("mill.dead", 0, 1)));
     }
 
     #[test]
@@ -138,8 +128,5 @@ mod tests {
         assert!(read(HEADERS, "mil").is_none() && read(HEADERS, "other").is_none());
         assert!(read(&HEADERS[..7], "mill").is_none(), "it does not say where its record lay");
         assert!(read(&[], "mill").is_none());
-        let foreign =
-            PastRecord { headers: Err(crate::kafka::group::record_queue::HeaderNameNotText), ..record(HEADERS) };
-        assert!(DeadLetter::read(foreign, &FunctionName::new("mill").unwrap()).is_none());
     }
 }

@@ -98,13 +98,14 @@ fn read_on(settings: &ClientSettings, topic: &str, read: &mut MarkReader) -> Res
     let reader = LogReader::open(settings, topic, read.next_offset, FETCH_LATENCY)?;
     while let Some(record) = reader.next_before(deadline)? {
         read.next_offset = record.offset + 1;
+        let key = record.key.unwrap_or_default();
         match record.value.as_deref().map(serde_json::from_slice) {
             Some(Ok(mark)) => {
-                read.marks.insert(record.key, mark);
+                read.marks.insert(key, mark);
             }
             Some(Err(error)) => tracing::warn!(%error, topic, offset = record.offset, "a mark that can't be read"),
             None => {
-                read.marks.remove(&record.key);
+                read.marks.remove(&key);
             }
         }
     }

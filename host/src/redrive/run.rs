@@ -9,10 +9,11 @@ use crate::kafka::produce::producer::OutgoingMessage;
 use crate::kafka::read::range;
 use crate::kafka::topic_log::{LogWriter, TopicLogError};
 use crate::model::clock::now_ms;
-use crate::model::dead_letter::REDRIVEN;
 use crate::model::function::{EventFormat, SharedRevision};
 use crate::model::ids::FunctionName;
 use crate::model::outcome::GuestFault;
+use crate::model::record::{OwnedHeader, RecordHeaders, header_refs};
+use crate::model::stamp::REDRIVEN;
 use crate::redrive::cursor::RemainingRanges;
 use crate::redrive::letter::DeadLetter;
 use crate::redrive::marks::{self, RedriveMark};
@@ -48,7 +49,7 @@ pub(crate) enum LetterSelection {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RecordOverride {
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: Option<Vec<(String, Option<Vec<u8>>)>>,
+    pub(crate) headers: Option<Vec<OwnedHeader>>,
 }
 
 /// What came of an order.
@@ -327,8 +328,7 @@ impl RecordOverride {
 async fn run_all(callable: &Arc<CallableRevision>, due: Vec<(usize, DeadLetter)>) -> Vec<(usize, RecordOutcome)> {
     let records = due.into_iter().map(|(index, letter)| {
         let source = &letter.source;
-        let headers: Vec<(&str, Option<&[u8]>)> =
-            letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let headers: RecordHeaders<'_> = header_refs(&letter.headers).collect();
         let fields = crate::consume::decode::RawFields {
             topic: &source.partition.topic,
             partition: source.partition.partition,
@@ -391,7 +391,7 @@ impl RedriveBatch {
         let place = item.letter.place();
         for message in &parcel.messages {
             let is_raw = outcome.is_ok() && self.raw.iter().any(|topic| **topic == *message.topic);
-            let own = (!is_raw).then_some((REDRIVEN, Some(place.as_bytes())));
+            let own = (!is_raw).then_some((REDRIVEN.as_bytes(), Some(place.as_bytes())));
             let OutgoingMessage { topic, key, value, headers } = OutgoingMessage::of(parcel, message);
             writer.publish(OutgoingMessage { topic, key, value, headers: headers.chain(own) })?;
         }

@@ -61,8 +61,14 @@ impl CatalogueWriter {
 
     /// Says what is missing. What was published before stays.
     pub(crate) fn wait_for(&self, what: String) {
-        tracing::warn!("the registry waits: {what}");
-        self.readiness.send_replace(RegistryReadiness::Waiting(what));
+        let waiting = RegistryReadiness::Waiting(what);
+        if *self.readiness.borrow() == waiting {
+            return;
+        }
+        if let RegistryReadiness::Waiting(what) = &waiting {
+            tracing::warn!("the registry waits: {what}");
+        }
+        self.readiness.send_replace(waiting);
     }
 
     pub(crate) fn catalogue(&self) -> Arc<FunctionCatalogue> {

@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::{AdminError, KafkaAdmin, NewTopic, PartitionBounds, StartOffset};
+use crate::kafka::produce::codecs;
+use crate::kafka::produce::producer::codec;
 use crate::model::clock::now_ms;
 use crate::model::function::{Manifest, TopicSelection};
 use crate::model::ids::{FunctionName, RevisionNumber};
@@ -14,6 +16,7 @@ use crate::model::inputs::whole_name;
 use crate::model::offset_map;
 use crate::model::offsets::PartitionProgress;
 use crate::model::position::TopicPartition;
+use crate::model::reserved_topics::{ReservedTopicUsed, ReservedTopics};
 use crate::model::shadow::{ShadowBookmark, ShadowCounts};
 use crate::registry::reset::ResetOrder;
 
@@ -84,9 +87,18 @@ pub(crate) enum ClusterError {
     /// The pattern cannot be used.
     #[error("topics_pattern \"{pattern}\" is not a regular expression: {reason}")]
     Pattern { pattern: String, reason: String },
+    /// A topic of the hosts' own: a stray record in it could delete a function.
+    #[error(transparent)]
+    Reserved(#[from] ReservedTopicUsed),
     /// The function has no such partition.
     #[error("{0}")]
     Selection(String),
+    /// Nothing would be written to the output.
+    #[error(
+        "output \"{output}\" asks for compression \"{codec}\", which this build of the host lacks (it has {features}); \
+         choose another, or rebuild the host with it"
+    )]
+    Codec { output: String, codec: &'static str, features: String },
     /// Kafka refused or did not answer.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -107,6 +119,7 @@ pub(crate) struct TopicPolicy {
 pub(crate) struct KafkaCluster {
     admin: KafkaAdmin,
     policy: TopicPolicy,
+    reserved: ReservedTopics,
 }
 
 /// Members of a group that a host forgot to take leave of are gone after their session timeout of 10 s.
@@ -114,11 +127,13 @@ const MEMBERS_LEAVE_WITHIN: Duration = Duration::from_secs(20);
 
 impl KafkaCluster {
     /// A cluster reached by `admin`.
-    pub(crate) fn new(admin: KafkaAdmin, policy: TopicPolicy) -> Self {
-        Self { admin, policy }
+    pub(crate) fn new(admin: KafkaAdmin, policy: TopicPolicy, reserved: ReservedTopics) -> Self {
+        Self { admin, policy, reserved }
     }
 
     async fn make_missing(&self, manifest: &Manifest) -> Result<(), ClusterError> {
+        self.reserved.check(manifest)?;
+        check_codecs(manifest)?;
         let existing = self.admin.topics().await?;
         let mut wanted: BTreeSet<&str> = manifest.outputs.values().map(|output| output.topic.as_str()).collect();
         if let TopicSelection::Named(topics) = &manifest.topics {
@@ -182,6 +197,18 @@ impl KafkaCluster {
             sources.extend(matching);
         }
         Ok(sources)
+    }
+}
+
+fn check_codecs(manifest: &Manifest) -> Result<(), ClusterError> {
+    // Without the list, the client is assumed to have all.
+    let Some(features) = codecs::built_in() else { return Ok(()) };
+    let asked = manifest.outputs.iter().filter_map(|(name, output)| Some((name, output.compression?)));
+    match asked.into_iter().find(|(_, compression)| codecs::is_missing(&features, *compression)) {
+        Some((output, compression)) => {
+            Err(ClusterError::Codec { output: output.to_string(), codec: codec(compression), features })
+        }
+        None => Ok(()),
     }
 }
 

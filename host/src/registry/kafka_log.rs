@@ -83,6 +83,10 @@ impl Drop for KafkaLog {
 }
 
 impl KafkaLogState {
+    fn unreachable(&self, cause: &str) -> String {
+        format!("kafka at {} cannot be reached: {cause}", self.settings.bootstrap_servers)
+    }
+
     /// Makes both topics unless they are there.
     async fn make_topics(&self) -> Result<(), AdminError> {
         for name in [&self.functions, &self.artifacts] {

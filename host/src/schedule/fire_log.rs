@@ -81,7 +81,7 @@ impl FireLog {
 
     fn write_tick(&mut self, name: &FunctionName, time: i64) -> Result<(), TopicLogError> {
         let tick = TickRecord::scheduled(name, time);
-        let headers = tick.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
+        let headers = tick.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_slice())));
         self.writer.publish(OutgoingMessage { topic: &tick_topic(name), key: None, value: Some(&tick.value), headers })
     }
 
@@ -97,7 +97,8 @@ fn read(settings: &ClientSettings, topic: &str) -> Result<BTreeMap<FunctionName,
     let reader = LogReader::open(settings, topic, 0, FETCH_LATENCY)?;
     let mut fired = BTreeMap::new();
     while let Some(record) = reader.next_before(deadline)? {
-        let Some(name) = std::str::from_utf8(&record.key).ok().and_then(|name| FunctionName::new(name).ok()) else {
+        let key = record.key.unwrap_or_default();
+        let Some(name) = std::str::from_utf8(&key).ok().and_then(|name| FunctionName::new(name).ok()) else {
             continue;
         };
         match record.value.as_deref().and_then(|json| serde_json::from_slice::<FireRecord>(json).ok()) {

@@ -27,6 +27,10 @@ pub(crate) struct CacheError {
     error: io::Error,
 }
 
+/// Why the engine does not load compiled code that is whole.
+#[derive(Debug)]
+pub(crate) struct EngineRefusal(pub(crate) String);
+
 pub(crate) struct CodeCache {
     folder: PathBuf,
     /// What the code depends on beside the module.
@@ -47,23 +51,21 @@ impl CodeCache {
         Ok(cache)
     }
 
-    /// The compiled code of the module with this digest, if it is there and whole.
+    /// The compiled code of the module with this digest, if it is there and whole. The error is the engine's reason not to
+    /// load it: a limit that compiling did not look at, or code of another engine.
     pub(crate) fn get(
         &self,
         engine: &wasmtime::Engine,
         digest: &ArtifactDigest,
         form: BinaryForm,
-    ) -> Option<CompiledCode> {
+    ) -> Result<Option<CompiledCode>, EngineRefusal> {
         let (code, sum) = self.paths(digest);
-        let expected = fs::read_to_string(&sum).ok()?;
-        let found = checksum(&code).ok()?;
+        let (Ok(expected), Ok(found)) = (fs::read_to_string(&sum), checksum(&code)) else { return Ok(None) };
         if expected.trim() != found {
             tracing::warn!(file = %code.display(), "compiled code does not fit its checksum: compiling again");
-            return None;
+            return Ok(None);
         }
-        trusted::load(engine, &code, form)
-            .inspect_err(|error| tracing::warn!(file = %code.display(), "compiled code cannot be loaded: {error:#}"))
-            .ok()
+        trusted::load(engine, &code, form).map(Some).map_err(|error| EngineRefusal(format!("{error:#}")))
     }
 
     /// A file for the compiler to write to.
@@ -151,10 +153,10 @@ mod tests {
         let engine = engine();
         let cache = CodeCache::open(folder.path(), &engine).expect("opened");
         let digest = kept(&cache, &engine);
-        assert!(cache.get(&engine, &digest, FORM).is_some());
-        assert!(cache.get(&engine, &ArtifactDigest::of(b"other"), FORM).is_none());
+        assert!(matches!(cache.get(&engine, &digest, FORM), Ok(Some(_))));
+        assert!(matches!(cache.get(&engine, &ArtifactDigest::of(b"other"), FORM), Ok(None)));
         let again = CodeCache::open(folder.path(), &engine).expect("opened");
-        assert!(again.get(&engine, &digest, FORM).is_some());
+        assert!(matches!(again.get(&engine, &digest, FORM), Ok(Some(_))));
         for _ in 0..2 {
             again.remove(&digest).expect("removed");
             assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
@@ -174,14 +176,14 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&code, &bytes).expect("written");
-        assert!(cache.get(&engine, &digest, FORM).is_none());
+        assert!(matches!(cache.get(&engine, &digest, FORM), Ok(None)));
         bytes[middle] ^= 1;
         fs::write(&code, &bytes[..middle]).expect("written");
-        assert!(cache.get(&engine, &digest, FORM).is_none());
+        assert!(matches!(cache.get(&engine, &digest, FORM), Ok(None)));
         fs::write(&code, &bytes).expect("written");
-        assert!(cache.get(&engine, &digest, FORM).is_some());
+        assert!(matches!(cache.get(&engine, &digest, FORM), Ok(Some(_))));
         fs::remove_file(sum).expect("removed");
-        assert!(cache.get(&engine, &digest, FORM).is_none());
+        assert!(matches!(cache.get(&engine, &digest, FORM), Ok(None)));
     }
 
     #[test]

@@ -198,7 +198,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::error_code::ErrorCode;
     use crate::model::ids::ArtifactDigest;
+    use crate::wasm::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
     use crate::wasm::testing::{ECHO, bench, guest, load};
     use crate::wasm::{CompileLocation, EngineOptions, LoadError, WasmEngine};
 
@@ -287,6 +289,39 @@ mod tests {
         let error = engine.load(module.as_slice().into(), ArtifactDigest::of(&module)).await.expect_err("refused");
         assert!(error.is_about_the_module());
         assert!(error.to_string().contains("unknown local 99"), "{error}");
+    }
+
+    /// A command with so many memories and tables.
+    fn command_with(memories: usize, tables: usize) -> Vec<u8> {
+        let text = format!(
+            "(module {} {} (func (export \"_start\")))",
+            "(memory 1)".repeat(memories),
+            "(table 1 funcref)".repeat(tables)
+        );
+        wat::parse_str(text).expect("valid text")
+    }
+
+    /// What compiling lets pass, the engine may still refuse to load.
+    #[tokio::test]
+    async fn the_engine_holds_the_limits_of_the_security_page_and_says_why() {
+        let page = include_str!("../../../docs/security.md");
+        let row = format!(
+            "memories, tables, core instances of one function | {MEMORIES_MAX}, {TABLES_MAX}, {INSTANCES_MAX} |"
+        );
+        assert!(page.contains(&row), "docs/security.md lacks {row}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = engine(this_test_program(), CompileLimits::default(), folder.path());
+        load(&engine, command_with(MEMORIES_MAX, TABLES_MAX).into()).await;
+        for (memories, tables, named) in
+            [(MEMORIES_MAX + 1, 1, "memories count of 17"), (1, TABLES_MAX + 1, "tables count of 65")]
+        {
+            let module = command_with(memories, tables);
+            let error = engine.load(module.as_slice().into(), ArtifactDigest::of(&module)).await.expect_err("refused");
+            assert_eq!(error.code(), ErrorCode::CompileFailed, "{error}");
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        let kept = std::fs::read_dir(folder.path()).expect("there").count();
+        assert_eq!(kept, 2, "only what can be loaded is kept: its code and its checksum");
     }
 
     #[tokio::test]

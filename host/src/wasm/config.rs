@@ -92,6 +92,7 @@ pub(crate) fn host_settings(max_instances: u32) -> Config {
         .total_tables(max_instances.saturating_mul(8))
         .total_stacks(max_instances)
         .max_memories_per_component(MEMORIES_MAX as u32)
+        .max_memories_per_module(MEMORIES_MAX as u32)
         .max_tables_per_component(TABLES_MAX as u32)
         .max_tables_per_module(TABLES_MAX as u32)
         .max_memory_size(MEMORY_MAX as usize)

@@ -5,7 +5,7 @@
 use wasmtime::ResourceLimiter;
 
 /// Core instances in one component: toolchains for dynamic languages link a few dozen.
-const INSTANCES_MAX: usize = 256;
+pub(crate) const INSTANCES_MAX: usize = 256;
 /// Linear memories in one component, counted together against `limits.memory`.
 pub(crate) const MEMORIES_MAX: usize = 16;
 /// Tables in one component, each bounded by `limits.table_elements`.

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::error_code::ErrorCode;
 use crate::model::ids::ArtifactDigest;
-use crate::wasm::cache::{CacheError, CodeCache};
+use crate::wasm::cache::{CacheError, CodeCache, EngineRefusal};
 use crate::wasm::compile::{self, CompileError, CompileLimits, CompiledCode, CompilerCommand};
 use crate::wasm::engine::{EngineError, WasmEngine};
 use crate::wasm::program::{self, LoadedProgram};
@@ -106,6 +106,13 @@ impl ModuleLoader {
         Arc::clone(slots.entry(digest).or_default())
     }
 
+    /// Removes code that no engine of these settings will load.
+    async fn remove(&self, digest: &ArtifactDigest) -> Result<(), LoadError> {
+        let ModuleCompiler::Child { cache, .. } = &self.compiler else { return Ok(()) };
+        let (cache, digest) = (Arc::clone(cache), *digest);
+        Ok(blocking(move || cache.remove(&digest)).await??)
+    }
+
     async fn compile(
         &self,
         engine: &wasmtime::Engine,
@@ -120,8 +127,12 @@ impl ModuleLoader {
                 return Ok(blocking(move || compile::compile(&engine, &module, form)).await??);
             }
         };
-        if let Some(compiled) = cached(engine, digest, cache, form).await? {
-            return Ok(compiled);
+        match cached(engine, digest, cache, form).await? {
+            Ok(Some(compiled)) => return Ok(compiled),
+            Ok(None) => {}
+            Err(EngineRefusal(reason)) => {
+                tracing::warn!(%digest, %reason, "compiled code cannot be loaded: compiling again")
+            }
         }
         let turn = self.turn.acquire().await.map_err(|error| LoadError::Interrupted(error.to_string()))?;
         let file = cache.new_file()?;
@@ -129,8 +140,15 @@ impl ModuleLoader {
         drop(turn);
         let (keeper, kept) = (Arc::clone(cache), *digest);
         blocking(move || keeper.keep(&kept, file)).await??;
-        let interrupted = || LoadError::Interrupted("compiled code is not where it was put".to_owned());
-        cached(engine, digest, cache, form).await?.ok_or_else(interrupted)
+        match cached(engine, digest, cache, form).await? {
+            Ok(Some(compiled)) => Ok(compiled),
+            Ok(None) => Err(LoadError::Interrupted("compiled code is not where it was put".to_owned())),
+            // It is this engine's own code, so the module asks for what no instance may have.
+            Err(EngineRefusal(reason)) => {
+                self.remove(digest).await?;
+                Err(CompileError::Refused(reason).into())
+            }
+        }
     }
 }
 
@@ -139,7 +157,7 @@ async fn cached(
     digest: &ArtifactDigest,
     cache: &Arc<CodeCache>,
     form: BinaryForm,
-) -> Result<Option<CompiledCode>, LoadError> {
+) -> Result<Result<Option<CompiledCode>, EngineRefusal>, LoadError> {
     let (engine, digest, cache) = (engine.clone(), *digest, Arc::clone(cache));
     blocking(move || cache.get(&engine, &digest, form)).await
 }
@@ -165,12 +183,5 @@ impl WasmEngine {
         let program = blocking(move || LoadedProgram::new(&engine, &compiled)).await??;
         *loaded = program.downgrade();
         Ok(program)
-    }
-
-    /// Removes the compiled code of a module that no function has any more. Programs that are loaded go on.
-    pub(crate) async fn forget(&self, digest: ArtifactDigest) -> Result<(), LoadError> {
-        let ModuleCompiler::Child { cache, .. } = &self.shared.loader.compiler else { return Ok(()) };
-        let cache = Arc::clone(cache);
-        Ok(blocking(move || cache.remove(&digest)).await??)
     }
 }

@@ -22,7 +22,7 @@ fn a_host_outlives_its_kafka() {
     let (status, problem) = host.client.put("away", manifest, module("uppercase"));
     assert_eq!((status, problem["code"].as_str()), (503, Some("MS0302")), "{problem}");
     wait_until("it says what it waits for", SLOW_PROGRESS, || {
-        host.log_lines_with("the registry waits: kafka does not answer") > 0
+        host.log_lines_with(&format!("the registry waits: kafka at {} cannot be reached", kafka.bootstrap)) == 1
     });
 
     kafka.start_again();

@@ -1,4 +1,4 @@
-//! Bytes that nobody wrote: cut, flipped, invented. A reader refuses them or reads them, and does nothing else.
+//! Bytes that no writer makes: cut, flipped, invented. A reader refuses them or reads them, and does nothing else.
 
 use std::hint::black_box;
 

@@ -39,7 +39,7 @@ pub enum OwnedVerdict {
     Reject(String),
 }
 
-/// An emission before it is written. A key of `None` is the input's, one of `Some(None)` is none.
+/// An emission before it is written. A key of `None` is the input's, with `Some(None)` there is no key.
 #[derive(Debug, Clone)]
 pub struct OwnedEmission {
     pub output: String,

@@ -1,5 +1,7 @@
 //! Dead letters as JSON shows them.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -102,7 +104,11 @@ pub(crate) struct LetterAlone {
 /// A header of a record.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HeaderView {
+    /// The name. Bytes of it that are not UTF-8 are written as `\xff`.
     name: String,
+    /// The name in base64, where it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,7 +193,7 @@ impl LetterView {
                 outcome: mark.outcome,
                 emitted: mark.emitted,
             }),
-            redriven_from: letter.redriven.clone(),
+            redriven_from: letter.redriven.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -201,9 +207,13 @@ impl LetterAlone {
 }
 
 impl HeaderView {
-    pub(crate) fn new(name: &str, value: Option<&[u8]>) -> Self {
+    pub(crate) fn new(name: &[u8], value: Option<&[u8]>) -> Self {
         let (value, value_base64) = bytes(value);
-        Self { name: name.to_owned(), value, value_base64 }
+        let (name, name_base64) = match std::str::from_utf8(name) {
+            Ok(name) => (name.to_owned(), None),
+            Err(_) => (escaped(name), Some(BASE64.encode(name))),
+        };
+        Self { name, name_base64, value, value_base64 }
     }
 }
 
@@ -241,6 +251,31 @@ impl RedriveResult {
     }
 }
 
+/// A name, with its bytes that are not UTF-8 as `\xff`.
+fn escaped(name: &[u8]) -> String {
+    let mut escaped = String::new();
+    for chunk in name.utf8_chunks() {
+        escaped.push_str(chunk.valid());
+        escaped.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    escaped
+}
+
 fn time(millis: i64) -> Option<String> {
     u64::try_from(millis).ok().map(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_utf8_are_escaped_and_given_as_they_are() {
+        let json = |name: &[u8]| serde_json::to_value(HeaderView::new(name, Some(b"1"))).unwrap();
+        assert_eq!(json("café".as_bytes()), serde_json::json!({ "name": "café", "value": "1" }));
+        assert_eq!(
+            json(b"caf\xe9!"),
+            serde_json::json!({ "name": "caf\\xe9!", "name_base64": "Y2Fm6SE=", "value": "1" })
+        );
+    }
 }

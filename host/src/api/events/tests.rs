@@ -179,8 +179,7 @@ fn fuzzed_requests_are_events_or_refused() {
             }
         };
         for event in events {
-            let headers: Vec<_> =
-                event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
+            let headers = event.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))).collect();
             let mut arena = Vec::new();
             let record = RawFields {
                 topic: "t",

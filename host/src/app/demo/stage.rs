@@ -12,9 +12,11 @@ use crate::app::demo::script::ScriptedEvent;
 use crate::app::embedded::{ApiListener, EmbeddedHost};
 use crate::app::event_printer::{EventPrinter, EventRole};
 use crate::config::manifest;
-use crate::kafka::produce::publisher::{HostPublisher, PublishedMessage};
-use crate::kafka::read::topic_watch::{AppearedRecord, TopicWatch};
+use crate::kafka::produce::producer::OutgoingMessage;
+use crate::kafka::produce::publisher::HostPublisher;
+use crate::kafka::read::topic_watch::TopicWatch;
 use crate::model::ids::FunctionName;
+use crate::model::record::PastRecord;
 use crate::model::status::{FunctionObserver as _, FunctionState, FunctionStatus};
 
 const PARTITIONS: i32 = 2;
@@ -125,9 +127,9 @@ impl DemoBroker {
             ("ce_type", line.type_),
             ("content-type", "application/json"),
         ];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let headers = headers.into_iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
         let (key, value) = (Some(line.key.as_bytes()), Some(line.data.as_bytes()));
-        for written in self.publisher.write(line.topic, &[PublishedMessage { key, value, headers: &headers }]).await {
+        for written in self.publisher.write([OutgoingMessage { topic: line.topic, key, value, headers }]).await {
             written.context("an event of the script was not written")?;
         }
         Ok(())
@@ -169,7 +171,7 @@ impl DemoBroker {
         }
     }
 
-    fn show(&mut self, record: &AppearedRecord) {
+    fn show(&mut self, record: &PastRecord) {
         match self.audience.show(record) {
             EventRole::Emitted => self.tally.came_out += 1,
             EventRole::Dead => self.tally.dead += 1,

@@ -14,6 +14,7 @@ use crate::error_code::ErrorCode;
 use crate::model::function::{Manifest, Revision, TopicSelection};
 use crate::model::ids::{ArtifactDigest, RevisionNumber};
 use crate::model::outcome::GuestFault;
+use crate::model::record::RecordHeaders;
 use crate::telemetry::function_metrics::FunctionMetrics;
 use crate::wasm::log::{GuestLogSink, Level};
 use crate::wasm::{EngineOptions, LoadedProgram, StartError, WasmEngine};
@@ -73,7 +74,7 @@ fn request(manifest: &Manifest, record: &InputRecord, limit: Duration) -> Vec<u8
         TopicSelection::Pattern(_) => "input",
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let headers: Vec<(&str, Option<&[u8]>)> =
+    let headers: RecordHeaders<'_> =
         record.headers.iter().map(|(name, value)| (*name, Some(value.as_bytes()))).collect();
     let fields = RawFields {
         topic,

@@ -21,7 +21,15 @@ fn chunk(
 ) -> RecordChunk {
     let record = |(index, key): (usize, &Option<u64>)| {
         let offset = first_offset + index as i64;
-        ChunkRecord { from: offset, offset, flat: 0..0, original_value: None, key_hash: *key, undecodable: None }
+        ChunkRecord {
+            from: offset,
+            offset,
+            flat: 0..0,
+            original_value: None,
+            original_headers: None,
+            key_hash: *key,
+            undecodable: None,
+        }
     };
     let records = keys.iter().enumerate().map(record).collect();
     RecordChunk { lease: lease.clone(), revision: revision.clone(), arena: Vec::new(), records }

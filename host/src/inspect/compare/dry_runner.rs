@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use millstream_flat::{Emissions, Record};
 
-use crate::cloudevents::NotAnEvent;
 use crate::consume::decode::{self, RawFields};
 use crate::consume::filter;
 use crate::dispatch::pace::RecordPace;
@@ -12,11 +11,11 @@ use crate::dispatch::retry::{self, RetryDecision};
 use crate::execute::revisions::CallableRevision;
 use crate::inspect::compare::normalized_event::{ComparedOutcome, NormalizedEvent};
 use crate::invoke::call::{OutcomeSink, RecordAttempt};
-use crate::kafka::read::range::PastRecord;
 use crate::model::function::{Revision, SharedRevision};
 use crate::model::lease::PartitionLease;
 use crate::model::outcome::GuestFault;
 use crate::model::parcel::Parcel;
+use crate::model::record::{PastRecord, RecordHeaders};
 use crate::model::work::{ChunkRecord, RecordChunk, RecordRef};
 use crate::pipeline::supervisor::HostServices;
 use crate::wasm::log::{GuestLogSink, Level};
@@ -146,12 +145,7 @@ impl DryRunner {
         let mut chunk = RecordChunk { lease, revision: revision.clone(), arena: Vec::new(), records: Vec::new() };
         let mut indexes = Vec::with_capacity(records.len());
         for (index, record) in records.iter().enumerate() {
-            let (headers, unreadable) = match &record.headers {
-                Ok(headers) => (headers.as_slice(), None),
-                Err(error) => (&[][..], Some(NotAnEvent(error.to_string()))),
-            };
-            let headers: Vec<(&str, Option<&[u8]>)> =
-                headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            let headers: RecordHeaders<'_> = record.headers().collect();
             let fields = RawFields {
                 topic: &record.partition.topic,
                 partition: record.partition.partition,
@@ -162,10 +156,7 @@ impl DryRunner {
                 headers: &headers,
             };
             let length = chunk.arena.len();
-            let decoded = match unreadable {
-                None => decode::decode(&mut chunk.arena, &fields),
-                unreadable => decode::plain(&mut chunk.arena, &fields, unreadable),
-            };
+            let decoded = decode::decode(&mut chunk.arena, &fields);
             let filters = &revision.manifest.filters;
             let flat = &chunk.arena[decoded.flat.start as usize..decoded.flat.end as usize];
             let passes = decoded.undecodable.is_some()
@@ -181,6 +172,7 @@ impl DryRunner {
                 offset: record.offset,
                 flat: decoded.flat,
                 original_value: decoded.original_value,
+                original_headers: decoded.original_headers,
                 key_hash: None,
                 undecodable: decoded.undecodable.map(|error| error.0.into()),
             });

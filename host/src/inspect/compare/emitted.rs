@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
-
 use crate::inspect::compare::normalized_event::{ComparedOutcome, NormalizedEvent};
-use crate::kafka::read::range::{HeaderBytes, PastRecord};
-use crate::model::dead_letter;
 use crate::model::ids::FunctionName;
 use crate::model::position::TopicPartition;
+use crate::model::record::PastRecord;
+use crate::model::record_id::RecordId;
+use crate::model::stamp::{self, RecordStamp};
 
 /// See the module. What is found is kept until it is asked for.
 #[derive(Debug)]
@@ -29,21 +28,6 @@ struct FoundEvents {
     earliest_ms: Option<i64>,
 }
 
-/// Where an event, or a dead letter, comes from.
-struct EventOrigin<'a> {
-    topic: &'a str,
-    partition: i32,
-    offset: i64,
-}
-
-/// What a structured event says of itself.
-#[derive(Deserialize)]
-struct StructuredAttributes {
-    id: Option<String>,
-    millstreamcause: Option<String>,
-    millstreamfunction: Option<String>,
-}
-
 impl EmittedIndex {
     /// Nothing yet of `function`. Attributes and headers named `ignore` are left out of what is found.
     pub(crate) fn new(function: FunctionName, ignore: Vec<String>) -> Self {
@@ -62,30 +46,23 @@ impl EmittedIndex {
 
     /// Takes a record of an output or a dead letter topic, if it comes of a record at a place that `is_wanted`.
     pub(crate) fn take(&mut self, record: &PastRecord, is_wanted: impl Fn(&str, i32, i64) -> bool) {
-        let Ok(headers) = &record.headers else { return };
-        let header = |name: &str| text_of(headers, name);
-        if let Some(class) = header(dead_letter::ERROR_CLASS) {
-            let is_ours = header(dead_letter::FUNCTION).is_some_and(|stamp| self.is_function(stamp));
-            let Some(origin) = EventOrigin::of_letter(headers).filter(|origin| is_ours && origin.is(&is_wanted)) else {
-                return;
-            };
-            let message = header(dead_letter::ERROR_MESSAGE).unwrap_or_default();
-            let found = self.at(&origin, record.timestamp_ms, 128 + message.len());
-            found.given_up = Some((class.to_owned(), message.to_owned()));
+        let stamp = RecordStamp::read(record.headers(), record.value.as_deref());
+        let is_wanted = |cause: &RecordId| is_wanted(&cause.partition.topic, cause.partition.partition, cause.offset);
+        if let Some(letter) = stamp.dead_letter {
+            if self.is_function(&letter.function) && is_wanted(&letter.record) {
+                let found = self.at(letter.record, record.timestamp_ms, 128 + letter.message.len());
+                found.given_up = Some((letter.class, letter.message));
+            }
             return;
         }
-        let Some(StructuredAttributes { id, millstreamcause, millstreamfunction }) = attributes(record, headers) else {
+        let (id, cause) = (stamp.id, stamp.cause.filter(is_wanted));
+        let (Some(cause), true) = (cause, stamp.function.is_some_and(|function| self.is_function(&function))) else {
             return;
         };
-        if !millstreamfunction.is_some_and(|stamp| self.is_function(&stamp)) {
-            return;
-        }
-        let origin = millstreamcause.as_deref().and_then(EventOrigin::parse);
-        let Some(origin) = origin.filter(|origin| origin.is(&is_wanted)) else { return };
         let topic = &record.partition.topic;
-        let borrowed = headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
-        let shape = NormalizedEvent::of(topic, record.key.as_deref(), record.value.as_deref(), borrowed, &self.ignore);
-        let events = &mut self.at(&origin, record.timestamp_ms, shape.bytes()).events;
+        let shape =
+            NormalizedEvent::of(topic, record.key.as_deref(), record.value.as_deref(), record.headers(), &self.ignore);
+        let events = &mut self.at(cause, record.timestamp_ms, shape.bytes()).events;
         match events.iter_mut().find(|(known, event)| known.is_some() && *known == id && event.topic == *topic) {
             // It was emitted again, after a crash or a reset: what came last counts.
             Some((_, event)) => *event = shape,
@@ -111,8 +88,8 @@ impl EmittedIndex {
         self.bytes = 0;
     }
 
-    fn at(&mut self, origin: &EventOrigin<'_>, timestamp_ms: Option<i64>, more_bytes: usize) -> &mut FoundEvents {
-        let place = (TopicPartition::new(origin.topic, origin.partition), origin.offset);
+    fn at(&mut self, cause: RecordId, timestamp_ms: Option<i64>, more_bytes: usize) -> &mut FoundEvents {
+        let place = (cause.partition, cause.offset);
         let found = self.found.entry(place).or_default();
         found.bytes += more_bytes;
         self.bytes += more_bytes;
@@ -123,53 +100,9 @@ impl EmittedIndex {
         found
     }
 
-    fn is_function(&self, stamp: &str) -> bool {
-        stamp.split_once('@').is_some_and(|(name, _)| name == self.function.as_str())
+    fn is_function(&self, name_and_revision: &str) -> bool {
+        stamp::function_of(name_and_revision) == Some(self.function.as_str())
     }
-}
-
-impl<'a> EventOrigin<'a> {
-    /// The place in a cause: a topic's name has no slash.
-    fn parse(cause: &'a str) -> Option<Self> {
-        let mut parts = cause.split('/');
-        let (topic, partition, offset) = (parts.next()?, parts.next()?, parts.next()?);
-        let origin = Self { topic, partition: partition.parse().ok()?, offset: offset.parse().ok()? };
-        parts.next().is_none().then_some(origin)
-    }
-
-    /// The place of the record that a dead letter holds.
-    fn of_letter(headers: &'a [HeaderBytes]) -> Option<Self> {
-        Some(Self {
-            topic: text_of(headers, dead_letter::TOPIC)?,
-            partition: text_of(headers, dead_letter::PARTITION)?.parse().ok()?,
-            offset: text_of(headers, dead_letter::OFFSET)?.parse().ok()?,
-        })
-    }
-
-    fn is(&self, is_wanted: &impl Fn(&str, i32, i64) -> bool) -> bool {
-        is_wanted(self.topic, self.partition, self.offset)
-    }
-}
-
-fn attributes(record: &PastRecord, headers: &[HeaderBytes]) -> Option<StructuredAttributes> {
-    let content_type = text_of(headers, "content-type").unwrap_or_default();
-    match record.value.as_deref() {
-        Some(value) if content_type.starts_with("application/cloudevents+json") => serde_json::from_slice(value).ok(),
-        _ => {
-            let owned = |name: &str| text_of(headers, name).map(str::to_owned);
-            Some(StructuredAttributes {
-                id: owned("ce_id"),
-                millstreamcause: owned("ce_millstreamcause"),
-                millstreamfunction: owned("ce_millstreamfunction"),
-            })
-        }
-    }
-}
-
-/// The last header of that name, as text.
-fn text_of<'a>(headers: &'a [HeaderBytes], name: &str) -> Option<&'a str> {
-    let (_, value) = headers.iter().rev().find(|(found, _)| found == name)?;
-    std::str::from_utf8(value.as_deref()?).ok()
 }
 
 #[cfg(test)]
@@ -177,14 +110,14 @@ mod tests {
     use super::*;
 
     fn record(topic: &str, value: &str, headers: &[(&str, &str)]) -> PastRecord {
-        let owned = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.as_bytes().to_vec())));
+        let owned = headers.iter().map(|(name, value)| (name.as_bytes().to_vec(), Some(value.as_bytes().to_vec())));
         PastRecord {
             partition: TopicPartition::new(topic, 0),
             offset: 0,
             timestamp_ms: Some(value.len() as i64),
             key: None,
             value: Some(value.as_bytes().to_vec()),
-            headers: Ok(owned.collect()),
+            headers: owned.collect(),
         }
     }
 

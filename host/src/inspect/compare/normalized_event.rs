@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::model::record::{HeaderRef, OwnedHeader};
+use crate::model::stamp;
+
 /// An event as it lies in its topic, without what differs from run to run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NormalizedEvent {
     pub(crate) topic: Arc<str>,
     pub(crate) key: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    pub(crate) headers: Vec<OwnedHeader>,
     pub(crate) value: Option<Vec<u8>>,
 }
 
@@ -27,39 +30,26 @@ pub(crate) enum ComparedOutcome {
     Filtered,
 }
 
-/// Headers that say which run it was.
-const OF_A_RUN: [&str; 6] = [
-    "traceparent",
-    "tracestate",
-    "ce_millstreamfunction",
-    "ce_millstreamattempt",
-    "ce_traceparent",
-    crate::model::dead_letter::REDRIVEN,
-];
-
-/// How a value starts its content type in structured mode.
-const STRUCTURED: &[u8] = b"application/cloudevents+json";
-
 impl NormalizedEvent {
     /// The shape of a message, without the attributes and headers named `ignore`.
     pub(crate) fn of<'a>(
         topic: &Arc<str>,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+        headers: impl Iterator<Item = HeaderRef<'a>>,
         ignore: &[String],
     ) -> Self {
-        let is_ignored = |name: &str| {
-            let attribute = name.strip_prefix("ce_").unwrap_or(name);
-            OF_A_RUN.contains(&name) || ignore.iter().any(|ignored| ignored == name || ignored == attribute)
+        let is_ignored = |name: &[u8]| {
+            let attribute = name.strip_prefix(b"ce_").unwrap_or(name);
+            let is_named = |ignored: &String| ignored.as_bytes() == name || ignored.as_bytes() == attribute;
+            stamp::is_of_run(name) || ignore.iter().any(is_named)
         };
         let mut is_structured = false;
-        let mut kept: Vec<(String, Option<Vec<u8>>)> = Vec::new();
+        let mut kept: Vec<OwnedHeader> = Vec::new();
         for (name, value) in headers {
-            is_structured |=
-                name.eq_ignore_ascii_case("content-type") && value.is_some_and(|value| value.starts_with(STRUCTURED));
+            is_structured |= name.eq_ignore_ascii_case(b"content-type") && value.is_some_and(stamp::is_json_event);
             if !is_ignored(name) {
-                kept.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+                kept.push((name.to_vec(), value.map(<[u8]>::to_vec)));
             }
         }
         // Those of one name stay in their order.
@@ -82,9 +72,7 @@ impl NormalizedEvent {
 /// A structured event without what says which run it was.
 fn without(json: &[u8], ignore: &[String]) -> Vec<u8> {
     let Ok(Value::Object(mut event)) = serde_json::from_slice(json) else { return json.to_vec() };
-    event.remove("millstreamfunction");
-    event.remove("millstreamattempt");
-    for name in ignore {
+    for name in stamp::RUN_ATTRIBUTES.into_iter().chain(ignore.iter().map(String::as_str)) {
         event.remove(name);
     }
     Value::Object(event).to_string().into_bytes()
@@ -134,7 +122,7 @@ mod tests {
     use super::*;
 
     fn shape(value: &str, headers: &[(&str, &str)], ignore: &[&str]) -> NormalizedEvent {
-        let headers = headers.iter().map(|(name, value)| (*name, Some(value.as_bytes())));
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
         let ignore: Vec<String> = ignore.iter().map(|name| (*name).to_owned()).collect();
         NormalizedEvent::of(&"out".into(), Some(b"k"), Some(value.as_bytes()), headers, &ignore)
     }

@@ -3,7 +3,8 @@
 use crate::inspect::compare::DryRunner;
 use crate::inspect::replay::recorded::RecordedOutputs;
 use crate::inspect::replay::{ComparedOutcome, ReplayBaseline, ReplayError, ReplayPlan};
-use crate::kafka::read::range::{PartitionRange, PastRecord};
+use crate::kafka::read::range::PartitionRange;
+use crate::model::record::PastRecord;
 use crate::pipeline::supervisor::HostServices;
 
 pub(crate) enum ExpectedOutcome {

@@ -7,8 +7,9 @@ use std::ops::Range;
 use crate::config::offset_target::OffsetTarget;
 use crate::inspect::compare::{EmittedIndex, written_by};
 use crate::inspect::replay::{ComparedOutcome, ReplayError, ReplayPlan};
-use crate::kafka::read::range::{self, PartitionRange, PastRecord};
+use crate::kafka::read::range::{self, PartitionRange};
 use crate::model::function::SharedRevision;
+use crate::model::record::PastRecord;
 use crate::pipeline::supervisor::HostServices;
 
 /// Outputs are written after their records, by clocks that may differ by so much: milliseconds.

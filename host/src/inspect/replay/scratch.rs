@@ -3,13 +3,10 @@
 use crate::inspect::compare::DryRun;
 use crate::inspect::replay::{ReplayError, ReplayPlan};
 use crate::kafka::admin::NewTopic;
-use crate::kafka::produce::publisher::{HostPublisher, PublishedMessage};
+use crate::kafka::produce::producer::OutgoingMessage;
+use crate::kafka::produce::publisher::HostPublisher;
+use crate::model::stamp;
 use crate::pipeline::supervisor::HostServices;
-
-/// Says by which revision an event was emitted that nobody should take for one.
-const REPLAY: &str = "millstream-replay";
-/// Says to which topic it would have gone.
-const OUTPUT: &str = "millstream-replay-topic";
 
 pub(crate) struct ScratchTopic {
     topic: String,
@@ -31,30 +28,19 @@ impl ScratchTopic {
 
     /// Writes what was emitted for some records; gives how many events that were.
     pub(crate) async fn write(&self, ran: &[DryRun]) -> Result<u64, ReplayError> {
-        let mut headers = Vec::new();
-        for DryRun { parcel, .. } in ran {
-            for message in &parcel.messages {
-                let own = parcel.headers_of(message);
-                let mut of_one: Vec<(String, Vec<u8>)> =
-                    own.map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_vec())).collect();
-                of_one.push((REPLAY.to_owned(), self.stamp.clone().into_bytes()));
-                of_one.push((OUTPUT.to_owned(), message.topic.as_bytes().to_vec()));
-                headers.push(of_one);
-            }
+        let message = |parcel, message| {
+            let OutgoingMessage { topic, key, value, headers } = OutgoingMessage::of(parcel, message);
+            let own = [(stamp::REPLAY, self.stamp.as_bytes()), (stamp::REPLAY_TOPIC, topic.as_bytes())];
+            let own = own.into_iter().map(|(name, value)| (name.as_bytes(), Some(value)));
+            OutgoingMessage { topic: &self.topic, key, value, headers: headers.chain(own) }
+        };
+        let messages =
+            ran.iter().flat_map(|DryRun { parcel, .. }| parcel.messages.iter().map(move |one| message(parcel, one)));
+        let written = self.publisher.write(messages.collect::<Vec<_>>()).await;
+        let events = written.len() as u64;
+        for result in written {
+            result.map_err(|error| ReplayError::NotWritten(self.topic.clone(), error.to_string()))?;
         }
-        let all =
-            ran.iter().flat_map(|DryRun { parcel, .. }| parcel.messages.iter().map(move |message| (parcel, message)));
-        let messages: Vec<PublishedMessage<'_>> = all
-            .zip(&headers)
-            .map(|((parcel, message), headers)| PublishedMessage {
-                key: message.key.as_ref().map(|key| parcel.slice(key)),
-                value: message.value.as_ref().map(|value| parcel.slice(value)),
-                headers,
-            })
-            .collect();
-        for written in self.publisher.write(&self.topic, &messages).await {
-            written.map_err(|error| ReplayError::NotWritten(self.topic.clone(), error.to_string()))?;
-        }
-        Ok(messages.len() as u64)
+        Ok(events)
     }
 }

@@ -13,10 +13,11 @@ use crate::inspect::compare::{ComparedOutcome, DryRun, DryRunner};
 use crate::inspect::shadow::outputs::{CatchUp, OutputReader};
 use crate::inspect::shadow::status::DifferingRecord;
 use crate::inspect::shadow::task::{LOOK_EVERY, ShadowClients, ShadowError, ShadowTask};
-use crate::kafka::read::range::{PartitionRange, PastRecord, ReadError};
+use crate::kafka::read::range::{PartitionRange, ReadError};
 use crate::model::clock::now_ms;
 use crate::model::lease::PartitionLease;
 use crate::model::position::TopicPartition;
+use crate::model::record::PastRecord;
 use crate::model::shadow::{ShadowBookmark, ShadowVerdict};
 
 /// Records that are run one after another, before it is looked whether anything else is wanted.
@@ -292,7 +293,7 @@ mod tests {
             timestamp_ms: None,
             key: None,
             value: None,
-            headers: Ok(Vec::new()),
+            headers: Vec::new(),
         };
         let runs = runs_of((0..70).map(record).collect());
         assert_eq!(runs.iter().map(Vec::len).collect::<Vec<_>>(), [32, 32, 6]);

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
@@ -12,6 +11,7 @@ use tokio::runtime::Handle;
 use crate::kafka::admin::metadata_probe::{PartitionOffsets, offsets_at_once};
 use crate::kafka::admin::offsets::{StoredOffset, store};
 use crate::kafka::admin::{AdminError, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT};
+use crate::kafka::partition_list;
 use crate::model::position::TopicPartition;
 
 /// The offsets of such a group. Clones share one client, which connects when it is first asked something.
@@ -54,19 +54,16 @@ impl GroupBookmarks {
             return Ok(Vec::new());
         }
         self.blocking(move |client, group| {
-            let mut list = TopicPartitionList::with_capacity(partitions.len());
-            for partition in &partitions {
-                list.add_partition(&partition.topic, partition.partition);
-            }
-            let committed = client
-                .committed_offsets(list, REQUEST_TIMEOUT)
+            let committed = partition_list::of(&partitions)
+                .and_then(|list| client.committed_offsets(list, REQUEST_TIMEOUT))
                 .map_err(|error| AdminError::of(error, format!("read the offsets of consumer group \"{group}\"")))?;
-            let kept = |partition: &TopicPartition| {
-                let element = committed.find_partition(&partition.topic, partition.partition)?;
-                match element.offset() {
-                    Offset::Offset(offset) => Some((offset, element.metadata().to_owned())),
-                    _ => None,
-                }
+            let kept = |TopicPartition { topic, partition }: &TopicPartition| match partition_list::find(
+                &committed, topic, *partition,
+            )?
+            .offset()
+            {
+                Offset::Offset(offset) => Some((offset, partition_list::metadata(&committed, topic, *partition))),
+                _ => None,
             };
             Ok(partitions.iter().map(kept).collect())
         })

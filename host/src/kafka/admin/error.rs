@@ -3,13 +3,21 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::kafka::advice::advice;
+use crate::kafka::connection_advice::remedy;
 
 /// Why a cluster did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
     /// The settings are refused before anything is sent.
-    #[error("kafka's client refuses its settings: {0}; check [kafka] in the host's configuration")]
+    #[error(
+        "kafka's client refuses its settings: {error}; {what_to_do}",
+        error = .0,
+        what_to_do = remedy(&.0.to_string()).unwrap_or("check [kafka] in the host's configuration")
+    )]
     Configuration(KafkaError),
+    /// The thread that listens to the client cannot be started.
+    #[error("cannot start a thread: {0}; raise the limit of processes of the host's user")]
+    Thread(std::io::Error),
     #[error(
         "kafka does not answer ({code}); {what_to_do}",
         code = .0,

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 
 use crate::kafka::admin::topic_ids::{self, TopicLookups};
 use crate::kafka::client_log::LoggingContext;
+use crate::kafka::partition_list;
 use crate::kafka::settings::ClientSettings;
 use crate::model::position::TopicPartition;
 
@@ -174,10 +175,7 @@ pub(crate) fn offsets_at_once(
     edge: Offset,
     longest: Duration,
 ) -> Result<PartitionOffsets, KafkaError> {
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for partition in partitions {
-        asked.add_partition_offset(&partition.topic, partition.partition, edge)?;
-    }
+    let asked = partition_list::with_offsets(partitions.iter().map(|partition| (partition, edge)))?;
     let answer = client.offsets_for_times(asked, longest)?;
     let told = answer.elements().into_iter().filter_map(|element| match (element.error(), element.offset()) {
         (Ok(()), Offset::Offset(offset)) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),

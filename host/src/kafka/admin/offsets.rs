@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::admin::topic_ids::{self, TopicLookup, TopicLookups};
 use crate::kafka::admin::{AdminError, AdminState, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT, topics};
-use crate::kafka::group::consumer::offsets_of;
+use crate::kafka::partition_list;
 use crate::model::function::InitialOffset;
 use crate::model::position::TopicPartition;
 use crate::model::topic_id::TopicId;
@@ -121,7 +121,7 @@ pub(crate) fn store(
 ) -> Result<(), AdminError> {
     let action = || format!("{what} consumer group \"{group}\"");
     let offsets = places.iter().map(|(partition, offset, metadata)| (partition, *offset, metadata.as_str()));
-    let list = offsets_of(offsets).map_err(|error| AdminError::of(error, action()))?;
+    let list = partition_list::with_metadata(offsets).map_err(|error| AdminError::of(error, action()))?;
     consumer.commit(&list, CommitMode::Sync).map_err(|error| match error.rdkafka_error_code() {
         Some(
             RDKafkaErrorCode::UnknownMemberId
@@ -155,15 +155,17 @@ fn read(
 ) -> Result<Vec<Option<i64>>, AdminError> {
     let action = || format!("read the offsets of consumer group \"{group}\"");
     let mut list = TopicPartitionList::new();
-    for (topic, partition) in partitions {
-        list.add_partition(topic, *partition);
-    }
-    let committed =
-        consumer.committed_offsets(list, REQUEST_TIMEOUT).map_err(|error| AdminError::of(error, action()))?;
-    let offset_of = |(topic, partition): &(String, i32)| match committed.find_partition(topic, *partition)?.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
-    };
+    let listed = partitions
+        .iter()
+        .try_for_each(|(topic, partition)| partition_list::push(&mut list, topic, *partition, Offset::Invalid));
+    let committed = listed
+        .and_then(|()| consumer.committed_offsets(list, REQUEST_TIMEOUT))
+        .map_err(|error| AdminError::of(error, action()))?;
+    let offset_of =
+        |(topic, partition): &(String, i32)| match partition_list::find(&committed, topic, *partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
     Ok(partitions.iter().map(offset_of).collect())
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::offset_target::OffsetTarget;
 use crate::kafka::admin::offsets::{stranger, write};
 use crate::kafka::admin::{AdminError, AdminState, KafkaAdmin, LoggingContext, REQUEST_TIMEOUT, topics};
+use crate::kafka::partition_list;
 use crate::model::position::TopicPartition;
 
 /// A place in a partition.
@@ -96,15 +97,14 @@ fn ask(
     what: Offset,
 ) -> Result<Vec<Option<i64>>, AdminError> {
     let failed = |error| AdminError::of(error, "read offsets of partitions");
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for partition in partitions {
-        list.add_partition_offset(&partition.topic, partition.partition, what).map_err(failed)?;
-    }
+    let list = partition_list::with_offsets(partitions.iter().map(|partition| (partition, what))).map_err(failed)?;
     let told = reader.offsets_for_times(list, REQUEST_TIMEOUT).map_err(failed)?;
     partitions
         .iter()
         .map(|partition| {
-            let Some(element) = told.find_partition(&partition.topic, partition.partition) else { return Ok(None) };
+            let Some(element) = partition_list::find(&told, &partition.topic, partition.partition) else {
+                return Ok(None);
+            };
             element.error().map_err(failed)?;
             Ok(match element.offset() {
                 Offset::Offset(offset) => Some(offset),

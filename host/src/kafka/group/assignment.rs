@@ -5,6 +5,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceP
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::kafka::partition_list;
+
 /// The strategy of members that come and go: a rebalance moves few partitions, in two phases.
 pub(crate) const DYNAMIC: &str = "cooperative-sticky";
 
@@ -20,7 +22,7 @@ pub(crate) fn add<C: ConsumerContext>(client: &BaseConsumer<C>, added: &TopicPar
     }
     let mut whole = client.position()?;
     for element in added.elements() {
-        whole.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+        partition_list::push(&mut whole, element.topic(), element.partition(), element.offset())?;
     }
     client.assign(&whole)
 }
@@ -31,8 +33,8 @@ pub(crate) fn remove<C: ConsumerContext>(client: &BaseConsumer<C>, removed: &Top
     }
     let mut rest = TopicPartitionList::new();
     for element in client.position()?.elements() {
-        if removed.find_partition(element.topic(), element.partition()).is_none() {
-            rest.add_partition_offset(element.topic(), element.partition(), element.offset())?;
+        if partition_list::find(removed, element.topic(), element.partition()).is_none() {
+            partition_list::push(&mut rest, element.topic(), element.partition(), element.offset())?;
         }
     }
     if rest.count() == 0 { client.unassign() } else { client.assign(&rest) }

@@ -9,7 +9,7 @@ use rdkafka::client::ClientContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
 use crate::failpoint;
@@ -19,6 +19,7 @@ use crate::kafka::group::generation::GroupGeneration;
 use crate::kafka::group::poller::PollerUnparker;
 use crate::kafka::group::rebalance::{GroupEvent, MemberContext};
 use crate::kafka::group::record_queue::{ErrorSink, RawRecords, RecordQueue};
+use crate::kafka::partition_list;
 use crate::kafka::settings::ClientSettings;
 use crate::model::position::TopicPartition;
 
@@ -167,7 +168,8 @@ impl GroupConsumer {
             match self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))? {
                 // No partition is assigned that was not told to give its records elsewhere.
                 Ok(message) => {
-                    tracing::error!(topic = message.topic(), "a record came where none may; please report this")
+                    let (partition, offset) = (message.partition(), message.offset());
+                    tracing::error!(partition, offset, "a record came where none may; please report this")
                 }
                 // The context was told already, and of the topic's name too.
                 Err(error) if error.rdkafka_error_code().is_some_and(MemberContext::tells_of) => {}
@@ -193,11 +195,9 @@ impl GroupConsumer {
 
     /// What is committed for `partitions`. Blocks up to ten seconds.
     pub(crate) fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<CommittedOffset>, GroupError> {
-        let mut asked = TopicPartitionList::new();
-        for partition in partitions {
-            asked.add_partition(&partition.topic, partition.partition);
-        }
-        let answer = self.client.committed_offsets(asked, ANSWER_TIMEOUT).map_err(self.failed("read offsets"))?;
+        let answer = partition_list::of(partitions)
+            .and_then(|asked| self.client.committed_offsets(asked, ANSWER_TIMEOUT))
+            .map_err(self.failed("read offsets"))?;
         let mut committed = Vec::with_capacity(partitions.len());
         for element in answer.elements() {
             element.error().map_err(self.failed("read offsets"))?;
@@ -207,7 +207,7 @@ impl GroupConsumer {
                     Offset::Offset(offset) => Some(offset),
                     _ => None,
                 },
-                metadata: element.metadata().to_owned(),
+                metadata: partition_list::metadata(&answer, element.topic(), element.partition()),
             });
         }
         Ok(committed)
@@ -226,8 +226,8 @@ impl GroupConsumer {
             let gathered = self.records.gather(self.client.client().native_client(), partition);
             gathered.map_err(self.failed("take the records of a partition"))?;
         }
-        let list = offsets_of(places.iter().map(|(partition, offset)| (partition, *offset, "")))
-            .map_err(self.failed("assign partitions"))?;
+        let starts = places.iter().map(|(partition, offset)| (partition, Offset::Offset(*offset)));
+        let list = partition_list::with_offsets(starts).map_err(self.failed("assign partitions"))?;
         assignment::add(&self.client, &list).map_err(self.failed("assign partitions"))?;
         if failpoint::at("consumer::assigned").is_err() {
             // A consumer that has its partitions and gives nothing: what the watchdog is there for.
@@ -237,7 +237,7 @@ impl GroupConsumer {
     }
 
     pub(crate) fn unassign(&self, partitions: &[TopicPartition]) -> Result<(), GroupError> {
-        let list = list_of(partitions);
+        let list = partition_list::of(partitions).map_err(self.failed("give partitions back"))?;
         // The client would remember that they were paused, and give nothing of them should they come back.
         if let Err(error) = self.client.resume(&list) {
             tracing::debug!(%error, group = self.group, "partitions that are given back were not resumed");
@@ -249,12 +249,16 @@ impl GroupConsumer {
 
     /// Takes no more records of `partition` until [`Self::resume`]; its local queue is emptied and fetched again.
     pub(crate) fn pause(&self, partition: &TopicPartition) -> Result<(), GroupError> {
-        self.client.pause(&list_of([partition])).map_err(self.failed("pause a partition"))
+        partition_list::of([partition])
+            .and_then(|list| self.client.pause(&list))
+            .map_err(self.failed("pause a partition"))
     }
 
     /// Takes records of `partition` again.
     pub(crate) fn resume(&self, partition: &TopicPartition) -> Result<(), GroupError> {
-        self.client.resume(&list_of([partition])).map_err(self.failed("resume a partition"))
+        partition_list::of([partition])
+            .and_then(|list| self.client.resume(&list))
+            .map_err(self.failed("resume a partition"))
     }
 
     /// The next offset to be given of each assigned partition, past control records.
@@ -273,7 +277,7 @@ impl GroupConsumer {
         &self,
         offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
     ) -> Result<(), GroupError> {
-        let list = offsets_of(offsets).map_err(self.failed("commit"))?;
+        let list = partition_list::with_metadata(offsets).map_err(self.failed("commit"))?;
         self.client.commit(&list, CommitMode::Sync).map_err(self.failed("commit"))
     }
 
@@ -317,26 +321,4 @@ fn trouble(error: &KafkaError, words: String) -> ConsumerError {
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => ConsumerError::Fatal(advised(error)),
         _ => ConsumerError::Passing(advised(error)),
     }
-}
-
-fn list_of<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition(&partition.topic, partition.partition);
-    }
-    list
-}
-
-pub(crate) fn offsets_of<'a>(
-    offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for (partition, offset, metadata) in offsets {
-        let mut element = list.add_partition(&partition.topic, partition.partition);
-        element.set_offset(Offset::Offset(offset))?;
-        if !metadata.is_empty() {
-            element.set_metadata(metadata);
-        }
-    }
-    Ok(list)
 }

@@ -10,7 +10,7 @@
 
 #![allow(unsafe_code, reason = "rdkafka takes records one at a time; its library takes many")]
 
-use std::ffi::{CStr, CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -23,7 +23,9 @@ use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaRespErr};
 
 use crate::kafka::group::consumer::ConsumerError;
 use crate::kafka::group::poller::PollerUnparker;
+use crate::kafka::raw_headers::{RawHeaders, bytes};
 use crate::model::position::TopicPartition;
+use crate::model::record::RecordHeaders;
 
 /// Records that are taken at once at the most.
 const MOST_AT_ONCE: usize = 64;
@@ -41,14 +43,6 @@ pub(crate) struct PartitionKey {
     topic: usize,
     partition: i32,
 }
-
-/// A header's name and value, borrowed from the record.
-pub(crate) type HeaderRef<'a> = (&'a str, Option<&'a [u8]>);
-
-/// A header's name is no UTF-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a header is not UTF-8")]
-pub(crate) struct HeaderNameNotText;
 
 /// See the module. Dropped before its client.
 pub(crate) struct RecordQueue {
@@ -265,37 +259,9 @@ impl RawRecord<'_> {
         unsafe { bytes(message.payload, message.len) }
     }
 
-    /// All headers in order. An error when a name is no UTF-8.
-    pub(crate) fn headers(&self) -> Result<Vec<HeaderRef<'_>>, HeaderNameNotText> {
-        let mut list = ptr::null_mut();
-        // SAFETY: the message is alive; the list is the message's.
-        let told = unsafe { ffi::rd_kafka_message_headers(self.message.as_ptr(), &raw mut list) };
-        let mut headers = Vec::new();
-        if told != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Ok(headers);
-        }
-        let (mut name, mut value, mut length): (*const c_char, *const c_void, usize) = (ptr::null(), ptr::null(), 0);
-        loop {
-            // SAFETY: the list lives as long as the message, and so do the name, which ends with a zero byte, and the
-            // value of the header that is there.
-            unsafe {
-                let told =
-                    ffi::rd_kafka_header_get_all(list, headers.len(), &raw mut name, &raw mut value, &raw mut length);
-                if told != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    return Ok(headers);
-                }
-                let name = CStr::from_ptr(name).to_str().map_err(|_| HeaderNameNotText)?;
-                headers.push((name, bytes(value, length)));
-            }
-        }
+    /// All headers in order.
+    pub(crate) fn headers(&self) -> RecordHeaders<'_> {
+        // SAFETY: the message is alive for as long as it is borrowed.
+        unsafe { RawHeaders::of(self.message.as_ptr()) }.collect()
     }
-}
-
-/// # Safety
-///
-/// There must be `length` bytes at `start`, unless that is null, and they must live as long as `'a`.
-unsafe fn bytes<'a>(start: *const c_void, length: usize) -> Option<&'a [u8]> {
-    // SAFETY: the caller's.
-    NonNull::new(start.cast_mut().cast::<u8>())
-        .map(|start| unsafe { std::slice::from_raw_parts(start.as_ptr(), length) })
 }

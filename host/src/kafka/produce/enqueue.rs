@@ -16,10 +16,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::{RDKafkaHeaders, RDKafkaMessage, RDKafkaRespErr};
 use rdkafka::util::IntoOpaque;
 
-use crate::kafka::group::record_queue::HeaderRef;
 use crate::kafka::produce::producer::OutgoingMessage;
 use crate::kafka::produce::topic_handle::TopicHandle;
 use crate::model::parcel::{Parcel, ParcelMessage};
+use crate::model::record::HeaderRef;
 
 /// librdkafka's `RD_KAFKA_PARTITION_UA`: the partitioner chooses.
 const UNASSIGNED: i32 = -1;

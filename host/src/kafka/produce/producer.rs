@@ -16,7 +16,6 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::failpoint;
 use crate::kafka::advice::advised;
-use crate::kafka::group::record_queue::HeaderRef;
 use crate::kafka::produce::enqueue::{EnqueueResult, MessageEnqueuer};
 use crate::kafka::produce::ticketed_client::TicketedClient;
 use crate::kafka::produce::tickets::{DeliveryWatcher, TicketBatch};
@@ -24,6 +23,7 @@ use crate::kafka::settings::ClientSettings;
 use crate::model::batch_bytes::BatchBytes;
 use crate::model::function::Compression;
 use crate::model::parcel::{Parcel, ParcelMessage};
+use crate::model::record::HeaderRef;
 
 /// What librdkafka allows at most; a topic's or broker's own `max.message.bytes` refuses what it does not take.
 pub(crate) const LARGEST_MESSAGE: &str = "100000000";

@@ -18,26 +18,18 @@ use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
 use crate::kafka::client_log;
-use crate::kafka::group::record_queue::HeaderRef;
 use crate::kafka::produce::enqueue;
 use crate::kafka::produce::enqueue::is_queue_full;
 use crate::kafka::produce::producer::{LARGEST_MESSAGE, OutgoingMessage, codec};
 use crate::kafka::settings::ClientSettings;
 use crate::model::function::Compression;
 use crate::model::parcel::Parcel;
+use crate::model::record::HeaderRef;
 
 /// How long a message is tried.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 /// The wait while the client's queue is full.
 const QUEUE_AGAIN_AFTER: Duration = Duration::from_millis(5);
-
-/// A message to be written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PublishedMessage<'a> {
-    pub(crate) key: Option<&'a [u8]>,
-    pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a [(String, Vec<u8>)],
-}
 
 /// Where a message was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +107,7 @@ impl HostPublisher {
         Self { settings, clients: Arc::default() }
     }
 
-    /// Writes every message of `parcel`, each for itself, and tells what became of each, in their order.
+    /// Writes every message of `parcel`, each for itself, and returns what became of each, in their order.
     pub(crate) async fn publish(&self, parcel: &Parcel) -> Vec<Result<WrittenPosition, PublishError>> {
         let mut answers = Vec::with_capacity(parcel.messages.len());
         for message in &parcel.messages {
@@ -124,16 +116,14 @@ impl HostPublisher {
         join_all(answers.into_iter().map(answered)).await
     }
 
-    /// Writes messages to `topic`, and tells what became of each, in their order.
-    pub(crate) async fn write(
+    /// Writes messages, and returns what became of each, in their order.
+    pub(crate) async fn write<'a>(
         &self,
-        topic: &str,
-        messages: &[PublishedMessage<'_>],
+        messages: impl IntoIterator<Item = OutgoingMessage<'a, impl Iterator<Item = HeaderRef<'a>> + Clone>>,
     ) -> Vec<Result<WrittenPosition, PublishError>> {
-        let mut answers = Vec::with_capacity(messages.len());
-        for PublishedMessage { key, value, headers } in messages {
-            let headers = headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice())));
-            answers.push(self.queue(OutgoingMessage { topic, key: *key, value: *value, headers }, None).await);
+        let mut answers = Vec::new();
+        for message in messages {
+            answers.push(self.queue(message, None).await);
         }
         join_all(answers.into_iter().map(answered)).await
     }

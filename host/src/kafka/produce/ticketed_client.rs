@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rdkafka::bindings as ffi;
 use rdkafka::client::{Client, NativeClient};
-use rdkafka::config::{ClientConfig, NativeClientConfig, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, NativeClientConfig};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaMessage, RDKafkaRespErr, RDKafkaType};
 
@@ -159,17 +159,5 @@ unsafe extern "C" fn failed(_: *mut RDKafka, error: c_int, reason: *const c_char
 unsafe extern "C" fn logged(_: *const RDKafka, level: c_int, facility: *const c_char, line: *const c_char) {
     // SAFETY: librdkafka gives texts that end with a zero byte.
     let (facility, line) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(line)) };
-    client_log::line(level_of(level), &facility.to_string_lossy(), line.to_string_lossy().trim());
-}
-
-/// The levels are those of syslog.
-fn level_of(level: c_int) -> RDKafkaLogLevel {
-    match level {
-        ..=2 => RDKafkaLogLevel::Critical,
-        3 => RDKafkaLogLevel::Error,
-        4 => RDKafkaLogLevel::Warning,
-        5 => RDKafkaLogLevel::Notice,
-        6 => RDKafkaLogLevel::Info,
-        7.. => RDKafkaLogLevel::Debug,
-    }
+    client_log::line(client_log::level_of(level), &facility.to_string_lossy(), line.to_string_lossy().trim());
 }

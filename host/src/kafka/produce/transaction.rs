@@ -20,8 +20,8 @@ use crate::failpoint;
 use crate::kafka::advice::{advised, advised_text};
 use crate::kafka::bounded::answered_within;
 use crate::kafka::client_log;
-use crate::kafka::group::consumer::offsets_of;
 use crate::kafka::group::generation::GroupGeneration;
+use crate::kafka::partition_list;
 use crate::kafka::produce::enqueue::MessageEnqueuer;
 use crate::kafka::produce::producer::{DeliveryError, LARGEST_MESSAGE, MessageBatching, QUEUED_MESSAGES, undelivered};
 use crate::kafka::produce::topic_compression::{self, TopicHandles};
@@ -173,7 +173,7 @@ impl TransactionalProducer {
         offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
         generation: &Arc<GroupGeneration>,
     ) -> Result<(), StepFailure> {
-        let offsets = offsets_of(offsets).map_err(StepFailure::Abort)?;
+        let offsets = partition_list::with_metadata(offsets).map_err(StepFailure::Abort)?;
         let (client, generation) = (self.client.clone(), generation.clone());
         let sent = answered_within(OFFSETS_TIMEOUT, move || {
             // A test makes it wait there.

@@ -1,26 +1,23 @@
-//! Reads fixed parts of partitions, for those who look at the past: no group, nothing committed.
+//! Reads fixed parts of partitions, in portions.
 //!
-//! A thread of its own reads ahead a little, as far as whoever asked takes what it gives, and ends when nobody does any more.
+//! A thread of its own reads ahead a little, as far as the receiver takes what it gives, and ends when the receiver is gone.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
-use crate::kafka::admin::metadata_probe::{PartitionOffsets, offsets_at_once};
-use crate::kafka::client_log::LoggingContext;
-use crate::kafka::group::record_queue::HeaderNameNotText;
+use crate::kafka::admin::metadata_probe::PartitionOffsets;
+use crate::kafka::read::topic_reader::{ReaderOptions, ScanError, ScanStep, TopicReader};
 use crate::kafka::settings::ClientSettings;
 use crate::model::position::TopicPartition;
+use crate::model::record::PastRecord;
+
+pub(crate) use crate::kafka::read::topic_reader::PartitionRange;
 
 /// Portions that are read ahead.
 const AHEAD: usize = 4;
@@ -28,28 +25,9 @@ const AHEAD: usize = 4;
 const PORTION: (usize, usize) = (500, 1 << 20);
 /// How long Kafka may be silent although there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How long the answer to a question may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A part of a partition: offsets from the first to before the second.
-pub(crate) type PartitionRange = (TopicPartition, Range<i64>);
-
-/// A header's name and value.
-pub(crate) type HeaderBytes = (String, Option<Vec<u8>>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PastRecord {
-    pub(crate) partition: TopicPartition,
-    pub(crate) offset: i64,
-    /// Milliseconds since the Unix epoch.
-    pub(crate) timestamp_ms: Option<i64>,
-    pub(crate) key: Option<Vec<u8>>,
-    /// The value; none for a tombstone.
-    pub(crate) value: Option<Vec<u8>>,
-    /// All headers in order, where their names can be read.
-    pub(crate) headers: Result<Vec<HeaderBytes>, HeaderNameNotText>,
-}
+const OPTIONS: ReaderOptions =
+    ReaderOptions { group: "millstream.past", latency: Duration::from_millis(50), ahead_kib: 16384 };
 
 /// Why the past could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -82,12 +60,11 @@ pub(crate) fn read(
 #[derive(Clone)]
 pub(crate) struct RangeReader {
     settings: ClientSettings,
-    client: Arc<Mutex<Option<RangeClient>>>,
-    /// One reading at a time: whoever stops taking what it gives is not waited for by it.
+    client: Arc<Mutex<Option<Arc<TopicReader>>>>,
+    /// One reading at a time: a receiver that does not take what it is given holds up no other one.
     turn: Arc<Mutex<()>>,
 }
 
-type RangeClient = Arc<BaseConsumer<LoggingContext>>;
 type ReadPortions = mpsc::Sender<Result<Vec<PastRecord>, ReadError>>;
 
 impl RangeReader {
@@ -104,10 +81,9 @@ impl RangeReader {
             let this = self.clone();
             tokio::task::spawn_blocking(move || {
                 let _turn = this.turn.lock();
-                // One topic after the other: of an end the client tells the partition's number alone.
                 for of_topic in parts.chunk_by(|(one, _), (next, _)| one.topic == next.topic) {
                     if let Err(error) = this.read_topic(of_topic, &give) {
-                        // Nobody may be left to be told.
+                        // The receiver may be gone.
                         let _ = give.blocking_send(Err(error));
                         return;
                     }
@@ -122,136 +98,46 @@ impl RangeReader {
         let this = self.clone();
         let asked = tokio::task::spawn_blocking(move || {
             let failed = |source| ReadError::Kafka { what: "the ends of topics".to_owned(), source };
-            let client = this.client().map_err(failed)?;
-            offsets_at_once(&client, &partitions, Offset::End, ANSWER_TIMEOUT).map_err(failed)
+            this.client().and_then(|client| client.offsets(&partitions, Offset::End)).map_err(failed)
         });
         asked.await.unwrap_or(Err(ReadError::Interrupted))
     }
 
-    fn client(&self) -> Result<RangeClient, KafkaError> {
+    fn client(&self) -> Result<Arc<TopicReader>, KafkaError> {
         let mut client = self.client.lock();
         match &*client {
             Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(Arc::new(open(&self.settings)?)).clone()),
+            None => Ok(client.insert(Arc::new(TopicReader::open(&self.settings, OPTIONS)?)).clone()),
         }
     }
 
     fn read_topic(&self, parts: &[PartitionRange], give: &ReadPortions) -> Result<(), ReadError> {
-        let names: Vec<String> = parts.iter().take(3).map(|(partition, _)| partition.to_string()).collect();
-        let more = if parts.len() > names.len() { " and more" } else { "" };
-        let what = format!("{}{more}", names.join(", "));
-        let failed = |source| ReadError::Kafka { what: what.clone(), source };
-        let client = self.client().map_err(failed)?;
-        let mut assignment = TopicPartitionList::with_capacity(parts.len());
-        for (partition, offsets) in parts {
-            let start = Offset::Offset(offsets.start);
-            assignment.add_partition_offset(&partition.topic, partition.partition, start).map_err(failed)?;
-        }
-        client.assign(&assignment).map_err(failed)?;
-        let result = take(&client, parts, &what, give);
-        // The client would remember what was paused, and give nothing of it the next time.
-        if let Err(error) = client.resume(&assignment).and_then(|()| client.unassign()) {
-            tracing::debug!(%error, %what, "what was read is still fetched");
-        }
-        result
+        let mut portion = ReadPortion::default();
+        let mut visit = |step: ScanStep<'_>| {
+            if give.is_closed() {
+                return ControlFlow::Break(());
+            }
+            match step {
+                ScanStep::Record(record) => portion.add(record.detach(), give),
+                ScanStep::Quiet => portion.flush(give),
+            }
+        };
+        let scanned = match self.client() {
+            Ok(client) => client.scan(parts, SILENCE, &mut visit),
+            Err(error) => Err(error.into()),
+        };
+        // Of what was read before an error the receiver takes what it has room for.
+        let _ = portion.flush(give);
+        scanned.map(drop).map_err(|error| {
+            let names: Vec<String> = parts.iter().take(3).map(|(partition, _)| partition.to_string()).collect();
+            let more = if parts.len() > names.len() { " and more" } else { "" };
+            let what = format!("{}{more}", names.join(", "));
+            match error {
+                ScanError::Kafka(source) => ReadError::Kafka { what, source },
+                ScanError::Silent => ReadError::Silent { what },
+            }
+        })
     }
-}
-
-fn take(
-    client: &BaseConsumer<LoggingContext>,
-    parts: &[PartitionRange],
-    what: &str,
-    give: &ReadPortions,
-) -> Result<(), ReadError> {
-    let mut left: HashMap<i32, (&TopicPartition, i64)> =
-        parts.iter().map(|(partition, offsets)| (partition.partition, (partition, offsets.end))).collect();
-    let mut portion = ReadPortion::default();
-    let mut heard = Instant::now();
-    while !left.is_empty() && !give.is_closed() {
-        match client.poll(PATIENCE) {
-            None => {
-                if heard.elapsed() >= SILENCE {
-                    return Err(ReadError::Silent { what: what.to_owned() });
-                }
-                if portion.flush(give).is_err() {
-                    return Ok(());
-                }
-                continue;
-            }
-            Some(Err(KafkaError::PartitionEOF(number))) => {
-                left.remove(&number);
-            }
-            Some(Err(source)) if is_fatal(&source) => {
-                return Err(ReadError::Kafka { what: what.to_owned(), source });
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, %what, "reading the past");
-                continue;
-            }
-            Some(Ok(message)) => {
-                let Some((partition, end)) = left.get(&message.partition()).copied() else { continue };
-                let offset = message.offset();
-                if offset < end && portion.add(partition.clone(), &message, give).is_err() {
-                    return Ok(());
-                }
-                if offset + 1 >= end {
-                    leave(client, partition);
-                    left.remove(&message.partition());
-                }
-            }
-        }
-        heard = Instant::now();
-    }
-    // Whoever asked may have gone.
-    let _ = portion.flush(give);
-    Ok(())
-}
-
-fn open(settings: &ClientSettings) -> Result<BaseConsumer<LoggingContext>, KafkaError> {
-    let mut config = settings.base();
-    config
-        // librdkafka wants a name even from a reader that neither joins nor commits.
-        .set("group.id", "millstream.past")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_committed")
-        // What retention removed meanwhile is gone.
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.wait.max.ms", "50")
-        .set("queued.max.messages.kbytes", "16384");
-    BaseConsumer::from_config_and_context(&config, LoggingContext)
-}
-
-fn is_fatal(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::Fatal
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownTopic
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-        )
-    )
-}
-
-/// What comes after its part is not to be fetched.
-fn leave(consumer: &BaseConsumer<LoggingContext>, partition: &TopicPartition) {
-    let mut list = TopicPartitionList::new();
-    list.add_partition(&partition.topic, partition.partition);
-    if let Err(error) = consumer.pause(&list) {
-        tracing::debug!(%error, %partition, "a partition that was read is still fetched");
-    }
-}
-
-fn headers(message: &BorrowedMessage<'_>) -> Result<Vec<HeaderBytes>, HeaderNameNotText> {
-    let Some(headers) = message.headers() else { return Ok(Vec::new()) };
-    let each = || headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect();
-    // rdkafka unwraps the conversion of a name to text.
-    catch_unwind(AssertUnwindSafe(each)).map_err(|_| HeaderNameNotText)
 }
 
 #[derive(Default)]
@@ -260,36 +146,24 @@ struct ReadPortion {
     bytes: usize,
 }
 
-struct NobodyListens;
-
 impl ReadPortion {
-    fn add(
-        &mut self,
-        partition: TopicPartition,
-        message: &BorrowedMessage<'_>,
-        give: &ReadPortions,
-    ) -> Result<(), NobodyListens> {
-        let record = PastRecord {
-            partition,
-            offset: message.offset(),
-            timestamp_ms: message.timestamp().to_millis(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
-            headers: headers(message),
-        };
-        self.bytes += record.value.as_ref().map_or(0, Vec::len) + record.key.as_ref().map_or(0, Vec::len);
+    fn add(&mut self, record: PastRecord, give: &ReadPortions) -> ControlFlow<()> {
+        let bytes_of = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let headers: usize = record.headers.iter().map(|(name, value)| name.len() + bytes_of(value)).sum();
+        self.bytes += bytes_of(&record.value) + bytes_of(&record.key) + headers;
         self.records.push(record);
-        match self.records.len() >= PORTION.0 || self.bytes >= PORTION.1 {
-            true => self.flush(give),
-            false => Ok(()),
+        if self.records.len() >= PORTION.0 || self.bytes >= PORTION.1 {
+            return self.flush(give);
         }
+        ControlFlow::Continue(())
     }
 
-    fn flush(&mut self, give: &ReadPortions) -> Result<(), NobodyListens> {
+    /// Breaks when the receiver is gone.
+    fn flush(&mut self, give: &ReadPortions) -> ControlFlow<()> {
         let Self { records, .. } = std::mem::take(self);
-        match records.is_empty() {
-            true => Ok(()),
-            false => give.blocking_send(Ok(records)).map_err(|_| NobodyListens),
+        if !records.is_empty() && give.blocking_send(Ok(records)).is_err() {
+            return ControlFlow::Break(());
         }
+        ControlFlow::Continue(())
     }
 }

@@ -2,21 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::Message;
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::Offset;
 
-use crate::kafka::client_log::LoggingContext;
+use crate::kafka::read::topic_reader::{PolledStep, ReaderOptions, TopicReader};
 use crate::kafka::settings::ClientSettings;
-use crate::kafka::topic_log::{LogRecord, PARTITION, TopicLogError};
+use crate::kafka::topic_log::{PARTITION, TopicLogError};
+use crate::model::position::TopicPartition;
+use crate::model::record::PastRecord;
 
 const ACTION: &str = "read";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LogItem {
-    Record(LogRecord),
+    Record(PastRecord),
     /// Everything that was committed has been read.
     End,
     /// Nothing new in the time given.
@@ -25,7 +23,7 @@ pub(crate) enum LogItem {
 
 /// A reader of one log.
 pub(crate) struct LogReader {
-    consumer: BaseConsumer<LoggingContext>,
+    reader: TopicReader,
     topic: String,
 }
 
@@ -38,42 +36,26 @@ impl LogReader {
         offset: i64,
         latency: Duration,
     ) -> Result<Self, TopicLogError> {
-        let mut config = settings.base();
-        config
-            // librdkafka wants a name even from a reader that neither joins nor commits.
-            .set("group.id", "millstream.registry.reader")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("isolation.level", "read_committed")
-            .set("auto.offset.reset", "earliest")
-            .set("fetch.wait.max.ms", latency.as_millis().to_string())
-            .set("queued.max.messages.kbytes", "4096");
-        let consumer = BaseConsumer::from_config_and_context(&config, LoggingContext)
-            .map_err(|error| TopicLogError::of(error, ACTION, topic))?;
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(topic, PARTITION, Offset::Offset(offset))
-            .and_then(|()| consumer.assign(&assignment))
-            .map_err(|error| TopicLogError::of(error, ACTION, topic))?;
-        Ok(Self { consumer, topic: topic.to_owned() })
+        let options = ReaderOptions { group: "millstream.registry.reader", latency, ahead_kib: 4096 };
+        let opened = TopicReader::open(settings, options).and_then(|reader| {
+            reader.follow([TopicPartition::new(topic, PARTITION)], Offset::Offset(offset))?;
+            Ok(Self { reader, topic: topic.to_owned() })
+        });
+        opened.map_err(|error| TopicLogError::of(error, ACTION, topic))
     }
 
-    /// Waits up to `patience`. After an error the reader can go on, unless the topic is gone.
+    /// Waits up to `patience`. After an error the reader still reads, unless the topic is gone.
     pub(crate) fn next(&self, patience: Duration) -> Result<LogItem, TopicLogError> {
-        match self.consumer.poll(patience) {
-            None => Ok(LogItem::Quiet),
-            Some(Err(KafkaError::PartitionEOF(_))) => Ok(LogItem::End),
-            Some(Err(error)) => Err(TopicLogError::of(error, ACTION, &self.topic)),
-            Some(Ok(message)) => Ok(LogItem::Record(LogRecord {
-                offset: message.offset(),
-                key: message.key().unwrap_or_default().to_vec(),
-                value: message.payload().map(<[u8]>::to_vec),
-            })),
+        match self.reader.next(patience) {
+            Ok(PolledStep::Quiet) => Ok(LogItem::Quiet),
+            Ok(PolledStep::End(_)) => Ok(LogItem::End),
+            Ok(PolledStep::Record(record)) => Ok(LogItem::Record(record.detach())),
+            Err(error) => Err(TopicLogError::of(error, ACTION, &self.topic)),
         }
     }
 
     /// The next record before `deadline`, or nothing at the log's end.
-    pub(crate) fn next_before(&self, deadline: Instant) -> Result<Option<LogRecord>, TopicLogError> {
+    pub(crate) fn next_before(&self, deadline: Instant) -> Result<Option<PastRecord>, TopicLogError> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.next(left)? {

@@ -12,11 +12,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 
 use crate::kafka::client_log;
-use crate::kafka::group::record_queue::HeaderRef;
 use crate::kafka::produce::enqueue;
 use crate::kafka::produce::producer::{LARGEST_MESSAGE, OutgoingMessage};
 use crate::kafka::settings::ClientSettings;
 use crate::kafka::topic_log::{PARTITION, TopicLogError};
+use crate::model::record::HeaderRef;
 
 /// An upload of the largest module over a slow line fits; a host that died holds readers up no longer.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);

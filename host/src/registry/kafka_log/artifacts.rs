@@ -68,7 +68,7 @@ pub(crate) fn load(shared: &KafkaLogState, digest: ArtifactDigest, place: Artifa
             continue;
         };
         // Chunks of an aborted transaction or of another artifact may lie between.
-        if record.key == key(digest, next).as_bytes() {
+        if record.key.as_deref() == Some(key(digest, next).as_bytes()) {
             module.extend(record.value.ok_or_else(missing)?);
             next += 1;
         }

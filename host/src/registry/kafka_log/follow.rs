@@ -2,6 +2,7 @@
 //!
 //! Nothing is published before the end has been seen once: a half-read log would stop functions that run.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,27 @@ pub(crate) async fn follow(shared: Arc<KafkaLogState>) {
 /// Tries until the topics are there.
 async fn make_topics(shared: &KafkaLogState) {
     let mut pause = FIRST_PAUSE;
-    while let Err(error) = shared.make_topics().await {
-        shared.publication.wait_for(error.to_string());
+    let mut causes = shared.admin.connection_cause();
+    // An older cause may be gone.
+    causes.mark_unchanged();
+    let mut cause = None;
+    loop {
+        let mut made = pin!(shared.make_topics());
+        // A request takes 10 s to fail, and its error does not say why.
+        let error = loop {
+            tokio::select! {
+                made = &mut made => match made {
+                    Ok(()) => return,
+                    Err(error) => break error,
+                },
+                Ok(()) = causes.changed() => {
+                    cause.clone_from(&causes.borrow_and_update());
+                    cause.iter().for_each(|cause| shared.publication.wait_for(shared.unreachable(cause)));
+                }
+            }
+        };
+        let cause = cause.as_ref().filter(|_| error.is_unreachable());
+        shared.publication.wait_for(cause.map_or_else(|| error.to_string(), |cause| shared.unreachable(cause)));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -61,7 +81,7 @@ async fn read(shared: &Arc<KafkaLogState>) -> Result<std::convert::Infallible, L
         for step in steps {
             match step {
                 LogItem::Record(record) => {
-                    catalogue.apply(&record.key, record.value.as_deref());
+                    catalogue.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref());
                     catalogue.next_offset = record.offset + 1;
                     has_changed = true;
                 }

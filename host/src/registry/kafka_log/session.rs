@@ -41,7 +41,7 @@ fn read_on(shared: &KafkaLogState, catalogue: &mut FunctionCatalogue) -> Result<
     let deadline = Instant::now() + READ_WITHIN;
     let reader = LogReader::open(&shared.settings, &shared.functions, catalogue.next_offset, FETCH_LATENCY)?;
     while let Some(record) = reader.next_before(deadline)? {
-        catalogue.apply(&record.key, record.value.as_deref());
+        catalogue.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref());
         catalogue.next_offset = record.offset + 1;
     }
     Ok(())

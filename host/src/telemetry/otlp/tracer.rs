@@ -116,7 +116,15 @@ mod tests {
         let mut arena = Vec::new();
         write_record(&mut arena, &fields);
         let flat = 0..arena.len() as u32;
-        let one = ChunkRecord { from: offset, offset, flat, original_value: None, key_hash: None, undecodable: None };
+        let one = ChunkRecord {
+            from: offset,
+            offset,
+            flat,
+            original_value: None,
+            original_headers: None,
+            key_hash: None,
+            undecodable: None,
+        };
         let lease = Arc::new(PartitionLease::new(TopicPartition::new("bids", 2), 0, offset));
         RecordRef { chunk: Arc::new(RecordChunk { lease, revision: revision(), arena, records: vec![one] }), index: 0 }
     }

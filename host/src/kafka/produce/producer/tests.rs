@@ -10,6 +10,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::kafka::produce::producer::*;
 use crate::model::parcel::MessageKind;
+use crate::model::stamp::HeaderSink as _;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
