@@ -33,7 +33,7 @@ pub struct ReceivedTelemetry {
     pub resources: Vec<(&'static str, Attributes)>,
     /// The header `authorization` of each request.
     pub authorizations: Vec<String>,
-    /// What was no OTLP.
+    /// Requests that are not OTLP.
     pub unreadable: Vec<String>,
 }
 

@@ -75,7 +75,7 @@ impl Kafka {
         Self::start_on(&QUICK, Duration::from_secs(4), "")
     }
 
-    /// Starts a broker as one runs it in earnest: it takes a while to become fast.
+    /// Starts a broker with the JVM settings of production: it is slow until the JIT compiler has warmed up.
     #[track_caller]
     pub fn start_for_measuring() -> Self {
         Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"], PATIENT, "")

@@ -1,4 +1,4 @@
-//! What the tests of the third ring share: the real binary on a real Kafka, with foreign clients on both sides.
+//! What the integration tests share: they run the real binary on a real Kafka, with foreign clients on both sides.
 
 pub mod browser;
 pub mod certificates;

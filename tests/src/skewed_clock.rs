@@ -11,7 +11,6 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::host::HostOptions;
 use crate::root;
 
-/// See the module.
 #[derive(Debug)]
 pub struct SkewedClock(NamedTempFile);
 

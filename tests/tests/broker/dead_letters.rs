@@ -1,4 +1,4 @@
-//! Dead letters, listed, shown and handled again.
+//! Dead letters: list, show, edit and redrive.
 
 use millstream_tests::fixture::HostFixture;
 use millstream_tests::host::Host;
@@ -142,7 +142,7 @@ fn what_fails_again_is_a_new_dead_letter_and_may_be_edited() {
     let from = format!("{}/{}/{}", fixture.dead(), old["partition"], old["offset"]);
     assert_eq!(new["redriven_from"], from.as_str());
 
-    // The record is mended by hand; an older revision handles it.
+    // The record is edited; an older revision handles it.
     fixture.deploy("uppercase", &format!("ordering = \"key\"\nconcurrency = 4\n{RETRY}"));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("value");

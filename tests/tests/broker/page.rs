@@ -148,7 +148,7 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.find_text("button", "Invoke").click();
     browser.wait_for_text("auction.bid.rejected");
 
-    // The dead letter is mended by hand and handled again, while the function is paused and after.
+    // The dead letter is edited and redriven, while the function is paused and afterwards.
     browser.go(&format!("{base}/#/functions/{place_bid}/dead-letters"));
     browser.wait_for_text("the JSON cannot be read");
     browser.find_text("button", "Pause").click();

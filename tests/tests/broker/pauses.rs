@@ -7,14 +7,14 @@ use millstream_tests::host::Host;
 use millstream_tests::kafka::GroupPartition;
 use millstream_tests::{PROGRESS, cli, kcat, oracle, stays_so_for, wait_until};
 
-/// For so long nothing may happen.
+/// How long nothing may happen.
 const A_WHILE: Duration = Duration::from_secs(3);
 
 fn is(host: &Host, name: &str, state: &str) -> bool {
     host.client.status(name)["state"] == state
 }
 
-/// What the group has committed, without who has it.
+/// The committed offsets, whichever member has the partition.
 fn committed(fixture: &HostFixture) -> Vec<(i32, i64)> {
     let places = |GroupPartition { partition, committed, .. }| (partition, committed);
     let mut found: Vec<_> = fixture.kafka.group(&fixture.group()).into_iter().map(places).collect();

@@ -1,4 +1,4 @@
-//! Revisions that run beside the live one, their outputs fenced off.
+//! Shadows: revisions that run beside the live one without writing outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Input topics that go away, come back as others, grow, or lose records.
+//! Input topics that are deleted, recreated, grown, or that lose records.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ fn a_topic_that_is_made_again_is_another_one() {
     assert_eq!(outputs(&fixture), 70);
 }
 
-/// A host that committed after the topic was made again, before it looked, leaves such an offset behind.
+/// A host that commits after the topic was recreated, before it checks, leaves such an offset behind.
 #[test]
 fn a_topic_that_was_made_again_is_known_by_the_commit_after_a_restart() {
     let fixture = HostFixture::new("remembered", 1);

@@ -1,4 +1,4 @@
-//! The broker is killed, or stopped in order, and comes back.
+//! The broker is killed or shut down cleanly, and restarts.
 
 use millstream_tests::fixture::FunctionFixture;
 use millstream_tests::is_long_run;

@@ -1,4 +1,4 @@
-//! Two deploys at once, and one revision after the other while records flow.
+//! Two deploys at once, and new revisions and a rollback under load.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -79,7 +79,7 @@ fn producer_that_gives_up() {
     assert_eq!(host.log_lines_with("a producer gave up for good"), 1, "{}", host.log_tail());
 }
 
-/// At-least-once has no such steps: any moment will do.
+/// At-least-once has no such steps, so the moments are random.
 #[test]
 fn host_killed_at_any_moment() {
     let fixture = FunctionFixture::new("killed", Guarantee::AtLeastOnce, 4);

@@ -25,7 +25,7 @@ fn commit_of(guarantee: Guarantee) -> RequestKind {
     }
 }
 
-/// Lets `harm` do its work while records flow, heals the network, and judges.
+/// Injects faults while records are processed, heals the network, and checks the run.
 fn under(guarantee: Guarantee, stem: &str, seconds: usize, harm: impl FnOnce(&FunctionFixture)) {
     let fixture = FunctionFixture::fragile(stem, guarantee, 4);
     let host = fixture.host();
@@ -82,7 +82,7 @@ fn produce_answer_lost(guarantee: Guarantee) {
     });
 }
 
-/// Nothing comes back for longer than a member may be silent: it must not act as one afterwards.
+/// No answer arrives for longer than the session timeout: the host must not act as a member afterwards.
 fn broker_falls_silent(guarantee: Guarantee) {
     under(guarantee, "silent", 18, |fixture| {
         let start = Instant::now();

@@ -1,4 +1,4 @@
-//! An output topic cannot be written to: it is missing, or the broker that leads it is down.
+//! An output topic cannot be written to: it is missing, or its leader is down.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::fault_run::FaultRun;
 
 for_both_guarantees!(output_topic_missing, leader_gone);
 
-/// Small budgets, which are soon used up.
+/// Small budgets, so they are exhausted soon.
 fn sections() -> String {
     "[limits]\noutput = \"64KiB\"\n[delivery]\nin_flight = 300\npending = \"256KiB\"".to_owned()
 }
@@ -35,7 +35,7 @@ fn output_topic_missing(guarantee: Guarantee) {
     FaultRun::around(&fixture, &inputs, producer).finish(0);
 }
 
-/// The intake stops, and what is in memory is bounded.
+/// Intake pauses, and memory stays bounded.
 #[track_caller]
 fn assert_pauses(fixture: &FunctionFixture, host: &Host) {
     let mut last = (0, Instant::now());

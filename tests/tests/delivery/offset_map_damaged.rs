@@ -1,4 +1,4 @@
-//! The out-of-order map beside a committed offset is damaged, or does not hold all that it should.
+//! The out-of-order map beside a committed offset is damaged or incomplete.
 
 use millstream_tests::fixture::FunctionFixture;
 use millstream_tests::host::Host;

@@ -1,4 +1,4 @@
-//! An emission that its topic does not take.
+//! An emission that is too large for its topic.
 
 use millstream_tests::fixture::FunctionFixture;
 use millstream_tests::kcat;
@@ -8,7 +8,7 @@ use super::fault_run::FaultRun;
 
 for_both_guarantees!(emission_too_large, many_small_emissions_fit);
 
-/// What the output topic takes at most: of a batch of records as well as of one.
+/// `max.message.bytes` of the output topic, which limits a batch as well as a single record.
 const LARGEST: &str = "4000";
 
 fn small_output(stem: &str, guarantee: Guarantee) -> FunctionFixture {
@@ -37,7 +37,7 @@ fn emission_too_large(guarantee: Guarantee) {
     }
 }
 
-/// The topic's limit is for a batch too: small emissions that are sent together must not be taken for large ones.
+/// The limit also applies to batches: small emissions sent together must not be treated as too large.
 fn many_small_emissions_fit(guarantee: Guarantee) {
     let fixture = small_output("small", guarantee);
     let host = fixture.host();

@@ -1,4 +1,4 @@
-//! Poison records, and a host that is killed while they are tried again.
+//! Poison records, and a host that is killed while it retries them.
 
 use millstream_tests::fixture::FunctionFixture;
 use millstream_tests::kcat;

@@ -1,4 +1,4 @@
-//! Hosts that come, go and die while records flow.
+//! Hosts that join, leave and are killed while records are processed.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ fn records() -> usize {
     30_000
 }
 
-/// Kills one of `hosts` after the other, every `pause`, and starts it again at once, until `enough`. Gives how many
-/// died, and how many new outputs came while they did.
+/// Kills and restarts the `hosts` in turn, one every `pause`, until `enough`. Returns the number of kills and of new
+/// outputs meanwhile.
 fn kill_in_turn(
     run: &mut FaultRun<'_>,
     hosts: &mut [Host],
@@ -39,7 +39,7 @@ fn kill_in_turn(
         let host = &mut hosts[kills % 2];
         host.restart();
         kills += 1;
-        // A little earlier or later each time, so that over the runs every moment has its turn.
+        // Varies the moment, so different runs hit different states.
         std::thread::sleep(rng.between(pause * 9 / 10, pause * 11 / 10));
     }
     (kills, run.reader.distinct() - before)
@@ -60,7 +60,7 @@ fn static_members_killed_in_turn(guarantee: Guarantee) {
     run.wait_for(1);
     let all = records();
     let (kills, came) = kill_in_turn(&mut run, &mut hosts, Duration::from_secs(2), |run, kills| {
-        // Until everything came out, whatever is killed meanwhile; and no fewer than six times.
+        // Until every input has an output, and at least six times.
         assert!(kills < 90, "{} of {all} records came out during {kills} kills", run.reader.distinct());
         kills >= 6 && run.reader.distinct() == all
     });
@@ -69,7 +69,7 @@ fn static_members_killed_in_turn(guarantee: Guarantee) {
     println!("{} repeated", report.repeated.len());
 }
 
-/// The one that is started again is given its place without a rebalance, as if it had given back what it was to.
+/// The restarted member gets its assignment without a rebalance, as if it had given its partitions back.
 fn a_static_member_killed_while_it_gives_partitions_back(guarantee: Guarantee) {
     let fixture = FunctionFixture::new("giving", guarantee, 8);
     let mut gives = fixture.host_with(fixture.options().with("FAILPOINTS", "consumer::giving-back=1*return(kill)"));
@@ -138,7 +138,7 @@ fn hosts_come_and_go_by_the_new_protocol(guarantee: Guarantee) {
     run.finish(0);
 }
 
-/// Waits until both hosts have their share.
+/// Waits until both hosts have half of the partitions.
 #[track_caller]
 fn both_work(fixture: &FunctionFixture, hosts: &[Host]) {
     wait_until("both hosts have partitions", PROGRESS, || {

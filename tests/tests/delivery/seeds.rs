@@ -1,4 +1,4 @@
-//! Everything at once, as chance will have it. One seed by default, twenty with `MILLSTREAM_TEST_LONG`.
+//! All faults at random. One seed by default, twenty with `MILLSTREAM_TEST_LONG`.
 
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ for_both_guarantees!(whatever_breaks);
 const SEEDS: u64 = 20;
 const KEYS: usize = 200;
 
-/// What may happen next.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     HostKilled,

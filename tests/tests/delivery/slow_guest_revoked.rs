@@ -1,7 +1,7 @@
-//! A partition is taken away while a slow guest works on it.
+//! A partition is revoked while a slow guest runs.
 //!
-//! While a member has not given a partition back, librdkafka fetches none of its others either: they stand still for
-//! `drain_timeout` at the most. What must not happen is that they wait for the slow guest.
+//! Until a member has returned a revoked partition, librdkafka does not fetch its other partitions either: they pause
+//! for `drain_timeout` at most. They must not wait for the slow guest.
 
 use std::time::Duration;
 

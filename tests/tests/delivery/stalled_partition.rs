@@ -1,4 +1,4 @@
-//! A partition that stands still although there is work.
+//! A partition that makes no progress although it has records.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::fault_run::FaultRun;
 
 for_both_guarantees!(partition_without_progress);
 
-/// The answer to a fetch gets lost, all else works, and the consumer would wait for that answer for minutes.
+/// Only the response to a fetch is lost, and the consumer would wait minutes for it.
 fn partition_without_progress(guarantee: Guarantee) {
     let fixture = FunctionFixture::fragile("stuck", guarantee, 1);
     let host = fixture.host();

@@ -1,4 +1,4 @@
-//! Topics that change under a function's feet.
+//! Topics that are deleted, recreated or grown while a function reads them.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::fault_run::FaultRun;
 
 for_both_guarantees!(offset_out_of_range, topic_deleted_and_made_again, topic_replaced_at_once, partitions_added);
 
-/// The longest time that a host takes to end, whatever became of its topics.
+/// How long a host may take to stop, in any state of its topics.
 const CLOSES_WITHIN: Duration = Duration::from_secs(10);
 
 #[track_caller]
@@ -91,8 +91,8 @@ fn assert_read_or_refused(fixture: &FunctionFixture, host: &Host) {
     });
 }
 
-/// The same within a moment, so that the host never sees the topic missing: only its identity is another one. By then
-/// the host may have gone on at the old one's offset; it must not keep that to itself.
+/// Recreates the topic so fast that the host never sees it missing: only its id changes. By then the host may have
+/// continued at the old topic's offset, and must report that.
 fn topic_replaced_at_once(guarantee: Guarantee) {
     let fixture = FunctionFixture::new("replaced", guarantee, 1);
     let host = fixture.host();
@@ -112,7 +112,7 @@ fn partitions_added(guarantee: Guarantee) {
     let host = fixture.host();
     fixture.deploy(&host, "uppercase", "ordering = \"key\"", "");
     let inputs = oracle::inputs(2_000, 50);
-    // Two flows: a key that moves to another partition while its records are under way has no order to keep.
+    // Two producers in turn: a key that moves to another partition while its records are in flight has no order.
     let (before, after) = inputs.split_at(1_000);
     let mut run = FaultRun::start(&fixture, before.to_vec(), 2_000);
     run.wait_for(1_000);

@@ -1,4 +1,4 @@
-//! `millstream dev` as one sits before it: a change becomes the next revision, a mistake does not, and places are kept.
+//! `millstream dev`, interactively: a change becomes the next revision, a mistake does not, and offsets are kept.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
