@@ -1,4 +1,4 @@
-//! Shows events as they appear, to whoever sits before a terminal.
+//! Shows events on a terminal as they appear.
 
 use std::io::IsTerminal as _;
 
@@ -24,7 +24,7 @@ impl EventPrinter {
         Self { is_coloured: std::io::stdout().is_terminal() && !is_unwanted }
     }
 
-    /// Shows an event that somebody puts in.
+    /// Shows an event that is published to an input.
     pub(crate) fn show_input(self, topic: &str, key: &str, text: &str) {
         self.print('›', "36", topic, key, text);
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use millstream_flat::{Attributes, RecordFields, write_record};
 
 use crate::cloudevents::{NotAnEvent, check_required, structured};
-use crate::model::record::{RecordHeaders, TextHeader, pack_headers};
+use crate::model::record::{HeaderRef, RecordHeaders, TextHeader, pack_headers};
 
 /// A record's parts, however they were read.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,23 @@ pub(crate) struct DecodedRecord {
 
 /// Appends the event of a record to `arena`.
 pub(crate) fn decode(arena: &mut Vec<u8>, record: &RawFields<'_>) -> DecodedRecord {
-    let mut decoded = match mode(record.headers.text()) {
+    let decoded = decode_text(arena, record);
+    match record.headers.beyond_text() {
+        None => decoded,
+        Some(all) => with_original_headers(arena, all, decoded),
+    }
+}
+
+/// Keeps headers that the flat record lacks. Few records have any.
+#[cold]
+fn with_original_headers(arena: &mut Vec<u8>, all: &[HeaderRef<'_>], decoded: DecodedRecord) -> DecodedRecord {
+    let original_headers = Some(pack_headers(arena, all));
+    align(arena);
+    DecodedRecord { original_headers, ..decoded }
+}
+
+fn decode_text(arena: &mut Vec<u8>, record: &RawFields<'_>) -> DecodedRecord {
+    match mode(record.headers.text()) {
         ContentMode::Plain => plain(arena, record, None),
         ContentMode::Binary => match binary(arena, record) {
             Ok(flat) => DecodedRecord { flat, original_value: None, original_headers: None, undecodable: None },
@@ -46,12 +62,7 @@ pub(crate) fn decode(arena: &mut Vec<u8>, record: &RawFields<'_>) -> DecodedReco
             Ok(decoded) => decoded,
             Err(error) => plain(arena, record, Some(error)),
         },
-    };
-    if let Some(all) = record.headers.beyond_text() {
-        decoded.original_headers = Some(pack_headers(arena, all));
-        align(arena);
     }
-    decoded
 }
 
 /// Flat records begin at multiples of eight.

@@ -1,4 +1,4 @@
-//! A record that was given up: as it was, with headers that say why.
+//! A dead letter: its record as it was, with headers that say why.
 
 use millstream_flat::Record;
 

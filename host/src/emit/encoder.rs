@@ -174,7 +174,7 @@ impl EmissionEncoder {
                 None => traceparent::continue_from(cause, self.begun),
             };
             parcel.header(trace_context::HEADER, &traceparent);
-            // Of a trace that others began, and that goes on.
+            // Of a trace that others began, and that continues here.
             if cause.is_some()
                 && let Some(state) = trace_context::told(input, trace_context::STATE)
             {

@@ -1,4 +1,4 @@
-//! What reaches Kafka for what a guest emits, and for what is given up.
+//! What reaches Kafka for what a guest emits, and for what is dead-lettered.
 
 use std::sync::Arc;
 

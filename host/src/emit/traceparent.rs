@@ -5,7 +5,7 @@ use crate::model::trace_context::{LENGTH, TraceParent, write_hex};
 /// The flags of a trace that starts here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NewTraceSampling {
-    /// Whoever reads it decides, for nobody has.
+    /// Its readers decide.
     Sampled,
     /// This host decides, and did not choose it.
     Unsampled,

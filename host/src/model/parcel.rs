@@ -111,6 +111,7 @@ impl Parcel {
     }
 
     /// Copies bytes into the arena.
+    #[inline]
     pub(crate) fn store(&mut self, bytes: &[u8]) -> Range<u32> {
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(bytes);
@@ -255,6 +256,7 @@ impl Parcel {
 
 impl HeaderSink for Parcel {
     /// Adds a header for the next message.
+    #[inline]
     fn header(&mut self, name: &'static str, value: &[u8]) {
         let value = Some(self.store(value));
         self.headers.push(ParcelHeader { name: HeaderName::Fixed(name), value });

@@ -60,6 +60,7 @@ pub(crate) struct EventStamp<'a> {
 
 impl EventStamp<'_> {
     /// Writes it for an event in binary mode.
+    #[inline]
     pub(crate) fn write_headers(&self, headers: &mut impl HeaderSink) {
         headers.header(CAUSE_HEADER, self.cause.as_bytes());
         headers.header(FUNCTION_HEADER, self.function.as_bytes());

@@ -77,7 +77,7 @@ impl EmittedIndex {
         };
         self.bytes = self.bytes.saturating_sub(found.bytes);
         match found.given_up {
-            // What was given up and emitted something all the same was handled again since.
+            // A record that was dead-lettered and emitted something all the same was redriven since.
             Some((class, message)) if found.events.is_empty() => ComparedOutcome::GivenUp { class, message },
             _ => ComparedOutcome::emitted(found.events.into_iter().map(|(_, shape)| shape).collect()),
         }
