@@ -108,7 +108,7 @@ fn lineage_replays_and_shadows_read_such_records() {
     assert!(cli::succeed(&fixture.host, &["trace", &place]).contains("order.placed"));
 
     let ended = |lines: &str| -> Value {
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).last().expect("a line")
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).next_back().expect("a line")
     };
     let subject = format!("{}@1", fixture.name);
     let replayed = ended(&cli::succeed(&fixture.host, &["replay", "--json", &subject, "--topic", &fixture.input]));
