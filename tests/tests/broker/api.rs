@@ -71,7 +71,7 @@ fn what_a_function_makes_of_an_event_is_data() {
         assert!(answer["message"].as_str().is_some_and(|message| !message.is_empty()), "{answer}");
     }
     let CliOutput { code, stderr, .. } = cli::run(&fixture.host, &["invoke", &fixture.name, "--data", "reject"]);
-    assert!(code == Some(1) && stderr.contains("stderr to give up"), "{code:?}: {stderr}");
+    assert!(code == Some(1) && stderr.contains("told to give up"), "{code:?}: {stderr}");
     let CliOutput { code, stderr, .. } =
         cli::run(&fixture.host, &["invoke", &format!("{}x", fixture.name), "--data", "ok"]);
     assert!(code == Some(3) && stderr.contains("did you mean"), "{code:?}: {stderr}");
