@@ -74,7 +74,7 @@ impl Cluster {
         Ok(producer.flush(Duration::from_secs(60))?)
     }
 
-    /// Something that tells how far a topic is.
+    /// A client that reads the end offsets of a topic.
     pub(crate) fn probe(&self, topic: &str, partitions: i32) -> anyhow::Result<Probe> {
         Ok(Probe { consumer: reader(self.bootstrap())?, topic: topic.to_owned(), partitions })
     }

@@ -27,7 +27,7 @@ const VALUE: usize = 200;
 /// The harder of the peers to beat.
 const TUNED: &str = "Kafka Streams, set for it";
 
-/// One who takes part; no one in between is the floor.
+/// A contestant; the baseline has no processor between the topics.
 type Entrant = (&'static str, Option<Contestant>, &'static str);
 
 fn entrants() -> Vec<Entrant> {
@@ -173,7 +173,7 @@ fn measure(
     Ok(Ok(Measured { half: at(0.5), most: at(0.99) }))
 }
 
-/// The value tells when it should have been sent, in microseconds: digits, which upper case leaves alone.
+/// The value is the time at which it was due, in microseconds: digits, which upper case leaves alone.
 pub(crate) fn send(
     producer: &ThreadedProducer<DefaultProducerContext>,
     topic: &str,
@@ -185,7 +185,7 @@ pub(crate) fn send(
     producer.send(record).map_err(|(error, _)| error).context("the load could not be sent")
 }
 
-/// Reads `count` records, and tells of each when it was due after `start` and how long it took, in microseconds.
+/// Reads `count` records; returns when each was due after `start` and how long it took, in microseconds.
 pub(crate) fn read(
     consumer: &BaseConsumer,
     count: usize,

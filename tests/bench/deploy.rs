@@ -116,7 +116,7 @@ fn measure(cluster: &Cluster, module: &[u8], seconds: u64) -> anyhow::Result<Mea
         scope.spawn(|| {
             for number in 0.. {
                 let is_last = deployed.load(Ordering::Relaxed);
-                // Before it is sent: anyone who reads it knows then that no other follows.
+                // Set before the last record is sent, so its reader knows that no other follows.
                 if is_last {
                     sent.store(number + 1, Ordering::Relaxed);
                 }

@@ -58,20 +58,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Section> {
             .arg("--manifest");
         bench.arg(millstream_tests::root().join("examples").join(guest.example).join("millstream.toml"));
         let output = bench.output().context("millstream can't be started")?;
-        let told = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success() && !told.contains("did not take the event"), "{}: {told}", guest.example);
-        let told: Value = serde_json::from_slice(&output.stdout).context("no JSON")?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() && !stderr.contains("did not take the event"), "{}: {stderr}", guest.example);
+        let report: Value = serde_json::from_slice(&output.stdout).context("no JSON")?;
         let number = |value: &Value| value.as_f64().map_or("–".to_owned(), report::thousands);
         let micros = |value: &Value| value.as_f64().map_or("–".to_owned(), |micros| format!("{micros:.1}"));
         section.rows.push(vec![
             guest.language.to_owned(),
-            told["shape"].as_str().unwrap_or("–").to_owned(),
+            report["shape"].as_str().unwrap_or("–").to_owned(),
             report::thousands(size as f64 / 1024.0),
-            number(&told["compile_ms"]),
-            micros(&told["cold_us"]["p50"]),
-            micros(&told["cold_us"]["p99"]),
-            micros(&told["hot_us"]["p50"]),
-            told["memory_bytes"].as_f64().map_or("–".to_owned(), |bytes| report::thousands(bytes / 1024.0)),
+            number(&report["compile_ms"]),
+            micros(&report["cold_us"]["p50"]),
+            micros(&report["cold_us"]["p99"]),
+            micros(&report["hot_us"]["p50"]),
+            report["memory_bytes"].as_f64().map_or("–".to_owned(), |bytes| report::thousands(bytes / 1024.0)),
         ]);
     }
     section.notes.insert(

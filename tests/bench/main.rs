@@ -1,6 +1,6 @@
 //! `./run bench`: Millstream beside its peers, on one real Kafka, in one run.
 //!
-//! Everybody does the same work on the same topics, and is watched from outside by the same clock: the output topic as
+//! Every contestant does the same work on the same topics, and is measured from outside by the same clock: the output topic as
 //! a `read_committed` reader sees it. Contestants take turns, so that what else the machine does hits all of them.
 
 mod cluster;

@@ -92,7 +92,7 @@ impl Section {
     }
 }
 
-/// A line about what continues.
+/// A line of progress.
 pub(crate) fn progress(line: &str) {
     eprintln!("· {line}");
 }

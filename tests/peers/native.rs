@@ -140,7 +140,7 @@ impl Loop {
         if self.next.is_empty() {
             return Ok(());
         }
-        // rust-rdkafka takes reports as events: librdkafka's own flush in a commit would wait for somebody to poll.
+        // rust-rdkafka takes reports as events: librdkafka's own flush in a commit would wait for a poll.
         while self.producer.in_flight_count() > 0 {
             self.producer.poll(Duration::from_millis(1));
         }

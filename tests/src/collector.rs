@@ -22,7 +22,7 @@ use prost::Message;
 
 /// What a collector was given.
 #[derive(Debug, Default, Clone)]
-pub struct Given {
+pub struct ReceivedTelemetry {
     /// Spans, in the order in which they came.
     pub spans: Vec<Span>,
     /// Every metric of every request.
@@ -33,7 +33,7 @@ pub struct Given {
     pub resources: Vec<(&'static str, Attributes)>,
     /// The header `authorization` of each request.
     pub authorizations: Vec<String>,
-    /// What was not OTLP.
+    /// Requests that are not OTLP.
     pub unreadable: Vec<String>,
 }
 
@@ -44,14 +44,14 @@ pub type Attributes = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct Collector {
     endpoint: String,
-    given: Arc<Mutex<Given>>,
+    given: Arc<Mutex<ReceivedTelemetry>>,
 }
 
 impl Collector {
     /// Starts one on a port of its own.
     #[track_caller]
     pub fn start() -> Self {
-        let given: Arc<Mutex<Given>> = Arc::default();
+        let given: Arc<Mutex<ReceivedTelemetry>> = Arc::default();
         let router = Router::new()
             .route("/v1/traces", post(traces))
             .route("/v1/metrics", post(metrics))
@@ -71,21 +71,21 @@ impl Collector {
         Self { endpoint, given }
     }
 
-    /// What a host is told as its endpoint.
+    /// The endpoint to configure on a host.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// What it was given until now.
     #[track_caller]
-    pub fn given(&self) -> Given {
+    pub fn given(&self) -> ReceivedTelemetry {
         let given = lock(&self.given).clone();
         assert!(given.unreadable.is_empty(), "{:?}", given.unreadable);
         given
     }
 }
 
-impl Given {
+impl ReceivedTelemetry {
     /// The spans of a trace, in hexadecimal digits, by when they began.
     pub fn trace(&self, id: &str) -> Vec<Span> {
         let mut spans: Vec<Span> = self.spans.iter().filter(|span| hex(&span.trace_id) == id).cloned().collect();
@@ -119,11 +119,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn lock(given: &Mutex<Given>) -> MutexGuard<'_, Given> {
+fn lock(given: &Mutex<ReceivedTelemetry>) -> MutexGuard<'_, ReceivedTelemetry> {
     given.lock().expect("no panic under it")
 }
 
-type Shared = State<Arc<Mutex<Given>>>;
+type Shared = State<Arc<Mutex<ReceivedTelemetry>>>;
 
 async fn traces(State(given): Shared, headers: HeaderMap, body: Bytes) -> (StatusCode, Vec<u8>) {
     let given = &mut *lock(&given);
@@ -158,7 +158,7 @@ async fn logs(State(given): Shared, headers: HeaderMap, body: Bytes) -> StatusCo
     StatusCode::OK
 }
 
-fn read<T: Message + Default>(given: &mut Given, headers: &HeaderMap, body: &Bytes) -> Option<T> {
+fn read<T: Message + Default>(given: &mut ReceivedTelemetry, headers: &HeaderMap, body: &Bytes) -> Option<T> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     given.authorizations.push(header("authorization"));
     let is_protobuf = header("content-type") == "application/x-protobuf";
@@ -171,7 +171,7 @@ fn read<T: Message + Default>(given: &mut Given, headers: &HeaderMap, body: &Byt
     }
 }
 
-fn note(given: &mut Given, signal: &'static str, resource: Option<Resource>) {
+fn note(given: &mut ReceivedTelemetry, signal: &'static str, resource: Option<Resource>) {
     let attributes = attributes(&resource.map(|resource| resource.attributes).unwrap_or_default());
     if !given.resources.iter().any(|known| *known == (signal, attributes.clone())) {
         given.resources.push((signal, attributes));

@@ -15,7 +15,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How a host is started.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HostOptions {
     /// The brokers.
     pub bootstrap: String,
     /// The registry's prefix: hosts with the same one have the same functions.
@@ -34,7 +34,7 @@ pub struct Host {
     process: Process,
     log: PathBuf,
     folder: TempDir,
-    options: Options,
+    options: HostOptions,
 }
 
 /// The binary, which `./run test` builds before the tests.
@@ -55,7 +55,7 @@ fn built(name: &str) -> PathBuf {
     binary
 }
 
-impl Options {
+impl HostOptions {
     /// A host without failpoints.
     pub fn new(bootstrap: &str, prefix: &str) -> Self {
         Self {
@@ -107,14 +107,14 @@ impl Host {
     /// The same on a data folder that exists. Hosts with the same `prefix` have the same functions.
     #[track_caller]
     pub fn start_in(bootstrap: &str, prefix: &str, folder: TempDir) -> Self {
-        let mut host = Self::launch(Options::new(bootstrap, prefix), folder);
+        let mut host = Self::launch(HostOptions::new(bootstrap, prefix), folder);
         host.wait_until_ready();
         host
     }
 
     /// Starts a host and waits for nothing.
     #[track_caller]
-    pub fn launch(options: Options, folder: TempDir) -> Self {
+    pub fn launch(options: HostOptions, folder: TempDir) -> Self {
         let (process, client, log) = options.spawn(folder.path());
         Self { client, process, log, folder, options }
     }
@@ -149,7 +149,7 @@ impl Host {
         self.restart();
     }
 
-    /// Halts it in whatever it does (SIGSTOP); [`Self::resume`] lets it go on as if nothing had been.
+    /// Halts the process (SIGSTOP) until [`Self::resume`].
     pub fn halt(&self) {
         self.process.signal("STOP");
         wait_until("the host is halted", Duration::from_secs(5), || self.process.is_halted());
@@ -160,7 +160,7 @@ impl Host {
         self.process.is_halted()
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Continues a halted process (SIGCONT).
     pub fn resume(&self) {
         self.process.signal("CONT");
     }

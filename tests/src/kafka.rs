@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::fault_proxy::FaultProxy;
 use crate::process::{Process, free_port};
-use crate::proxy::Proxy;
-use crate::wire::Wire;
+use crate::wire_client::WireClient;
 use crate::{root, wait_until};
 
 /// How long a broker may take to start; longer after it was killed, since it looks through its logs then.
@@ -26,7 +26,7 @@ pub struct Kafka {
     /// Where clients connect.
     pub bootstrap: String,
     /// A second door for clients whose traffic a test wants to harm; the broker's answers lead them through it again.
-    pub proxy: Proxy,
+    pub proxy: FaultProxy,
     process: Mutex<Process>,
     machine: &'static [&'static str],
     folder: TempDir,
@@ -60,7 +60,7 @@ impl Kafka {
         Self::start_on(&QUICK, PATIENT, "")
     }
 
-    /// The same for one that asks who may do what. Everybody may do everything to what [`Self::allow_only`] has not named.
+    /// A broker with an authorizer. Every operation is allowed on resources that [`Self::allow_only`] has not named.
     #[track_caller]
     pub fn start_guarded() -> Self {
         let authorizer = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
@@ -75,7 +75,7 @@ impl Kafka {
         Self::start_on(&QUICK, Duration::from_secs(4), "")
     }
 
-    /// Starts a broker as one runs it in earnest: it takes a while to become fast.
+    /// Starts a broker with the JVM settings of production: it is slow until the JIT compiler has warmed up.
     #[track_caller]
     pub fn start_for_measuring() -> Self {
         Self::start_on(&["-Xms1g", "-Xmx1g", "-XX:+UseG1GC"], PATIENT, "")
@@ -85,7 +85,7 @@ impl Kafka {
     fn start_on(machine: &'static [&'static str], session: Duration, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port, controller) = (free_port(), free_port());
-        let proxy = Proxy::start(free_port(), free_port());
+        let proxy = FaultProxy::start(free_port(), free_port());
         let template = fs::read_to_string(root().join("tests/kafka/server.properties")).expect("the settings");
         let settings = template
             .replace("@PORT@", &port.to_string())
@@ -132,13 +132,13 @@ impl Kafka {
 
     /// A connection for what tools are too slow for.
     #[track_caller]
-    pub fn wire(&self) -> Wire {
+    pub fn wire(&self) -> WireClient {
         self.try_wire().expect("the broker is up")
     }
 
     /// The same, unless the broker is down.
-    pub fn try_wire(&self) -> std::io::Result<Wire> {
-        Wire::connect(&self.bootstrap)
+    pub fn try_wire(&self) -> std::io::Result<WireClient> {
+        WireClient::connect(&self.bootstrap)
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {
@@ -167,7 +167,7 @@ impl Kafka {
         self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
     }
 
-    /// Lets everybody do these operations to a resource, such as `--topic` and its name, and no others.
+    /// Allows only these operations on a resource (for example `--topic` and its name), for every user.
     #[track_caller]
     pub fn allow_only(&self, resource: &[&str], operations: &[&str]) {
         let mut arguments = vec!["--add", "--allow-principal", "User:*"];
@@ -176,7 +176,7 @@ impl Kafka {
         self.tool("org.apache.kafka.tools.AclCommand", &arguments);
     }
 
-    /// Lets everybody do everything to a resource again.
+    /// Allows every operation on a resource again.
     #[track_caller]
     pub fn allow_all(&self, resource: &[&str]) {
         let arguments = [&["--remove", "--force"], resource].concat();
@@ -301,14 +301,14 @@ fn run_broker(folder: &TempDir, machine: &[&str]) -> Process {
     process
 }
 
-/// A second listener whose address, as the broker tells it, is the proxy's. And sessions so short that a member of a
+/// A second listener that advertises the address of the proxy. And sessions so short that a member of a
 /// KIP-848 group is missed as soon as one of a classic group.
-fn two_doors(port: u16, controller: u16, proxy: &Proxy, session: Duration) -> String {
-    let (told, upstream) = (proxy.port, proxy.upstream);
+fn two_doors(port: u16, controller: u16, proxy: &FaultProxy, session: Duration) -> String {
+    let (advertised, upstream) = (proxy.port, proxy.upstream);
     let session = session.as_millis();
     format!(
         "\nlisteners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{upstream},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{told}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised}\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          inter.broker.listener.name=PLAINTEXT\n\
          broker.heartbeat.interval.ms=500\nbroker.session.timeout.ms={session}\n\

@@ -88,7 +88,7 @@ pub fn produce_one(bootstrap: &str, topic: &str, key: Option<&str>, headers: &[(
 /// Everything that is in a topic now, as a `read_committed` reader sees it.
 #[track_caller]
 pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
-    // Headers with commas or line ends only JSON tells apart.
+    // Only JSON output separates headers that contain commas or line ends.
     let mut records = read_without_headers(bootstrap, topic);
     let json = consume(bootstrap, topic, &["-J"]);
     let heads = json.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(head_of_json);
@@ -102,7 +102,7 @@ pub fn read(bootstrap: &str, topic: &str) -> Vec<Record> {
 /// The same, quicker.
 #[track_caller]
 pub fn read_without_headers(bootstrap: &str, topic: &str) -> Vec<Record> {
-    // Lengths first, so that keys and values may hold anything.
+    // Lengths first, because keys and values may contain any bytes.
     parse(&consume(bootstrap, topic, &["-f", "%p %o %K %S\n%k\n%s\n"]))
 }
 
@@ -112,7 +112,7 @@ fn consume(bootstrap: &str, topic: &str, form: &[&str]) -> Vec<u8> {
     run(bootstrap, &[&common, form].concat(), b"")
 }
 
-/// The place and the headers of a record in kcat's JSON. Keys and values there are no text where they are not UTF-8.
+/// The position and the headers of a record in kcat's JSON. JSON loses keys and values that are not UTF-8.
 #[track_caller]
 fn head_of_json(line: &[u8]) -> ((i32, i64), Vec<(String, String)>) {
     let line = String::from_utf8_lossy(line);

@@ -1,10 +1,10 @@
-//! Inputs that can be recognized, and what must be true of the outputs.
+//! The oracle: inputs that can be recognized, and what must be true of the outputs.
 
-mod ledger;
-mod verdict;
+mod report;
+mod tally;
 
-pub use ledger::Ledger;
-pub use verdict::{Evidence, Glance, Guarantee, Verdict};
+pub use report::{Guarantee, ObservedRecords, OffsetSample, OracleReport};
+pub use tally::OutputTally;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub fn inputs(count: usize, keys: usize) -> Vec<(String, String)> {
     (0..count).map(input).collect()
 }
 
-/// The same as JSON for functions that want it: `{"id":"<key>/<number>","seq":<number>}`.
+/// The same as JSON: `{"id":"<key>/<number>","seq":<number>}`.
 pub fn json_inputs(count: usize, keys: usize) -> Vec<(String, String)> {
     let as_json = |(index, (key, id)): (usize, (String, String))| {
         let value = format!("{{\"id\":\"{id}\",\"seq\":{}}}", index / keys);
@@ -35,27 +35,27 @@ pub fn commands(count: usize, keys: usize, word: impl Fn(usize) -> &'static str)
     inputs(count, keys).into_iter().enumerate().map(command).collect()
 }
 
-/// What the outputs say.
+/// What is wrong with the outputs.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub struct OutputFindings {
     /// Inputs without an output.
     pub lost: Vec<String>,
-    /// Outputs more than one for an input.
+    /// Additional outputs of the same input.
     pub repeated: usize,
-    /// Outputs that no input has.
+    /// Outputs without an input.
     pub foreign: Vec<String>,
-    /// Pairs of outputs of a key in the wrong order; repetitions do not count.
+    /// Pairs of a key whose first outputs are in the wrong order.
     pub out_of_order: Vec<(String, String)>,
 }
 
 /// Compares outputs with inputs; the values of both are compared in lower case.
-pub fn compare(inputs: &[(String, String)], outputs: &[Record]) -> Findings {
+pub fn compare(inputs: &[(String, String)], outputs: &[Record]) -> OutputFindings {
     let wanted: BTreeSet<String> = inputs.iter().map(|(_, value)| value.to_lowercase()).collect();
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut last: BTreeMap<&str, String> = BTreeMap::new();
-    let mut findings = Findings::default();
+    let mut findings = OutputFindings::default();
     let mut ordered: Vec<&Record> = outputs.iter().collect();
-    // A key lies in one partition: there its order is that of the offsets.
+    // A key is in one partition, where its order is the order of the offsets.
     ordered.sort_by_key(|record| (record.partition, record.offset));
     for record in ordered {
         let value = record.text().to_lowercase();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_harm_is_found() {
+    fn every_kind_of_fault_is_found() {
         let inputs = inputs(4, 2);
         let good: Vec<_> =
             inputs.iter().enumerate().map(|(at, (key, value))| output(at as i64, key, &value.to_uppercase())).collect();

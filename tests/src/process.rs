@@ -61,7 +61,7 @@ impl Process {
     #[track_caller]
     pub(crate) fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with(what)).expect("Linux tells it");
+        let line = status.lines().find(|line| line.starts_with(what)).expect("Linux reports it");
         let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
         kib * 1024
     }
@@ -75,13 +75,13 @@ impl Process {
     /// What it reads, when it was started so.
     #[track_caller]
     pub fn take_stdin(&mut self) -> ChildStdin {
-        self.0.stdin.take().expect("its standard input is a pipe that nobody took yet")
+        self.0.stdin.take().expect("its standard input is a pipe that was not taken yet")
     }
 
     /// What it writes, when it was started so.
     #[track_caller]
     pub fn take_stdout(&mut self) -> ChildStdout {
-        self.0.stdout.take().expect("its standard output is a pipe that nobody took yet")
+        self.0.stdout.take().expect("its standard output is a pipe that was not taken yet")
     }
 
     /// Whether a signal halted it (SIGSTOP) and nothing has continued it.
@@ -143,7 +143,7 @@ impl Drop for Process {
     }
 }
 
-/// Ports that the system gives to no one by itself: a host or a broker that is killed finds its own free again.
+/// Ports outside the ephemeral range: a killed host or broker finds its own port free when it restarts.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A port that nothing listens on at this moment and that no other test of this process was given.

@@ -30,7 +30,6 @@ mod broker {
     mod rights;
     mod schedules;
     mod secured;
-    mod setting;
     mod shadows;
     mod stalls;
     mod starts;

@@ -26,6 +26,7 @@ mod delivery {
     mod dead_letter_too_large;
     mod dead_letters_unavailable;
     mod deploys_under_load;
+    mod fault_run;
     mod host_killed;
     mod lost_answers;
     mod missing_output;
@@ -35,10 +36,8 @@ mod delivery {
     mod rebalance;
     mod seeds;
     mod slow_guest_revoked;
-    mod stage;
     mod stalled_partition;
     mod stop_without_kafka;
     mod topic_changed;
-    mod trial;
     mod zombie;
 }

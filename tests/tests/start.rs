@@ -14,9 +14,9 @@ fn refusal(folder: &Path, settings: &[(&str, &str)]) -> String {
     command.arg("20").arg(binary()).arg("serve");
     command.env("MILLSTREAM_DATA_DIR", folder).env("MILLSTREAM_LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
     let output = command.output().expect("timeout can be started");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    told
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    stderr
 }
 
 #[test]
@@ -24,9 +24,9 @@ fn a_port_that_is_taken_has_its_code() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
     let folder = tempfile::tempdir().expect("a folder");
-    let told = refusal(folder.path(), &[("MILLSTREAM_LISTEN", &address)]);
-    assert!(told.contains("error[MS0402]") && told.contains(&address), "{told}");
-    assert!(!told.contains("report it"), "{told}");
+    let stderr = refusal(folder.path(), &[("MILLSTREAM_LISTEN", &address)]);
+    assert!(stderr.contains("error[MS0402]") && stderr.contains(&address), "{stderr}");
+    assert!(!stderr.contains("report it"), "{stderr}");
 }
 
 #[test]
@@ -34,20 +34,20 @@ fn a_data_folder_that_is_taken_has_its_code() {
     let folder = tempfile::tempdir().expect("a folder");
     let held = std::fs::File::create(folder.path().join("host.id")).expect("a file");
     held.lock().expect("locked");
-    let told = refusal(folder.path(), &[]);
-    assert!(told.contains("error[MS0403]") && told.contains("in use"), "{told}");
+    let stderr = refusal(folder.path(), &[]);
+    assert!(stderr.contains("error[MS0403]") && stderr.contains("in use"), "{stderr}");
 }
 
 #[test]
 fn a_data_folder_that_is_none_has_its_code() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let told = refusal(file.path(), &[]);
-    assert!(told.contains("error[MS0403]"), "{told}");
+    let stderr = refusal(file.path(), &[]);
+    assert!(stderr.contains("error[MS0403]"), "{stderr}");
 }
 
 #[test]
 fn an_option_that_librdkafka_refuses_has_its_code() {
     let folder = tempfile::tempdir().expect("a folder");
-    let told = refusal(folder.path(), &[("MILLSTREAM_KAFKA__SOCKET_TIMEOUT_MS", "soon")]);
-    assert!(told.contains("error[MS0401]") && told.contains("socket.timeout.ms"), "{told}");
+    let stderr = refusal(folder.path(), &[("MILLSTREAM_KAFKA__SOCKET_TIMEOUT_MS", "soon")]);
+    assert!(stderr.contains("error[MS0401]") && stderr.contains("socket.timeout.ms"), "{stderr}");
 }

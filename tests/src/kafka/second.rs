@@ -11,7 +11,7 @@ use crate::process::{Process, free_port};
 /// Its number in the cluster.
 pub const NUMBER: i32 = 2;
 
-/// See the module. Stopped when dropped, so that the cluster knows at once that it is gone and puts nothing on it.
+/// Stopped when dropped, so the cluster notices at once and assigns no partition to it.
 #[derive(Debug)]
 pub struct SecondBroker {
     process: Process,

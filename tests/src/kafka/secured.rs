@@ -7,8 +7,8 @@ use std::sync::{Mutex, OnceLock};
 
 use super::{Kafka, QUICK, java, run_broker};
 use crate::certificates::{CertificateAuthority, KeyPair};
+use crate::fault_proxy::FaultProxy;
 use crate::process::free_port;
-use crate::proxy::Proxy;
 use crate::root;
 use crate::token_endpoint::{AUDIENCE, ISSUER, TokenEndpoint, key_set};
 
@@ -140,7 +140,7 @@ impl SecuredKafka {
         let allowed: &'static str = format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={keys}").leak();
         let machine: &'static [&'static str] = [&QUICK[..], &[allowed]].concat().leak();
         let process = Mutex::new(run_broker(&folder, machine));
-        let proxy = Proxy::start(free_port(), free_port());
+        let proxy = FaultProxy::start(free_port(), free_port());
         let kafka = Kafka { bootstrap: format!("127.0.0.1:{plain}"), proxy, process, machine, folder };
         Self { authority, stranger, tokens, kafka, ports }
     }

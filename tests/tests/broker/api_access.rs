@@ -5,12 +5,11 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::host::binary;
 use millstream_tests::kafka::Kafka;
 use millstream_tests::{unique, wait_until};
 use serde_json::Value;
-
-use super::setting::Setting;
 
 const ALL: &str = "all-rights-0123456789";
 const READ: &str = "read-only-0123456789";
@@ -23,8 +22,8 @@ fn every_route_asks_for_a_token_that_allows_it() {
         "[api]\ntoken = \"env:ALL_RIGHTS\"\n[api.tokens.viewer]\ntoken = \"file:{}\"\nscopes = [\"read\"]\n",
         file.path().display()
     );
-    let setting = Setting::configured("tokens", 1, &[("ALL_RIGHTS", ALL)], &config);
-    let client = &setting.host.client;
+    let fixture = HostFixture::configured("tokens", 1, &[("ALL_RIGHTS", ALL)], &config);
+    let client = &fixture.host.client;
     let bearer = |token: &str| format!("Bearer {token}");
 
     let (status, document) = client.send("GET", "/openapi.json", &[("authorization", &bearer(READ))], "");
@@ -62,8 +61,8 @@ fn every_route_asks_for_a_token_that_allows_it() {
     };
     assert!(run(READ).status.success());
     let refused = run("wrong-wrong-wrong-wrong");
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(1) && told.contains("Bearer"), "{told}");
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && stderr.contains("Bearer"), "{stderr}");
 }
 
 #[test]
@@ -76,9 +75,9 @@ fn beyond_loopback_a_host_wants_a_token() {
         .env("MILLSTREAM_KAFKA__BOOTSTRAP_SERVERS", &Kafka::shared().bootstrap)
         .output()
         .expect("the binary runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("token") && told.contains("insecure"), "what to do: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("token") && stderr.contains("insecure"), "what to do: {stderr}");
 }
 
 #[test]
@@ -117,24 +116,24 @@ fn tls_comes_from_files() {
     wait_until("the host is ready", Duration::from_secs(60), || {
         trusting.get(&url).send().is_ok_and(|answer| answer.status().is_success())
     });
-    assert!(reqwest::blocking::Client::new().get(&url).send().is_err(), "nobody else vouches for it");
+    assert!(reqwest::blocking::Client::new().get(&url).send().is_err(), "no public authority signed it");
     let plain = reqwest::blocking::get(format!("http://127.0.0.1:{port}/readyz"));
     assert!(plain.is_err(), "nothing is served in the clear: {plain:?}");
 }
 
 /// A thousand clients that never end what they began, more than there are places.
 #[track_caller]
-fn keep_nobody_out(setting: &Setting, beginning: &str) {
-    let address = setting.host.client.base().trim_start_matches("http://").to_owned();
+fn keep_nobody_out(fixture: &HostFixture, beginning: &str) {
+    let address = fixture.host.client.base().trim_start_matches("http://").to_owned();
     let mut slow: Vec<TcpStream> = Vec::new();
     for index in 0..1000 {
         let mut stream = TcpStream::connect(&address).unwrap_or_else(|error| panic!("client {index}: {error}"));
         stream.write_all(beginning.as_bytes()).expect("taken");
         slow.push(stream);
     }
-    assert_eq!(setting.host.client.send("GET", "/healthz", &[], "").0, 200);
-    assert!(setting.host.client.is_ready());
-    let problem: Value = setting.host.client.ask("/v1/functions/none").1;
+    assert_eq!(fixture.host.client.send("GET", "/healthz", &[], "").0, 200);
+    assert!(fixture.host.client.is_ready());
+    let problem: Value = fixture.host.client.ask("/v1/functions/none").1;
     assert_eq!(problem["status"], 404);
     // Meanwhile, not afterwards: the last of them has its place still, and the first has not.
     let is_open = |stream: &mut TcpStream| {
@@ -147,8 +146,8 @@ fn keep_nobody_out(setting: &Setting, beginning: &str) {
 
 #[test]
 fn clients_that_take_their_time_keep_nobody_out() {
-    let setting = Setting::new("slow", 1);
-    keep_nobody_out(&setting, "GET /v1/functions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ");
+    let fixture = HostFixture::new("slow", 1);
+    keep_nobody_out(&fixture, "GET /v1/functions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ");
     let body = "PUT /v1/functions/slow/manifest HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/toml\r\nContent-Length: 100\r\n\r\nname";
-    keep_nobody_out(&setting, body);
+    keep_nobody_out(&fixture, body);
 }

@@ -1,28 +1,25 @@
-//! Everything that users send wrong: refused with a code and what is wrong with it, and the host continues.
+//! Bad input: refused with a code and the reason, and the host keeps running.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
+use millstream_tests::PROGRESS;
 use millstream_tests::client::module;
+use millstream_tests::fixture::HostFixture;
 use serde_json::Value;
-
-use super::setting::Setting;
 
 /// Small limits, so that what goes beyond them is quickly sent.
 const SMALL: &str = "[limits]\nupload = \"6MiB\"\nrequest = \"64KiB\"\ncompile_timeout = \"1s\"\n";
-const LONG: Duration = Duration::from_secs(60);
-
-fn manifest(setting: &Setting, more: &str) -> String {
-    format!("name = \"{}\"\ntopics = [\"{}\"]\n{more}", setting.name, setting.input)
+fn manifest(fixture: &HostFixture, more: &str) -> String {
+    format!("name = \"{}\"\ntopics = [\"{}\"]\n{more}", fixture.name, fixture.input)
 }
 
 #[track_caller]
 fn is_refused(answer: (u16, Value), status: u16, code: &str, words: &[&str]) {
     let (found, problem) = answer;
     assert_eq!((found, problem["code"].as_str()), (status, Some(code)), "{problem}");
-    let told = problem["detail"].as_str().unwrap_or_default();
-    assert!(words.iter().all(|word| told.contains(word)), "{words:?}: {told}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(words.iter().all(|word| detail.contains(word)), "{words:?}: {detail}");
     assert!(problem["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{problem}");
 }
 
@@ -39,9 +36,9 @@ fn compile_bomb() -> Vec<u8> {
 
 #[test]
 fn modules_that_cannot_run_are_refused_with_the_reason() {
-    let setting = Setting::configured("bad-module", 1, &[], SMALL);
-    let manifest = manifest(&setting, "");
-    let put = |module: Vec<u8>| setting.host.client.put(&setting.name, &manifest, module);
+    let fixture = HostFixture::configured("bad-module", 1, &[], SMALL);
+    let manifest = manifest(&fixture, "");
+    let put = |module: Vec<u8>| fixture.host.client.put(&fixture.name, &manifest, module);
     let good = module("uppercase");
 
     is_refused(put(Vec::new()), 400, "MS0104", &["empty"]);
@@ -62,30 +59,30 @@ fn modules_that_cannot_run_are_refused_with_the_reason() {
     is_refused(put(compile_bomb()), 400, "MS0106", &["stopped"]);
 
     // What a host compiled is machine code, and would run unchecked.
-    setting.deploy("uppercase", "");
-    let compiled = std::fs::read_dir(setting.host.data_folder().join("compiled")).expect("compiled code");
+    fixture.deploy("uppercase", "");
+    let compiled = std::fs::read_dir(fixture.host.data_folder().join("compiled")).expect("compiled code");
     let mut compiled = compiled.filter_map(Result::ok).map(|entry| entry.path());
     let compiled = compiled.find(|path| path.extension().is_some_and(|extension| extension == "cwasm"));
     let compiled = std::fs::read(compiled.expect("of what was deployed")).expect("readable");
     is_refused(put(compiled), 400, "MS0104", &["precompiled"]);
 
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
-    assert_eq!(setting.host.client.status(&setting.name)["revision"], 1, "what is refused leaves no trace");
+    fixture.host.client.wait_for_no_lag(&fixture.name, PROGRESS);
+    assert_eq!(fixture.host.client.status(&fixture.name)["revision"], 1, "what is refused leaves no trace");
 }
 
 /// A flipped bit may leave a module that works. What counts is that the host says one or the other, and lives.
 #[test]
 fn modules_with_flipped_bits_are_refused_or_run() {
-    let setting = Setting::configured("flipped", 1, &[], SMALL);
-    let manifest = manifest(&setting, "");
+    let fixture = HostFixture::configured("flipped", 1, &[], SMALL);
+    let manifest = manifest(&fixture, "");
     let good = module("uppercase");
-    let mut chance = millstream_tests::chance::Chance::new(6);
+    let mut chance = millstream_tests::rng::SeededRng::new(6);
     let mut refused = 0;
     for _ in 0..30 {
         let mut bytes = good.clone();
         let at = chance.below(bytes.len() as u64) as usize;
         bytes[at] ^= 1 << chance.below(8);
-        let (status, answer) = setting.host.client.put(&setting.name, &manifest, bytes);
+        let (status, answer) = fixture.host.client.put(&fixture.name, &manifest, bytes);
         match status {
             200 | 201 => {}
             400 => {
@@ -96,34 +93,34 @@ fn modules_with_flipped_bits_are_refused_or_run() {
         }
     }
     assert!(refused > 0, "not one of 30 was refused");
-    setting.deploy("uppercase", "");
+    fixture.deploy("uppercase", "");
 }
 
 #[test]
 fn manifests_that_are_wrong_say_what_was_probably_meant() {
-    let setting = Setting::configured("bad-manifest", 1, &[], SMALL);
-    let put = |more: &str| setting.host.client.put(&setting.name, &manifest(&setting, more), module("uppercase"));
+    let fixture = HostFixture::configured("bad-manifest", 1, &[], SMALL);
+    let put = |more: &str| fixture.host.client.put(&fixture.name, &manifest(&fixture, more), module("uppercase"));
     is_refused(put("odering = \"key\""), 400, "MS0101", &["odering", "did you mean \"ordering\"?"]);
     is_refused(put("[limits]\ntimeout = \"3 parsecs\""), 400, "MS0101", &["limits.timeout", "parsecs"]);
     is_refused(put("[limits]\ntimeout = 3"), 400, "MS0101", &["limits.timeout", "\"3ms\""]);
     is_refused(put("[retry]\nbackoff = \"11s\"\nbackoff_max = \"10s\""), 400, "MS0101", &["retry.backoff_max"]);
     is_refused(put("topics_pattern = \"a.*\""), 400, "MS0101", &["keep one of the two"]);
-    is_refused(put(&format!("[outputs]\ndefault = \"{}\"", setting.input)), 400, "MS0101", &["feed itself"]);
+    is_refused(put(&format!("[outputs]\ndefault = \"{}\"", fixture.input)), 400, "MS0101", &["feed itself"]);
     is_refused(put("[kafka]\n\"enable.auto.commit\" = true"), 400, "MS0101", &["enable.auto.commit"]);
     is_refused(put("topics = ["), 400, "MS0101", &["line 3"]);
     // All at once.
     is_refused(put("concurrency = 0\nshards = 0"), 400, "MS0101", &["concurrency", "shards"]);
-    let (status, _) = setting.host.client.send("GET", &format!("/v1/functions/{}", setting.name), &[], "");
+    let (status, _) = fixture.host.client.send("GET", &format!("/v1/functions/{}", fixture.name), &[], "");
     assert_eq!(status, 404, "nothing was deployed");
 }
 
 #[test]
 fn requests_that_are_wrong_are_told_how_to_be_right() {
-    let setting = Setting::configured("bad-request", 1, &[], SMALL);
-    setting.deploy("uppercase", "");
-    let client = &setting.host.client;
+    let fixture = HostFixture::configured("bad-request", 1, &[], SMALL);
+    fixture.deploy("uppercase", "");
+    let client = &fixture.host.client;
     let (function, events) =
-        (format!("/v1/functions/{}", setting.name), format!("/v1/topics/{}/events", setting.input));
+        (format!("/v1/functions/{}", fixture.name), format!("/v1/topics/{}/events", fixture.input));
     let invoke = format!("{function}/invoke");
 
     is_refused(client.send("PATCH", &function, &[], ""), 405, "MS0203", &["PATCH"]);
@@ -138,7 +135,7 @@ fn requests_that_are_wrong_are_told_how_to_be_right() {
     let avro = [("content-type", "application/cloudevents+avro")];
     is_refused(client.send("POST", &invoke, &avro, "x"), 415, "MS0109", &["application/cloudevents+json"]);
     is_refused(client.send("POST", &invoke, &[], &"x".repeat(65 << 10)), 413, "MS0213", &["65536"]);
-    let large = client.put(&setting.name, &self::manifest(&setting, ""), vec![b'x'; 7 << 20]);
+    let large = client.put(&fixture.name, &self::manifest(&fixture, ""), vec![b'x'; 7 << 20]);
     is_refused(large, 413, "MS0107", &["bytes"]);
 
     // As no library would send them.
@@ -147,7 +144,7 @@ fn requests_that_are_wrong_are_told_how_to_be_right() {
             "POST {events} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\
              Ce-Specversion: 1.0\r\nCe-Source: /s\r\nCe-Type: t\r\n"
         );
-        answer(&setting, &[head.as_bytes(), more, b"\r\n\r\nx"].concat())
+        answer(&fixture, &[head.as_bytes(), more, b"\r\n\r\nx"].concat())
     };
     for (header, words) in [
         (&b"Ce-Id: \xff\xfe"[..], "not UTF-8"),
@@ -158,32 +155,32 @@ fn requests_that_are_wrong_are_told_how_to_be_right() {
     ] {
         is_refused(event(header), 400, "MS0506", &[words]);
     }
-    assert_eq!(event(b"Ce-Id: 1\r\nX-Other: \xff").0, 202, "what is no attribute does no harm");
-    assert_eq!(answer(&setting, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\0b: c\r\n\r\n").0, 400);
-    client.wait_for_no_lag(&setting.name, LONG);
+    assert_eq!(event(b"Ce-Id: 1\r\nX-Other: \xff").0, 202, "a header that is not an attribute does no harm");
+    assert_eq!(answer(&fixture, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\0b: c\r\n\r\n").0, 400);
+    client.wait_for_no_lag(&fixture.name, PROGRESS);
 }
 
-/// Bodies that say nothing of their length and never end.
+/// Endless bodies without a length.
 #[test]
 fn endless_bodies_are_cut_off() {
-    let setting = Setting::configured("endless", 1, &[], SMALL);
-    setting.deploy("uppercase", "");
-    let before = setting.host.resident_bytes();
-    let function = format!("/v1/functions/{}", setting.name);
+    let fixture = HostFixture::configured("endless", 1, &[], SMALL);
+    fixture.deploy("uppercase", "");
+    let before = fixture.host.resident_bytes();
+    let function = format!("/v1/functions/{}", fixture.name);
     let part = "--edge\r\nContent-Disposition: form-data; name=\"module\"\r\nContent-Type: application/wasm\r\n\r\n";
     let form = "Content-Type: multipart/form-data; boundary=edge\r\n";
-    is_refused(endless(&setting, &format!("PUT {function}"), form, part), 413, "MS0107", &["6291456"]);
-    is_refused(endless(&setting, &format!("POST {function}/invoke"), "", ""), 413, "MS0213", &["65536"]);
+    is_refused(endless(&fixture, &format!("PUT {function}"), form, part), 413, "MS0107", &["6291456"]);
+    is_refused(endless(&fixture, &format!("POST {function}/invoke"), "", ""), 413, "MS0213", &["65536"]);
     let json = "Content-Type: application/json\r\n";
-    is_refused(endless(&setting, &format!("PUT {function}/manifest"), json, ""), 413, "MS0213", &[]);
-    let grown = setting.host.resident_bytes().saturating_sub(before);
+    is_refused(endless(&fixture, &format!("PUT {function}/manifest"), json, ""), 413, "MS0213", &[]);
+    let grown = fixture.host.resident_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "the host grew by {grown} bytes");
 }
 
 /// Sends chunks without end, until there is an answer.
 #[track_caller]
-fn endless(setting: &Setting, request: &str, headers: &str, start: &str) -> (u16, Value) {
-    let mut stream = connect(setting);
+fn endless(fixture: &HostFixture, request: &str, headers: &str, start: &str) -> (u16, Value) {
+    let mut stream = connect(fixture);
     let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).expect("taken");
     // Read meanwhile, as clients do: what arrived is lost once the connection is reset.
@@ -206,17 +203,17 @@ fn endless(setting: &Setting, request: &str, headers: &str, start: &str) -> (u16
 }
 
 #[track_caller]
-fn answer(setting: &Setting, request: &[u8]) -> (u16, Value) {
-    let mut stream = connect(setting);
+fn answer(fixture: &HostFixture, request: &[u8]) -> (u16, Value) {
+    let mut stream = connect(fixture);
     stream.write_all(request).expect("taken");
     read_answer(stream)
 }
 
 #[track_caller]
-fn connect(setting: &Setting) -> TcpStream {
-    let address = setting.host.client.base().trim_start_matches("http://").to_owned();
+fn connect(fixture: &HostFixture) -> TcpStream {
+    let address = fixture.host.client.base().trim_start_matches("http://").to_owned();
     let stream = TcpStream::connect(address).expect("the host listens");
-    stream.set_read_timeout(Some(LONG)).expect("a limit");
+    stream.set_read_timeout(Some(PROGRESS)).expect("a limit");
     stream
 }
 

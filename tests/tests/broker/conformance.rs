@@ -2,16 +2,13 @@
 //! in and out. Whatever way an event came, it leaves as the same event in binary and in structured mode.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use millstream_tests::kcat;
+use millstream_tests::fixture::HostFixture;
+use millstream_tests::{PROGRESS, kcat};
 use serde_json::Value;
 
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(60);
 const JSON: &str = r#"{"greeting": "Grüße", "list": [1, 2.5, null]}"#;
 const STRUCTURED: &str = "application/cloudevents+json";
 
@@ -58,8 +55,8 @@ const FULL: [(&str, &str); 5] = [
 ];
 
 /// Sends an event in every way there is; gives what must come out.
-fn send(setting: &Setting) -> Vec<Event> {
-    let (bootstrap, topic) = (&setting.kafka.bootstrap, &setting.input);
+fn send(fixture: &HostFixture) -> Vec<Event> {
+    let (bootstrap, topic) = (&fixture.kafka.bootstrap, &fixture.input);
     let mut sent = Vec::new();
 
     // Kafka, binary mode.
@@ -98,7 +95,7 @@ fn send(setting: &Setting) -> Vec<Event> {
     sent.push(without);
 
     // HTTP: binary, structured, batch.
-    let client = &setting.host.client;
+    let client = &fixture.host.client;
     let path = format!("/v1/topics/{topic}/events");
     let post = |headers: &[(&str, &str)], body: &str| {
         let (status, answer) = client.send("POST", &path, headers, body);
@@ -168,19 +165,19 @@ fn normal(mut event: Event) -> Event {
 
 #[test]
 fn an_event_is_the_same_whatever_way_it_came_and_went() {
-    let setting = Setting::new("conformance", 1);
+    let fixture = HostFixture::new("conformance", 1);
     let sent: BTreeMap<String, Event> =
-        send(&setting).into_iter().map(|event| (event.attributes["id"].clone(), normal(event))).collect();
+        send(&fixture).into_iter().map(|event| (event.attributes["id"].clone(), normal(event))).collect();
     for format in ["binary", "structured"] {
-        let (name, output) = (format!("{}-{format}", setting.name), format!("{}.{format}", setting.output));
+        let (name, output) = (format!("{}-{format}", fixture.name), format!("{}.{format}", fixture.output));
         let manifest = format!(
             "topics = [\"{}\"]\ninitial_offset = \"earliest\"\n\
              outputs = {{ default = {{ topic = \"{output}\", format = \"{format}\" }} }}\n",
-            setting.input
+            fixture.input
         );
-        setting.host.client.deploy(&name, "pass-on", &manifest);
-        setting.host.client.wait_for_no_lag(&name, LONG);
-        let records = kcat::read(&setting.kafka.bootstrap, &output);
+        fixture.host.client.deploy(&name, "pass-on", &manifest);
+        fixture.host.client.wait_for_no_lag(&name, PROGRESS);
+        let records = kcat::read(&fixture.kafka.bootstrap, &output);
         let read = if format == "binary" { from_binary } else { from_structured };
         let came: BTreeMap<String, Event> =
             records.iter().map(read).map(|event| (event.attributes["id"].clone(), normal(event))).collect();
@@ -193,7 +190,7 @@ fn an_event_is_the_same_whatever_way_it_came_and_went() {
 
 #[test]
 fn what_lacks_a_required_attribute_is_refused_in_every_mode() {
-    let setting = Setting::new("nonconformant", 1);
+    let fixture = HostFixture::new("nonconformant", 1);
     let whole = event("1", &[("datacontenttype", "text/plain")], Some(b"x"));
     let mut broken = Vec::new();
     for name in ["id", "source", "type"] {
@@ -204,12 +201,12 @@ fn what_lacks_a_required_attribute_is_refused_in_every_mode() {
     let mut event = whole;
     event.attributes.insert("specversion".to_owned(), "0.3".to_owned());
     broken.push(event);
-    let (bootstrap, client) = (&setting.kafka.bootstrap, &setting.host.client);
-    let path = format!("/v1/topics/{}/events", setting.input);
+    let (bootstrap, client) = (&fixture.kafka.bootstrap, &fixture.host.client);
+    let path = format!("/v1/topics/{}/events", fixture.input);
     for event in &broken {
         let json = structured(event, r#""data":"x""#);
-        kcat::produce_one(bootstrap, &setting.input, None, &borrowed(&binary("ce_", event)), b"x");
-        kcat::produce_one(bootstrap, &setting.input, None, &[("content-type", STRUCTURED)], json.as_bytes());
+        kcat::produce_one(bootstrap, &fixture.input, None, &borrowed(&binary("ce_", event)), b"x");
+        kcat::produce_one(bootstrap, &fixture.input, None, &[("content-type", STRUCTURED)], json.as_bytes());
         for (headers, body) in
             [(borrowed(&binary("ce-", event)), "x"), (vec![("content-type", STRUCTURED)], json.as_str())]
         {
@@ -217,10 +214,10 @@ fn what_lacks_a_required_attribute_is_refused_in_every_mode() {
             assert_eq!((status, answer["code"].as_str()), (400, Some("MS0506")), "{event:?}: {answer}");
         }
     }
-    setting.deploy("pass-on", "");
-    client.wait_for_no_lag(&setting.name, LONG);
-    assert!(kcat::read(bootstrap, &setting.output).is_empty());
-    let dead = kcat::read(bootstrap, &setting.dead());
+    fixture.deploy("pass-on", "");
+    client.wait_for_no_lag(&fixture.name, PROGRESS);
+    assert!(kcat::read(bootstrap, &fixture.output).is_empty());
+    let dead = kcat::read(bootstrap, &fixture.dead());
     assert_eq!(dead.len(), 2 * broken.len(), "nothing of what HTTP refused was written");
     for letter in &dead {
         assert_eq!(letter.header("millstream-error-class"), Some("undecodable"), "{letter:?}");

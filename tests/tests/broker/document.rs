@@ -3,11 +3,10 @@
 use std::process::Command;
 
 use millstream_tests::client::module;
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::host::binary;
 use millstream_tests::root;
 use millstream_tests::skip::skipped;
-
-use super::setting::Setting;
 
 const ALL: &str = "all-rights-0123456789";
 
@@ -36,16 +35,16 @@ fn the_document_holds_for_whatever_is_sent() {
         );
     }
     let config = "[api]\ntoken = \"env:ALL_RIGHTS\"\n";
-    let setting = Setting::configured("document", 1, &[("ALL_RIGHTS", ALL)], config);
+    let fixture = HostFixture::configured("document", 1, &[("ALL_RIGHTS", ALL)], config);
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).expect("written");
         path
     };
-    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", setting.name, setting.input);
+    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", fixture.name, fixture.input);
     let deployed = Command::new(binary())
-        .args(["deploy", "--wait", "--host", setting.host.client.base(), "--manifest"])
+        .args(["deploy", "--wait", "--host", fixture.host.client.base(), "--manifest"])
         .arg(file("millstream.toml", manifest.as_bytes()))
         .arg("--module")
         .arg(file("module.wasm", &module("uppercase")))
@@ -56,26 +55,26 @@ fn the_document_holds_for_whatever_is_sent() {
 
     let settings = format!(
         "[parameters]\n\"path.name\" = \"{}\"\n\"path.topic\" = \"{}\"\n\"path.revision\" = 1\n{CHECKS}",
-        setting.name, setting.input
+        fixture.name, fixture.input
     );
     file("schemathesis.toml", settings.as_bytes());
     let check = |which: &str| {
         let checked = Command::new("timeout")
             .arg("180")
             .arg(&tool)
-            .args(["run", &format!("{}/openapi.json", setting.host.client.base()), which, "DELETE"])
+            .args(["run", &format!("{}/openapi.json", fixture.host.client.base()), which, "DELETE"])
             .args(["--header", &format!("Authorization: Bearer {ALL}"), "--request-timeout", "30"])
             // Python 3.11 has a fault with more than one worker.
             .args(["--max-examples", "12", "--seed", "1", "--workers", "1", "--no-color"])
             .current_dir(folder.path())
             .output()
             .expect("it can be started");
-        let told = String::from_utf8_lossy(&checked.stdout).into_owned();
-        assert!(checked.status.success(), "{told}{}", String::from_utf8_lossy(&checked.stderr));
-        assert!(told.contains(" passed"), "{told}");
+        let printed = String::from_utf8_lossy(&checked.stdout).into_owned();
+        assert!(checked.status.success(), "{printed}{}", String::from_utf8_lossy(&checked.stderr));
+        assert!(printed.contains(" passed"), "{printed}");
     };
     // While the function is there, and then what takes it away.
     check("--exclude-method");
     check("--include-method");
-    assert!(setting.host.client.is_ready());
+    assert!(fixture.host.client.is_ready());
 }

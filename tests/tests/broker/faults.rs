@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use millstream_tests::kcat;
-
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(90);
+use millstream_tests::fixture::HostFixture;
+use millstream_tests::{SLOW_PROGRESS, kcat};
 
 #[test]
 fn every_fault_has_its_class_and_harms_nobody_else() {
-    let mut setting = Setting::new("faults", 4);
-    let bootstrap = setting.kafka.bootstrap.clone();
-    let neighbour = format!("{}-neighbour", setting.name);
+    let mut fixture = HostFixture::new("faults", 4);
+    let bootstrap = fixture.kafka.bootstrap.clone();
+    let neighbour = format!("{}-neighbour", fixture.name);
     let (input, output) = (format!("{neighbour}.in"), format!("{neighbour}.out"));
-    setting.kafka.create_topic(&input, 1);
+    fixture.kafka.create_topic(&input, 1);
     let manifest =
         format!("topics = [\"{input}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{output}\" }}");
-    setting.host.client.deploy(&neighbour, "uppercase", &manifest);
+    fixture.host.client.deploy(&neighbour, "uppercase", &manifest);
 
     let cases = [
         ("trap", "trap"),
@@ -31,9 +28,9 @@ fn every_fault_has_its_class_and_harms_nobody_else() {
         ("reject", "reject"),
     ];
     for (command, _) in cases {
-        kcat::produce_one(&bootstrap, &setting.input, Some(command), &[], command.as_bytes());
+        kcat::produce_one(&bootstrap, &fixture.input, Some(command), &[], command.as_bytes());
     }
-    setting.deploy(
+    fixture.deploy(
         "faults",
         "ordering = \"key\"\n[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n[limits]\ntimeout = \"500ms\"\nmemory = \"128MiB\"\n",
     );
@@ -41,45 +38,45 @@ fn every_fault_has_its_class_and_harms_nobody_else() {
     let served = kcat::read_at_least(&bootstrap, &output, 50, Duration::from_secs(30));
     assert_eq!(served.len(), 50, "the neighbour is served");
 
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
-    let dead = kcat::read(&bootstrap, &setting.dead());
+    fixture.host.client.wait_for_no_lag(&fixture.name, SLOW_PROGRESS);
+    let dead = kcat::read(&bootstrap, &fixture.dead());
     for (command, class) in cases {
         let letters: Vec<_> = dead.iter().filter(|letter| letter.text() == command).collect();
         assert_eq!(letters.len(), 1, "{command}: {letters:?}");
         assert_eq!(letters[0].header("millstream-error-class"), Some(class), "{command}: {:?}", letters[0].headers);
     }
     assert_eq!(dead.len(), cases.len());
-    assert_eq!(kcat::read(&bootstrap, &setting.output).len(), 0, "nothing of a failed invocation is emitted");
-    assert!(setting.host.is_alive());
-    let mib = setting.host.resident_bytes() / (1 << 20);
+    assert_eq!(kcat::read(&bootstrap, &fixture.output).len(), 0, "nothing of a failed invocation is emitted");
+    assert!(fixture.host.is_alive());
+    let mib = fixture.host.resident_bytes() / (1 << 20);
     assert!(mib < 400, "the host has {mib} MiB after the bombs");
 }
 
 #[test]
 fn a_guest_sees_no_files_no_network_and_only_its_environment() {
-    let setting = Setting::new("denied", 1);
-    let bootstrap = &setting.kafka.bootstrap;
+    let fixture = HostFixture::new("denied", 1);
+    let bootstrap = &fixture.kafka.bootstrap;
     for command in ["file", "socket", "env", "logs"] {
-        kcat::produce_one(bootstrap, &setting.input, Some(command), &[], command.as_bytes());
+        kcat::produce_one(bootstrap, &fixture.input, Some(command), &[], command.as_bytes());
     }
-    setting.deploy("faults", "[env]\nREGION = \"eu\"\n");
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
-    let outputs = kcat::read(bootstrap, &setting.output);
+    fixture.deploy("faults", "[env]\nREGION = \"eu\"\n");
+    fixture.host.client.wait_for_no_lag(&fixture.name, SLOW_PROGRESS);
+    let outputs = kcat::read(bootstrap, &fixture.output);
     let of = |key: &str| {
         let found = outputs.iter().find(|record| record.key_text() == key);
-        found.unwrap_or_else(|| panic!("{key} came out; dead: {:?}", kcat::read(bootstrap, &setting.dead()))).text()
+        found.unwrap_or_else(|| panic!("{key} came out; dead: {:?}", kcat::read(bootstrap, &fixture.dead()))).text()
     };
     assert!(of("env").contains("REGION=eu") && !of("env").contains("PATH="), "{}", of("env"));
     for denied in ["file", "socket"] {
-        assert!(!of(denied).is_empty(), "{denied} tells why");
+        assert!(!of(denied).is_empty(), "{denied} gives the reason");
     }
 }
 
 #[test]
 fn what_is_no_module_is_refused() {
-    let setting = Setting::new("refused", 1);
-    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", setting.name, setting.input);
-    let put = |module: Vec<u8>| setting.host.client.put(&setting.name, &manifest, module);
+    let fixture = HostFixture::new("refused", 1);
+    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", fixture.name, fixture.input);
+    let put = |module: Vec<u8>| fixture.host.client.put(&fixture.name, &manifest, module);
     let module = millstream_tests::client::module("uppercase");
     let mut flipped = module.clone();
     let middle = flipped.len() / 2;
@@ -91,6 +88,6 @@ fn what_is_no_module_is_refused() {
         assert!((400..500).contains(&status), "{status}: {answer}");
         assert!(answer["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{answer}");
     }
-    let (status, answer) = setting.host.client.put(&setting.name, "name = \"x\"\ntopic = [\"a\"]", module);
+    let (status, answer) = fixture.host.client.put(&fixture.name, "name = \"x\"\ntopic = [\"a\"]", module);
     assert!((400..500).contains(&status) && answer["detail"].to_string().contains("topics"), "{answer}");
 }

@@ -1,15 +1,11 @@
 //! CloudEvents' own SDK for Java on both sides of a function: what it wrote, it reads again.
 
 use std::process::Command;
-use std::time::Duration;
 
-use millstream_tests::root;
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::skip::skipped;
+use millstream_tests::{PROGRESS, root};
 use serde_json::{Map, Value};
-
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(60);
 
 /// Runs the SDK; gives the events that it printed.
 #[track_caller]
@@ -47,20 +43,20 @@ fn events_of_the_java_sdk_pass_unchanged_in_both_modes() {
         return skipped("tests/foreign was not built on this machine; `./run test` says why");
     }
     for written_as in ["binary", "structured"] {
-        let setting = Setting::new(&format!("java-{written_as}"), 1);
-        let bootstrap = &setting.kafka.bootstrap;
-        let written = sdk(&["write", bootstrap, &setting.input, written_as]);
+        let fixture = HostFixture::new(&format!("java-{written_as}"), 1);
+        let bootstrap = &fixture.kafka.bootstrap;
+        let written = sdk(&["write", bootstrap, &fixture.input, written_as]);
         assert_eq!(written.len(), 3);
         for read_as in ["binary", "structured"] {
-            let (name, output) = (format!("{}-{read_as}", setting.name), format!("{}.{read_as}", setting.output));
-            setting.kafka.create_topic(&output, 1);
+            let (name, output) = (format!("{}-{read_as}", fixture.name), format!("{}.{read_as}", fixture.output));
+            fixture.kafka.create_topic(&output, 1);
             let manifest = format!(
                 "topics = [\"{}\"]\ninitial_offset = \"earliest\"\n\
                  outputs = {{ default = {{ topic = \"{output}\", format = \"{read_as}\" }} }}\n",
-                setting.input
+                fixture.input
             );
-            setting.host.client.deploy(&name, "pass-on", &manifest);
-            setting.host.client.wait_for_no_lag(&name, LONG);
+            fixture.host.client.deploy(&name, "pass-on", &manifest);
+            fixture.host.client.wait_for_no_lag(&name, PROGRESS);
             let read = sdk(&["read", bootstrap, &output, "3"]);
             for (before, after) in written.iter().zip(read) {
                 assert_eq!(stripped(after), normal(before.clone()), "written as {written_as}, read as {read_as}");

@@ -3,47 +3,44 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::host::binary;
-use millstream_tests::{examples, kcat};
+use millstream_tests::{SLOW_PROGRESS, examples, kcat};
 
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(90);
 const RECORDS: usize = 60;
 const KEYS: usize = 6;
 
 /// A setting in which the example runs, where this machine could build it: `./run guests` does.
-fn deployed(example: &str, shape: &str) -> Option<Setting> {
+fn deployed(example: &str, shape: &str) -> Option<HostFixture> {
     let module = std::fs::read(examples::built(example)?).expect("the module can be read");
-    let setting = Setting::new(example, 2);
+    let fixture = HostFixture::new(example, 2);
     let manifest = format!(
         "name = \"{}\"\ntopics = [\"{}\"]\ninitial_offset = \"earliest\"\nordering = \"key\"\nconcurrency = 4\n\
          env = {{ LEAST = \"10\" }}\noutputs = {{ default = \"{}\", unknown = \"{}.unknown\" }}\n[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n",
-        setting.name, setting.input, setting.output, setting.name
+        fixture.name, fixture.input, fixture.output, fixture.name
     );
-    let (status, answer) = setting.host.client.put(&setting.name, &manifest, module);
+    let (status, answer) = fixture.host.client.put(&fixture.name, &manifest, module);
     assert_eq!((status, answer["shape"].as_str()), (201, Some(shape)), "{answer}");
-    Some(setting)
+    Some(fixture)
 }
 
 /// Feeds the function `value(key, number)` for each record, and one that is broken in the middle. Everything but that is
 /// emitted, in the order of each key, and that is a dead letter of `class`.
-fn assert_works(setting: &Setting, value: impl Fn(&str, usize) -> String, broken: &str, class: &str) {
-    let bootstrap = &setting.kafka.bootstrap;
+fn assert_works(fixture: &HostFixture, value: impl Fn(&str, usize) -> String, broken: &str, class: &str) {
+    let bootstrap = &fixture.kafka.bootstrap;
     let record = |number: usize| {
         let key = format!("lot{}", number % KEYS);
         let value = value(&key, number);
         (key, value)
     };
-    kcat::produce(bootstrap, &setting.input, (0..RECORDS / 2).map(record));
-    kcat::produce_one(bootstrap, &setting.input, Some("lot0"), &[], broken.as_bytes());
-    kcat::produce(bootstrap, &setting.input, (RECORDS / 2..RECORDS).map(record));
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+    kcat::produce(bootstrap, &fixture.input, (0..RECORDS / 2).map(record));
+    kcat::produce_one(bootstrap, &fixture.input, Some("lot0"), &[], broken.as_bytes());
+    kcat::produce(bootstrap, &fixture.input, (RECORDS / 2..RECORDS).map(record));
+    fixture.host.client.wait_for_no_lag(&fixture.name, SLOW_PROGRESS);
 
     let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let outputs = kcat::read(bootstrap, &setting.output);
+    let outputs = kcat::read(bootstrap, &fixture.output);
     assert_eq!(outputs.len(), RECORDS, "{outputs:?}");
     for output in &outputs {
         let data: serde_json::Value = serde_json::from_str(output.text()).expect("JSON");
@@ -55,52 +52,52 @@ fn assert_works(setting: &Setting, value: impl Fn(&str, usize) -> String, broken
     for (key, numbers) in &numbers {
         assert!(numbers.is_sorted() && numbers.len() == RECORDS / KEYS, "{key}: {numbers:?}");
     }
-    let dead = kcat::read(bootstrap, &setting.dead());
+    let dead = kcat::read(bootstrap, &fixture.dead());
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert_eq!((dead[0].text(), dead[0].header("millstream-error-class")), (broken, Some(class)), "{dead:?}");
 }
 
 #[test]
 fn a_component_in_rust() {
-    let Some(setting) = deployed("item-complete", "millstream-batch") else { return };
+    let Some(fixture) = deployed("item-complete", "millstream-batch") else { return };
     let bids = |number: usize| format!(r#"[{{"bidder":"ann","amount":{number}}}]"#);
     let item = |key: &str, number: usize| format!(r#"{{"item":"{key}","seller":"eve","bids":{}}}"#, bids(number));
-    assert_works(&setting, item, r#"{"item":"lot0"}"#, "reject");
+    assert_works(&fixture, item, r#"{"item":"lot0"}"#, "reject");
 }
 
 #[test]
 fn a_command_in_go() {
-    let Some(setting) = deployed("tally", "wasi-command") else { return };
-    assert_works(&setting, |key, number| format!("{key} {number}"), "nothing today", "retry");
+    let Some(fixture) = deployed("tally", "wasi-command") else { return };
+    assert_works(&fixture, |key, number| format!("{key} {number}"), "nothing today", "retry");
 }
 
 #[test]
 fn a_component_in_typescript() {
-    let Some(setting) = deployed("validate-bid", "millstream-typed") else { return };
+    let Some(fixture) = deployed("validate-bid", "millstream-typed") else { return };
     let bid = |key: &str, number: usize| format!(r#"{{"item":"{key}","bidder":"ann","amount":{}}}"#, number + 1);
-    assert_works(&setting, bid, r#"{"item":"lot0"}"#, "reject");
+    assert_works(&fixture, bid, r#"{"item":"lot0"}"#, "reject");
 }
 
 #[test]
 fn a_component_in_python() {
-    let Some(setting) = deployed("enrich-item", "millstream-typed") else { return };
+    let Some(fixture) = deployed("enrich-item", "millstream-typed") else { return };
     // Known by their category; of no category are the others, which go to another output.
     let item = |key: &str, number: usize| format!(r#"{{"item":"lamp","lot":"{key}","amount":{number}}}"#);
-    assert_works(&setting, item, "a lamp", "reject");
+    assert_works(&fixture, item, "a lamp", "reject");
 }
 
 #[test]
 fn a_command_in_c() {
-    let Some(setting) = deployed("drop-low-bids", "wasi-command") else { return };
+    let Some(fixture) = deployed("drop-low-bids", "wasi-command") else { return };
     let bid = |key: &str, number: usize| format!(r#"{{"item":"{key}","bidder":"ann","amount":{}}}"#, number + 10);
-    assert_works(&setting, bid, r#"{"item":"lot0"}"#, "retry");
+    assert_works(&fixture, bid, r#"{"item":"lot0"}"#, "retry");
 }
 
 #[test]
 fn an_http_handler_in_javascript() {
-    let Some(setting) = deployed("convert-bid", "wasi-http") else { return };
+    let Some(fixture) = deployed("convert-bid", "wasi-http") else { return };
     let bid = |key: &str, number: usize| format!(r#"{{"item":"{key}","amount":{number},"currency":"EUR"}}"#);
-    assert_works(&setting, bid, r#"{"item":"lot0","amount":1,"currency":"thaler"}"#, "reject");
+    assert_works(&fixture, bid, r#"{"item":"lot0","amount":1,"currency":"thaler"}"#, "reject");
 }
 
 /// The most resident memory that the deploy of a module of 12 MB may leave a host with.
@@ -111,40 +108,40 @@ fn the_deploy_of_a_large_module_costs_a_host_little_memory() {
     let Some(module) = examples::built("validate-bid") else { return };
     let module = std::fs::read(module).expect("the module can be read");
     assert!(module.len() > 10 << 20, "it is large");
-    let setting = Setting::new("large", 1);
-    let before = setting.host.resident_bytes();
-    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", setting.name, setting.input);
-    let (status, answer) = setting.host.client.put(&setting.name, &manifest, module);
+    let fixture = HostFixture::new("large", 1);
+    let before = fixture.host.resident_bytes();
+    let manifest = format!("name = \"{}\"\ntopics = [\"{}\"]\n", fixture.name, fixture.input);
+    let (status, answer) = fixture.host.client.put(&fixture.name, &manifest, module);
     assert_eq!(status, 201, "{answer}");
-    let grown = setting.host.resident_bytes().saturating_sub(before);
-    println!("the host grew by {} KiB, and had {} KiB at most", grown >> 10, setting.host.peak_bytes() >> 10);
+    let grown = fixture.host.resident_bytes().saturating_sub(before);
+    println!("the host grew by {} KiB, and had {} KiB at most", grown >> 10, fixture.host.peak_bytes() >> 10);
     assert!(grown <= GROWTH, "{grown} bytes more than the {before} before");
 }
 
 /// `millstream new` and `millstream deploy`: the greeting is emitted, and what can't be greeted is a dead letter.
 fn assert_new_deploys(language: &str, prepare: impl Fn(&Path)) {
-    let setting = Setting::new("greet", 1);
+    let fixture = HostFixture::new("greet", 1);
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("new");
     let mut new = Command::new(binary());
-    new.args(["new", &setting.name, "--lang", language, "--path"]).arg(&folder);
+    new.args(["new", &fixture.name, "--lang", language, "--path"]).arg(&folder);
     let made = new.output().expect("it can be started");
     assert!(made.status.success(), "{made:?}");
     prepare(&folder);
     let mut deploy = Command::new(binary());
-    deploy.arg("deploy").arg(&folder).args(["--wait=60s", "--host", setting.host.client.base()]);
+    deploy.arg("deploy").arg(&folder).args(["--wait=60s", "--host", fixture.host.client.base()]);
     let deployed = deploy.output().expect("it can be started");
     assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
 
-    let bootstrap = &setting.kafka.bootstrap;
-    kcat::produce_one(bootstrap, &setting.input, Some("door"), &[], "{\"name\":\"Zoë\"}".as_bytes());
-    kcat::produce_one(bootstrap, &setting.input, Some("door"), &[], b"nobody");
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
-    let outputs = kcat::read(bootstrap, &setting.output);
+    let bootstrap = &fixture.kafka.bootstrap;
+    kcat::produce_one(bootstrap, &fixture.input, Some("door"), &[], "{\"name\":\"Zoë\"}".as_bytes());
+    kcat::produce_one(bootstrap, &fixture.input, Some("door"), &[], b"nobody");
+    fixture.host.client.wait_for_no_lag(&fixture.name, SLOW_PROGRESS);
+    let outputs = kcat::read(bootstrap, &fixture.output);
     assert_eq!(outputs.len(), 1, "{outputs:?}");
     assert_eq!((outputs[0].key_text(), outputs[0].text()), ("door", "{\"greeting\":\"Hello, Zoë\"}"));
     assert_eq!(outputs[0].header("ce_type"), Some("visitor.greeted"));
-    let dead = kcat::read(bootstrap, &setting.dead());
+    let dead = kcat::read(bootstrap, &fixture.dead());
     assert_eq!(dead.iter().map(|letter| letter.text()).collect::<Vec<_>>(), ["nobody"]);
 }
 

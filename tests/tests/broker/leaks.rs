@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_flat::{AnswerWriter, EmissionFields};
 use millstream_tests::kcat;
 
-use super::setting::Setting;
+use millstream_tests::fixture::HostFixture;
 
 const LONG: Duration = Duration::from_secs(90);
 const RECORDS: usize = 200;
@@ -43,23 +43,23 @@ fn leaking_guest() -> Vec<u8> {
 
 #[test]
 fn what_earlier_calls_kept_makes_no_dead_letters() {
-    let setting = Setting::new("leaks", 1);
-    let bootstrap = setting.kafka.bootstrap.clone();
-    kcat::produce(&bootstrap, &setting.input, (0..RECORDS).map(|number| ("k".to_owned(), format!("n{number}"))));
+    let fixture = HostFixture::new("leaks", 1);
+    let bootstrap = fixture.kafka.bootstrap.clone();
+    kcat::produce(&bootstrap, &fixture.input, (0..RECORDS).map(|number| ("k".to_owned(), format!("n{number}"))));
     let more = "concurrency = 1\n[delivery]\nbatch_size = 1\n[limits]\nmemory = \"16MiB\"\n[retry]\nmax_attempts = 1\n";
-    let manifest = format!("name = \"{}\"\n{}", setting.name, setting.manifest(more));
-    let (status, answer) = setting.host.client.put(&setting.name, &manifest, leaking_guest());
+    let manifest = format!("name = \"{}\"\n{}", fixture.name, fixture.manifest(more));
+    let (status, answer) = fixture.host.client.put(&fixture.name, &manifest, leaking_guest());
     assert_eq!(status, 201, "{answer}");
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+    fixture.host.client.wait_for_no_lag(&fixture.name, LONG);
 
-    assert_eq!(kcat::read(&bootstrap, &setting.output).len(), RECORDS, "each record is emitted once");
-    assert_eq!(kcat::read(&bootstrap, &setting.dead()).len(), 0, "no record is to blame");
-    let counter = |name: &str| setting.host.client.counter(&setting.name, name);
+    assert_eq!(kcat::read(&bootstrap, &fixture.output).len(), RECORDS, "each record is emitted once");
+    assert_eq!(kcat::read(&bootstrap, &fixture.dead()).len(), 0, "no record is to blame");
+    let counter = |name: &str| fixture.host.client.counter(&fixture.name, name);
     let recycled = counter("recycled_instances");
     assert!(recycled >= 3, "{recycled}");
     assert_eq!(counter("records_succeeded"), RECORDS as u64);
     assert_eq!(counter("records_retried"), 0, "a fresh instance is no further attempt");
-    let status = setting.host.client.status(&setting.name);
+    let status = fixture.host.client.status(&fixture.name);
     let reason = status["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("keeps memory between calls"), "{status}");
     assert_eq!(status["state"], "running", "{status}");

@@ -1,21 +1,18 @@
 //! Where events come from and what they led to, asked of a host that reads it in Kafka.
 
 use std::process::Command;
-use std::time::Duration;
 
 use millstream_tests::client::module;
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::host::binary;
-use millstream_tests::kcat;
+use millstream_tests::{PROGRESS, kcat};
 use serde_json::Value;
 
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(60);
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// The auction's three functions, on topics of their own.
 struct Auction {
-    setting: Setting,
+    fixture: HostFixture,
     bids: String,
     completed: String,
     validated: String,
@@ -24,13 +21,13 @@ struct Auction {
 
 impl Auction {
     fn new() -> Self {
-        let setting = Setting::new("auction", 2);
-        let name = setting.name.clone();
+        let fixture = HostFixture::new("auction", 2);
+        let name = fixture.name.clone();
         let topic = |stem: &str| format!("{name}.{stem}");
-        let (bids, completed) = (setting.input.clone(), topic("completed"));
+        let (bids, completed) = (fixture.input.clone(), topic("completed"));
         let (validated, notifications) = (topic("validated"), topic("notifications"));
-        setting.kafka.create_topic(&completed, 2);
-        let auction = Self { bids, completed, validated, notifications, setting };
+        fixture.kafka.create_topic(&completed, 2);
+        let auction = Self { bids, completed, validated, notifications, fixture };
         auction.deploy(
             "place-bid",
             &auction.bids,
@@ -43,7 +40,7 @@ impl Auction {
     }
 
     fn name(&self, example: &str) -> String {
-        format!("{}-{example}", self.setting.name)
+        format!("{}-{example}", self.fixture.name)
     }
 
     fn deploy(&self, example: &str, input: &str, outputs: &str, output: &str) {
@@ -51,7 +48,7 @@ impl Auction {
         let manifest = format!(
             "name = \"{name}\"\ntopics = [\"{input}\"]\ninitial_offset = \"earliest\"\n[outputs]\ndefault = \"{output}\"\n{outputs}"
         );
-        let (status, answer) = self.setting.host.client.put(&name, &manifest, module(example));
+        let (status, answer) = self.fixture.host.client.put(&name, &manifest, module(example));
         assert_eq!(status, 201, "{answer}");
     }
 
@@ -64,13 +61,13 @@ impl Auction {
             ("content-type", "application/json"),
             ("traceparent", TRACE),
         ];
-        kcat::produce_one(&self.setting.kafka.bootstrap, topic, Some("lamp"), &headers, data.as_bytes());
+        kcat::produce_one(&self.fixture.kafka.bootstrap, topic, Some("lamp"), &headers, data.as_bytes());
     }
 
     fn lineage(&self, topic: &str, record: &kcat::Record, more: &str) -> Value {
         let (partition, offset) = (record.partition, record.offset);
         let path = format!("/v1/lineage?topic={topic}&partition={partition}&offset={offset}{more}");
-        let (status, answer) = self.setting.host.client.ask(&path);
+        let (status, answer) = self.fixture.host.client.ask(&path);
         assert_eq!(status, 200, "{answer}");
         answer
     }
@@ -85,8 +82,8 @@ fn an_event_is_followed_up_to_its_cause_and_down_to_its_effects() {
     let auction = Auction::new();
     let item = r#"{"item":"lamp","seller":"eve","bids":[{"bidder":"ann","amount":80},{"bidder":"bob","amount":70}]}"#;
     auction.event(&auction.completed, "auction.item.completed", item);
-    let bootstrap = &auction.setting.kafka.bootstrap;
-    let notified = kcat::read_at_least(bootstrap, &auction.notifications, 3, LONG);
+    let bootstrap = &auction.fixture.kafka.bootstrap;
+    let notified = kcat::read_at_least(bootstrap, &auction.notifications, 3, PROGRESS);
     let completed = &kcat::read(bootstrap, &auction.completed)[0];
 
     let down = auction.lineage(&auction.completed, completed, "");
@@ -99,10 +96,10 @@ fn an_event_is_followed_up_to_its_cause_and_down_to_its_effects() {
     assert_eq!((&validated["revision"], &validated["attempt"]), (&1.into(), &1.into()));
     assert!(validated["after_ms"].as_i64().is_some_and(|ms| ms >= 0), "{down}");
     assert_eq!(effects(validated).len(), notified.len(), "{down}");
-    for told in effects(validated) {
-        assert_eq!(told["function"].as_str(), Some(auction.name("notify-bidders").as_str()));
-        let trace = told["traceparent"].as_str().unwrap_or_default();
-        assert!(trace.starts_with(&TRACE[..35]) && trace != TRACE, "the producer's trace goes on: {trace}");
+    for effect in effects(validated) {
+        assert_eq!(effect["function"].as_str(), Some(auction.name("notify-bidders").as_str()));
+        let trace = effect["traceparent"].as_str().unwrap_or_default();
+        assert!(trace.starts_with(&TRACE[..35]) && trace != TRACE, "the producer's trace continues: {trace}");
     }
     assert_eq!(down["scan"]["cut"].as_array().map(Vec::len), Some(0), "{down}");
 
@@ -116,7 +113,7 @@ fn an_event_is_followed_up_to_its_cause_and_down_to_its_effects() {
 
     let place = format!("{}/{}/{}", auction.completed, completed.partition, completed.offset);
     let printed = Command::new(binary())
-        .args(["trace", &place, "--host", auction.setting.host.client.base()])
+        .args(["trace", &place, "--host", auction.fixture.host.client.base()])
         .output()
         .expect("the binary runs");
     let text = String::from_utf8_lossy(&printed.stdout).into_owned();
@@ -128,9 +125,9 @@ fn an_event_is_followed_up_to_its_cause_and_down_to_its_effects() {
 fn a_dead_letter_is_an_effect_and_has_its_cause() {
     let auction = Auction::new();
     auction.event(&auction.bids, "auction.bid.placed", "twenty-five, says dan");
-    let bootstrap = &auction.setting.kafka.bootstrap;
+    let bootstrap = &auction.fixture.kafka.bootstrap;
     let dead = format!("{}.dead", auction.name("place-bid"));
-    let letter = &kcat::read_at_least(bootstrap, &dead, 1, LONG)[0];
+    let letter = &kcat::read_at_least(bootstrap, &dead, 1, PROGRESS)[0];
     let bid = &kcat::read(bootstrap, &auction.bids)[0];
     let down = auction.lineage(&auction.bids, bid, "");
     let found = &effects(&down["root"])[0];
@@ -140,7 +137,7 @@ fn a_dead_letter_is_an_effect_and_has_its_cause() {
     assert_eq!(up["root"]["topic"].as_str(), Some(auction.bids.as_str()), "{up}");
     assert_eq!(effects(&up["root"])[0]["asked"], true);
 
-    let client = &auction.setting.host.client;
+    let client = &auction.fixture.host.client;
     let (status, answer) = client.ask(&format!("/v1/lineage?topic={}&partition=0&offset=999", auction.bids));
     assert_eq!((status, answer["code"].as_str()), (404, Some("MS0221")), "{answer}");
     let (status, answer) = client.ask(&format!("/v1/lineage?topic={}&partition=9&offset=0", auction.bids));
@@ -151,15 +148,15 @@ fn a_dead_letter_is_an_effect_and_has_its_cause() {
 
 #[test]
 fn a_search_that_was_cut_short_says_so_and_a_late_attempt_is_told() {
-    let setting = Setting::new("attempts", 1);
-    setting.deploy("faults", "[retry]\nmax_attempts = 3\nbackoff = \"10ms\"\n");
-    let bootstrap = &setting.kafka.bootstrap;
-    kcat::produce(bootstrap, &setting.input, [("k".to_owned(), "flaky:2".to_owned())]);
-    kcat::produce(bootstrap, &setting.input, (0..50).map(|number| ("k".to_owned(), format!("ok:{number}"))));
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
+    let fixture = HostFixture::new("attempts", 1);
+    fixture.deploy("faults", "[retry]\nmax_attempts = 3\nbackoff = \"10ms\"\n");
+    let bootstrap = &fixture.kafka.bootstrap;
+    kcat::produce(bootstrap, &fixture.input, [("k".to_owned(), "flaky:2".to_owned())]);
+    kcat::produce(bootstrap, &fixture.input, (0..50).map(|number| ("k".to_owned(), format!("ok:{number}"))));
+    fixture.host.client.wait_for_no_lag(&fixture.name, PROGRESS);
     let ask = |more: &str| {
-        let path = format!("/v1/lineage?topic={}&partition=0&offset=0{more}", setting.input);
-        let (status, answer) = setting.host.client.ask(&path);
+        let path = format!("/v1/lineage?topic={}&partition=0&offset=0{more}", fixture.input);
+        let (status, answer) = fixture.host.client.ask(&path);
         assert_eq!(status, 200, "{answer}");
         answer
     };

@@ -1,40 +1,34 @@
 //! What an OpenTelemetry collector gets of a host: traces that foreign producers began, figures, and lines.
 
-use std::time::Duration;
-
 use millstream_tests::collector::{Collector, attributes, body, hex};
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::process::free_port;
-use millstream_tests::{kcat, wait_until};
+use millstream_tests::{PROGRESS, kcat, wait_until};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(60);
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PRODUCER: &str = "00f067aa0ba902b7";
 const REFUSED: &str = "the collector does not take telemetry";
 
 /// The host of a test, which sends to `endpoint`.
-fn setting(stem: &str, endpoint: &str) -> Setting {
+fn exporting_host(stem: &str, endpoint: &str) -> HostFixture {
     let variables = [
         ("MILLSTREAM_OTLP__ENDPOINT", endpoint),
         ("MILLSTREAM_OTLP__METRICS_INTERVAL", "1s"),
         ("MILLSTREAM_OTLP__HEADERS", "env:COLLECTOR_HEADERS"),
         ("COLLECTOR_HEADERS", "authorization=Bearer of-the-collector"),
     ];
-    Setting::with(stem, 1, &variables)
+    HostFixture::with(stem, 1, &variables)
 }
 
-impl Setting {
-    fn produce(&self, key: &str, traceparent: Option<&str>, value: &str) {
-        let trace = traceparent.map(|traceparent| [("traceparent", traceparent), ("tracestate", "vendor=1")]);
-        let headers = trace.as_ref().map(|trace| trace.as_slice()).unwrap_or_default();
-        kcat::produce_one(&self.kafka.bootstrap, &self.input, Some(key), headers, value.as_bytes());
-    }
+fn produce(fixture: &HostFixture, key: &str, traceparent: Option<&str>, value: &str) {
+    let trace = traceparent.map(|traceparent| [("traceparent", traceparent), ("tracestate", "vendor=1")]);
+    let headers = trace.as_ref().map(|trace| trace.as_slice()).unwrap_or_default();
+    kcat::produce_one(&fixture.kafka.bootstrap, &fixture.input, Some(key), headers, value.as_bytes());
 }
 
 #[track_caller]
@@ -49,26 +43,26 @@ fn id(span: &Span) -> String {
 #[test]
 fn a_producers_trace_is_seen_whole_across_two_functions() {
     let collector = Collector::start();
-    let setting = setting("otlp", collector.endpoint());
-    let (second, last) = (format!("{}-second", setting.name), format!("{}.last", setting.name));
-    setting.deploy("uppercase", "");
+    let fixture = exporting_host("otlp", collector.endpoint());
+    let (second, last) = (format!("{}-second", fixture.name), format!("{}.last", fixture.name));
+    fixture.deploy("uppercase", "");
     let manifest = format!(
         "topics = [\"{}\"]\ninitial_offset = \"earliest\"\noutputs = {{ default = \"{last}\" }}",
-        setting.output
+        fixture.output
     );
-    setting.host.client.deploy(&second, "uppercase", &manifest);
+    fixture.host.client.deploy(&second, "uppercase", &manifest);
 
     let unsampled = "00-11111111111111111111111111111111-2222222222222222-00";
-    setting.produce("traced", Some(&format!("00-{TRACE}-{PRODUCER}-01")), "a");
-    setting.produce("unsampled", Some(unsampled), "b");
-    setting.produce("alone", None, "c");
-    let bootstrap = &setting.kafka.bootstrap;
-    let ends = kcat::read_at_least(bootstrap, &last, 3, LONG);
-    let middles = kcat::read(bootstrap, &setting.output);
-    wait_until("the whole trace arrived", LONG, || collector.given().trace(TRACE).len() == 2);
-    let (name, input, output) = (setting.name.clone(), setting.input.clone(), setting.output.clone());
+    produce(&fixture, "traced", Some(&format!("00-{TRACE}-{PRODUCER}-01")), "a");
+    produce(&fixture, "unsampled", Some(unsampled), "b");
+    produce(&fixture, "alone", None, "c");
+    let bootstrap = &fixture.kafka.bootstrap;
+    let ends = kcat::read_at_least(bootstrap, &last, 3, PROGRESS);
+    let middles = kcat::read(bootstrap, &fixture.output);
+    wait_until("the whole trace arrived", PROGRESS, || collector.given().trace(TRACE).len() == 2);
+    let (name, input, output) = (fixture.name.clone(), fixture.input.clone(), fixture.output.clone());
     // What is left is sent at the end.
-    setting.host.terminate();
+    fixture.host.terminate();
 
     let given = collector.given();
     let spans = given.trace(TRACE);
@@ -78,7 +72,7 @@ fn a_producers_trace_is_seen_whole_across_two_functions() {
         let found = records.iter().find(|record| record.key_text() == key);
         found.unwrap_or_else(|| panic!("{key} in {records:?}")).clone()
     };
-    // The parents that readers of Kafka are told are the spans that the collector has.
+    // The parents in the records on Kafka are the spans that the collector received.
     let middle = of_key(&middles, "traced");
     assert_eq!(traceparent(&middle), format!("00-{TRACE}-{}-01", id(of_first)));
     assert_eq!(traceparent(&of_key(&ends, "traced")), format!("00-{TRACE}-{}-01", id(of_second)));
@@ -109,7 +103,7 @@ fn a_producers_trace_is_seen_whole_across_two_functions() {
         }
     }
 
-    assert_eq!(given.spans.len(), 2, "nobody asked for others: {:?}", given.spans);
+    assert_eq!(given.spans.len(), 2, "no others were requested: {:?}", given.spans);
     let unsampled_end = of_key(&ends, "unsampled");
     assert!(traceparent(&unsampled_end).starts_with(&unsampled[..36]), "{unsampled_end:?}");
     for record in [unsampled_end, of_key(&ends, "alone")] {
@@ -120,18 +114,18 @@ fn a_producers_trace_is_seen_whole_across_two_functions() {
 #[test]
 fn attempts_figures_and_lines_arrive() {
     let collector = Collector::start();
-    let setting = setting("otlp-attempts", collector.endpoint());
-    setting.deploy("faults", "[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n");
+    let fixture = exporting_host("otlp-attempts", collector.endpoint());
+    fixture.deploy("faults", "[retry]\nmax_attempts = 2\nbackoff = \"10ms\"\n");
     let other = "5bf92f3577b34da6a3ce929d0e0e4736";
-    setting.produce("k", Some(&format!("00-{TRACE}-{PRODUCER}-01")), "trap");
-    kcat::read_at_least(&setting.kafka.bootstrap, &setting.dead(), 1, LONG);
-    setting.produce("k", Some(&format!("00-{other}-{PRODUCER}-01")), "flaky:2");
-    let emitted = &kcat::read_at_least(&setting.kafka.bootstrap, &setting.output, 1, LONG)[0];
-    let name = setting.name.clone();
-    setting.host.terminate();
+    produce(&fixture, "k", Some(&format!("00-{TRACE}-{PRODUCER}-01")), "trap");
+    kcat::read_at_least(&fixture.kafka.bootstrap, &fixture.dead(), 1, PROGRESS);
+    produce(&fixture, "k", Some(&format!("00-{other}-{PRODUCER}-01")), "flaky:2");
+    let emitted = &kcat::read_at_least(&fixture.kafka.bootstrap, &fixture.output, 1, PROGRESS)[0];
+    let name = fixture.name.clone();
+    fixture.host.terminate();
     let given = collector.given();
 
-    let told = |span: &Span| {
+    let summary = |span: &Span| {
         let attributes = attributes(&span.attributes);
         let of = |key: &str| attributes.get(key).cloned().unwrap_or_default();
         let is_error = span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
@@ -142,10 +136,10 @@ fn attempts_figures_and_lines_arrive() {
     };
     let trapped = given.trace(TRACE);
     let expected = [row("1", "retry", "trap"), row("2", "dead-letter", "trap")];
-    assert_eq!(trapped.iter().map(told).collect::<Vec<_>>(), expected, "{trapped:?}");
+    assert_eq!(trapped.iter().map(summary).collect::<Vec<_>>(), expected, "{trapped:?}");
     let flaky = given.trace(other);
     let expected = [row("1", "retry", "retry"), row("2", "emitted", "")];
-    assert_eq!(flaky.iter().map(told).collect::<Vec<_>>(), expected, "{flaky:?}");
+    assert_eq!(flaky.iter().map(summary).collect::<Vec<_>>(), expected, "{flaky:?}");
     assert!(flaky.iter().chain(&trapped).all(|span| hex(&span.parent_span_id) == PRODUCER), "all are of the record");
     assert_eq!(traceparent(emitted), format!("00-{other}-{}-01", id(&flaky[1])), "the attempt that emitted");
 
@@ -190,18 +184,18 @@ fn attempts_figures_and_lines_arrive() {
 fn a_trace_begins_here_for_the_share_that_is_asked_for() {
     let collector = Collector::start();
     let endpoint = ("MILLSTREAM_OTLP__ENDPOINT", collector.endpoint());
-    let setting = Setting::with("otlp-ratio", 1, &[endpoint, ("MILLSTREAM_OTLP__TRACE_RATIO", "1")]);
-    setting.deploy("uppercase", "");
-    setting.produce("k", None, "a");
-    let emitted = &kcat::read_at_least(&setting.kafka.bootstrap, &setting.output, 1, LONG)[0];
-    // A call of someone who has a trace is of it.
+    let fixture = HostFixture::with("otlp-ratio", 1, &[endpoint, ("MILLSTREAM_OTLP__TRACE_RATIO", "1")]);
+    fixture.deploy("uppercase", "");
+    produce(&fixture, "k", None, "a");
+    let emitted = &kcat::read_at_least(&fixture.kafka.bootstrap, &fixture.output, 1, PROGRESS)[0];
+    // A call with a trace context belongs to that trace.
     let called = format!("00-{TRACE}-{PRODUCER}-01");
-    let path = format!("/v1/functions/{}/invoke", setting.name);
+    let path = format!("/v1/functions/{}/invoke", fixture.name);
     let headers = [("content-type", "text/plain"), ("traceparent", called.as_str())];
-    let (status, answer) = setting.host.client.send("POST", &path, &headers, "b");
+    let (status, answer) = fixture.host.client.send("POST", &path, &headers, "b");
     assert_eq!(status, 200, "{answer}");
-    let name = setting.name.clone();
-    setting.host.terminate();
+    let name = fixture.name.clone();
+    fixture.host.terminate();
 
     let given = collector.given();
     let [of_call] = given.trace(TRACE).try_into().unwrap_or_else(|spans: Vec<Span>| panic!("one span: {spans:?}"));
@@ -222,16 +216,16 @@ fn a_collector_that_is_down_or_mute_harms_nothing() {
     let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let mute_endpoint = format!("http://{}", mute.local_addr().expect("an address"));
     for endpoint in [format!("http://127.0.0.1:{}", free_port()), mute_endpoint] {
-        let setting = setting("otlp-down", &endpoint);
-        let client = &setting.host.client;
-        setting.deploy("uppercase", "");
+        let fixture = exporting_host("otlp-down", &endpoint);
+        let client = &fixture.host.client;
+        fixture.deploy("uppercase", "");
         let sampled = format!("00-{TRACE}-{PRODUCER}-01");
         let records = (0..2000).map(|number| (format!("k{}", number % 7), format!("v{number}")));
-        kcat::produce_with(&setting.kafka.bootstrap, &setting.input, &[("traceparent", &sampled)], records);
-        client.wait_for_no_lag(&setting.name, LONG);
-        let outputs = kcat::read_without_headers(&setting.kafka.bootstrap, &setting.output);
+        kcat::produce_with(&fixture.kafka.bootstrap, &fixture.input, &[("traceparent", &sampled)], records);
+        client.wait_for_no_lag(&fixture.name, PROGRESS);
+        let outputs = kcat::read_without_headers(&fixture.kafka.bootstrap, &fixture.output);
         assert_eq!(outputs.len(), 2000, "nothing waits for a collector");
-        wait_until("figures are dropped, and counted", LONG, || {
+        wait_until("figures are dropped, and counted", PROGRESS, || {
             let metrics = client.get("/metrics");
             let dropped = metrics.lines().find_map(|line| {
                 line.strip_prefix("millstream_telemetry_dropped_total{signal=\"metrics\"} ")?.parse::<u64>().ok()
@@ -239,12 +233,12 @@ fn a_collector_that_is_down_or_mute_harms_nothing() {
             dropped.is_some_and(|dropped| dropped > 0)
         });
         for signal in ["traces", "metrics"] {
-            let log = setting.host.log();
+            let log = fixture.host.log();
             let said = log.lines().filter(|line| line.contains(REFUSED) && line.contains(signal)).count();
             assert!(said <= 1, "it is said once: {log}");
         }
-        wait_until("it is said", LONG, || setting.host.log_lines_with(REFUSED) > 0);
+        wait_until("it is said", PROGRESS, || fixture.host.log_lines_with(REFUSED) > 0);
         // It ends in time, with what could not be sent.
-        setting.host.terminate();
+        fixture.host.terminate();
     }
 }

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use millstream_tests::browser::Browser;
 use millstream_tests::client::module;
+use millstream_tests::fixture::HostFixture;
 use millstream_tests::skip::skipped;
-use millstream_tests::{kcat, root, wait_until};
-
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(60);
+use millstream_tests::{PROGRESS, kcat, root, wait_until};
 
 /// Where pictures are kept: a folder of the build, or the one that `MILLSTREAM_PICTURES` names.
 fn pictures() -> PathBuf {
@@ -29,7 +26,7 @@ fn browser(width: u32, height: u32, is_dark: bool) -> Option<Browser> {
 }
 
 /// An event as a producer of the auction writes it.
-fn bid(setting: &Setting, key: &str, type_: &str, topic: &str, data: &str) {
+fn bid(fixture: &HostFixture, key: &str, type_: &str, topic: &str, data: &str) {
     let headers = [
         ("ce_specversion", "1.0"),
         ("ce_id", "1"),
@@ -37,19 +34,19 @@ fn bid(setting: &Setting, key: &str, type_: &str, topic: &str, data: &str) {
         ("ce_type", type_),
         ("content-type", "application/json"),
     ];
-    kcat::produce_one(&setting.kafka.bootstrap, topic, Some(key), &headers, data.as_bytes());
+    kcat::produce_one(&fixture.kafka.bootstrap, topic, Some(key), &headers, data.as_bytes());
 }
 
 #[test]
 fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     let Some(browser) = browser(1280, 860, false) else { return };
-    let setting = Setting::new("auction", 2);
-    let name = |stem: &str| format!("{stem}-{}", setting.name);
-    let topic = |stem: &str| format!("{}.{stem}", setting.name);
+    let fixture = HostFixture::new("auction", 2);
+    let name = |stem: &str| format!("{stem}-{}", fixture.name);
+    let topic = |stem: &str| format!("{}.{stem}", fixture.name);
     let (bids, completed) = (topic("bids"), topic("items.complete"));
-    setting.kafka.create_topic(&bids, 2);
-    setting.kafka.create_topic(&completed, 2);
-    let base = setting.host.client.base();
+    fixture.kafka.create_topic(&bids, 2);
+    fixture.kafka.create_topic(&completed, 2);
+    let base = fixture.host.client.base();
     browser.go(base);
     browser.wait_for_text("Nothing is deployed yet");
 
@@ -93,7 +90,7 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.find_text("button", "Deploy").click();
     browser.find_text("h1", &name("item-complete"));
     let notify = manifest_of("notify-bidders", &validated, &topic("notifications"));
-    let (status, answer) = setting.host.client.put(&name("notify-bidders"), &notify, module("notify-bidders"));
+    let (status, answer) = fixture.host.client.put(&name("notify-bidders"), &notify, module("notify-bidders"));
     assert_eq!(status, 201, "{answer}");
 
     // Records flow, and one is poison.
@@ -108,30 +105,30 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
                     );
                     (key, event)
                 });
-                produce_structured(&setting, &bids, records.collect());
+                produce_structured(&fixture, &bids, records.collect());
                 std::thread::sleep(Duration::from_millis(400));
             }
         });
         browser.go(&format!("{base}/#/"));
         browser.wait_for_text(&place_bid);
-        wait_until("the page shows a rate", LONG, || {
+        wait_until("the page shows a rate", PROGRESS, || {
             let script = "return [...document.querySelectorAll('tbody td:nth-child(4)')].map((cell) => cell.innerText)";
             let rates = browser.run(script).as_array().cloned().unwrap_or_default();
             rates.iter().filter_map(|rate| rate.as_str()).any(|rate| rate.ends_with("/s") && rate != "0/s")
         });
         browser.go(&format!("{base}/#/topology"));
-        wait_until("an edge of the graph is alive", LONG, || {
+        wait_until("an edge of the graph is alive", PROGRESS, || {
             browser.run("return document.querySelectorAll('.edge.flowing').length").as_u64() > Some(0)
         });
         browser.picture(&pictures().join("topology.png"));
         producer.join().expect("written");
     });
-    bid(&setting, "clock", "auction.bid.placed", &bids, "twenty-five, says dan");
+    bid(&fixture, "clock", "auction.bid.placed", &bids, "twenty-five, says dan");
     let item = r#"{"item":"lamp","seller":"eve","bids":[{"bidder":"ann","amount":107},{"bidder":"bob","amount":70}]}"#;
-    bid(&setting, "lamp", "auction.item.completed", &completed, item);
+    bid(&fixture, "lamp", "auction.item.completed", &completed, item);
     let dead = format!("{place_bid}.dead");
-    let letter = &kcat::read_at_least(&setting.kafka.bootstrap, &dead, 1, LONG)[0];
-    let notified = kcat::read_at_least(&setting.kafka.bootstrap, &topic("notifications"), 3, LONG);
+    let letter = &kcat::read_at_least(&fixture.kafka.bootstrap, &dead, 1, PROGRESS)[0];
+    let notified = kcat::read_at_least(&fixture.kafka.bootstrap, &topic("notifications"), 3, PROGRESS);
 
     browser.go(&format!("{base}/#/functions/{place_bid}"));
     browser.wait_for_text("1 reject");
@@ -139,7 +136,7 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
 
     // A call with the example event.
     browser.find_text("a", "Invoke").click();
-    wait_until("an example event is there", LONG, || {
+    wait_until("an example event is there", PROGRESS, || {
         browser
             .run("return document.querySelector('#event')?.value ?? ''")
             .as_str()
@@ -151,7 +148,7 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.find_text("button", "Invoke").click();
     browser.wait_for_text("auction.bid.rejected");
 
-    // The dead letter is mended by hand and handled again, while the function is paused and after.
+    // The dead letter is edited and redriven, while the function is paused and afterwards.
     browser.go(&format!("{base}/#/functions/{place_bid}/dead-letters"));
     browser.wait_for_text("the JSON cannot be read");
     browser.find_text("button", "Pause").click();
@@ -164,13 +161,13 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.wait_for_text("redriven: emitted");
     let is_mended =
         |record: &kcat::Record| record.header("millstream-redriven").is_some() && record.text().contains("dan");
-    let accepted = kcat::read(&setting.kafka.bootstrap, &topic("bids.accepted"));
+    let accepted = kcat::read(&fixture.kafka.bootstrap, &topic("bids.accepted"));
     assert_eq!(accepted.iter().filter(|record| is_mended(record)).count(), 1);
     browser.picture(&pictures().join("dead-letters.png"));
 
-    // Another one; this time the function is mended, and what it gave up is handled again.
-    bid(&setting, "vase", "auction.bid.placed", &bids, "thirty, says eve");
-    kcat::read_at_least(&setting.kafka.bootstrap, &dead, 2, LONG);
+    // Another one; this time the function is fixed, and its dead letters are redriven.
+    bid(&fixture, "vase", "auction.bid.placed", &bids, "thirty, says eve");
+    kcat::read_at_least(&fixture.kafka.bootstrap, &dead, 2, PROGRESS);
     let lenient = folder.path().join("lenient.wasm");
     std::fs::write(&lenient, module("uppercase")).expect("written");
     browser.find_text("a", "Deploy").click();
@@ -182,10 +179,10 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.go(&format!("{base}/#/functions/{place_bid}/dead-letters"));
     browser.wait_for_text("Redrive all");
     browser.find_text("button", "Redrive all").click();
-    wait_until("both letters are shown as redriven", LONG, || {
+    wait_until("both letters are shown as redriven", PROGRESS, || {
         browser.run("return document.querySelectorAll('.letter .badge.running').length").as_u64() == Some(2)
     });
-    let accepted = kcat::read(&setting.kafka.bootstrap, &topic("bids.accepted"));
+    let accepted = kcat::read(&fixture.kafka.bootstrap, &topic("bids.accepted"));
     let is_lenient = |record: &kcat::Record| {
         let by = record.header("ce_millstreamfunction").unwrap_or_default();
         record.text() == "THIRTY, SAYS EVE" && by.ends_with("@2")
@@ -201,7 +198,7 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     let last = &notified[0];
     browser.go(&format!("{base}/#/events/{}/{}/{}", topic("notifications"), last.partition, last.offset));
     browser.wait_for_text("auction.item.completed");
-    wait_until("all that the hammer led to is shown", LONG, || {
+    wait_until("all that the hammer led to is shown", PROGRESS, || {
         browser.run("return document.querySelectorAll('article.event').length").as_u64()
             == Some(2 + notified.len() as u64)
     });
@@ -213,7 +210,7 @@ fn the_page_shows_an_auction_from_the_deploy_to_the_lineage() {
     browser.go(&format!("{base}/#/functions/{place_bid}/revisions"));
     browser.wait_for_text("live");
     assert_eq!(browser.complaints(), Vec::<String>::new());
-    look_at_all(&setting, &place_bid);
+    look_at_all(&fixture, &place_bid);
 }
 
 /// Drops a manifest and a module on the form, as a hand with a mouse would.
@@ -230,7 +227,7 @@ fn drop_files(browser: &Browser, manifest: &str, module: &[u8]) {
     ));
 }
 
-/// What someone without eyes or mouse would miss: fields without a label, links and buttons without words.
+/// What a user of a screen reader or a keyboard would miss: fields without a label, links and buttons without text.
 const UNHEARD: &str = "
     const unheard = [];
     for (const field of document.querySelectorAll('input, select, textarea')) {
@@ -246,8 +243,8 @@ const UNHEARD: &str = "
     return unheard;";
 
 /// Pictures of the same in the dark, and on a narrow screen.
-fn look_at_all(setting: &Setting, name: &str) {
-    let base = setting.host.client.base();
+fn look_at_all(fixture: &HostFixture, name: &str) {
+    let base = fixture.host.client.base();
     for (width, height, is_dark, kind) in [(1280, 860, true, "dark"), (480, 900, false, "narrow")] {
         let Some(browser) = browser(width, height, is_dark) else { return };
         for (view, file) in [
@@ -269,16 +266,16 @@ fn look_at_all(setting: &Setting, name: &str) {
 }
 
 /// Structured events, in one go.
-fn produce_structured(setting: &Setting, topic: &str, records: Vec<(String, String)>) {
-    kcat::produce_with(&setting.kafka.bootstrap, topic, &[("content-type", "application/cloudevents+json")], records);
+fn produce_structured(fixture: &HostFixture, topic: &str, records: Vec<(String, String)>) {
+    kcat::produce_with(&fixture.kafka.bootstrap, topic, &[("content-type", "application/cloudevents+json")], records);
 }
 
 #[test]
 fn a_page_of_a_host_with_tokens_asks_for_one() {
     let Some(browser) = browser(1280, 860, false) else { return };
     let config = "[api.tokens.people]\ntoken = \"env:PEOPLE\"\nscopes = [\"read\"]\n";
-    let setting = Setting::configured("page-tokens", 1, &[("PEOPLE", "a-secret-of-people")], config);
-    browser.go(setting.host.client.base());
+    let fixture = HostFixture::configured("page-tokens", 1, &[("PEOPLE", "a-secret-of-people")], config);
+    browser.go(fixture.host.client.base());
     browser.wait_for_text("This host asks for a token");
     browser.find("#token").type_text("not-the-secret-one");
     browser.find_text("button", "Use it").click();

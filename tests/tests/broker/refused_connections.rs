@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use millstream_tests::host::{Host, Options};
+use millstream_tests::host::{Host, HostOptions};
 use millstream_tests::kafka::secured::{Listener, PASSPHRASE, PASSWORD, SecuredKafka, USER};
 use millstream_tests::token_endpoint::{CLIENT, SECRET};
 use millstream_tests::{unique, wait_until};
@@ -66,7 +66,7 @@ fn bearer(kafka: &SecuredKafka, secret: &str, https: &[(&'static str, &str)]) ->
 fn launch(kafka: &SecuredKafka, listener: Listener, settings: &KafkaOptions) -> Host {
     let lines: String = settings.iter().map(|(name, value)| format!("\"{name}\" = \"{value}\"\n")).collect();
     let config = format!("[kafka]\n{lines}");
-    let options = Options { config, ..Options::new(&kafka.address(listener), &unique("refused")) };
+    let options = HostOptions { config, ..HostOptions::new(&kafka.address(listener), &unique("refused")) };
     Host::launch(options, tempfile::tempdir().expect("a folder"))
 }
 

@@ -1,13 +1,10 @@
 //! Rights that the host's Kafka user lacks: the status names the topic or group and the right, nothing is lost meanwhile,
-//! and all continues when the right is given.
-
-use std::time::Duration;
+//! and work resumes when the permission is granted.
 
 use millstream_tests::host::Host;
 use millstream_tests::kafka::Kafka;
-use millstream_tests::{kcat, wait_until};
+use millstream_tests::{SLOW_PROGRESS, kcat, wait_until};
 
-const LONG: Duration = Duration::from_secs(90);
 const LOOK: &[&str] = &["Describe", "DescribeConfigs"];
 
 struct Place {
@@ -26,7 +23,7 @@ impl Place {
         );
         self.host.client.deploy(name, "uppercase", &manifest);
         self.produce(name, 0);
-        self.host.client.wait_for_no_lag(name, LONG);
+        self.host.client.wait_for_no_lag(name, SLOW_PROGRESS);
     }
 
     fn produce(&self, name: &str, from: usize) {
@@ -37,7 +34,7 @@ impl Place {
     #[track_caller]
     fn wait_until_told(&self, name: &str, words: &[&str]) {
         let mut reason = String::new();
-        wait_until(&format!("the status of {name} says {words:?}"), LONG, || {
+        wait_until(&format!("the status of {name} says {words:?}"), SLOW_PROGRESS, || {
             let status = self.host.client.status(name);
             reason = status["reason"].as_str().unwrap_or_default().to_owned();
             words.iter().all(|word| reason.contains(word))
@@ -50,7 +47,7 @@ impl Place {
 
     #[track_caller]
     fn is_whole(&self, name: &str, records: usize) {
-        self.host.client.wait_for_no_lag(name, LONG);
+        self.host.client.wait_for_no_lag(name, SLOW_PROGRESS);
         let outputs = kcat::read_without_headers(&self.kafka.bootstrap, &format!("{name}.out"));
         let distinct: std::collections::BTreeSet<_> = outputs.iter().map(|record| record.text().to_owned()).collect();
         assert_eq!(distinct.len(), records, "{name}: nothing is lost");
@@ -79,7 +76,7 @@ fn a_right_that_is_missing_is_named() {
     let input = ["--topic", "least.in"];
     kafka.allow_only(&input, &[LOOK, &["Write"]].concat());
     place.wait_until_told("least", &["least.in", "authorization failed", "Read for an input"]);
-    // The client fails at a place from which it must not continue by itself.
+    // The client fails at a place where it must not continue by itself.
     place.produce("least", 40);
     kafka.allow_all(&input);
     place.is_whole("least", 60);
@@ -89,8 +86,8 @@ fn a_right_that_is_missing_is_named() {
     place.wait_until_told("least", &["Group authorization failed", "groups that begin with millstream."]);
     kafka.allow_all(&group);
     place.produce("least", 60);
-    place.host.client.wait_for_no_lag("least", LONG);
-    wait_until("all of it came out", LONG, || {
+    place.host.client.wait_for_no_lag("least", SLOW_PROGRESS);
+    wait_until("all of it came out", SLOW_PROGRESS, || {
         kcat::read_without_headers(&kafka.bootstrap, "least.out").iter().any(|record| record.text() == "V79")
     });
     place.is_whole("least", 80);

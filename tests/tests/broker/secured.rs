@@ -2,25 +2,23 @@
 //! docs/operations.md shows.
 
 use std::process::Command;
-use std::time::Duration;
 
-use millstream_tests::host::{Host, Options, binary};
+use millstream_tests::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
+use millstream_tests::host::{Host, HostOptions, binary};
 use millstream_tests::kafka::secured::{Listener, PASSPHRASE, PASSWORD, SecuredKafka};
 use millstream_tests::token_endpoint::SECRET;
-use millstream_tests::turn::{Turn, Turns};
-use millstream_tests::{kcat, oracle, root, unique, wait_until};
+use millstream_tests::{PROGRESS, kcat, oracle, root, unique, wait_until};
 
-const LONG: Duration = Duration::from_secs(60);
 const RECORDS: usize = 500;
 
-static TURNS: Turns = Turns::new(2);
+static LIMIT: ConcurrencyLimit = ConcurrencyLimit::new(2);
 
 /// A host that reaches the broker through one of its listeners.
 struct SecuredHost {
     kafka: &'static SecuredKafka,
     host: Host,
     name: String,
-    _turn: Turn,
+    _permit: ConcurrencyPermit,
 }
 
 /// The example under this heading of docs/operations.md, with the files and addresses of this test.
@@ -37,15 +35,15 @@ fn example(heading: &str, kafka: &SecuredKafka) -> String {
 impl SecuredHost {
     #[track_caller]
     fn start(listener: Listener, heading: &str, more: &str, secrets: &[(&str, &str)]) -> Self {
-        let turn = TURNS.wait();
+        let permit = LIMIT.acquire();
         let kafka = SecuredKafka::shared();
         let name = unique("secured");
         let config = example(heading, kafka) + more;
-        let options = Options { config, ..Options::new(&kafka.address(listener), &name) };
+        let options = HostOptions { config, ..HostOptions::new(&kafka.address(listener), &name) };
         let options = secrets.iter().fold(options, |options, (name, value)| options.with(name, value));
         let mut host = Host::launch(options, tempfile::tempdir().expect("a folder"));
         host.wait_until_ready();
-        Self { kafka, host, name, _turn: turn }
+        Self { kafka, host, name, _permit: permit }
     }
 
     #[track_caller]
@@ -70,7 +68,7 @@ impl SecuredHost {
         );
         self.host.client.deploy(&name, "uppercase", &manifest);
         // Asked of Kafka: the host's own lag is zero also while it does not know where a partition ends.
-        wait_until("all is committed", LONG, || {
+        wait_until("all is committed", PROGRESS, || {
             let partitions = self.kafka.group(&format!("millstream.{name}"));
             partitions.len() == 2 && partitions.iter().all(|partition| partition.committed == partition.end)
         });
@@ -96,7 +94,7 @@ impl SecuredHost {
         for value in ["ok:1", "trap", "ok:2"] {
             self.cli(&["publish", &input, "--data", value, "--key", "k"]);
         }
-        self.host.client.wait_for_no_lag(&name, LONG);
+        self.host.client.wait_for_no_lag(&name, PROGRESS);
         assert_eq!(kcat::read(&self.kafka.bootstrap, &output).len(), 2);
         assert!(self.cli(&["list"]).contains(&name));
         let letters = self.cli(&["dlq", "list", &name]);
@@ -117,7 +115,9 @@ impl SecuredHost {
         self.host.wait_until_ready();
         for function in ["least", "exact", "tools"] {
             let name = format!("{}-{function}", self.name);
-            wait_until(&format!("{name} runs again"), LONG, || self.host.client.status(&name)["state"] == "running");
+            wait_until(&format!("{name} runs again"), PROGRESS, || {
+                self.host.client.status(&name)["state"] == "running"
+            });
         }
     }
 }
@@ -153,6 +153,6 @@ fn with_tokens_that_are_renewed() {
     let tokens = &secured.kafka.tokens;
     let issued = tokens.issued();
     // Each client asks by itself; with all of them at rest, more tokens are renewed ones.
-    wait_until("the clients get new tokens before the old ones expire", LONG, || tokens.issued() > issued + 3);
+    wait_until("the clients get new tokens before the old ones expire", PROGRESS, || tokens.issued() > issued + 3);
     secured.run_function("later", "at_least_once");
 }

@@ -2,24 +2,22 @@
 
 use std::time::Duration;
 
-use millstream_tests::{kcat, wait_until};
+use millstream_tests::fixture::HostFixture;
+use millstream_tests::{PROGRESS, kcat, stays_so_for, wait_until};
 use serde_json::{Value, json};
 
-use super::setting::Setting;
-
-const LONG: Duration = Duration::from_secs(60);
 const SOON: (&str, &str) = ("MILLSTREAM_WATCHDOG__STALLED_AFTER", "2s");
 const STARTED_ANEW: &str = "its shard is started anew";
 
-fn is_rebuilt(setting: &Setting) -> usize {
-    setting.host.log_lines_with(STARTED_ANEW)
+fn is_rebuilt(fixture: &HostFixture) -> usize {
+    fixture.host.log_lines_with(STARTED_ANEW)
 }
 
 #[track_caller]
-fn wait_for_blocker(setting: &Setting, why: &str) -> Value {
+fn wait_for_blocker(fixture: &HostFixture, why: &str) -> Value {
     let mut partition = Value::Null;
-    wait_until("the status names what blocks", LONG, || {
-        partition = setting.host.client.status(&setting.name)["partitions"][0].clone();
+    wait_until("the status names what blocks", PROGRESS, || {
+        partition = fixture.host.client.status(&fixture.name)["partitions"][0].clone();
         partition["blocked_by"]["why"] == why
     });
     partition
@@ -27,12 +25,12 @@ fn wait_for_blocker(setting: &Setting, why: &str) -> Value {
 
 #[test]
 fn a_retry_that_waits_is_named_and_nothing_is_started_anew_for_it() {
-    let setting = Setting::with("stalled-retry", 1, &[SOON]);
+    let fixture = HostFixture::with("stalled-retry", 1, &[SOON]);
     let records = [("a", "retry"), ("a", "ok:behind"), ("b", "ok:beside")].map(|(k, v)| (k.to_owned(), v.to_owned()));
-    kcat::produce(&setting.kafka.bootstrap, &setting.input, records);
+    kcat::produce(&fixture.kafka.bootstrap, &fixture.input, records);
     let retry = "[retry]\nmax_attempts = 2\nbackoff = \"300s\"\nbackoff_max = \"300s\"\n";
-    setting.deploy("faults", &format!("ordering = \"key\"\n{retry}"));
-    let partition = wait_for_blocker(&setting, "retry");
+    fixture.deploy("faults", &format!("ordering = \"key\"\n{retry}"));
+    let partition = wait_for_blocker(&fixture, "retry");
     let blocker = &partition["blocked_by"];
     assert_eq!((&blocker["offset"], &blocker["key"]), (&json!(0), &json!("a")), "{partition}");
     assert_eq!((&blocker["attempt"], &blocker["max_attempts"]), (&json!(2), &json!(2)), "{partition}");
@@ -40,44 +38,44 @@ fn a_retry_that_waits_is_named_and_nothing_is_started_anew_for_it() {
     assert!(partition["oldest_in_flight_ms"].as_u64().is_some_and(|age| age >= 1_000), "{partition}");
     assert!(partition["lag"].as_i64().is_some_and(|lag| lag > 0));
 
-    let client = &setting.host.client;
-    let status = client.wait_until_stalled(&setting.name, "attempt 2 of 2", LONG);
-    let place = format!("topic {}, partition 0", setting.input);
+    let client = &fixture.host.client;
+    let status = client.wait_until_stalled(&fixture.name, "attempt 2 of 2", PROGRESS);
+    let place = format!("topic {}, partition 0", fixture.input);
     assert!(status["reason"].as_str().is_some_and(|reason| reason.contains(&place)), "{status}");
     let (code, ready) = client.ask("/readyz");
-    assert_eq!((code, &ready["stalled"][0]["function"]), (200, &json!(setting.name)));
+    assert_eq!((code, &ready["stalled"][0]["function"]), (200, &json!(fixture.name)));
     assert_eq!(client.ask("/readyz?strict=true").0, 503);
-    let labels = format!("{{function=\"{}\",topic=\"{}\",partition=\"0\"}}", setting.name, setting.input);
+    let labels = format!("{{function=\"{}\",topic=\"{}\",partition=\"0\"}}", fixture.name, fixture.input);
     let metrics = client.get("/metrics");
     assert!(metrics.contains(&format!("millstream_partition_stalled{labels} 1\n")), "{metrics}");
-    std::thread::sleep(Duration::from_secs(6));
-    assert_eq!(is_rebuilt(&setting), 0);
-    assert_eq!(client.counter(&setting.name, "retried"), 1);
+    stays_so_for("the consumer is not rebuilt, and the record is not retried", Duration::from_secs(6), || {
+        is_rebuilt(&fixture) == 0 && client.counter(&fixture.name, "retried") == 1
+    });
 }
 
 #[test]
 fn a_slow_guest_is_named_and_goes_on() {
-    let setting = Setting::with("stalled-guest", 1, &[SOON]);
-    kcat::produce_one(&setting.kafka.bootstrap, &setting.input, None, &[], b"sleep");
-    setting.deploy("faults", "[limits]\ntimeout = \"12s\"\n[retry]\nmax_attempts = 1\n");
-    let partition = wait_for_blocker(&setting, "running");
+    let fixture = HostFixture::with("stalled-guest", 1, &[SOON]);
+    kcat::produce_one(&fixture.kafka.bootstrap, &fixture.input, None, &[], b"sleep");
+    fixture.deploy("faults", "[limits]\ntimeout = \"12s\"\n[retry]\nmax_attempts = 1\n");
+    let partition = wait_for_blocker(&fixture, "running");
     assert_eq!(partition["blocked_by"]["offset"], 0);
-    setting.host.client.wait_until_stalled(&setting.name, "is in the guest", LONG);
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
-    wait_until("it runs again", LONG, || setting.host.client.status(&setting.name)["state"] == "running");
-    assert_eq!(is_rebuilt(&setting), 0);
-    assert_eq!(setting.host.client.counter(&setting.name, "cold_starts"), 1);
+    fixture.host.client.wait_until_stalled(&fixture.name, "is in the guest", PROGRESS);
+    fixture.host.client.wait_for_no_lag(&fixture.name, PROGRESS);
+    wait_until("it runs again", PROGRESS, || fixture.host.client.status(&fixture.name)["state"] == "running");
+    assert_eq!(is_rebuilt(&fixture), 0);
+    assert_eq!(fixture.host.client.counter(&fixture.name, "cold_starts"), 1);
 }
 
 /// A failpoint makes the first consumer give nothing.
 #[test]
 fn a_consumer_that_gives_nothing_is_replaced() {
     let failing = ("FAILPOINTS", "consumer::assigned=1*return(error)");
-    let setting = Setting::with("starved", 2, &[SOON, failing]);
-    kcat::produce(&setting.kafka.bootstrap, &setting.input, (0..100).map(|index| (format!("k{index}"), "ok".into())));
-    setting.deploy("faults", "");
-    setting.host.client.wait_for_no_lag(&setting.name, LONG);
-    assert_eq!(kcat::read(&setting.kafka.bootstrap, &setting.output).len(), 100);
-    assert_eq!(setting.host.log_lines_with("ERROR"), 1, "said once: {}", setting.host.log_tail());
-    wait_until("it runs again", LONG, || setting.host.client.status(&setting.name)["state"] == "running");
+    let fixture = HostFixture::with("starved", 2, &[SOON, failing]);
+    kcat::produce(&fixture.kafka.bootstrap, &fixture.input, (0..100).map(|index| (format!("k{index}"), "ok".into())));
+    fixture.deploy("faults", "");
+    fixture.host.client.wait_for_no_lag(&fixture.name, PROGRESS);
+    assert_eq!(kcat::read(&fixture.kafka.bootstrap, &fixture.output).len(), 100);
+    assert_eq!(fixture.host.log_lines_with("ERROR"), 1, "said once: {}", fixture.host.log_tail());
+    wait_until("it runs again", PROGRESS, || fixture.host.client.status(&fixture.name)["state"] == "running");
 }

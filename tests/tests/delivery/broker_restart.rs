@@ -1,10 +1,11 @@
-//! The broker is killed, or stopped in order, and comes back.
+//! The broker is killed or shut down cleanly, and restarts.
 
+use millstream_tests::fixture::FunctionFixture;
+use millstream_tests::is_long_run;
 use millstream_tests::kafka::Kafka;
 use millstream_tests::oracle::{self, Guarantee};
 
-use super::stage::{Stage, long};
-use super::trial::Trial;
+use super::fault_run::FaultRun;
 
 for_both_guarantees!(broker_killed, broker_stopped);
 
@@ -17,15 +18,15 @@ fn broker_stopped(guarantee: Guarantee) {
 }
 
 fn bounced(guarantee: Guarantee, end: impl Fn(&Kafka)) {
-    let stage = Stage::fragile("bounced", guarantee, 8);
-    let hosts = [stage.host(), stage.host()];
-    stage.deploy(&hosts[0], "sleepy", "ordering = \"key\"\nconcurrency = 8", "");
-    let rounds = if long() { 3 } else { 1 };
-    let mut trial = Trial::start(&stage, oracle::json_inputs(rounds * 6_000, 100), 1_000);
+    let fixture = FunctionFixture::fragile("bounced", guarantee, 8);
+    let hosts = [fixture.host(), fixture.host()];
+    fixture.deploy(&hosts[0], "sleepy", "ordering = \"key\"\nconcurrency = 8", "");
+    let rounds = if is_long_run() { 3 } else { 1 };
+    let mut run = FaultRun::start(&fixture, oracle::json_inputs(rounds * 6_000, 100), 1_000);
     for round in 1..=rounds {
-        trial.wait_for(round * 1_500);
-        end(&stage.kafka);
-        stage.kafka.start_again();
+        run.wait_for(round * 1_500);
+        end(&fixture.kafka);
+        fixture.kafka.start_again();
     }
-    trial.finish(0);
+    run.finish(0);
 }

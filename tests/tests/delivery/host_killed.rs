@@ -3,12 +3,13 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use millstream_tests::chance::Chance;
+use millstream_tests::PROGRESS;
+use millstream_tests::fixture::FunctionFixture;
 use millstream_tests::host::Host;
 use millstream_tests::oracle::{self, Guarantee};
+use millstream_tests::rng::SeededRng;
 
-use super::stage::{PROGRESS, Stage};
-use super::trial::Trial;
+use super::fault_run::FaultRun;
 
 /// A test for each place where the committer of an exactly-once shard can be killed.
 macro_rules! killed {
@@ -33,63 +34,63 @@ const TOP: &str = "ordering = \"key\"\nconcurrency = 8";
 const DELIVERY: &str = "[delivery]\nmembership = \"static\"\ncommit_interval = \"20ms\"";
 
 fn killed_at(point: &str) {
-    let stage = Stage::new("killed", Guarantee::ExactlyOnce, 4);
-    let mut host = stage.host_with(stage.options().with("FAILPOINTS", &format!("{point}=6*off->1*return(kill)")));
-    stage.deploy(&host, "uppercase", TOP, DELIVERY);
-    let trial = Trial::start(&stage, oracle::inputs(3_000, 50), 1_000);
+    let fixture = FunctionFixture::new("killed", Guarantee::ExactlyOnce, 4);
+    let mut host = fixture.host_with(fixture.options().with("FAILPOINTS", &format!("{point}=6*off->1*return(kill)")));
+    fixture.deploy(&host, "uppercase", TOP, DELIVERY);
+    let run = FaultRun::start(&fixture, oracle::inputs(3_000, 50), 1_000);
     let status = host.wait_for_end(PROGRESS);
     assert_eq!(status.signal(), Some(9), "it was killed at {point}");
     host.restart_without_failpoints();
-    trial.finish(0);
+    run.finish(0);
 }
 
-/// A host that meets `failpoint` once while records flow, and the trial of what comes out.
-fn with_failpoint<'a>(stage: &'a Stage, failpoint: &str) -> (Host, Trial<'a>) {
-    let host = stage.host_with(stage.options().with("FAILPOINTS", failpoint));
-    stage.deploy(&host, "uppercase", TOP, DELIVERY);
-    (host, Trial::start(stage, oracle::inputs(3_000, 50), 1_000))
+/// A host that reaches `failpoint` once during the run.
+fn with_failpoint<'a>(fixture: &'a FunctionFixture, failpoint: &str) -> (Host, FaultRun<'a>) {
+    let host = fixture.host_with(fixture.options().with("FAILPOINTS", failpoint));
+    fixture.deploy(&host, "uppercase", TOP, DELIVERY);
+    (host, FaultRun::start(fixture, oracle::inputs(3_000, 50), 1_000))
 }
 
-/// A defect of the host itself costs a shard its committer: it is restarted, and no one has to help.
+/// After a panic in the committer the shard restarts without an operator.
 #[test]
 fn committer_that_panics() {
-    let stage = Stage::new("panicked", Guarantee::ExactlyOnce, 4);
-    let (host, trial) = with_failpoint(&stage, "transaction::produced=6*off->1*panic(for a test)->off");
-    trial.finish(0);
+    let fixture = FunctionFixture::new("panicked", Guarantee::ExactlyOnce, 4);
+    let (host, run) = with_failpoint(&fixture, "transaction::produced=6*off->1*panic(for a test)->off");
+    run.finish(0);
     assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
 }
 
-/// librdkafka may never answer when offsets are sent: its producer is left behind, and another of the same id continues.
+/// librdkafka may never return from sending offsets: its producer is abandoned, and another with the same id continues.
 #[test]
 fn producer_that_never_answers() {
-    let stage = Stage::new("unanswering", Guarantee::ExactlyOnce, 4);
-    let (host, trial) = with_failpoint(&stage, "transaction::sending-offsets=6*off->1*sleep(600000)->off");
-    trial.finish(0);
+    let fixture = FunctionFixture::new("unanswering", Guarantee::ExactlyOnce, 4);
+    let (host, run) = with_failpoint(&fixture, "transaction::sending-offsets=6*off->1*sleep(600000)->off");
+    run.finish(0);
     assert_eq!(host.log_lines_with("a transactional producer is replaced"), 1, "{}", host.log_tail());
 }
 
-/// The client that all at-least-once functions share may fail for good: another takes its place, in order.
+/// After a fatal error of the client that all at-least-once functions share, another replaces it and keeps the order.
 #[test]
 fn producer_that_gives_up() {
-    let stage = Stage::new("given-up", Guarantee::AtLeastOnce, 4);
-    let (host, mut trial) = with_failpoint(&stage, "producer::send=20*off->1*return(error)->off");
-    trial.allow_late_writes();
-    trial.finish(0);
+    let fixture = FunctionFixture::new("given-up", Guarantee::AtLeastOnce, 4);
+    let (host, mut run) = with_failpoint(&fixture, "producer::send=20*off->1*return(error)->off");
+    run.allow_late_writes();
+    run.finish(0);
     assert_eq!(host.log_lines_with("a producer gave up for good"), 1, "{}", host.log_tail());
 }
 
-/// At-least-once has no such steps: any moment will do.
+/// At-least-once has no such steps, so the moments are random.
 #[test]
 fn host_killed_at_any_moment() {
-    let stage = Stage::new("killed", Guarantee::AtLeastOnce, 4);
-    let mut host = stage.host();
-    stage.deploy(&host, "uppercase", TOP, DELIVERY);
-    let mut chance = Chance::of_this_run();
-    let mut trial = Trial::start(&stage, oracle::inputs(6_000, 50), 1_000);
+    let fixture = FunctionFixture::new("killed", Guarantee::AtLeastOnce, 4);
+    let mut host = fixture.host();
+    fixture.deploy(&host, "uppercase", TOP, DELIVERY);
+    let mut rng = SeededRng::of_this_run();
+    let mut run = FaultRun::start(&fixture, oracle::inputs(6_000, 50), 1_000);
     for kill in 1..=4 {
-        trial.wait_for(kill * 700);
-        std::thread::sleep(chance.between(Duration::ZERO, Duration::from_millis(150)));
+        run.wait_for(kill * 700);
+        std::thread::sleep(rng.between(Duration::ZERO, Duration::from_millis(150)));
         host.restart();
     }
-    trial.finish(0);
+    run.finish(0);
 }

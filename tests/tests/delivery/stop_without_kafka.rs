@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use millstream_tests::host::{Host, Options};
+use millstream_tests::fault_proxy::Direction;
+use millstream_tests::fixture::FunctionFixture;
+use millstream_tests::host::{Host, HostOptions};
 use millstream_tests::oracle::{self, Guarantee};
 use millstream_tests::process::free_port;
-use millstream_tests::proxy::Direction;
 use millstream_tests::unique;
 
-use super::stage::Stage;
-use super::trial::Trial;
+use super::fault_run::FaultRun;
 
 for_both_guarantees!(broker_killed, broker_silent, silent_while_joining);
 
@@ -25,44 +25,49 @@ fn sections() -> String {
 }
 
 /// Takes Kafka away under load, stops the host, and lets another one finish.
-fn stopped_under_load(guarantee: Guarantee, stem: &str, away: impl FnOnce(&Stage), back: impl FnOnce(&Stage)) {
-    let stage = Stage::fragile(stem, guarantee, 8);
-    let host = stage.host();
-    stage.deploy(&host, "sleepy", SLOW_CALLS, &sections());
-    let mut trial = Trial::start(&stage, oracle::json_inputs(6_000, 100), 1_000);
-    trial.allow_late_writes();
-    trial.allow_late_commits();
-    trial.wait_for(1_500);
-    away(&stage);
+fn stopped_under_load(
+    guarantee: Guarantee,
+    stem: &str,
+    away: impl FnOnce(&FunctionFixture),
+    back: impl FnOnce(&FunctionFixture),
+) {
+    let fixture = FunctionFixture::fragile(stem, guarantee, 8);
+    let host = fixture.host();
+    fixture.deploy(&host, "sleepy", SLOW_CALLS, &sections());
+    let mut run = FaultRun::start(&fixture, oracle::json_inputs(6_000, 100), 1_000);
+    run.allow_late_writes();
+    run.allow_late_commits();
+    run.wait_for(1_500);
+    away(&fixture);
     host.terminate_within(STOPS_WITHIN);
-    back(&stage);
-    let _successor = stage.host();
-    trial.finish(0);
+    back(&fixture);
+    let _successor = fixture.host();
+    run.finish(0);
 }
 
 fn broker_killed(guarantee: Guarantee) {
-    stopped_under_load(guarantee, "stop-killed", |stage| stage.kafka.kill(), |stage| stage.kafka.start_again());
+    stopped_under_load(guarantee, "stop-killed", |fixture| fixture.kafka.kill(), |fixture| fixture.kafka.start_again());
 }
 
 fn broker_silent(guarantee: Guarantee) {
-    let silent = |stage: &Stage| stage.kafka.proxy.hold(Direction::Out);
-    stopped_under_load(guarantee, "stop-silent", silent, |stage| stage.kafka.proxy.heal());
+    let silent = |fixture: &FunctionFixture| fixture.kafka.proxy.hold(Direction::Out);
+    stopped_under_load(guarantee, "stop-silent", silent, |fixture| fixture.kafka.proxy.heal());
 }
 
 /// The function has its revision, but neither partitions nor committed offsets yet.
 fn silent_while_joining(guarantee: Guarantee) {
-    let stage = Stage::fragile("stop-joining", guarantee, 4);
-    let host = stage.host();
-    stage.deploy(&host, "uppercase", "", &sections());
-    stage.kafka.proxy.hold(Direction::Out);
+    let fixture = FunctionFixture::fragile("stop-joining", guarantee, 4);
+    let host = fixture.host();
+    fixture.deploy(&host, "uppercase", "", &sections());
+    fixture.kafka.proxy.hold(Direction::Out);
     host.terminate_within(STOPS_WITHIN);
-    stage.kafka.proxy.heal();
+    fixture.kafka.proxy.heal();
 }
 
 #[test]
 fn a_host_that_never_reached_kafka_stops() {
     let nowhere = format!("127.0.0.1:{}", free_port());
-    let options = Options::new(&nowhere, &unique("stop-nowhere"));
+    let options = HostOptions::new(&nowhere, &unique("stop-nowhere"));
     let host = Host::launch(options, tempfile::tempdir().expect("a folder"));
     millstream_tests::wait_until("the host listens", Duration::from_secs(30), || host.client.is_healthy());
     host.terminate_within(Duration::from_secs(15));

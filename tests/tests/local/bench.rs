@@ -9,8 +9,8 @@ use serde_json::Value;
 fn bench(words: &[&str]) -> Output {
     let mut command = Command::new(binary());
     let output = command.current_dir(root()).arg("bench").args(words).output().expect("the binary can be started");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {stderr}");
     output
 }
 
@@ -26,17 +26,17 @@ fn keys(object: &Value) -> Vec<&str> {
 #[test]
 fn starts_are_told_in_this_form_and_take_microseconds() {
     let module = "examples/target/wasm32-wasip2/release/uppercase.wasm";
-    let told = json(&bench(&["start", module, "--json"]));
-    assert_eq!(keys(&told), ["cold_us", "compile_ms", "hot_us", "memory_bytes", "shape"]);
+    let report = json(&bench(&["start", module, "--json"]));
+    assert_eq!(keys(&report), ["cold_us", "compile_ms", "hot_us", "memory_bytes", "shape"]);
     for start in ["cold_us", "hot_us"] {
-        assert_eq!(keys(&told[start]), ["p50", "p99"]);
+        assert_eq!(keys(&report[start]), ["p50", "p99"]);
         let (p50, p99) =
-            (told[start]["p50"].as_f64().expect("a number"), told[start]["p99"].as_f64().expect("a number"));
-        assert!(0.0 < p50 && p50 <= p99 && p50 < 50.0, "{told}");
+            (report[start]["p50"].as_f64().expect("a number"), report[start]["p99"].as_f64().expect("a number"));
+        assert!(0.0 < p50 && p50 <= p99 && p50 < 50.0, "{report}");
     }
-    assert_eq!(told["shape"], "millstream-batch");
-    assert!(told["compile_ms"].as_f64().is_some_and(|took| took > 0.0), "{told}");
-    assert!(told["memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 65_536), "{told}");
+    assert_eq!(report["shape"], "millstream-batch");
+    assert!(report["compile_ms"].as_f64().is_some_and(|took| took > 0.0), "{report}");
+    assert!(report["memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 65_536), "{report}");
 }
 
 #[test]
@@ -50,14 +50,14 @@ fn an_event_that_is_refused_is_said() {
 
 #[test]
 fn every_record_is_accounted_for() {
-    let told =
+    let report =
         json(&bench(&["run", "examples/place-bid", "--no-build", "--records", "1001", "--batch", "7", "--json"]));
-    // The fixtures hold four events: two that emit, one that is dead-lettered, one that is filtered.
+    // The fixtures hold four events: two that emit, one that is rejected, one that is filtered.
     let count = |of: &Value| of.as_u64().expect("a count");
-    assert_eq!((count(&told["records"]), count(&told["batch"])), (1001, 7));
-    let sum = count(&told["emitted"]) + count(&told["filtered"]) + count(&told["failed"]["reject"]);
-    assert_eq!(sum, 1001, "{told}");
-    assert!(told["records_per_second"].as_u64().is_some_and(|rate| rate > 1000), "{told}");
+    assert_eq!((count(&report["records"]), count(&report["batch"])), (1001, 7));
+    let sum = count(&report["emitted"]) + count(&report["filtered"]) + count(&report["failed"]["reject"]);
+    assert_eq!(sum, 1001, "{report}");
+    assert!(report["records_per_second"].as_u64().is_some_and(|rate| rate > 1000), "{report}");
 }
 
 #[test]

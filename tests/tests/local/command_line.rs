@@ -17,7 +17,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("text")
 }
 
-/// Those that `millstream --help` lists; 3 needs a host, and is tested in `broker/api.rs`.
+/// The exit codes in `millstream --help`; 3 needs a host and is tested in `broker/api.rs`.
 #[test]
 fn exit_codes_say_what_happened() {
     let module = "examples/target/wasm32-wasip2/release/faults.wasm";
@@ -40,16 +40,16 @@ fn exit_codes_say_what_happened() {
         assert!(!text(&output.stderr).contains('\u{1b}'), "{words:?}: no colours where no terminal is");
     }
     let help = text(&run(&["--help"]).stdout);
-    for listed in ["0  success", "1  failure", "2  the command line", "3  the function does not", "4  the host cannot"]
+    for meaning in ["0  success", "1  failure", "2  the command line", "3  the function does not", "4  the host cannot"]
     {
-        assert!(help.contains(listed), "{listed}: {help}");
+        assert!(help.contains(meaning), "{meaning}: {help}");
     }
 }
 
 #[test]
 fn a_mistyped_verb_is_recognised() {
-    let told = text(&run(&["deplyo"]).stderr);
-    assert!(told.contains("'deploy'"), "{told}");
+    let stderr = text(&run(&["deplyo"]).stderr);
+    assert!(stderr.contains("'deploy'"), "{stderr}");
 }
 
 /// Of a terminal that does not want them, too.

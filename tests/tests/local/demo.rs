@@ -1,4 +1,4 @@
-//! `millstream demo`, the first thing that a new user runs.
+//! `millstream demo`, the first command that a new user runs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};

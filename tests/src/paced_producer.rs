@@ -1,4 +1,4 @@
-//! Inputs that arrive at a pace, so that faults fall into the middle of them.
+//! Writes inputs at a steady rate, so that faults hit in the middle of them.
 
 use std::io::Write as _;
 use std::process::{ChildStdin, Stdio};
@@ -9,66 +9,66 @@ use std::time::{Duration, Instant};
 
 use crate::process::Process;
 
-/// How often the pace is kept.
+/// How often it writes what is due.
 const TICK: Duration = Duration::from_millis(20);
 
-/// A producer that writes its inputs in the background. It is idempotent: a broker that restarts doubles no input.
+/// A background producer. It is idempotent, so a broker restart duplicates no input.
 #[derive(Debug)]
-pub struct Flow {
+pub struct PacedProducer {
     written: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     writer: Option<JoinHandle<Process>>,
-    words: tempfile::NamedTempFile,
+    errors: tempfile::NamedTempFile,
 }
 
-impl Flow {
+impl PacedProducer {
     /// Writes `inputs` to `topic`, `per_second` of them; keys and values without line end, keys without colon.
     #[track_caller]
     pub fn start(bootstrap: &str, topic: &str, inputs: Vec<(String, String)>, per_second: usize) -> Self {
-        let words = tempfile::NamedTempFile::new().expect("a file for its last words");
+        let errors = tempfile::NamedTempFile::new().expect("a file for its errors");
         let mut kcat = Process::start("kcat", |command| {
             command.args(["-b", bootstrap, "-P", "-E", "-q", "-t", topic, "-K:", "-X", "partitioner=murmur2_random"]);
             command.args(["-X", "enable.idempotence=true", "-X", "linger.ms=5", "-X", "reconnect.backoff.max.ms=500"]);
-            // One request at a time: Debian's librdkafka fails for good when a broker that is away refuses one and the
-            // next is on its way.
+            // One request at a time: Debian's librdkafka fails fatally when an unreachable broker refuses a request
+            // while the next is in flight.
             command.args(["-X", "max.in.flight.requests.per.connection=1"]);
-            let words = words.reopen().expect("a file can be opened twice");
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(words);
+            let errors = errors.reopen().expect("a file can be opened twice");
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(errors);
         });
         let (written, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (count, told) = (written.clone(), stop.clone());
+        let (count, stopped) = (written.clone(), stop.clone());
         let stdin = kcat.take_stdin();
         let writer = std::thread::spawn(move || {
-            write(stdin, &inputs, per_second.max(1), &count, &told);
+            write(stdin, &inputs, per_second.max(1), &count, &stopped);
             kcat
         });
-        Self { written, stop, writer: Some(writer), words }
+        Self { written, stop, writer: Some(writer), errors }
     }
 
-    /// How many were given to kcat so far.
+    /// How many inputs kcat has received so far.
     pub fn written(&self) -> usize {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Whether all were.
+    /// Whether kcat has received all inputs.
     pub fn is_over(&self) -> bool {
         self.writer.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits until Kafka has all of them.
+    /// Waits until Kafka has all inputs.
     #[track_caller]
     pub fn finish(mut self) {
         let writer = self.writer.take().expect("it is finished once");
         let mut kcat = writer.join().expect("the writer ends");
         let status = kcat.wait(Duration::from_secs(120));
-        let words = std::fs::read_to_string(self.words.path()).unwrap_or_default();
-        // Shown when the test fails: what it gave up it says here, and continues.
-        eprintln!("kcat's last words: {words}");
-        assert!(status.success(), "kcat could not write all inputs: {status}: {words}");
+        let errors = std::fs::read_to_string(self.errors.path()).unwrap_or_default();
+        // Shown when the test fails: kcat reports records that it abandons, and continues.
+        eprintln!("kcat's errors: {errors}");
+        assert!(status.success(), "kcat could not write all inputs: {status}: {errors}");
     }
 }
 
-impl Drop for Flow {
+impl Drop for PacedProducer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -81,7 +81,7 @@ fn write(mut to: ChildStdin, inputs: &[(String, String)], per_second: usize, cou
         let due = (start.elapsed().as_secs_f64() * per_second as f64) as usize;
         let due = due.min(inputs.len());
         let lines: String = inputs[done..due].iter().map(|(key, value)| format!("{key}:{value}\n")).collect();
-        // kcat is gone only when the test is.
+        // kcat ends only with the test.
         if to.write_all(lines.as_bytes()).is_err() {
             return;
         }

@@ -1,39 +1,37 @@
-//! A seeded source of chance: what a seed did once, it does again.
+//! A random number generator: the same seed gives the same numbers.
 
 use std::time::Duration;
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
+/// SplitMix64.
 #[derive(Debug, Clone)]
-pub struct Chance {
+pub struct SeededRng {
     state: u64,
 }
 
 /// The seed of this run: `MILLSTREAM_TEST_SEED`, else the clock's.
 pub fn seed_of_this_run() -> u64 {
     match std::env::var("MILLSTREAM_TEST_SEED") {
-        Ok(text) => text.trim().parse().unwrap_or_else(|_| panic!("MILLSTREAM_TEST_SEED={text} is no number")),
+        Ok(text) => text.trim().parse().unwrap_or_else(|_| panic!("MILLSTREAM_TEST_SEED={text} is not a number")),
         Err(_) => {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            // Short enough to be typed again.
+            // Short enough to type.
             now.as_nanos() as u64 % 1_000_000
         }
     }
 }
 
-impl Chance {
-    /// The source for one test; the seed is printed.
+impl SeededRng {
+    /// Prints the seed.
     pub fn of_this_run() -> Self {
         let seed = seed_of_this_run();
-        println!("seed {seed}: MILLSTREAM_TEST_SEED={seed} does the same again");
+        println!("seed {seed}: MILLSTREAM_TEST_SEED={seed} reproduces this run");
         Self::new(seed)
     }
 
-    /// The source of that seed.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The next number.
     pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
@@ -42,20 +40,17 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.number() % end.max(1)
     }
 
-    /// A time between the two.
     pub fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
         let room = longest.saturating_sub(shortest).as_millis() as u64;
         shortest + Duration::from_millis(self.below(room + 1))
     }
 
-    /// One of these.
     #[track_caller]
-    pub fn one_of<'a, T>(&mut self, these: &'a [T]) -> &'a T {
+    pub fn choose<'a, T>(&mut self, these: &'a [T]) -> &'a T {
         assert!(!these.is_empty(), "there is nothing to choose from");
         &these[self.below(these.len() as u64) as usize]
     }
@@ -66,10 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_does_the_same_again_and_another_does_not() {
+    fn a_seed_gives_the_same_numbers_and_another_does_not() {
         let numbers = |seed| {
-            let mut chance = Chance::new(seed);
-            (0..20).map(|_| chance.below(1000)).collect::<Vec<_>>()
+            let mut rng = SeededRng::new(seed);
+            (0..20).map(|_| rng.below(1000)).collect::<Vec<_>>()
         };
         assert_eq!(numbers(7), numbers(7));
         assert_ne!(numbers(7), numbers(8));
@@ -77,12 +72,12 @@ mod tests {
 
     #[test]
     fn what_is_drawn_lies_between_its_limits() {
-        let mut chance = Chance::new(1);
+        let mut rng = SeededRng::new(1);
         let (shortest, longest) = (Duration::from_millis(3), Duration::from_millis(9));
         for _ in 0..200 {
-            assert!(chance.below(5) < 5);
-            assert!((shortest..=longest).contains(&chance.between(shortest, longest)));
-            assert!([1, 2, 3].contains(chance.one_of(&[1, 2, 3])));
+            assert!(rng.below(5) < 5);
+            assert!((shortest..=longest).contains(&rng.between(shortest, longest)));
+            assert!([1, 2, 3].contains(rng.choose(&[1, 2, 3])));
         }
     }
 }

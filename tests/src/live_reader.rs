@@ -1,5 +1,4 @@
-//! A foreign `read_committed` reader that reads while records flow, and notes the first thing that is wrong when it
-//! happens.
+//! A foreign `read_committed` reader that reads while records are written, and checks each output as it arrives.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -9,40 +8,40 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::kcat::{self, Record};
-use crate::oracle::Ledger;
+use crate::oracle::OutputTally;
 use crate::process::Process;
 use crate::wait_until;
 
-/// See the module. Its kcat continues over broker restarts.
+/// Survives broker restarts.
 #[derive(Debug)]
-pub struct Watch {
+pub struct LiveReader {
     bootstrap: String,
     topic: String,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<SeenOutputs>>,
     kcat: Process,
     reader: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct SeenOutputs {
     records: Vec<Record>,
-    ledger: Ledger,
+    tally: OutputTally,
     last_new: Instant,
 }
 
-impl Watch {
+impl LiveReader {
     /// Reads `topic` from its beginning; `wanted` are the values that may appear, in lower case.
     #[track_caller]
     pub fn open(bootstrap: &str, topic: &str, wanted: Vec<String>) -> Self {
-        // kcat gives a topic up that it does not find at the start.
+        // kcat fails on a topic that does not exist when it starts.
         wait_until("the topic can be read", Duration::from_secs(60), || kcat::has_leaders(bootstrap, topic));
-        let seen = Seen { records: Vec::new(), ledger: Ledger::new(wanted), last_new: Instant::now() };
+        let seen = SeenOutputs { records: Vec::new(), tally: OutputTally::new(wanted), last_new: Instant::now() };
         let seen = Arc::new(Mutex::new(seen));
         let mut kcat = Process::start("kcat", |command| {
-            // Lengths first, so that keys and values may hold anything.
+            // Lengths first, because keys and values may contain any bytes.
             command.args(["-b", bootstrap, "-C", "-q", "-E", "-u", "-t", topic, "-o", "beginning"]);
             command.args(["-f", "%p %o %K %S\n%k\n%s\n", "-X", "isolation.level=read_committed"]);
-            // A broker that comes back is found soon.
+            // Reconnect soon after a broker restart.
             command.args(["-X", "reconnect.backoff.max.ms=500", "-X", "fetch.wait.max.ms=50"]);
             command.stdout(Stdio::piped()).stderr(Stdio::null());
         });
@@ -52,17 +51,15 @@ impl Watch {
         Self { bootstrap: bootstrap.to_owned(), topic: topic.to_owned(), seen, kcat, reader: Some(reader) }
     }
 
-    /// How many different inputs came out so far.
+    /// How many inputs have an output so far.
     pub fn distinct(&self) -> usize {
-        self.seen().ledger.distinct()
+        self.seen().tally.distinct()
     }
 
-    /// How many outputs came out so far.
     pub fn total(&self) -> usize {
         self.seen().records.len()
     }
 
-    /// How many outputs came out of each partition so far.
     pub fn by_partition(&self) -> BTreeMap<i32, usize> {
         let mut counts = BTreeMap::new();
         for record in &self.seen().records {
@@ -71,13 +68,13 @@ impl Watch {
         counts
     }
 
-    /// When the last output appeared that was not there before.
+    /// When an input had its first output, most recently.
     pub fn last_new(&self) -> Instant {
         self.seen().last_new
     }
 
-    /// Waits until there are `count` different ones. `longest` bounds the time *between* two new ones: it is progress
-    /// that is asked for, not speed.
+    /// Waits until `count` inputs have an output. `longest` bounds the time *between* two new outputs: the test is of
+    /// progress, not of speed.
     #[track_caller]
     pub fn wait_for(&mut self, count: usize, longest: Duration) {
         let start = Instant::now();
@@ -89,7 +86,7 @@ impl Watch {
             self.assert_reading();
             let since = self.last_new().max(start);
             if since.elapsed() > longest {
-                // Whether the stream stands still, or this reader does.
+                // Shows whether the stream has stalled, or only this reader.
                 let fresh = kcat::read_without_headers(&self.bootstrap, &self.topic).len();
                 panic!(
                     "no new output for {longest:?}: {distinct} of {count} came out; this reader has {} records, a fresh \
@@ -101,9 +98,9 @@ impl Watch {
         }
     }
 
-    /// Waits until as many outputs were read as a reader that came later found, and gives them by partition and offset.
+    /// Waits until `total` outputs are read, as many as a later reader found; returns them by partition and offset.
     #[track_caller]
-    pub fn close(mut self, total: usize) -> (Vec<Record>, Ledger) {
+    pub fn close(mut self, total: usize) -> (Vec<Record>, OutputTally) {
         wait_until("the concurrent reader is at the end", Duration::from_secs(60), || {
             self.assert_reading();
             self.total() >= total
@@ -115,7 +112,7 @@ impl Watch {
         let mut seen = self.seen();
         let mut records = std::mem::take(&mut seen.records);
         records.sort_by_key(|record| (record.partition, record.offset));
-        (records, std::mem::replace(&mut seen.ledger, Ledger::new(Vec::new())))
+        (records, std::mem::replace(&mut seen.tally, OutputTally::new(Vec::new())))
     }
 
     #[track_caller]
@@ -125,22 +122,22 @@ impl Watch {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, SeenOutputs> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn read(mut output: BufReader<impl std::io::Read>, seen: &Mutex<Seen>) {
+fn read(mut output: BufReader<impl std::io::Read>, seen: &Mutex<SeenOutputs>) {
     while let Some(record) = next(&mut output) {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.ledger.enter(&record) {
+        if seen.tally.add(&record) {
             seen.last_new = Instant::now();
         }
         seen.records.push(record);
     }
 }
 
-/// The next record; nothing at the end, or when kcat was ended in the middle of one.
+/// The next record; `None` at the end, or if kcat was killed in the middle of a record.
 fn next(output: &mut BufReader<impl std::io::Read>) -> Option<Record> {
     let mut head = String::new();
     output.read_line(&mut head).ok().filter(|length| *length > 0)?;
@@ -162,13 +159,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kcats_output_is_understood_whatever_is_in_it() {
+    fn kcat_output_is_parsed_whatever_bytes_it_contains() {
         let text = "0 7 1 3\nk\na\nb\n1 8 -1 -1\n\n\n2 9 2 ";
         let mut output = BufReader::new(text.as_bytes());
         let first = next(&mut output).expect("a record");
         assert_eq!((first.partition, first.offset, first.key_text(), first.text()), (0, 7, "k", "a\nb"));
         let second = next(&mut output).expect("a record");
         assert_eq!((second.partition, second.key, second.value), (1, None, None));
-        assert_eq!(next(&mut output), None, "half a record is none");
+        assert_eq!(next(&mut output), None, "half a record is ignored");
     }
 }

@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::host::Options;
+use crate::host::HostOptions;
 use crate::root;
 
-/// See the module.
 #[derive(Debug)]
-pub struct Clock(NamedTempFile);
+pub struct SkewedClock(NamedTempFile);
 
-impl Default for Clock {
+impl Default for SkewedClock {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Clock {
+impl SkewedClock {
     /// A clock that is right.
     #[track_caller]
     pub fn new() -> Self {
@@ -32,7 +31,7 @@ impl Clock {
 
     /// Gives a host this clock.
     #[track_caller]
-    pub fn on(&self, options: Options) -> Options {
+    pub fn on(&self, options: HostOptions) -> HostOptions {
         let options = options.with("LD_PRELOAD", &library().to_string_lossy());
         options.with("MILLSTREAM_TEST_CLOCK", &self.0.path().to_string_lossy())
     }
@@ -82,7 +81,7 @@ mod tests {
     /// What `date` says is the clock's.
     #[test]
     fn a_process_sees_the_time_that_the_test_wants() {
-        let clock = Clock::new();
+        let clock = SkewedClock::new();
         let seconds = || -> i64 {
             let mut date = Command::new("date");
             date.arg("+%s").env("LD_PRELOAD", library()).env("MILLSTREAM_TEST_CLOCK", clock.0.path());

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a group has committed for a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedOffset {
     /// The offset.
     pub offset: i64,
     /// The metadata beside it.
@@ -20,12 +20,12 @@ pub struct Committed {
 
 /// A connection to a cluster of one broker.
 #[derive(Debug)]
-pub struct Wire {
+pub struct WireClient {
     stream: TcpStream,
     number: i32,
 }
 
-impl Wire {
+impl WireClient {
     /// Connects.
     pub fn connect(bootstrap: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(bootstrap)?;
@@ -35,7 +35,7 @@ impl Wire {
     }
 
     /// What `group` has committed, by topic and partition.
-    pub fn committed(&mut self, group: &str) -> io::Result<BTreeMap<(String, i32), Committed>> {
+    pub fn committed(&mut self, group: &str) -> io::Result<BTreeMap<(String, i32), CommittedOffset>> {
         let body = Writer::default().text(group).number(-1_i32);
         let mut answer = self.ask(9, 2, body)?;
         let mut found = BTreeMap::new();
@@ -46,7 +46,7 @@ impl Wire {
                 let metadata = answer.text()?;
                 refuse(answer.i16()?)?;
                 if offset >= 0 {
-                    found.insert((topic.clone(), partition), Committed { offset, metadata });
+                    found.insert((topic.clone(), partition), CommittedOffset { offset, metadata });
                 }
             }
         }
@@ -55,7 +55,7 @@ impl Wire {
     }
 
     /// Commits for a group without members.
-    pub fn commit(&mut self, group: &str, topic: &str, partition: i32, committed: &Committed) -> io::Result<()> {
+    pub fn commit(&mut self, group: &str, topic: &str, partition: i32, committed: &CommittedOffset) -> io::Result<()> {
         let body = Writer::default().text(group).number(-1_i32).text("").number(-1_i64).number(1_i32);
         let body = body.text(topic).number(1_i32).number(partition).number(committed.offset).text(&committed.metadata);
         let mut answer = self.ask(8, 2, body)?;

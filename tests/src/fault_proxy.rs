@@ -1,5 +1,5 @@
-//! A door in front of a broker that a test can jam: it speaks Kafka's framing, so that it can keep back the answers to
-//! one kind of request and let all else pass.
+//! A proxy in front of a broker that injects faults. It reads Kafka's framing, so it can delay or drop the responses to
+//! one kind of request and pass all others.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read as _, Write as _};
@@ -8,39 +8,35 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// A kind of request, by Kafka's number.
+/// A kind of request, by its API key in Kafka's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Request(pub i16);
+pub struct RequestKind(pub i16);
 
-impl Request {
-    /// Writes records.
+impl RequestKind {
     pub const PRODUCE: Self = Self(0);
-    /// Reads records.
     pub const FETCH: Self = Self(1);
     /// Commits offsets outside a transaction.
     pub const OFFSET_COMMIT: Self = Self(8);
-    /// Keeps a group member alive.
     pub const HEARTBEAT: Self = Self(12);
-    /// Ends a transaction: commits or aborts it.
+    /// Commits or aborts a transaction.
     pub const END_TXN: Self = Self(26);
     /// Adds offsets to a transaction.
     pub const TXN_OFFSET_COMMIT: Self = Self(28);
 }
 
-/// What happens to an answer.
+/// What happens to a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Harm {
-    /// It arrives that much later, and what follows it on its connection too.
+pub enum ProxyFault {
+    /// It arrives later, and so does everything after it on the connection.
     Delay(Duration),
-    /// It never arrives, and its connection breaks: the client can't know whether it was done.
+    /// It never arrives and its connection breaks, so the client can't know whether the request was carried out.
     Lose,
-    /// It never arrives, but what follows it does.
+    /// It never arrives, but later responses do.
     Swallow,
-    /// It is kept back until the door is healed.
+    /// It is held until `heal`.
     Hold,
 }
 
-/// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// To the broker.
@@ -49,145 +45,143 @@ pub enum Direction {
     Out,
 }
 
-/// See the module. Closed when dropped.
+/// Closed when dropped.
 #[derive(Debug)]
-pub struct Proxy {
-    /// Where clients connect.
+pub struct FaultProxy {
+    /// Clients connect here.
     pub port: u16,
-    /// Where it passes them on to.
     pub upstream: u16,
-    door: Arc<Door>,
+    state: Arc<ProxyState>,
 }
 
 #[derive(Debug, Default)]
-struct Door {
-    rules: Mutex<Rules>,
+struct ProxyState {
+    rules: Mutex<ProxyRules>,
     healed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Rules {
-    answers: HashMap<Request, Harm>,
-    /// Which answers are harmed: the first so many; without a number, all.
+struct ProxyRules {
+    answers: HashMap<RequestKind, ProxyFault>,
+    /// How many more responses to change; `None` means all.
     left: Option<usize>,
     held: HashSet<Direction>,
-    /// Answers that were harmed since the door was made.
-    harmed: usize,
-    /// Requests that passed, by kind.
-    passed: HashMap<Request, usize>,
+    /// Responses changed since the proxy started.
+    changed: usize,
+    passed: HashMap<RequestKind, usize>,
     refuses: bool,
     closed: bool,
     connections: HashMap<u64, (TcpStream, TcpStream)>,
     next: u64,
 }
 
-impl Proxy {
-    /// Listens on `port` and passes everything on to `upstream`, both on loopback.
+impl FaultProxy {
+    /// Listens on `port` and forwards to `upstream`, both on loopback.
     #[track_caller]
     pub fn start(port: u16, upstream: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("the proxy's port is free");
-        let door = Arc::new(Door::default());
-        let at_the_door = door.clone();
+        let state = Arc::new(ProxyState::default());
+        let accepting = state.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let rules = at_the_door.rules();
+                let rules = accepting.rules();
                 if rules.closed {
                     return;
                 }
                 let refuses = rules.refuses;
                 drop(rules);
-                // A broker that is down refuses; so does the door.
+                // Refuse connections, as a broker that is down does.
                 if refuses {
                     continue;
                 }
                 if let Ok(broker) = TcpStream::connect(("127.0.0.1", upstream)) {
-                    at_the_door.clone().let_in(client, broker);
+                    accepting.clone().connect(client, broker);
                 }
             }
         });
-        Self { port, upstream, door }
+        Self { port, upstream, state }
     }
 
-    /// From now on does `harm` to every answer to `request`.
-    pub fn harm(&self, request: Request, harm: Harm) {
-        self.door.rules().answers.insert(request, harm);
+    /// Applies `fault` to every response to `request` until `heal`.
+    pub fn inject(&self, request: RequestKind, fault: ProxyFault) {
+        self.state.rules().answers.insert(request, fault);
     }
 
-    /// Does `harm` to the next `count` answers to `request`, then to none.
-    pub fn harm_next(&self, count: usize, request: Request, harm: Harm) {
-        let mut rules = self.door.rules();
+    /// Applies `fault` to the next `count` responses to `request`.
+    pub fn inject_next(&self, count: usize, request: RequestKind, fault: ProxyFault) {
+        let mut rules = self.state.rules();
         rules.left = Some(count);
-        rules.answers.insert(request, harm);
+        rules.answers.insert(request, fault);
     }
 
-    /// Lets nothing pass in that direction until the door is healed.
+    /// Holds all traffic in one direction until `heal`.
     pub fn hold(&self, direction: Direction) {
-        self.door.rules().held.insert(direction);
+        self.state.rules().held.insert(direction);
     }
 
-    /// Breaks every connection there is; new ones are let in.
+    /// Breaks every connection; new ones are accepted.
     pub fn cut(&self) {
-        cut(&mut self.door.rules());
+        cut(&mut self.state.rules());
     }
 
-    /// Breaks every connection and lets no one in until the door is healed.
+    /// Breaks every connection and refuses new ones until `heal`.
     pub fn shut(&self) {
-        let mut rules = self.door.rules();
+        let mut rules = self.state.rules();
         rules.refuses = true;
         cut(&mut rules);
     }
 
-    /// Everything passes again, also what was kept back.
+    /// Forwards everything again, including what was held.
     pub fn heal(&self) {
-        let mut rules = self.door.rules();
+        let mut rules = self.state.rules();
         rules.answers.clear();
         rules.left = None;
         rules.held.clear();
         rules.refuses = false;
         drop(rules);
-        self.door.healed.notify_all();
+        self.state.healed.notify_all();
     }
 
-    /// How many answers were harmed so far.
-    pub fn harmed(&self) -> usize {
-        self.door.rules().harmed
+    /// How many responses were changed so far.
+    pub fn changed_responses(&self) -> usize {
+        self.state.rules().changed
     }
 
-    /// How many requests of that kind passed so far.
-    pub fn passed(&self, request: Request) -> usize {
-        self.door.rules().passed.get(&request).copied().unwrap_or_default()
+    /// How many requests of that kind were forwarded so far.
+    pub fn passed(&self, request: RequestKind) -> usize {
+        self.state.rules().passed.get(&request).copied().unwrap_or_default()
     }
 }
 
-impl Drop for Proxy {
+impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.heal();
-        let mut rules = self.door.rules();
+        let mut rules = self.state.rules();
         rules.closed = true;
         cut(&mut rules);
         drop(rules);
-        // Wakes the one who accepts; it finds the door closed.
+        // Wakes the accepting thread, which then sees `closed`.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
 
-fn cut(rules: &mut Rules) {
+fn cut(rules: &mut ProxyRules) {
     for (client, broker) in rules.connections.drain().map(|(_, pair)| pair) {
-        // The other side may have closed it already.
+        // The peer may have closed it already.
         let _ = client.shutdown(Shutdown::Both);
         let _ = broker.shutdown(Shutdown::Both);
     }
 }
 
-impl Door {
-    fn rules(&self) -> MutexGuard<'_, Rules> {
+impl ProxyState {
+    fn rules(&self) -> MutexGuard<'_, ProxyRules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn let_in(self: Arc<Self>, client: TcpStream, broker: TcpStream) {
+    fn connect(self: Arc<Self>, client: TcpStream, broker: TcpStream) {
         let (Ok(client_too), Ok(broker_too)) = (client.try_clone(), broker.try_clone()) else { return };
         let (Ok(to_cut), Ok(to_cut_too)) = (client.try_clone(), broker.try_clone()) else { return };
-        // Small requests must not wait for one another's acknowledgement.
+        // Nagle's algorithm would delay small requests.
         let _ = (client.set_nodelay(true), broker.set_nodelay(true));
         let mut rules = self.rules();
         let id = rules.next;
@@ -195,10 +189,10 @@ impl Door {
         rules.connections.insert(id, (to_cut, to_cut_too));
         drop(rules);
         let asked = Arc::new(Mutex::new(HashMap::new()));
-        let (door, questions) = (self.clone(), asked.clone());
+        let (state, questions) = (self.clone(), asked.clone());
         thread::spawn(move || {
-            let _ = door.pass_in(client, broker_too, &questions);
-            door.close(id);
+            let _ = state.pass_in(client, broker_too, &questions);
+            state.close(id);
         });
         thread::spawn(move || {
             let _ = self.pass_out(broker, client_too, &asked);
@@ -217,9 +211,9 @@ impl Door {
         loop {
             let frame = read_frame(&mut from)?;
             self.wait_while(|rules| rules.held.contains(&Direction::In));
-            // Size, kind, version, then the number that the answer repeats.
+            // Size, API key, version, then the correlation id that the response repeats.
             if frame.len() >= 12 {
-                let request = Request(i16::from_be_bytes([frame[4], frame[5]]));
+                let request = RequestKind(i16::from_be_bytes([frame[4], frame[5]]));
                 let number = i32::from_be_bytes([frame[8], frame[9], frame[10], frame[11]]);
                 asked.lock().unwrap_or_else(PoisonError::into_inner).insert(number, request);
                 *self.rules().passed.entry(request).or_default() += 1;
@@ -235,40 +229,40 @@ impl Door {
             let number = frame.get(4..8).map(|bytes| i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
             let request =
                 number.and_then(|number| asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&number));
-            match request.and_then(|request| self.harm_of(request)) {
+            match request.and_then(|request| self.fault_of(request)) {
                 None => {}
-                Some((_, Harm::Delay(time))) => thread::sleep(time),
-                Some((_, Harm::Lose)) => return Ok(()),
-                Some((_, Harm::Swallow)) => continue,
-                Some((request, Harm::Hold)) => self.wait_while(|rules| rules.answers.contains_key(&request)),
+                Some((_, ProxyFault::Delay(time))) => thread::sleep(time),
+                Some((_, ProxyFault::Lose)) => return Ok(()),
+                Some((_, ProxyFault::Swallow)) => continue,
+                Some((request, ProxyFault::Hold)) => self.wait_while(|rules| rules.answers.contains_key(&request)),
             }
             to.write_all(&frame)?;
         }
     }
 
-    fn harm_of(&self, request: Request) -> Option<(Request, Harm)> {
+    fn fault_of(&self, request: RequestKind) -> Option<(RequestKind, ProxyFault)> {
         let mut rules = self.rules();
-        let harm = *rules.answers.get(&request)?;
+        let fault = *rules.answers.get(&request)?;
         match &mut rules.left {
             Some(0) => return None,
             Some(left) => *left -= 1,
             None => {}
         }
-        rules.harmed += 1;
-        Some((request, harm))
+        rules.changed += 1;
+        Some((request, fault))
     }
 
-    fn wait_while(&self, jammed: impl Fn(&Rules) -> bool) {
+    fn wait_while(&self, holds: impl Fn(&ProxyRules) -> bool) {
         let mut rules = self.rules();
-        while jammed(&rules) && !rules.closed {
+        while holds(&rules) && !rules.closed {
             rules = self.healed.wait(rules).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-type Asked = Mutex<HashMap<i32, Request>>;
+type Asked = Mutex<HashMap<i32, RequestKind>>;
 
-/// A whole frame with its size in front.
+/// A whole frame, including its size.
 fn read_frame(from: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut size = [0; 4];
     from.read_exact(&mut size)?;
@@ -305,7 +299,7 @@ mod tests {
         port
     }
 
-    fn ask(stream: &mut TcpStream, request: Request, number: i32) -> io::Result<i32> {
+    fn ask(stream: &mut TcpStream, request: RequestKind, number: i32) -> io::Result<i32> {
         let frame = [&8_i32.to_be_bytes()[..], &request.0.to_be_bytes(), &[0, 0], &number.to_be_bytes()].concat();
         stream.write_all(&frame)?;
         let answer = read_frame(stream)?;
@@ -314,43 +308,43 @@ mod tests {
 
     #[test]
     fn it_passes_delays_loses_and_heals() {
-        let proxy = Proxy::start(free_port(), echo());
-        let connect = || TcpStream::connect(("127.0.0.1", proxy.port)).expect("the door is open");
+        let proxy = FaultProxy::start(free_port(), echo());
+        let connect = || TcpStream::connect(("127.0.0.1", proxy.port)).expect("the listener is open");
         let mut client = connect();
-        assert_eq!(ask(&mut client, Request::PRODUCE, 7).expect("an answer"), 7);
-        proxy.harm(Request::END_TXN, Harm::Delay(Duration::from_millis(200)));
+        assert_eq!(ask(&mut client, RequestKind::PRODUCE, 7).expect("an answer"), 7);
+        proxy.inject(RequestKind::END_TXN, ProxyFault::Delay(Duration::from_millis(200)));
         let start = Instant::now();
-        assert_eq!(ask(&mut client, Request::PRODUCE, 8).expect("an answer"), 8);
-        assert_eq!(ask(&mut client, Request::END_TXN, 9).expect("an answer"), 9);
+        assert_eq!(ask(&mut client, RequestKind::PRODUCE, 8).expect("an answer"), 8);
+        assert_eq!(ask(&mut client, RequestKind::END_TXN, 9).expect("an answer"), 9);
         assert!(start.elapsed() >= Duration::from_millis(200), "the answer was delayed");
-        proxy.harm_next(1, Request::END_TXN, Harm::Lose);
-        assert!(ask(&mut client, Request::END_TXN, 10).is_err(), "the answer is lost");
+        proxy.inject_next(1, RequestKind::END_TXN, ProxyFault::Lose);
+        assert!(ask(&mut client, RequestKind::END_TXN, 10).is_err(), "the answer is lost");
         let mut client = connect();
-        assert_eq!(ask(&mut client, Request::END_TXN, 11).expect("only one is lost"), 11);
-        assert_eq!((proxy.harmed(), proxy.passed(Request::END_TXN)), (2, 3));
-        proxy.harm_next(1, Request::FETCH, Harm::Swallow);
+        assert_eq!(ask(&mut client, RequestKind::END_TXN, 11).expect("only one is lost"), 11);
+        assert_eq!((proxy.changed_responses(), proxy.passed(RequestKind::END_TXN)), (2, 3));
+        proxy.inject_next(1, RequestKind::FETCH, ProxyFault::Swallow);
         let frame =
-            [&8_i32.to_be_bytes()[..], &Request::FETCH.0.to_be_bytes(), &[0, 0], &12_i32.to_be_bytes()].concat();
+            [&8_i32.to_be_bytes()[..], &RequestKind::FETCH.0.to_be_bytes(), &[0, 0], &12_i32.to_be_bytes()].concat();
         client.write_all(&frame).expect("written");
-        assert_eq!(ask(&mut client, Request::END_TXN, 13).expect("what follows arrives"), 13);
+        assert_eq!(ask(&mut client, RequestKind::END_TXN, 13).expect("what follows arrives"), 13);
         proxy.shut();
-        assert!(ask(&mut client, Request::PRODUCE, 12).is_err(), "the connection is cut");
-        assert!(ask(&mut connect(), Request::PRODUCE, 13).is_err(), "nobody is let in");
+        assert!(ask(&mut client, RequestKind::PRODUCE, 12).is_err(), "the connection is cut");
+        assert!(ask(&mut connect(), RequestKind::PRODUCE, 13).is_err(), "no connection is accepted");
         proxy.heal();
-        assert_eq!(ask(&mut connect(), Request::PRODUCE, 14).expect("an answer"), 14);
+        assert_eq!(ask(&mut connect(), RequestKind::PRODUCE, 14).expect("an answer"), 14);
     }
 
     #[test]
     fn what_is_held_comes_after_healing() {
         for held in [None, Some(Direction::In), Some(Direction::Out)] {
-            let proxy = Proxy::start(free_port(), echo());
+            let proxy = FaultProxy::start(free_port(), echo());
             match held {
                 Some(direction) => proxy.hold(direction),
-                None => proxy.harm(Request::FETCH, Harm::Hold),
+                None => proxy.inject(RequestKind::FETCH, ProxyFault::Hold),
             }
-            let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).expect("the door is open");
+            let mut client = TcpStream::connect(("127.0.0.1", proxy.port)).expect("the listener is open");
             client.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
-            assert!(ask(&mut client, Request::FETCH, 1).is_err(), "no answer while it is held: {held:?}");
+            assert!(ask(&mut client, RequestKind::FETCH, 1).is_err(), "no answer while it is held: {held:?}");
             proxy.heal();
             client.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
             assert_eq!(read_frame(&mut client).expect("the answer")[4..], 1_i32.to_be_bytes());
