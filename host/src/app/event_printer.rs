@@ -29,7 +29,7 @@ impl EventPrinter {
         self.print('›', "36", topic, key, text);
     }
 
-    /// Shows a record that appeared, and tells what it was.
+    /// Shows a record that appeared, and returns what it was.
     pub(crate) fn show(self, record: &PastRecord) -> EventRole {
         let (key, value) = (record.key.as_deref().unwrap_or_default(), record.value.as_deref().unwrap_or_default());
         let (topic, key, value) = (&record.partition.topic, text(key), text(value));
