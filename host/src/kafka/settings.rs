@@ -31,16 +31,17 @@ impl ClientSettings {
             config.set(key, value);
         }
         config.set("bootstrap.servers", &self.bootstrap_servers);
-        for (key, value) in self.trusted_authorities() {
-            config.set(key, value);
+        let authorities = system_authorities();
+        for key in self.unset_authorities() {
+            config.set(key, &authorities);
         }
         config.set_log_level(RDKafkaLogLevel::Info);
         config
     }
 
-    /// Selects the system's trusted authorities unless the user names others. OpenSSL is linked statically, and would look
-    /// in the folder that it was built in.
-    fn trusted_authorities(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// The settings that need the system's trusted authorities, because the user names no others. OpenSSL is linked
+    /// statically, and would look in the folder that it was built in.
+    fn unset_authorities(&self) -> impl Iterator<Item = &'static str> {
         let is_set = |key: &str| self.options.contains_key(key);
         let protocol = self.options.get("security.protocol").map(|protocol| protocol.trim().to_lowercase());
         let has_tls = protocol.is_some_and(|protocol| protocol.ends_with("ssl"));
@@ -48,7 +49,7 @@ impl ClientSettings {
         let brokers = (has_tls && !is_set("ssl.ca.location") && !is_set("ssl.ca.pem")).then_some("ssl.ca.location");
         let endpoint =
             (has_endpoint && !is_set("https.ca.location") && !is_set("https.ca.pem")).then_some("https.ca.location");
-        brokers.into_iter().chain(endpoint).map(|key| (key, "probe"))
+        brokers.into_iter().chain(endpoint)
     }
 
     /// The size of batches that fits topics which take `bytes`; nothing when the client's own does.
@@ -56,6 +57,13 @@ impl ClientSettings {
         let own = self.options.get("batch.size").and_then(|size| size.trim().parse().ok()).unwrap_or(USUAL_BATCH);
         bytes.filter(|bytes| bytes.get() < own)
     }
+}
+
+/// The system's trusted authorities: those that the environment names for OpenSSL, or those that librdkafka finds in the
+/// places where distributions keep them.
+fn system_authorities() -> String {
+    let named = std::env::var("SSL_CERT_FILE").ok().filter(|file| std::path::Path::new(file).is_file());
+    named.unwrap_or_else(|| "probe".to_owned())
 }
 
 /// Names the options without their values: one of them may be a password.
@@ -93,17 +101,17 @@ mod tests {
     fn the_systems_authorities_are_trusted_unless_others_are_named() {
         let trusted = |options: &[(&str, &str)]| {
             let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-            let config = ClientSettings { bootstrap_servers: String::new(), options, is_embedded: false }.base();
-            ["ssl.ca.location", "https.ca.location"].map(|key| config.get(key).map(str::to_owned))
+            ClientSettings { bootstrap_servers: String::new(), options, is_embedded: false }
+                .unset_authorities()
+                .collect::<Vec<_>>()
         };
-        let probe = || Some("probe".to_owned());
-        assert_eq!(trusted(&[]), [None, None]);
-        assert_eq!(trusted(&[("security.protocol", "sasl_plaintext")]), [None, None]);
-        assert_eq!(trusted(&[("security.protocol", "SASL_SSL")]), [probe(), None]);
-        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.location", "a.pem")])[0].as_deref(), Some("a.pem"));
-        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----BEGIN")]), [None, None]);
-        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc")]), [None, probe()]);
-        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc"), ("https.ca.pem", "-----BEGIN")]), [None, None]);
+        assert_eq!(trusted(&[]), [""; 0]);
+        assert_eq!(trusted(&[("security.protocol", "sasl_plaintext")]), [""; 0]);
+        assert_eq!(trusted(&[("security.protocol", "SASL_SSL")]), ["ssl.ca.location"]);
+        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.location", "a.pem")]), [""; 0]);
+        assert_eq!(trusted(&[("security.protocol", "ssl"), ("ssl.ca.pem", "-----BEGIN")]), [""; 0]);
+        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc")]), ["https.ca.location"]);
+        assert_eq!(trusted(&[("sasl.oauthbearer.method", "oidc"), ("https.ca.pem", "-----BEGIN")]), [""; 0]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ fn start(kafka: &SecuredKafka, bundle: &Path, folder: &Path, log: &Path) -> (Pro
     let process = Process::start("unshare", |command| {
         command.args(["--mount", "--map-root-user", "--propagation", "private", "sh", "-c"]);
         command.arg(format!("mount --bind \"$1\" {BUNDLE} && exec \"$2\" serve")).arg("sh").arg(bundle).arg(binary());
+        // They would name the file, or another one.
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         command.env("MILLSTREAM_LISTEN", format!("127.0.0.1:{port}")).env("MILLSTREAM_DATA_DIR", folder);
         command.env("MILLSTREAM_TOPICS__REGISTRY_PREFIX", format!("{}.", unique("system")));
         let settings = [
@@ -46,9 +48,9 @@ fn has_namespaces() -> bool {
 #[test]
 fn the_systems_authorities_are_found_without_a_setting() {
     if !has_namespaces() {
-        eprintln!(
-            "SKIPPED: no mount namespaces, or no {BUNDLE}: the system's certificates cannot be replaced for a test"
-        );
+        skipped(&format!(
+            "no mount namespaces, or no {BUNDLE}: the system's certificates cannot be replaced for a test"
+        ));
         return;
     }
     let kafka = SecuredKafka::shared();
