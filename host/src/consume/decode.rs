@@ -1,5 +1,5 @@
 //! A Kafka record becomes an event: CloudEvents Kafka protocol binding 1.0, binary and structured mode. A record that
-//! is no CloudEvent is one all the same, with attributes that tell its place.
+//! is not a CloudEvent becomes one, with attributes that name its place.
 
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ pub(crate) struct DecodedRecord {
     pub(crate) original_value: Option<Range<u32>>,
     /// All headers, packed, where the flat record lacks some.
     pub(crate) original_headers: Option<Range<u32>>,
-    /// Why it is no event. It is in the arena all the same, as a plain record, for its dead letter.
+    /// Why it is not an event. It is in the arena all the same, as a plain record, for its dead letter.
     pub(crate) undecodable: Option<NotAnEvent>,
 }
 

@@ -43,7 +43,7 @@ impl EmissionOrigin<'_> {
         EventStamp { cause: self.cause(), function, attempt: self.attempt }
     }
 
-    /// The same for every attempt, so that a reader can tell a repetition.
+    /// The same for every attempt, so that a reader recognizes a repetition.
     fn id(&self) -> String {
         format!("{}/{}/{}", self.function, self.cause(), self.index)
     }
@@ -81,7 +81,7 @@ pub(crate) fn required<'a>(emission: &Emission<'a>, origin: &EmissionOrigin<'a>)
     }
 }
 
-/// Checks an extension's name, and tells whether it is the guest's to set.
+/// Checks an extension's name, and returns whether it is the guest's to set.
 pub(crate) fn check_extension(name: &str) -> Result<bool, GuestFault> {
     let is_valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if !is_valid {

@@ -96,7 +96,7 @@ struct TraceWalk<'a> {
     bounds: ScanBounds,
     nodes: Vec<TraceStep>,
     places: HashMap<RecordId, usize>,
-    /// Whether the broker finds offsets by time. The embedded one tells the end, whatever the time.
+    /// Whether the broker finds offsets by time. The embedded one answers with the end, whatever the time.
     knows_times: bool,
     scan: ScanReport,
 }
@@ -176,7 +176,7 @@ impl TraceWalk<'_> {
         Ok(())
     }
 
-    /// Adds what the records of `level` led to. Tells whether the bounds allowed it.
+    /// Adds what the records of `level` led to. Returns whether the bounds allowed it.
     fn look_after(&mut self, level: &[usize]) -> Result<bool, TraceError> {
         let views = || level.iter().map(|index| &self.nodes[*index].view);
         let topics: Vec<String> = {

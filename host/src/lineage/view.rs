@@ -51,13 +51,13 @@ pub(crate) struct LineageNode {
     /// The revision of that function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u64>,
-    /// The attempt that wrote it, or after which the record was given up.
+    /// The attempt that wrote it, or after which the record was dead-lettered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attempt: Option<u32>,
     /// Whether it came of a dead letter that was handled again, which is its cause.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) redriven: bool,
-    /// Why the record was given up.
+    /// Why the record was dead-lettered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<NodeFault>,
     /// W3C Trace Context.
@@ -76,15 +76,15 @@ pub(crate) enum NodeKind {
     /// An event.
     #[default]
     Event,
-    /// A record that was given up.
+    /// A dead letter.
     DeadLetter,
     /// A record that is no longer there, or cannot be read.
     Missing,
-    /// A call over HTTP, which is no record.
+    /// A call over HTTP, not a record.
     Call,
 }
 
-/// Why a record was given up.
+/// Why a record was dead-lettered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct NodeFault {
     /// The class, such as `trap`.

@@ -30,7 +30,7 @@ pub(crate) struct ParcelMessage {
     pub(crate) topic: Arc<str>,
     /// The topic's compression, when it has its own.
     pub(crate) compression: Option<Compression>,
-    /// The most bytes of a batch that the topic takes, when it told.
+    /// The most bytes of a batch that the topic takes, where that is known.
     pub(crate) batch_bytes: Option<BatchBytes>,
     /// The key, in the arena.
     pub(crate) key: Option<Range<u32>>,
@@ -48,7 +48,7 @@ pub(crate) struct ParcelMessage {
 pub(crate) enum MessageKind {
     /// An event that the guest emitted.
     Emission,
-    /// A record that was given up, with its value.
+    /// A dead letter with its record's value.
     DeadLetter,
     /// A dead letter that only refers to the record, because its value is too large.
     DeadLetterReference,
@@ -217,8 +217,8 @@ impl Parcel {
         self.push_copy(other, message, first_header, value, message.kind);
     }
 
-    /// Copies a dead letter of `other` that is too large: without its value, and marked so. Why the record was given up
-    /// stays.
+    /// Copies a dead letter of `other` that is too large: without its value, and marked so. Why the record was
+    /// dead-lettered stays.
     pub(crate) fn copy_as_reference(&mut self, other: &Parcel, message: &ParcelMessage) {
         let first_header = self.copy_headers(other, message);
         self.header(stamp::VALUE_TRUNCATED, b"true");

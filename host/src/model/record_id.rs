@@ -13,7 +13,7 @@ pub(crate) struct RecordId {
 
 /// Why a text names no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no place of a record: write TOPIC/PARTITION/OFFSET, such as bids/0/42")]
+#[error("\"{0}\" is not the place of a record: write TOPIC/PARTITION/OFFSET, such as bids/0/42")]
 pub(crate) struct InvalidPlace(String);
 
 impl RecordId {

@@ -340,7 +340,7 @@ mod tests {
             prop_assert_eq!(read(&headers).dead_letter, Some(written));
         }
 
-        /// A name that a guest may write is none that is read.
+        /// Guests cannot write a name that is read.
         #[test]
         fn guests_write_no_stamps(name in "(ce_|millstream|-|error|class|function|cause|topic|offset){0,4}", value in ".{0,9}") {
             if !is_reserved_header(&name) {

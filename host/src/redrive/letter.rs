@@ -1,4 +1,4 @@
-//! A dead letter, read back: the record, and why it failed.
+//! A dead letter, read back: its record, and why it was dead-lettered.
 
 use crate::model::ids::FunctionName;
 use crate::model::position::TopicPartition;
@@ -40,7 +40,8 @@ pub(crate) struct LetterSource {
 }
 
 impl DeadLetter {
-    /// Reads a record of a dead letter topic. Nothing when it is none of `function`, which may share the topic with others.
+    /// Reads a record of a dead letter topic. Nothing when it belongs to another function: functions may
+    /// share the topic.
     pub(crate) fn read(record: PastRecord, function: &FunctionName) -> Option<Self> {
         let PastRecord { partition, offset, timestamp_ms, key, value, headers } = record;
         let RecordStamp { dead_letter, redriven, is_truncated, .. } =

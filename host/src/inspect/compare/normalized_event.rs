@@ -1,4 +1,4 @@
-//! What of an emitted event is compared: all of it but what differs from run to run.
+//! What of an emitted event is compared: all of it, except what differs from run to run.
 
 use std::sync::Arc;
 
@@ -99,7 +99,8 @@ impl ComparedOutcome {
         }
     }
 
-    /// Whether it makes no difference. What a filter keeps away emits nothing, and the words of a fault are no difference.
+    /// Whether readers of the outputs see no difference. What a filter keeps away emits nothing; of a fault only the class
+    /// counts.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let events = |side: &Self| match side {
             Self::Emitted(events) => Some(events.clone()),
