@@ -85,7 +85,7 @@ pub(crate) struct Parts {
     pub(crate) observe: Arc<dyn FunctionObserver>,
     pub(crate) direct: Arc<dyn FunctionInvoker>,
     pub(crate) topics: TopicWriter,
-    /// Records that were given up.
+    /// Records that were dead-lettered.
     pub(crate) letters: DeadLetters,
     /// Runs revisions over the past.
     pub(crate) replays: ReplayService,
@@ -133,7 +133,7 @@ struct Shared {
     traces: Arc<Semaphore>,
     answers: invoke::IdempotencyCache,
     tokens: AccessTokens,
-    /// Cancelled when the host stops: what would go on without end, ends.
+    /// Cancelled when the host stops: what would continue without end, ends.
     stop: CancellationToken,
 }
 
@@ -208,7 +208,7 @@ fn routes(limits: Limits) -> RouteTable {
 }
 
 async fn path_not_found(uri: axum::http::Uri) -> ApiProblem {
-    ApiProblem::new(ErrorCode::PathNotFound).with_detail(format!("{} is no path of this API", uri.path()))
+    ApiProblem::new(ErrorCode::PathNotFound).with_detail(format!("{} is not a path of this API", uri.path()))
 }
 
 async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> ApiProblem {

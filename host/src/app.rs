@@ -40,7 +40,7 @@ pub(crate) async fn serve(config: HostConfig) -> anyhow::Result<()> {
     logs::start(&config.log.level, format, otlp.log_layer())?;
     failpoint::set_up();
     let identity = HostIdentity::take(&config.data_dir).context(ErrorCode::DataDirUnusable)?;
-    // What is wrong with the files is told before anything starts.
+    // What is wrong with the files is reported before anything starts.
     let tls = config.api.tls.as_ref().map(api::acceptor).transpose().context(ErrorCode::InvalidHostConfig)?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -66,7 +66,7 @@ fn warn_of_plain_tokens(config: &HostConfig, has_tls: bool) {
         return;
     }
     match config.api.tokens.is_empty() {
-        true => tracing::warn!("insecure: whoever reaches this host may deploy code; set api.token"),
+        true => tracing::warn!("insecure: anyone who reaches this host may deploy code; set api.token"),
         false => tracing::warn!("tokens cross the network in plain HTTP; set api.tls_certificate, or end TLS in front"),
     }
 }

@@ -205,7 +205,7 @@ fn until_next(book: &FireLog, entries: &[ScheduleEntry]) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or_default())
 }
 
-/// Milliseconds since the Unix epoch, as times that are due are told.
+/// Milliseconds since the Unix epoch, as times that are due are written.
 fn now() -> i64 {
     i64::try_from(now_ms()).unwrap_or(i64::MAX)
 }

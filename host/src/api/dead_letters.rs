@@ -47,7 +47,7 @@ pub(crate) struct RedriveRequest {
     /// All of them; a few hundred in one request, and `left` of the answer says what is left.
     #[serde(default)]
     all: bool,
-    /// `left` of an earlier answer, to go on there.
+    /// `left` of an earlier answer, to continue there.
     left: Option<String>,
     /// These, at most 100.
     #[serde(default)]
@@ -85,7 +85,7 @@ pub(crate) struct HeaderRequest {
 
 /// List a function's dead letters
 ///
-/// The newest first, with why each was given up, and what became of it if it was handled again. Their values are shown one
+/// The newest first, with why each was dead-lettered, and what became of it if it was handled again. Their values are shown one
 /// by one.
 #[utoipa::path(get, path = "/v1/functions/{name}/dead-letters", tag = "dead letters", security(("token" = ["read"])),
     params(PathName, LettersQuery),
@@ -134,7 +134,7 @@ pub(crate) async fn get(
     let (letter, mark) = found.ok_or_else(|| {
         let topic = &live.manifest.dead_letter_topic;
         ApiProblem::new(ErrorCode::DeadLetterNotFound)
-            .with_detail(format!("{topic}/{partition}/{offset} is no dead letter of \"{name}\", or not any more"))
+            .with_detail(format!("{topic}/{partition}/{offset} is not a dead letter of \"{name}\", or not any more"))
     })?;
     Ok(Json(LetterAlone::new(&letter, mark)))
 }
@@ -194,7 +194,7 @@ impl RedriveRequest {
             (Some(_), Some(_)) => return Err(invalid("give value or value_base64, not both".to_owned())),
             (Some(text), None) => Some(text.clone().into_bytes()),
             (None, Some(text)) => {
-                Some(BASE64.decode(text).map_err(|error| invalid(format!("value_base64 is no base64: {error}")))?)
+                Some(BASE64.decode(text).map_err(|error| invalid(format!("value_base64 is not base64: {error}")))?)
             }
             (None, None) => None,
         };

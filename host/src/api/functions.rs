@@ -47,7 +47,7 @@ pub(crate) async fn get(State(api): State<Api>, PathName(name): PathName) -> Res
     Ok(([(ETAG, if_match::etag(revision.number))], Json(body)).into_response())
 }
 
-/// Tell what a function is doing
+/// Show what a function is doing
 ///
 /// On this host: its partitions, and its counters since the host started.
 #[utoipa::path(get, path = "/v1/functions/{name}/status", tag = "functions", security(("token" = ["read"])), params(PathName), responses(

@@ -163,7 +163,7 @@ pub(crate) fn not_called(error: NotCalled) -> ApiProblem {
     ApiProblem::new(code).with_detail(error.to_string())
 }
 
-/// What Kafka refuses for good is the function's outcome; what it does not acknowledge is no answer at all.
+/// What Kafka refuses for good is the function's outcome; what it does not acknowledge is not an answer at all.
 fn refused_outputs(called: &mut InvokeResult) -> Result<(), ApiProblem> {
     let Ok(emitted) = &called.outcome else { return Ok(()) };
     let mut refused = None;
@@ -215,7 +215,7 @@ fn number_of(name: &FunctionName, key: &str) -> i64 {
     i64::from_be_bytes(first) & ((1 << NUMBER_BITS) - 1)
 }
 
-/// What tells one request from another with the same key.
+/// What distinguishes one request from another with the same key.
 fn fingerprint(headers: &HeaderMap, body: &Bytes, query: &InvokeQuery) -> [u8; 32] {
     let mut hasher = Sha256::new();
     let mut part = |bytes: &[u8]| {

@@ -34,7 +34,7 @@ pub(crate) struct LineageQuery {
     partition: i32,
     /// Its offset.
     offset: i64,
-    /// Whether to tell everything that the first cause led to, and not only what the record led to.
+    /// Whether to say everything that the first cause led to, and not only what the record led to.
     #[serde(default)]
     #[param(required = false)]
     whole: bool,
@@ -49,7 +49,7 @@ pub(crate) struct LineageQuery {
     within: Option<String>,
 }
 
-/// Tell what caused a record, and what it led to
+/// Show what caused a record, and what it led to
 ///
 /// Causes are followed from place to place. Effects are looked for in the topics to which the readers of the record's
 /// topic write, dead letters among them, from the record's time on; so it takes as long as reading them takes. `scan` says

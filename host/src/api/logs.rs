@@ -47,7 +47,7 @@ pub(crate) struct LogQuery {
     /// Only lines that are as important.
     #[param(required = false, example = "warn")]
     level: Option<String>,
-    /// Whether to go on with the lines to come, as server-sent events. `Accept: text/event-stream` does the same.
+    /// Whether to continue with the lines to come, as server-sent events. `Accept: text/event-stream` does the same.
     #[serde(default)]
     #[param(required = false)]
     follow: bool,
@@ -86,7 +86,7 @@ impl LineView {
 ///
 /// On this host, since it started: the last 1,000 lines and 256 KiB of each function. With `follow` the answer is a
 /// stream of server-sent events, `line` with a line each, and `missed` with a number where the reader was too slow; a
-/// `Last-Event-ID` goes on after that line.
+/// `Last-Event-ID` continues after that line.
 #[utoipa::path(get, path = "/v1/functions/{name}/logs", tag = "functions", security(("token" = ["read"])),
     params(PathName, LogQuery),
     responses(
@@ -154,7 +154,7 @@ impl LineFilter {
         let since_ms = query.since.as_deref().map(parse_since).transpose()?.unwrap_or(0);
         let level = match query.level.as_deref() {
             None => 0,
-            Some(level) => rank(level).ok_or_else(|| invalid(format!("level is none of {}", LEVELS.join(", "))))?,
+            Some(level) => rank(level).ok_or_else(|| invalid(format!("level is not one of {}", LEVELS.join(", "))))?,
         };
         Ok(Self { since_ms, level })
     }
@@ -173,12 +173,16 @@ fn parse_since(text: &str) -> Result<u64, ApiProblem> {
     let moment = match (parse_duration(text), humantime::parse_rfc3339(text)) {
         (Ok(age), _) => SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH),
         (_, Ok(moment)) => moment,
-        _ => return Err(invalid("since is no moment such as 2026-01-31T23:59:59Z, and no age such as 10m".to_owned())),
+        _ => {
+            return Err(invalid(
+                "since is not a moment such as 2026-01-31T23:59:59Z, and no age such as 10m".to_owned(),
+            ));
+        }
     };
     Ok(unix_ms(moment))
 }
 
-/// Somebody who follows a function's lines.
+/// Someone who follows a function's lines.
 struct LogFollower {
     api: Api,
     name: crate::model::ids::FunctionName,
@@ -202,7 +206,7 @@ impl LogFollower {
                 changed = tokio::time::timeout(ALIVE_EVERY, self.newest.changed()) => match changed {
                     Ok(Ok(())) => self.take_new(),
                     Ok(Err(_gone)) => return None,
-                    // Its ring outlives a deleted function as long as somebody follows it.
+                    // Its ring outlives a deleted function as long as someone follows it.
                     Err(_elapsed) if self.api.registry.get(&self.name).is_none() => return None,
                     Err(_elapsed) => {}
                 },

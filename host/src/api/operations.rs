@@ -41,7 +41,7 @@ pub(crate) struct StalledFunction {
     reason: String,
 }
 
-/// Tell whether the host listens
+/// Say whether the host listens
 #[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses(
     (status = 200, description = "It does", body = HealthReport),
 ))]
@@ -59,7 +59,7 @@ pub(crate) struct ReadyQuery {
     strict: bool,
 }
 
-/// Tell whether the host is ready
+/// Say whether the host is ready
 ///
 /// Kafka answers and the registry is read; else what is missing. Names the functions that are stalled: with them the
 /// host is ready all the same, since the API is what mends them, unless one asks strictly.

@@ -1,4 +1,4 @@
-//! Pausing a function on all hosts, and letting it go on.
+//! Pausing a function on all hosts, and letting it continue.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use crate::model::status::FunctionState;
 /// Pause a function
 ///
 /// On every host, until it is resumed, over restarts and new revisions. It keeps its place in its group, with its
-/// partitions; nothing is fetched, what runs is finished and committed. Calls over HTTP go on. Pausing again changes
+/// partitions; nothing is fetched, what runs is finished and committed. Calls over HTTP continue. Pausing again changes
 /// nothing.
 #[utoipa::path(post, path = "/v1/functions/{name}/pause", tag = "functions", security(("token" = ["deploy"])),
     params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
@@ -42,7 +42,7 @@ pub(crate) async fn pause(
 #[utoipa::path(post, path = "/v1/functions/{name}/resume", tag = "functions", security(("token" = ["deploy"])),
     params(PathName, DeployQuery, ("If-Match" = Option<String>, Header, description = "Only when this is the live revision's ETag")),
     responses(
-        (status = 200, description = "It is to go on", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
+        (status = 200, description = "It is to continue", body = DeployedView, headers(("ETag" = String, description = "The revision's tag"))),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]

@@ -28,7 +28,7 @@ pub(crate) use view::{EventView, PartView, ReplayLine, SideView, TallyView};
 const BODY_BYTES: u64 = 64 * 1024;
 const USUAL_RECORDS: u64 = 1_000_000;
 const USUAL_SHOWN: u64 = 100;
-/// How often it is told how far it is.
+/// How often it reports how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// What is to be replayed.
@@ -55,7 +55,7 @@ pub(crate) struct ReplayRequest {
     /// live revision emits for the same record; or `nothing`. Without it `recorded` where all outputs say their cause, else
     /// `live`.
     against: Option<AgainstRequest>,
-    /// Attributes and headers in which a difference is none, such as `time`.
+    /// Attributes and headers in which a difference does not count, such as `time`.
     #[serde(default)]
     ignore: Vec<String>,
     /// A topic of your own to which all that is emitted is written; it is made where it is missing.
@@ -88,14 +88,14 @@ fn latest() -> String {
 
 /// Replay a topic's past
 ///
-/// Runs a revision over records of the past, with its filters, limits and attempts, and tells where what it emits differs
+/// Runs a revision over records of the past, with its filters, limits and attempts, and says where what it emits differs
 /// from what was emitted then. Nothing is written but to `output`, and the function's group is not touched. The answer is a
 /// stream of lines, each JSON with its `kind`: `began`, `difference`, `progress`, and at last `ended` or `failed`. It ends when
 /// the client goes away.
 #[utoipa::path(post, path = "/v1/functions/{name}/replay", tag = "functions", security(("token" = ["deploy"])),
     params(PathName), request_body(content = ReplayRequest),
     responses(
-        (status = 200, description = "It goes on; a line for each thing to tell", body = ReplayLine, content_type = "application/x-ndjson"),
+        (status = 200, description = "It continues; a line for each thing to tell", body = ReplayLine, content_type = "application/x-ndjson"),
         (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
         (status = "5XX", description = "Not done", body = ProblemView, content_type = "application/problem+json"),
     ))]
@@ -159,7 +159,7 @@ impl ReplayRequest {
     }
 }
 
-/// Nobody should take what a replay emits for what a function emitted.
+/// No one should take what a replay emits for what a function emitted.
 fn check_output(api: &Api, output: &str) -> Result<(), ApiProblem> {
     api.topics.check_name(output)?;
     for revision in api.registry.list() {

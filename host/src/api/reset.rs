@@ -33,7 +33,7 @@ pub(crate) struct ResetRequest {
     /// Only this partition.
     #[schema(minimum = 0)]
     partition: Option<i32>,
-    /// Only tell what would be done.
+    /// Only say what would be done.
     #[serde(default)]
     dry_run: bool,
 }
@@ -52,14 +52,14 @@ pub(crate) struct ResetView {
     pub(crate) partitions: Vec<MoveView>,
 }
 
-/// From where to where in one partition. An offset is mostly a record: compacted ones and marks of transactions are none.
+/// From where to where in one partition. An offset is mostly a record: compacted ones and marks of transactions are not.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct MoveView {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     /// Where the function was; nothing where it had not begun.
     pub(crate) from: Option<i64>,
-    /// Where it goes on.
+    /// Where it continues.
     pub(crate) to: i64,
     /// Offsets that are handled again.
     pub(crate) again: i64,

@@ -27,7 +27,7 @@ use view::{ShadowDeployed, ShadowView};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ShadowQuery {
-    /// Attributes and headers in which a difference is none, with commas between them.
+    /// Attributes and headers in which a difference does not count, with commas between them.
     #[param(required = false, example = "time")]
     ignore: Option<String>,
 }
@@ -88,7 +88,7 @@ pub(crate) async fn put(
     Ok((status, [(ETAG, if_match::etag(live))], Json(body)).into_response())
 }
 
-/// Tell how a shadow does
+/// Show how a shadow does
 ///
 /// Counts are of all hosts since it was deployed, and follow within about a second. The differences are the last ones that
 /// this host saw, as many as a hundred.

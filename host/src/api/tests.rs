@@ -79,7 +79,7 @@ impl FunctionObserver for Fixed {
     }
 }
 
-/// Answers calls as `calls` tells, and has no Kafka.
+/// Answers calls as `calls` says, and has no Kafka.
 #[derive(Default)]
 struct Guests {
     calls: Mutex<Vec<InvokeCall>>,
@@ -147,7 +147,7 @@ impl Host {
         let (registry, _) = open(folder.path());
         let observed = Arc::new(Fixed(Mutex::new(None), Mutex::new(None)));
         let guests = Arc::new(Guests::default());
-        // Nobody is there.
+        // No one is there.
         let kafka =
             ClientSettings { bootstrap_servers: "127.0.0.1:1".to_owned(), options: [].into(), is_embedded: false };
         let admin = KafkaAdmin::new(kafka.clone(), TopicCreation::Broker).unwrap();

@@ -186,7 +186,7 @@ impl TopicWriter {
             (1..=249).contains(&topic.len()) && topic.bytes().all(is_allowed) && topic != "." && topic != "..";
         if !is_name {
             let shown: String = topic.chars().take(80).collect();
-            let detail = format!("\"{}\" is no name of a topic", shown.escape_debug());
+            let detail = format!("\"{}\" is not a name of a topic", shown.escape_debug());
             return Err(ApiProblem::new(ErrorCode::InvalidRequest).with_detail(detail));
         }
         match self.reserved.owner(topic) {

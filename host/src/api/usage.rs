@@ -71,9 +71,9 @@ pub(crate) struct FunctionUsage {
     pub(crate) bytes_out: u64,
 }
 
-/// Tell what functions used
+/// Show what functions used
 ///
-/// On this host; each host tells its own, and keeps it over a restart. Calls of people are counted too, starts of instances
+/// On this host; each host says its own, and keeps it over a restart. Calls of people are counted too, starts of instances
 /// are not.
 #[utoipa::path(get, path = "/v1/usage", tag = "functions", security(("token" = ["read"])), params(UsageQuery),
     responses(
@@ -89,7 +89,7 @@ pub(crate) async fn get(
     let second = |name: &str, text: &Option<String>, usual: u64| match text {
         None => Ok(usual),
         Some(text) => parse_moment(text, now).ok_or_else(|| {
-            invalid(format!("{name} is no moment such as 2026-01-31T23:59:59Z, and no age such as 10m"))
+            invalid(format!("{name} is not a moment such as 2026-01-31T23:59:59Z, and no age such as 10m"))
         }),
     };
     let from = second("from", &query.from, now.saturating_sub(USUAL_SECONDS))?;

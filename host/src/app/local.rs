@@ -60,7 +60,7 @@ pub(crate) struct LocalRecord {
 pub(crate) enum LocalOutcome {
     /// A filter kept it from the guest.
     Filtered,
-    /// The guest emitted these events, which may be none, and a host would publish them.
+    /// The guest emitted these events, perhaps not any, and a host would publish them.
     Emitted(Vec<LocalEmission>),
     Failed(GuestFault),
 }

@@ -14,7 +14,7 @@ const PREFIX: &str = "ce-";
 pub(crate) fn headers(record: &Record<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut add = |name: &str, value: &str| {
-        // A name that HTTP does not take is none that CloudEvents would.
+        // A name that HTTP does not take is not one that CloudEvents would.
         if let Ok(name) = HeaderName::try_from(format!("{PREFIX}{name}"))
             && let Ok(value) = HeaderValue::try_from(encode(value))
         {
@@ -78,7 +78,7 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, NotAnEve
     value.map_err(|_| NotAnEvent("the header Content-Type is not ASCII".to_owned()))
 }
 
-/// The attributes that are headers, each once, decoded and not checked any further; `datacontenttype` is none of them.
+/// The attributes that are headers, each once, decoded and not checked any further; `datacontenttype` is not one of them.
 pub(crate) fn attributes(headers: &HeaderMap) -> Result<Vec<(&str, String)>, NotAnEvent> {
     let mut read = Vec::new();
     for header in headers.keys() {

@@ -34,7 +34,7 @@ pub(crate) struct AtLeastOnceOptions {
     pub(crate) producers: ProducerSet,
     pub(crate) consumer: Arc<GroupConsumer>,
     pub(crate) refuse: RejectHandler,
-    /// Told what a person should know.
+    /// Receives what a person should know.
     pub(crate) trouble: Box<dyn Fn(String) + Send + Sync>,
     /// Where emissions, dead letters and commits are counted.
     pub(crate) metrics: Arc<FunctionMetrics>,

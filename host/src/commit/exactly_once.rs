@@ -39,7 +39,7 @@ pub(crate) struct ExactlyOnceOptions {
     /// Whether no record waits for a worker.
     pub(crate) is_idle: Box<dyn Fn() -> bool + Send + Sync>,
     pub(crate) refuse: RejectHandler,
-    /// Told what a person should know.
+    /// Receives what a person should know.
     pub(crate) trouble: Box<dyn Fn(String) + Send + Sync>,
     /// Where emissions, dead letters, commits and aborts are counted.
     pub(crate) metrics: Arc<FunctionMetrics>,
@@ -201,7 +201,7 @@ impl ExactlyOnce {
         }
     }
 
-    /// Puts dead letters in the place of refused records. Tells whether anything changed.
+    /// Puts dead letters in the place of refused records. Returns whether anything changed.
     fn amend(
         &self,
         pending: &mut [PendingOutcomes],

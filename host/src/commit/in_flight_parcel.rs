@@ -1,4 +1,4 @@
-//! A parcel on its way: counts acknowledgements, and tells when the last one came.
+//! A parcel on its way: counts acknowledgements, and says when the last one came.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct InFlightParcel {
     done: mpsc::UnboundedSender<DeliveryEvent>,
 }
 
-/// What goes on when a parcel is acknowledged, or moves to the parcel that tries again.
+/// What continues when a parcel is acknowledged, or moves to the parcel that tries again.
 #[derive(Debug)]
 pub(crate) struct ParcelCompletion {
     pub(crate) runs: Vec<FinishedRun>,
@@ -50,7 +50,7 @@ impl InFlightParcel {
         std::mem::take(&mut *self.failed.lock())
     }
 
-    /// Takes what goes on; nothing the second time.
+    /// Takes what continues; nothing the second time.
     pub(crate) fn take_rest(&self) -> Option<ParcelCompletion> {
         self.rest.lock().take()
     }

@@ -43,7 +43,7 @@ impl ProgressTracker {
         }
     }
 
-    /// Notes that the outcome of `records` records is known. Tells whether the partition's budget grew.
+    /// Notes that the outcome of `records` records is known. Returns whether the partition's budget grew.
     pub(crate) fn know(&mut self, offsets: Range<i64>, records: usize) -> bool {
         let passed = self.known.finish(offsets, records);
         self.lease.set_known(self.known.watermark());

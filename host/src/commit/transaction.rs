@@ -111,7 +111,7 @@ impl TransactionRunner {
         outcome
     }
 
-    /// A new producer of the same id makes Kafka finish or abort what the last one left; then the offsets tell which.
+    /// A new producer of the same id makes Kafka finish or abort what the last one left; then the offsets say which.
     fn settle(&mut self, content: &mut TransactionContent) -> TransactionOutcome {
         self.turns.replace();
         if let Err(reason) = self.turns.producer() {

@@ -164,7 +164,7 @@ impl HostConfig {
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|source| HostConfigError::Unreadable { path: path.to_owned(), source })?,
         };
-        // A variable that is not UTF-8 is none of ours: our names and values are texts.
+        // A variable that is not UTF-8 is not ours: our names and values are texts.
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let insecure = is_insecure.then(|| ("MILLSTREAM_INSECURE".to_owned(), "true".to_owned()));

@@ -1,7 +1,7 @@
 //! A function's manifest as users write it, `millstream.toml` or the same in JSON.
 //!
 //! Text is read into [`Manifest`] in one step, which fills in every default of `default.toml` and refuses what is
-//! unknown, out of range or contradictory; all problems are told together. What comes out needs no further check.
+//! unknown, out of range or contradictory; all problems are reported together. What comes out needs no further check.
 
 mod contradictions;
 mod emulation;

@@ -162,7 +162,7 @@ fn known_by_reader(section: &str) -> BTreeSet<String> {
         manifest::from_toml(&text).unwrap_err().problems().to_vec()
     };
     let problem = problems.iter().find(|problem| problem.at.ends_with(UNKNOWN)).expect("it is unknown");
-    let (_, known) = problem.message.split_once("known here are ").expect("they are told");
+    let (_, known) = problem.message.split_once("known here are ").expect("they are listed");
     known.split(", ").map(str::to_owned).collect()
 }
 

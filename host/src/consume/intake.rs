@@ -27,13 +27,13 @@ pub(crate) trait IntakeSink: Send {
     fn chunk(&self, chunk: RecordChunk);
     /// Offsets that need no work: filtered, or never delivered.
     fn skipped(&self, lease: &Arc<PartitionLease>, offsets: std::ops::Range<i64>);
-    /// Something that a person should know; `fatal` when the consumer can't go on.
+    /// Something that a person should know; `fatal` when the consumer can't continue.
     fn trouble(&self, reason: String, fatal: bool);
     /// The next offset of one of the partitions is not in its topic.
     fn out_of_range(&self, reason: String);
 }
 
-/// What an intake can be told.
+/// What an intake can be asked to do.
 #[derive(Debug)]
 pub(crate) enum IntakeCommand {
     /// Take records of this partition.
@@ -67,7 +67,7 @@ pub(crate) struct Intake<D> {
     last: Option<(PartitionKey, usize)>,
     /// Whether something came since positions were looked at.
     has_news: bool,
-    /// Whether it was told to stop.
+    /// Whether it was asked to stop.
     is_over: bool,
 }
 
@@ -183,7 +183,7 @@ impl<D: IntakeSink> Intake<D> {
             return Some(index);
         }
         self.look_up(record).or_else(|| {
-            // The intake is told of a partition before that is assigned, and may not have listened since.
+            // The intake learns of a partition before that is assigned, and may not have listened since.
             self.is_over |= !self.obey();
             self.look_up(record)
         })
@@ -218,7 +218,7 @@ impl<D: IntakeSink> Intake<D> {
             && let Some(index) = self.find(failure)
         {
             match trouble {
-                // The shard is told, and sees to it.
+                // The shard is informed, and handles it.
                 Some(ConsumerError::OffsetOutOfRange(_)) => self.partitions[index].fail_for_good(),
                 _ => self.partitions[index].fail(Instant::now()),
             }

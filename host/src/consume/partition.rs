@@ -12,7 +12,7 @@ use crate::model::work::{ChunkRecord, RecordChunk};
 /// again, which costs more than a short wait for work that is under way. See docs/decisions/0002-wait-before-pause.md.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The wait before a partition that failed is assigned anew: what failed may fail again.
+/// The wait before a partition that failed is reassigned: what failed may fail again.
 const ANEW_AFTER: Duration = Duration::from_secs(5);
 
 /// A chunk is handed over when its records take this many bytes.
@@ -24,11 +24,11 @@ pub(crate) enum PartitionGate {
     Open,
     /// Its budget is used up, since then.
     Full(Instant),
-    /// It was full for long: Kafka is told not to deliver.
+    /// It was full for long: Kafka is asked not to deliver.
     Paused,
 }
 
-/// A gate's change that the consumer must be told.
+/// A gate's change that the consumer must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GateChange {
     Pause,
@@ -55,7 +55,7 @@ pub(crate) struct PartitionIntake {
 #[derive(Debug, Clone, Copy)]
 enum FetchHealth {
     No,
-    /// It failed at that time, and it has not been said yet that it must be assigned anew.
+    /// It failed at that time, and it has not been said yet that it must be reassigned.
     Since(Instant),
     Told,
 }
@@ -84,7 +84,7 @@ impl PartitionIntake {
         }
     }
 
-    /// The client failed, and assigning it anew would not help.
+    /// The client failed, and assigning it again would not help.
     pub(crate) fn fail_for_good(&mut self) {
         self.doubt = FetchHealth::Told;
     }
@@ -94,7 +94,7 @@ impl PartitionIntake {
         !matches!(self.doubt, FetchHealth::No)
     }
 
-    /// Whether it must be assigned anew now; says so once.
+    /// Whether it must be reassigned now; says so once.
     pub(crate) fn is_due_anew(&mut self, now: Instant) -> bool {
         let is_due = matches!(self.doubt, FetchHealth::Since(since) if now.duration_since(since) >= ANEW_AFTER);
         if is_due {
@@ -156,7 +156,7 @@ impl PartitionIntake {
         Some(skipped)
     }
 
-    /// Looks at the budget. Gives what the consumer must be told.
+    /// Looks at the budget. Gives what the consumer must know.
     pub(crate) fn update_gate(&mut self, now: Instant) -> Option<GateChange> {
         let in_flight = self.lease.in_flight();
         match self.gate {

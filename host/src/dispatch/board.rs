@@ -104,7 +104,7 @@ impl Board {
         let mut lanes = self.lanes();
         lanes.settle(lane, epoch, spans, settled);
         let is_idle = !lanes.is_running(epoch);
-        // Whoever sleeps must learn of the new time to wake at.
+        // Anyone who sleeps must learn of the new time to wake at.
         if parked || lanes.has_work() {
             self.work.notify_one();
         }
@@ -124,7 +124,7 @@ impl Board {
         self.lanes().wait_of(record)
     }
 
-    /// Drops all that waits under a lease; what runs goes on.
+    /// Drops all that waits under a lease; what runs continues.
     pub(crate) fn drop_lease(&self, epoch: u64) {
         self.lanes().drop_lease(epoch);
     }

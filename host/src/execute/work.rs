@@ -84,7 +84,7 @@ pub(crate) struct PendingWork {
 }
 
 impl<'a> WorkBuilder<'a> {
-    /// Work for `revision`; `cluster` is the cluster's name in the `source` of records that are no events.
+    /// Work for `revision`; `cluster` is the cluster's name in the `source` of records that are not events.
     pub(crate) fn new(origin: WorkOrigin, revision: &'a SharedRevision, cluster: &'a str) -> Self {
         let work = PendingWork { origin, added: 0, chunks: Vec::new(), numbers: Vec::new() };
         Self { revision, cluster, is_filtered: origin.is_filtered(), work }
@@ -130,7 +130,7 @@ pub(crate) fn unfiltered_record(fields: &RawFields<'_>, revision: &SharedRevisio
     RecordRef { chunk: Arc::new(chunk), index: 0 }
 }
 
-/// An empty chunk of the record's partition. Its lease is no right to commit anything.
+/// An empty chunk of the record's partition. Its lease is not a right to commit anything.
 fn chunk_of(fields: &RawFields<'_>, epoch: u64, revision: &SharedRevision) -> RecordChunk {
     let partition = TopicPartition::new(fields.topic, fields.partition);
     let lease = Arc::new(PartitionLease::new(partition, epoch, fields.offset));

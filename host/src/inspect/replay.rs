@@ -53,7 +53,7 @@ pub(crate) struct ReplayPlan {
     pub(crate) to: OffsetTarget,
     /// A topic to which all that is emitted is written.
     pub(crate) output: Option<String>,
-    /// Attributes and headers in which a difference is none.
+    /// Attributes and headers in which a difference does not count.
     pub(crate) ignore: Vec<String>,
     pub(crate) most_records: u64,
     /// The most differences that are shown; the others are only counted.

@@ -42,7 +42,7 @@ impl RecordAttempt {
 pub(crate) trait OutcomeSink: Send {
     /// Whether the record at `index` must not run now, because one before it waits for its retry.
     fn is_held_up(&self, index: usize) -> bool;
-    /// Told before the verdicts of a call: when it was made.
+    /// Called once for a call, before its outcomes: when it was made.
     fn called(&mut self, _call: CallTime) {}
     /// What became of the record at `index`.
     fn hear(&mut self, index: usize, verdict: Result<Emissions<'_>, GuestFault>);
@@ -71,7 +71,7 @@ impl Invoker {
         Self { revision, pool, cluster }
     }
 
-    /// The cluster's name in the `source` of records that are no events.
+    /// The cluster's name in the `source` of records that are not events.
     pub(crate) fn cluster(&self) -> &str {
         &self.cluster
     }

@@ -59,7 +59,7 @@ struct PooledInstance {
 struct InstanceLife {
     alive: Arc<AtomicUsize>,
     metrics: Arc<FunctionMetrics>,
-    /// Told where instances are kept ready. Waking a task for each of 100,000 instances a second costs more than they do.
+    /// Notified where instances are kept ready. Waking a task for each of 100,000 instances a second costs more than they do.
     lost: Option<Arc<Notify>>,
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
             "create the topic, or deploy the function again where topics.create is true"
         }
         Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
-            "raise max.message.bytes of the topic, or lower limits.output of the function, so that the guest is told"
+            "raise max.message.bytes of the topic, or lower limits.output of the function, so that the guest fails"
         }
         Code::InvalidRecord => {
             "see what the topic demands: one with cleanup.policy=compact takes no record without a key"

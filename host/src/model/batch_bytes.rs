@@ -19,7 +19,7 @@ impl BatchBytes {
     }
 }
 
-/// What the topics of one function take, as far as they told it.
+/// What the topics of one function take, as far as they said it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BatchLimits(BTreeMap<String, BatchBytes>);
 

@@ -27,7 +27,7 @@ pub(crate) struct Manifest {
     pub(crate) shards: usize,
     /// What is promised of delivery.
     pub(crate) processing_guarantee: ProcessingGuarantee,
-    /// Where records go that are given up.
+    /// Where records go that are dead-lettered.
     pub(crate) dead_letter_topic: String,
     /// The environment of the guest: these variables and no others.
     pub(crate) env: BTreeMap<String, String>,

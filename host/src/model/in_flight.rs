@@ -26,7 +26,7 @@ pub(crate) struct OldestRecord {
     pub(crate) offset: i64,
     /// When it was taken from Kafka.
     pub(crate) taken: Instant,
-    /// The record itself, while somebody works on it.
+    /// The record itself, while someone works on it.
     pub(crate) record: Option<RecordRef>,
 }
 

@@ -5,7 +5,7 @@
 //! | field | form |
 //! |---|---|
 //! | version | `u8`, 2 |
-//! | topic's id | 16 bytes; zeros where Kafka did not tell it |
+//! | topic's id | 16 bytes; zeros where Kafka did not say it |
 //! | transaction number | varint; 0 outside exactly-once |
 //! | ranges | varint count, then for each: varint gap from the end of the one before (or the watermark), varint length |
 //! | checksum | CRC-32 of all before, 4 bytes, little endian |
@@ -26,13 +26,13 @@ const CHECKSUM: usize = 4;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncodedMap {
-    /// The commit's metadata; empty when there is nothing to tell.
+    /// The commit's metadata; empty when there is nothing to say.
     pub(crate) text: String,
     /// Ranges that did not fit, the highest ones: they may run again after a crash.
     pub(crate) left_out: usize,
 }
 
-/// What a commit's metadata tells.
+/// What a commit's metadata says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommittedProgress {
     pub(crate) progress: PartitionProgress,
@@ -60,7 +60,7 @@ pub(crate) enum MetadataError {
     ImpossibleRange,
 }
 
-/// Whether everything that `progress` has above its watermark can be told, whatever the transaction's number is.
+/// Whether everything that `progress` has above its watermark can be asked to do, whatever the transaction's number is.
 pub(crate) fn fits(progress: &PartitionProgress) -> bool {
     encode(progress, None, u64::MAX, LONGEST).left_out == 0
 }

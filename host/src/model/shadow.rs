@@ -11,7 +11,7 @@ use crate::model::function::SharedRevision;
 pub(crate) struct ShadowRevision {
     /// The revision that runs beside the live one.
     pub(crate) revision: SharedRevision,
-    /// Attributes and headers in which a difference is none.
+    /// Attributes and headers in which a difference does not count.
     pub(crate) ignore: Arc<[String]>,
     /// The revisions that may have handled the records that it is compared on: those that are kept; the last one is live.
     pub(crate) beside: Arc<[SharedRevision]>,
@@ -110,7 +110,7 @@ impl ShadowBookmark {
         serde_json::to_string(&BookmarkDetail { since_ms: self.since_ms, counts: self.counts }).unwrap_or_default()
     }
 
-    /// Reads what was kept; nothing when the text is none of ours.
+    /// Reads what was kept; nothing when the text is not ours.
     pub(crate) fn read(offset: i64, text: &str) -> Option<Self> {
         let BookmarkDetail { since_ms, counts } = serde_json::from_str(text).ok()?;
         Some(Self { offset, since_ms, counts })

@@ -33,7 +33,7 @@ impl StallState {
         seen.since.elapsed()
     }
 
-    /// Notes why it stands still, or that it moves. Tells whether that is news.
+    /// Notes why it stands still, or that it moves. Returns whether that is news.
     pub(crate) fn note(&self, stalled: Option<String>) -> bool {
         let mut seen = self.seen();
         let is_news = seen.stalled.is_some() != stalled.is_some();
@@ -41,7 +41,7 @@ impl StallState {
         is_news
     }
 
-    /// Notes why it can't continue under this lease, whatever happens. Tells whether that is news. A later reason knows more.
+    /// Notes why it can't continue under this lease, whatever happens. Returns whether that is news. A later reason knows more.
     pub(crate) fn halt(&self, reason: String) -> bool {
         self.seen().halted.replace(reason).is_none()
     }

@@ -79,7 +79,7 @@ pub(crate) struct BlockedBy {
     /// Its key, where it is a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// Its key in base64, where it is no text.
+    /// Its key in base64, where it is not a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key_base64: Option<String>,
     /// What it waits for.
@@ -121,7 +121,7 @@ pub(crate) struct FunctionCounters {
     pub(crate) emitted: u64,
     /// Attempts that failed and were tried again.
     pub(crate) retried: u64,
-    /// Records given up.
+    /// Records dead-lettered.
     pub(crate) dead_lettered: u64,
     /// Instances started.
     pub(crate) cold_starts: u64,
@@ -137,9 +137,9 @@ pub(crate) trait FunctionObserver: Send + Sync {
     /// The statuses of all functions; Kafka is asked once for all of them.
     fn statuses(&self) -> BoxFuture<'_, Vec<FunctionStatus>>;
 
-    /// Which revision `name` is at, what it is doing, and why. Asks nobody.
+    /// Which revision `name` is at, what it is doing, and why. Asks no one.
     fn state(&self, name: &FunctionName) -> Option<(RevisionNumber, FunctionState, Option<String>)>;
 
-    /// For how long Kafka has not answered this host, when it does not. Asks nobody.
+    /// For how long Kafka has not answered this host, when it does not. Asks no one.
     fn kafka_is_silent_for(&self) -> Option<Duration>;
 }

@@ -1,4 +1,4 @@
-//! The identity that Kafka gives each topic at its creation: what tells a topic from another of the same name.
+//! The identity that Kafka gives each topic at its creation: what distinguishes a topic from another of the same name.
 
 /// A topic's identity. No two topics of a cluster ever have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -96,7 +96,7 @@ pub(crate) struct AttemptSpan {
     pub(crate) state: Option<Box<str>>,
 }
 
-/// What a record tells of its trace: a header of that name, or else an attribute of the event.
+/// What a record says of its trace: a header of that name, or else an attribute of the event.
 pub(crate) fn told<'a>(record: &Record<'a>, name: &str) -> Option<&'a [u8]> {
     let header = record.headers().find(|(found, _)| *found == name).and_then(|(_, value)| value);
     header.or_else(|| record.extension(name).map(str::as_bytes))

@@ -45,7 +45,7 @@ pub(crate) struct ChunkRecord {
     pub(crate) original_headers: Option<Range<u32>>,
     /// A hash of the key; records without a key have none.
     pub(crate) key_hash: Option<u64>,
-    /// Why the record is no event although it says that it is one.
+    /// Why the record is not an event although it says that it is one.
     pub(crate) undecodable: Option<Box<str>>,
 }
 

@@ -57,7 +57,7 @@ impl BlockingRecord {
             (None, None) => String::new(),
         };
         let seconds = self.age.as_secs();
-        let told = match why {
+        let reason = match why {
             WaitReason::Running => "is in the guest; it ends by itself, at limits.timeout at the latest".to_owned(),
             WaitReason::Queued => "waits for a free worker; raise concurrency, or make the function quicker".to_owned(),
             WaitReason::Retry { attempt, max_attempts, in_ms } => format!(
@@ -70,7 +70,7 @@ impl BlockingRecord {
                     .to_owned()
             }
         };
-        format!("offset {offset}{key}, taken {seconds} s ago, {told}")
+        format!("offset {offset}{key}, taken {seconds} s ago, {reason}")
     }
 }
 

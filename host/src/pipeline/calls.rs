@@ -49,7 +49,7 @@ pub(crate) struct InvokeEvent {
 pub(crate) struct InvokeCall {
     /// What the function is called with.
     pub(crate) event: InvokeEvent,
-    /// Tells the call from others: the same number gives the same ids.
+    /// Distinguishes the call from others: the same number gives the same ids.
     pub(crate) number: i64,
     /// Whether what is emitted is written to its topics.
     pub(crate) publish: bool,

@@ -51,7 +51,7 @@ struct RunningShards {
 }
 
 impl FunctionTask {
-    /// A task that does what `wanted` tells.
+    /// A task that does what `wanted` says.
     pub(crate) fn new(
         ground: HostServices,
         metrics: Arc<FunctionMetrics>,
@@ -99,7 +99,7 @@ impl FunctionTask {
         if let Some(left) = wanted.aside_for() {
             self.view.steps_aside(true);
             self.stop_shards().await;
-            // Whoever moves the offsets says where to go on, whatever the topics were before.
+            // Anyone who moves the offsets says where to continue, whatever the topics were before.
             self.view.topics.forget();
             return Ok(Some(left));
         }
@@ -115,7 +115,7 @@ impl FunctionTask {
         Ok(None)
     }
 
-    /// Heeds requests until something is to be started: another revision, or one that did not start. Not when it is over.
+    /// Handles requests until something is to be started: another revision, or one that did not start. Not when it is over.
     async fn until_next_move(&mut self, stop: &CancellationToken, look_again: Option<Instant>) -> bool {
         loop {
             let request = tokio::select! {
@@ -127,7 +127,7 @@ impl FunctionTask {
             match request {
                 WatchdogRequest::Rebuild(stuck) => {
                     if let Err(reason) = self.rebuild(&stuck).await {
-                        tracing::error!(%reason, "a shard could not be started anew; the whole function is");
+                        tracing::error!(%reason, "a shard could not be restarted; the whole function is");
                         self.view.failed(reason);
                         self.stop_shards().await;
                         return true;
@@ -156,7 +156,7 @@ impl FunctionTask {
             shard.start_paused();
         }
         if let Some(reason) = reason {
-            // It may be over in a moment; whoever looks soon should still learn of it.
+            // It may be over in a moment; anyone who looks soon should still learn of it.
             shard.view().note_trouble(reason, false);
         }
         self.view.replace(index, shard.view());

@@ -1,7 +1,7 @@
 //! Where the lines of a function's guests go: to the host's log, to the function's ring, and to anyone who called it.
 //!
 //! Of what is less important than `logs.level` only the caller hears; and of more than `logs.rate` lines a second, the
-//! host's log and the ring are told no more than how many there were.
+//! host's log and the ring learn no more than how many there were.
 
 mod pace;
 

@@ -1,7 +1,7 @@
 //! A shard: one member of a function's group, and the life of the partitions it is given.
 //!
 //! A partition goes Assigned → Consuming → Draining → Revoked. *Assigned*: its offset and out-of-order map are read, then
-//! Kafka is told where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
+//! Kafka learns where to start. *Consuming*: the intake takes records. *Draining*: no more are taken, what waits is
 //! dropped, what runs may finish within `drain_timeout`, what is finished is committed. *Revoked*: the lease is dead.
 //! While the function is paused, partitions stay assigned and nothing is taken of them: see `rest`.
 
@@ -51,7 +51,7 @@ const LONGEST_COMMIT: Duration = Duration::from_secs(3);
 pub(crate) enum ShardControl {
     /// Handle what is taken from now on with this revision.
     Revise(SharedRevision),
-    /// Take nothing more, finish what runs and commit it, and keep the partitions; or go on.
+    /// Take nothing more, finish what runs and commit it, and keep the partitions; or continue.
     Pause(bool),
     /// Work no more on partitions of this topic: it is another one than it was.
     Halt(String),
@@ -301,11 +301,11 @@ impl Shard {
         self.parts.view.show(&self.leases);
     }
 
-    /// Unless nothing is taken of it now: then it is assigned anew later, or is another's.
+    /// Unless nothing is taken of it now: then it is reassigned later, or is another's.
     async fn assign_anew(&mut self, partition: TopicPartition) {
         let is_it = |lease: &Arc<PartitionLease>| lease.partition == partition && lease.is_alive();
         if !self.paused && self.leases.iter().any(is_it) {
-            tracing::info!(%partition, "a partition is assigned anew after a failure");
+            tracing::info!(%partition, "a partition is reassigned after a failure");
             self.revoked(std::slice::from_ref(&partition)).await;
             self.assigned(vec![partition]).await;
         }
@@ -376,7 +376,7 @@ impl Shard {
     }
 
     fn tell_intake(&self, command: IntakeCommand) {
-        // The intake ends only when it is told to.
+        // The intake ends only when it is asked to.
         let _ = self.parts.to_intake.send(command);
         self.parts.waker.wake();
     }

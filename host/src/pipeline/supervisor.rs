@@ -84,7 +84,7 @@ impl FunctionDirectory {
         self.views.lock().values().cloned().collect()
     }
 
-    /// Asks where the partitions of `views` end. Where Kafka does not tell, what was known stays.
+    /// Asks where the partitions of `views` end. Where Kafka does not say, what was known stays.
     pub(crate) async fn learn_ends(&self, views: &[Arc<FunctionView>]) -> PartitionOffsets {
         let leases: Vec<_> = views.iter().flat_map(|view| view.leases()).collect();
         let mut partitions: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
@@ -167,7 +167,7 @@ impl FunctionSupervisor {
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = self.table.changed() => if changed.is_err() {
-                    // Nobody decides any more what should run: what runs goes on.
+                    // No one decides any more what should run: what runs continues.
                     stop.cancelled().await;
                     break;
                 },

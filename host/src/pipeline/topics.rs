@@ -24,7 +24,7 @@ struct TopicState {
 }
 
 impl KnownTopics {
-    /// Compares with what a cluster tells, and says it in the log once. Gives the topics that were found to be others.
+    /// Compares with what a cluster says, and says it in the log once. Gives the topics that were found to be others.
     pub(crate) fn learn(&self, function: &str, told: &TopicLookups) -> Vec<String> {
         let mut known = self.known();
         let mut news = Vec::new();

@@ -21,7 +21,7 @@ use crate::pipeline::supervisor::FunctionDirectory;
 /// Between two looks at partitions, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Between two looks at topics: one that is gone is told after two of them.
+/// Between two looks at topics: one that is gone is reported after two of them.
 const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
 
 /// Kafka is away when it has answered nothing for so long. Shorter is a broker that restarts.
@@ -122,7 +122,7 @@ impl ShardWatchdog {
         self.rebuilds.retain(|_, rebuilds| rebuilds.last.elapsed() < LONGEST_WAIT * 2);
     }
 
-    /// Notes whether a partition stands still, and why. Tells whether nothing explains it.
+    /// Notes whether a partition stands still, and why. Returns whether nothing explains it.
     fn starves(&self, view: &FunctionView, shard: &ShardView, lease: &PartitionLease) -> bool {
         let stands_for = lease.stands_for();
         if stands_for < self.stalled_after.max(view.commit_interval() * 3) {
@@ -159,7 +159,7 @@ impl ShardWatchdog {
         starves
     }
 
-    /// Halts those of `leases` whose next offset is not in the topic. Tells whether Kafka said where the topics begin.
+    /// Halts those of `leases` whose next offset is not in the topic. Returns whether Kafka said where the topics begin.
     async fn halt_what_is_out_of_range(&self, view: &FunctionView, leases: &[Arc<PartitionLease>]) -> bool {
         let asked: Vec<_> = leases.iter().map(|lease| lease.partition.clone()).collect();
         // In this order: a position that is read after the end may lie beyond it.
@@ -224,7 +224,7 @@ impl ShardWatchdog {
         names.sort();
         names.dedup();
         let told = self.survey.topics(names).await;
-        // Until the first answer the registry tells what it waits for.
+        // Until the first answer the registry says what it waits for.
         self.has_answered |= told.is_some();
         if self.has_answered {
             self.note_silence();

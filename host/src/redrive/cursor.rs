@@ -15,7 +15,7 @@ pub(crate) struct RemainingRanges(pub BTreeMap<i32, Range<i64>>);
 
 /// A text that no answer of ours had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is none that an answer had")]
+#[error("it is not a cursor of an earlier answer")]
 pub(crate) struct NotOurs;
 
 impl fmt::Display for UpperBounds {

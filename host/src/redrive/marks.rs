@@ -13,7 +13,7 @@ use crate::redrive::letter::DeadLetter;
 use crate::redrive::{LettersError, blocking};
 
 const READ_WITHIN: Duration = Duration::from_secs(30);
-/// Whoever waits for this reader wants it at once.
+/// Anyone who waits for this reader wants it at once.
 const FETCH_LATENCY: Duration = Duration::from_millis(5);
 
 /// What became of a dead letter.

@@ -30,7 +30,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub(crate) struct RedrivePlan {
     pub(crate) which: LetterSelection,
-    /// By which revision; the live one when it is none.
+    /// By which revision; the live one when it is absent.
     pub(crate) revision: Option<SharedRevision>,
     /// Whether also those that were handled again before.
     pub(crate) force: bool,
@@ -133,7 +133,7 @@ impl DeadLetters {
             rest = later;
         }
         for letter in rest {
-            // Within a partition they are in order: the first that is left says where to go on.
+            // Within a partition they are in order: the first that is left says where to continue.
             let number = letter.partition.partition;
             let end =
                 letters.iter().filter(|other| other.partition == letter.partition).map(|other| other.offset + 1).max();

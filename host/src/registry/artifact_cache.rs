@@ -36,7 +36,7 @@ impl ArtifactCache {
         tokio::task::spawn_blocking(read).await.ok().flatten()
     }
 
-    /// Keeps a copy. Without one the artifact is fetched again, so a full disk is only told.
+    /// Keeps a copy. Without one the artifact is fetched again, so a full disk is only reported.
     pub(crate) async fn put(&self, digest: ArtifactDigest, module: Bytes) {
         let path = self.path(digest);
         let write = move || if path.exists() { Ok(()) } else { durable_file::write(&path, &module) };

@@ -20,7 +20,7 @@ pub(crate) struct FunctionCatalogue {
 }
 
 impl FunctionCatalogue {
-    /// Takes in one record of the log, or a tombstone. Keys that are no function's name are not ours.
+    /// Takes in one record of the log, or a tombstone. Keys that are not a function's name are not ours.
     pub(crate) fn apply(&mut self, key: &[u8], value: Option<&[u8]>) {
         let Some(name) = std::str::from_utf8(key).ok().and_then(|name| FunctionName::new(name).ok()) else {
             tracing::warn!(key = %String::from_utf8_lossy(key), "the registry holds a key that is not a function's name");

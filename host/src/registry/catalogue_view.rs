@@ -1,4 +1,4 @@
-//! How the log's reader tells everybody else what it has read, and what it still waits for.
+//! How the log's reader informs the rest what it has read, and what it still waits for.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct CatalogueView {
     pub(crate) readiness: watch::Receiver<RegistryReadiness>,
 }
 
-/// Both ends, with an empty catalogue that nobody has read.
+/// Both ends, with an empty catalogue that no one has read.
 pub(crate) fn publication() -> (CatalogueWriter, CatalogueView) {
     let (catalogue_sender, catalogue) = watch::channel(Arc::default());
     let (table_sender, table) = watch::channel(Arc::default());

@@ -42,7 +42,7 @@ pub(crate) trait ClusterAdmin: Send + Sync {
         moves: &'a [OffsetMove],
     ) -> BoxFuture<'a, Result<(), ClusterError>>;
 
-    /// Whether anybody is in the function's group, as far as the cluster tells.
+    /// Whether anyone is in the function's group, as far as the cluster says.
     fn has_members<'a>(&'a self, name: &'a FunctionName) -> BoxFuture<'a, Result<bool, ClusterError>>;
 
     /// Stores that the shadow `number` of the function with this live manifest begins with the records that come from now on.
@@ -174,7 +174,7 @@ impl KafkaCluster {
         Ok(())
     }
 
-    /// A dead letter is its record and why it was given up: it must fit where the record itself did.
+    /// A dead letter is its record and why it was dead-lettered: it must fit where the record itself did.
     async fn dead_letter_config(&self, manifest: &Manifest) -> Result<BTreeMap<String, String>, ClusterError> {
         let mut largest = None;
         for topic in self.sources(manifest).await? {

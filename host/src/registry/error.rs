@@ -26,7 +26,7 @@ pub(crate) enum ChangeError {
     #[error("{}", no_revision(.name, .wanted, .kept))]
     NoRevision {
         name: FunctionName,
-        /// What was asked for; the one before the live one when it is none.
+        /// What was asked for; the one before the live one when absent.
         wanted: Option<RevisionNumber>,
         kept: Vec<RevisionNumber>,
     },

@@ -65,10 +65,10 @@ impl RegistryHandle {
         Ok(handle)
     }
 
-    /// Deploys `module` under `manifest`. Goes on when the caller does not wait for the end.
+    /// Deploys `module` under `manifest`. Continues when the caller does not wait for the end.
     ///
     /// The same manifest and module as the live revision make no new one. Topics that a later revision adds are read
-    /// from their beginning, because nobody may write offsets for a group that has members.
+    /// from their beginning, because no one may write offsets for a group that has members.
     pub(crate) async fn deploy(
         &self,
         manifest: Manifest,
@@ -137,7 +137,7 @@ impl RegistryHandle {
         detached(shadow::promote(Arc::clone(&self.0), name.clone(), only, expectation)).await
     }
 
-    /// Pauses `name` on every host, or lets it go on. It stays so over restarts and new revisions. Gives the live revision.
+    /// Pauses `name` on every host, or lets it continue. It stays so over restarts and new revisions. Gives the live revision.
     pub(crate) async fn set_paused(
         &self,
         name: &FunctionName,
@@ -276,7 +276,7 @@ impl RegistryState {
     }
 }
 
-/// Runs a change to its end although the caller may go away: half of one helps nobody.
+/// Runs a change to its end although the caller may go away: half of one helps no one.
 async fn detached<T: Send + 'static>(
     change: impl Future<Output = Result<T, ChangeError>> + Send + 'static,
 ) -> Result<T, ChangeError> {

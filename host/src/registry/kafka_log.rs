@@ -3,7 +3,7 @@
 //! `<prefix>functions` holds a record for each function, `<prefix>artifacts` the chunks of each artifact under the keys
 //! `<digest>/<index>`. A change is one transaction of the transactional id `<prefix>registry`: its chunks are
 //! acknowledged before the record that says where they start, and readers see all of it or nothing. Beginning a session
-//! fences whoever else had begun one; the fenced one notices at its commit and starts over.
+//! fences any other host that had begun one; the fenced one notices at its commit and starts over.
 
 mod artifacts;
 mod follow;
@@ -57,7 +57,7 @@ struct KafkaLogState {
 }
 
 impl KafkaLog {
-    /// Starts reading, which goes on trying for as long as Kafka is away. Must be called within a tokio runtime.
+    /// Starts reading, which continues trying for as long as Kafka is away. Must be called within a tokio runtime.
     pub(crate) fn start(options: KafkaLogOptions, admin: KafkaAdmin, publication: CatalogueWriter) -> Self {
         let functions = options.functions_topic();
         let KafkaLogOptions { settings, prefix, replication } = options;

@@ -36,7 +36,7 @@ pub(crate) struct FunctionRecord {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredShadow {
     pub(crate) stored: StoredRevision,
-    /// Attributes and headers in which a difference is none.
+    /// Attributes and headers in which a difference does not count.
     pub(crate) ignore: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct DesiredCourse {
 /// A reset that is under way: the function's group is to be empty meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PendingReset {
-    /// Tells it from every other.
+    /// Distinguishes it from every other.
     pub(crate) id: u64,
     /// When the hosts continue, even if it never ends: milliseconds since the Unix epoch.
     pub(crate) until_ms: u64,

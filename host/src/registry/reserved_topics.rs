@@ -1,4 +1,4 @@
-//! Topics that nobody but the hosts, or Kafka, may write to. A stray record in the registry deletes a function.
+//! Topics that no one but the hosts, or Kafka, may write to. A stray record in the registry deletes a function.
 
 use std::fmt;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl ReservedTopics {
         used("dead letters go to", &manifest.dead_letter_topic)?;
         match &manifest.topics {
             TopicSelection::Named(topics) => topics.iter().try_for_each(|topic| used("topics has", topic)),
-            // A pattern that is none is refused elsewhere.
+            // An invalid pattern is refused elsewhere.
             TopicSelection::Pattern(_) => InputTopics::of(manifest).map_or(Ok(()), |inputs| {
                 let reserved = self.0.iter().map(String::as_str).chain(KEPT_BY_KAFKA);
                 let mut matched = reserved.filter(|topic| inputs.has(topic));

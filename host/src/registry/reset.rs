@@ -1,6 +1,6 @@
 //! How a function is sent to another place in its topics.
 //!
-//! Kafka takes offsets of a group from a stranger only while the group has no member. So the record tells every host to
+//! Kafka takes offsets of a group from a stranger only while the group has no member. So the record makes every host
 //! step aside; when the group is empty the offsets are written, and the record lets the hosts come back. Should anyone who
 //! does this die in between, the hosts come back by themselves, and Kafka refuses what comes too late.
 
@@ -41,7 +41,7 @@ pub(crate) async fn plan(
     Ok(inner.cluster.plan_moves(manifest, order).await?)
 }
 
-/// Moves the function, and tells from where to where.
+/// Moves the function, and says from where to where.
 pub(crate) async fn reset(
     inner: Arc<RegistryState>,
     name: FunctionName,
@@ -55,7 +55,7 @@ pub(crate) async fn reset(
         begin_shadow_anew(&inner, &revision.manifest).await;
     }
     if let Err(error) = call_back(&inner, &name, reset).await {
-        tracing::warn!(function = %name, %error, "the hosts were not told that the reset is over; they continue in two minutes");
+        tracing::warn!(function = %name, %error, "the hosts were not informed that the reset is over; they continue in two minutes");
     }
     match &moved {
         Ok(moves) => tracing::info!(function = %name, partitions = moves.len(), "reset"),

@@ -52,14 +52,14 @@ impl ModuleInspector for Trusting {
     }
 }
 
-/// Tells whether the hosts of a function stand aside.
+/// Returns whether the hosts of a function stand aside.
 type AreAside = Box<dyn Fn(&FunctionName) -> bool + Send>;
 
 /// Remembers what it was asked.
 #[derive(Default)]
 pub(crate) struct Remembering {
     asked: Mutex<Vec<String>>,
-    /// Whether hosts were told to step aside.
+    /// Whether hosts were asked to step aside.
     aside: Mutex<Option<AreAside>>,
 }
 
@@ -464,7 +464,7 @@ async fn records_of_a_later_version_are_left_alone() {
     assert_eq!(std::fs::read(&record).unwrap(), br#"{"version":99}"#);
 }
 
-/// A registry whose log nobody has read, for as long as its first half lives.
+/// A registry whose log no one has read, for as long as its first half lives.
 pub(crate) fn unread(folder: &Path) -> (CatalogueWriter, RegistryHandle) {
     let (unread, view) = publication();
     let (elsewhere, _) = publication();

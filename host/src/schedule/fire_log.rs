@@ -1,6 +1,6 @@
 //! Until when each function was fired, in a compacted topic: read once, then written together with the ticks.
 //!
-//! Opening it shuts out whoever had it open, and what is read then is all. As long as its transactions go through nobody
+//! Opening it shuts out anyone who had it open, and what is read then is all. As long as its transactions go through no one
 //! else has opened it, so that what it knows stays true. One that failed is of no use any more.
 
 use std::collections::BTreeMap;

@@ -22,7 +22,7 @@ impl TickRecord {
         Self::new(name, &format!("{name}/{at}"), &at, "schedule")
     }
 
-    /// A tick that someone wants now; `number` tells it from others.
+    /// A tick that someone wants now; `number` distinguishes it from others.
     pub(crate) fn by_hand(name: &FunctionName, at_ms: i64, number: u64) -> Self {
         let at = moment(at_ms);
         Self::new(name, &format!("{name}/{at}/{number}"), &at, "hand")

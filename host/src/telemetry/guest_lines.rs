@@ -98,7 +98,7 @@ impl GuestLines {
         (lines, missed)
     }
 
-    /// Tells the newest line's number whenever there is a newer one.
+    /// Reports the newest line's number whenever there is a newer one.
     pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }

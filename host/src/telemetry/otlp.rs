@@ -6,7 +6,7 @@
 //!  /metrics ──► figures ─────────────┘   (one a signal)
 //! ```
 //!
-//! Anyone who has something to tell puts it into a basket and continues: nothing of the data path waits for a collector, and
+//! Anyone who has something to report puts it into a basket and continues: nothing of the data path waits for a collector, and
 //! without one nothing is made. A basket holds 4 MiB, and as much is under way.
 
 mod client;
@@ -84,7 +84,7 @@ struct OtlpParts {
 }
 
 impl OtlpHandle {
-    /// What `settings` say; nothing without an endpoint. What is told before [`Self::start`] is kept.
+    /// What `settings` say; nothing without an endpoint. What is reported before [`Self::start`] is kept.
     pub(crate) fn new(settings: &Settings) -> reqwest::Result<Self> {
         if settings.endpoint.is_none() {
             return Ok(Self::default());
@@ -112,7 +112,7 @@ impl OtlpHandle {
         Some(LogLayer::new(parts.lines.clone()))
     }
 
-    /// What became of what was told, for each signal that is sent.
+    /// What became of what was reported, for each signal that is sent.
     pub(crate) fn counts(&self) -> Vec<(OtlpSignal, ExportCounters)> {
         let Some(parts) = &self.0 else { return Vec::new() };
         let all = [

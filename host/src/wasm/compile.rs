@@ -28,8 +28,8 @@ const OUTPUT_VARIABLE: &str = "MILLSTREAM_COMPILE_OUTPUT";
 const MEMORY_VARIABLE: &str = "MILLSTREAM_COMPILE_MEMORY";
 const CPU_VARIABLE: &str = "MILLSTREAM_COMPILE_CPU_SECONDS";
 const STANDING_VARIABLE: &str = "MILLSTREAM_COMPILE_STANDING";
-/// For how long a compilation takes only what nobody else wants: four times what the largest modules take on two cores with
-/// nothing else to do. A small one does not wait long on a busy host, and a large one disturbs nobody on one that is not.
+/// For how long a compilation takes only what no one else wants: four times what the largest modules take on two cores with
+/// nothing else to do. A small one does not wait long on a busy host, and a large one disturbs no one on one that is not.
 const LEFTOVERS_FOR_EACH_MIB: f64 = 1.5;
 /// The exit code that says: the reason is on stdout.
 const REFUSED: u8 = 3;
@@ -177,7 +177,7 @@ async fn converse(child: &mut Child, module: &[u8]) -> std::io::Result<(ExitStat
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let send = async {
         if let Some(mut stdin) = stdin {
-            // A child that ends early does not read all; its exit status tells why.
+            // A child that ends early does not read all; its exit status says why.
             let _ = stdin.write_all(module).await;
         }
     };
@@ -310,7 +310,11 @@ mod tests {
         );
         assert!(page.contains(&row), "docs/security.md lacks {row}");
         let folder = tempfile::tempdir().expect("a folder");
-        let engine = engine(this_test_program(), CompileLimits::default(), folder.path());
+        let (command, limits, cache) = (this_test_program(), CompileLimits::default(), folder.path().to_owned());
+        let compile = CompileLocation::Child { command, limits, cache };
+        // As many as one function may have of each must fit into what all have together.
+        let options = EngineOptions { max_instances: 16, compile, ..EngineOptions::default() };
+        let engine = WasmEngine::new(options).expect("an engine");
         load(&engine, command_with(MEMORIES_MAX, TABLES_MAX).into()).await;
         for (memories, tables, named) in
             [(MEMORIES_MAX + 1, 1, "memories count of 17"), (1, TABLES_MAX + 1, "tables count of 65")]

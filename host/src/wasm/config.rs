@@ -36,7 +36,7 @@ pub(crate) struct EngineOptions {
     /// Instances of all functions together.
     pub(crate) max_instances: u32,
     pub(crate) compile: CompileLocation,
-    /// Whether the system's profiler `perf` is told where the guests' functions are.
+    /// Whether the system's profiler `perf` learns where the guests' functions are.
     pub(crate) perf_map: bool,
 }
 
@@ -100,7 +100,7 @@ pub(crate) fn host_settings(max_instances: u32) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .async_stack_keep_resident(STACK_KEEP_RESIDENT)
-        // Only pages that a guest wrote to are cleared, where Linux tells which (6.7 and later): giving all back would
+        // Only pages that a guest wrote to are cleared, where Linux says which (6.7 and later): giving all back would
         // cost a flush of every processor's address cache for each instance that ends.
         .pagemap_scan(Enabled::Auto)
         .max_unused_warm_slots(WARM_SLOTS);

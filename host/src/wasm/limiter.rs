@@ -1,6 +1,6 @@
 //! How much memory and how many table elements an instance may have.
 //!
-//! A refusal is remembered, so that whatever trap follows from it is told as what it is.
+//! A refusal is remembered, so that whatever trap follows from it is reported as what it is.
 
 use wasmtime::ResourceLimiter;
 

@@ -18,7 +18,7 @@ use crate::wasm::engine::{EngineError, WasmEngine};
 use crate::wasm::program::{self, LoadedProgram};
 use crate::wasm::shape::{self, BinaryForm, ShapeError};
 
-/// Why a module is no program.
+/// Why a module is not a program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     /// Its outer form is refused.
@@ -38,7 +38,7 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// What it is to whoever gave the module: the same through a host and on the command line.
+    /// What it is to anyone who gave the module: the same through a host and on the command line.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Shape(_) => ErrorCode::ModuleRefused,
@@ -51,7 +51,7 @@ impl LoadError {
     }
 }
 
-/// The program of a digest while somebody has it, under a lock that is held while it is loaded.
+/// The program of a digest while someone has it, under a lock that is held while it is loaded.
 type ProgramSlot = Arc<tokio::sync::Mutex<Weak<program::ProgramState>>>;
 
 /// What loading needs and remembers.
@@ -89,7 +89,7 @@ impl ModuleLoader {
 
     fn slot(&self, digest: ArtifactDigest) -> ProgramSlot {
         let mut slots = self.slots.lock();
-        // Forget programs that nobody has or loads.
+        // Forget programs that no one has or loads.
         slots.retain(|_, slot| {
             let is_wanted = Arc::strong_count(slot) > 1;
             is_wanted || slot.try_lock().is_ok_and(|program| program.strong_count() > 0)

@@ -1,6 +1,6 @@
 //! Looks at an uploaded binary: what it is, and whether the host can call it.
 //!
-//! Only the outer structure is read, all of it, so that a truncated file is told as such; the compiler then validates
+//! Only the outer structure is read, all of it, so that a truncated file is reported as such; the compiler then validates
 //! every byte. Nothing here trusts a length or a count of the input.
 
 use wasmparser::{ComponentExternalKind, Encoding, KnownCustom, Parser, Payload};

@@ -7,10 +7,10 @@ use millstream_tests::{PROGRESS, kcat, stays_so_for, wait_until};
 use serde_json::{Value, json};
 
 const SOON: (&str, &str) = ("MILLSTREAM_WATCHDOG__STALLED_AFTER", "2s");
-const STARTED_ANEW: &str = "its shard is started anew";
+const RESTARTED: &str = "its shard is restarted";
 
 fn is_rebuilt(fixture: &HostFixture) -> usize {
-    fixture.host.log_lines_with(STARTED_ANEW)
+    fixture.host.log_lines_with(RESTARTED)
 }
 
 #[track_caller]

@@ -57,7 +57,7 @@ fn committer_that_panics() {
     let fixture = FunctionFixture::new("panicked", Guarantee::ExactlyOnce, 4);
     let (host, run) = with_failpoint(&fixture, "transaction::produced=6*off->1*panic(for a test)->off");
     run.finish(0);
-    assert_eq!(host.log_lines_with("a shard that can't go on is started anew"), 1, "{}", host.log_tail());
+    assert_eq!(host.log_lines_with("a shard that can't continue is restarted"), 1, "{}", host.log_tail());
 }
 
 /// librdkafka may never return from sending offsets: its producer is abandoned, and another with the same id continues.
@@ -76,7 +76,7 @@ fn producer_that_gives_up() {
     let (host, mut run) = with_failpoint(&fixture, "producer::send=20*off->1*return(error)->off");
     run.allow_late_writes();
     run.finish(0);
-    assert_eq!(host.log_lines_with("a producer gave up for good"), 1, "{}", host.log_tail());
+    assert_eq!(host.log_lines_with("a producer failed for good"), 1, "{}", host.log_tail());
 }
 
 /// At-least-once has no such steps, so the moments are random.

@@ -111,9 +111,9 @@ fn a_change_becomes_the_next_revision_and_keeps_its_place() {
     let manifest = fs::read_to_string(dev.path("millstream.toml")).expect("readable");
     replace(&dev.path("millstream.toml"), format!("{manifest}odering = \"key\"\n").into_bytes());
     dev.wait_until_stderr("did you mean \"ordering\"?");
-    dev.wait_until_stderr("revision 2 goes on");
+    dev.wait_until_stderr("revision 2 keeps running");
     replace(&dev.path("millstream.toml"), manifest.clone().into_bytes());
-    dev.wait_until_stderr("nothing new: revision 2 goes on");
+    dev.wait_until_stderr("nothing new: revision 2 keeps running");
     fs::remove_file(dev.path("source.wasm")).expect("removed");
     dev.wait_until_stderr("error[MS0503]");
     publish("ok:third");

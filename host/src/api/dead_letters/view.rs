@@ -37,7 +37,7 @@ pub(crate) struct LetterView {
     /// The record's key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// The record's key in base64, where it is none.
+    /// The record's key in base64, where it is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_base64: Option<String>,
     /// The size of the record's value; nothing for a tombstone.
@@ -94,7 +94,7 @@ pub(crate) struct LetterAlone {
     /// The record's value, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<String>,
-    /// The record's value in base64, where it is none.
+    /// The record's value in base64, where it is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value_base64: Option<String>,
     /// The record's headers, in order.

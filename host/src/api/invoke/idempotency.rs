@@ -128,7 +128,7 @@ impl CachedAnswers {
 }
 
 impl PendingCall {
-    /// Keeps the answer for whoever comes with the same key.
+    /// Keeps the answer for anyone who comes with the same key.
     pub(crate) fn keep(mut self, answer: StoredAnswer) {
         self.is_kept = true;
         let mut known = self.answers.known();
@@ -167,7 +167,7 @@ impl StoredAnswer {
         Self { outcome, body: Arc::new(serde_json::to_vec(body).unwrap_or_default().into()) }
     }
 
-    /// The answer for somebody who had it before, or could have.
+    /// The answer for someone who had it before, or could have.
     pub(crate) fn into_response_again(self) -> Response {
         let mut response = self.into_response();
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));

@@ -62,7 +62,7 @@ pub(crate) struct Emission {
     /// The record's key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// The record's key in base64, where it is none.
+    /// The record's key in base64, where it is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_base64: Option<String>,
     /// The event in the JSON format of CloudEvents, whatever the output's format.
@@ -123,7 +123,7 @@ impl Invocation {
         }
     }
 
-    /// An event that is none, so that the guest was not called.
+    /// An invalid event, so that the guest was not called.
     pub(crate) fn not_called(name: &FunctionName, revision: RevisionNumber, fault: &GuestFault) -> Self {
         Self::empty(name, revision).failed(fault)
     }

@@ -1,4 +1,4 @@
-//! What a replay tells, as JSON shows it.
+//! What a replay says, as JSON shows it.
 
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub(crate) enum ReplayLine {
         /// Its key, where it is a text.
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,
-        /// Its key in base64, where it is none.
+        /// Its key in base64, where it is not text.
         #[serde(skip_serializing_if = "Option::is_none")]
         key_base64: Option<String>,
         /// What came of it then, or comes of it by the live revision.
@@ -56,7 +56,7 @@ pub(crate) struct TallyView {
     pub(crate) records: u64,
     /// Of these, such as a filter keeps away.
     pub(crate) filtered: u64,
-    /// Of these, such as are given up.
+    /// Of these, such as are dead-lettered.
     pub(crate) given_up: u64,
     pub(crate) emitted: u64,
     /// Records with which it makes no difference.
@@ -72,9 +72,9 @@ pub(crate) struct TallyView {
 /// What came of a record.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct SideView {
-    /// `emitted`, `filtered`, or the class of the fault with which it was given up.
+    /// `emitted`, `filtered`, or the class of the fault with which it was dead-lettered.
     pub(crate) outcome: String,
-    /// What happened, when it was given up.
+    /// What happened, when it was dead-lettered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
     /// The events, in no order.

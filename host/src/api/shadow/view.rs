@@ -40,7 +40,7 @@ pub(crate) struct ShadowView {
     pub(crate) deployed: ShadowDeployed,
     /// With what it is compared: `recorded`, what the live revision emitted; or `live`, what that emits when it is run again.
     pub(crate) against: Cow<'static, str>,
-    /// Attributes and headers in which a difference is none.
+    /// Attributes and headers in which a difference does not count.
     pub(crate) ignore: Vec<String>,
     pub(crate) records: u64,
     /// Of these, such as make no difference.
@@ -60,7 +60,7 @@ pub(crate) struct ShadowView {
     /// Offsets that the live revision has handled and the shadow has not.
     pub(crate) lag: i64,
     pub(crate) partitions: Vec<ShadowPartition>,
-    /// Why it does not go on, on this host.
+    /// Why it does not continue, on this host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trouble: Option<String>,
     /// The last differences that this host saw, the newest last.
@@ -87,7 +87,7 @@ pub(crate) struct ShadowDifference {
     /// Its key, where it is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// Its key in base64, where it is none.
+    /// Its key in base64, where it is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key_base64: Option<String>,
     /// `differs`, `live_only`, `shadow_only` or `shadow_failed`.

@@ -54,7 +54,7 @@ pub(crate) struct BenchRunArgs {
     /// Take the module as it is
     #[arg(long)]
     no_build: bool,
-    /// Tell `perf` the names of the guest's functions, in /tmp/perf-PID.map
+    /// Give `perf` the names of the guest's functions, in /tmp/perf-PID.map
     #[arg(long)]
     perf: bool,
     /// Print one JSON object
@@ -182,7 +182,7 @@ fn print(measured: &RunMeasurement, as_json: bool, out: &mut dyn Write) -> Resul
     if as_json {
         let failed: Value =
             measured.failures.iter().map(|(class, count)| ((*class).to_owned(), json!(count))).collect();
-        let told = json!({
+        let report = json!({
             "function": measured.function,
             "records": measured.records,
             "batch": measured.batch,
@@ -196,7 +196,7 @@ fn print(measured: &RunMeasurement, as_json: bool, out: &mut dyn Write) -> Resul
             "cold_starts": measured.cold_starts,
             "memory_bytes": measured.memory_bytes,
         });
-        return Ok(writeln!(out, "{told:#}")?);
+        return Ok(writeln!(out, "{report:#}")?);
     }
     let (function, records, batch) = (&measured.function, thousands(measured.records), measured.batch);
     writeln!(out, "{function}: {records} records, up to {batch} in a call, one lane")?;

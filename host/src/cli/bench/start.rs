@@ -94,14 +94,14 @@ fn print(
     );
     if as_json {
         let quantiles = |of: &StartQuantiles| json!({ "p50": micros(of.p50), "p99": micros(of.p99) });
-        let told = json!({
+        let report = json!({
             "shape": function.shape().as_str(),
             "compile_ms": compile_ms,
             "cold_us": quantiles(&cold),
             "hot_us": quantiles(&hot),
             "memory_bytes": starts.memory_bytes,
         });
-        return Ok(writeln!(out, "{told:#}")?);
+        return Ok(writeln!(out, "{report:#}")?);
     }
     writeln!(out, "{:>22}  {:>9}  {:>9}", "", "p50", "p99")?;
     for (what, of) in [("cold start", &cold), ("of which the engine", &bare), ("hot call", &hot)] {

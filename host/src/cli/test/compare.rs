@@ -269,7 +269,7 @@ fn join(path: &str, name: &str) -> String {
 fn is_same(expected: &Value, actual: &Value) -> bool {
     match (expected, actual) {
         (Value::Number(expected), Value::Number(actual)) => expected == actual || expected.as_f64() == actual.as_f64(),
-        // Data that is no declared JSON is text; a fixture may write either.
+        // Data that is not a declared JSON is text; a fixture may write either.
         (Value::String(text), other) | (other, Value::String(text)) if !other.is_string() && !other.is_null() => {
             serde_json::from_str::<Value>(text).is_ok_and(|parsed| parsed == *other)
         }

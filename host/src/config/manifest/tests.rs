@@ -237,7 +237,7 @@ fn a_function_that_would_feed_itself_is_refused() {
 #[test]
 fn filters_have_one_known_dialect_each() {
     assert!(problem_of("[[filters]]\nexcat = { type = \"a\" }").contains("did you mean \"exact\"?"));
-    assert!(problem_of("[[filters]]\nsql = \"1\"").contains("no filter dialect"));
+    assert!(problem_of("[[filters]]\nsql = \"1\"").contains("not a filter dialect"));
     assert!(
         problem_of("[[filters]]\nexact = { type = \"a\" }\nprefix = { type = \"a\" }").contains("several dialects")
     );

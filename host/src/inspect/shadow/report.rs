@@ -21,7 +21,7 @@ pub(crate) struct ShadowReport {
     pub(crate) counts: ShadowCounts,
     /// How far it is, in the partitions in which it has begun.
     pub(crate) places: Vec<ShadowPosition>,
-    /// Why it does not go on, on this host.
+    /// Why it does not continue, on this host.
     pub(crate) trouble: Option<String>,
     /// The last differences that this host saw, the newest last.
     pub(crate) differences: Vec<Arc<DifferingRecord>>,

@@ -155,7 +155,7 @@ impl<'a> ShadowRun<'a> {
                 return Ok(());
             }
         }
-        // What lies behind the last record is none: marks of transactions, or what was compacted.
+        // What lies behind the last record is not a record: marks of transactions, or what was compacted.
         for (partition, part) in parts {
             self.marks.entry(partition).and_modify(|bookmark| bookmark.offset = bookmark.offset.max(part.end));
         }
@@ -174,7 +174,7 @@ impl<'a> ShadowRun<'a> {
         }
     }
 
-    /// Goes on with the records that come from now on, as when it was deployed: it is too slow for this function.
+    /// Continues with the records that come from now on, as when it was deployed: it is too slow for this function.
     async fn skip(&mut self) -> Result<(), ShadowError> {
         let now = now_ms();
         if let Some(outputs) = &mut self.outputs {

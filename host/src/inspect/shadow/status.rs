@@ -1,4 +1,4 @@
-//! What this host shows of a function's shadow: the last differences, and why it does not go on.
+//! What this host shows of a function's shadow: the last differences, and why it does not continue.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
@@ -77,12 +77,12 @@ impl ShadowStatus {
         self.seen().revision
     }
 
-    /// Notes why it does not go on, or that it does.
+    /// Notes why it does not continue, or that it does.
     pub(crate) fn trouble(&self, trouble: Option<String>) {
         self.seen().trouble = trouble;
     }
 
-    /// Why it does not go on.
+    /// Why it does not continue.
     pub(crate) fn last_trouble(&self) -> Option<String> {
         self.seen().trouble.clone()
     }

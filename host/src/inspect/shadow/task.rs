@@ -40,7 +40,7 @@ pub(crate) struct ShadowClients {
     pub(crate) bookmarks: GroupBookmarks,
 }
 
-/// Why a shadow does not go on.
+/// Why a shadow does not continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShadowError {
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// From so many on it is no accident.
+/// From so many on it is not an accident.
 const OFTEN: u64 = 3;
 /// An instance that serves more calls than this costs little to replace.
 const MOST_CALLS: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! How far somebody is who reads without a group: kept as the offsets of a group that nobody ever joins, each with a text
+//! How far someone is who reads without a group: kept as the offsets of a group that no one ever joins, each with a text
 //! beside it.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct GroupBookmarks {
     client: Arc<DetachedClient>,
 }
 
-/// A client whose end, which waits for its threads, holds nobody up.
+/// A client whose end, which waits for its threads, holds no one up.
 struct DetachedClient(Option<BaseConsumer<LoggingContext>>);
 
 impl Drop for DetachedClient {
@@ -97,7 +97,7 @@ impl GroupBookmarks {
         let this = self.clone();
         let asked = tokio::task::spawn_blocking(move || match &this.client.0 {
             Some(client) => work(client, &this.group),
-            // It is taken only when nobody has it any more.
+            // It is taken only when no one has it any more.
             None => Err(AdminError::Interrupted),
         });
         asked.await.unwrap_or(Err(AdminError::Interrupted))

@@ -1,7 +1,7 @@
 //! What the whole host asks a cluster of its functions' topics, with one client that is in no group. A function's own
 //! consumer would answer late: its questions wait behind the fetch that waits for records.
 //!
-//! Nobody waits long for an answer: where Kafka is away, one lives with what was known before.
+//! No one waits long for an answer: where Kafka is away, one lives with what was known before.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// After a question that was not answered none is asked for this long.
 const LEFT_ALONE_FOR: Duration = Duration::from_secs(2);
 
-/// Offsets by partition; what Kafka did not tell is missing.
+/// Offsets by partition; what Kafka did not say is missing.
 pub(crate) type PartitionOffsets = BTreeMap<TopicPartition, i64>;
 
 /// Asks. Clones share one client.
@@ -145,7 +145,7 @@ fn offsets(
     match offsets_at_once(client, partitions, edge, PATIENCE) {
         Ok(offsets) => return Some(offsets),
         Err(error) => {
-            tracing::debug!(%error, partitions = partitions.len(), "offsets of partitions were not told");
+            tracing::debug!(%error, partitions = partitions.len(), "offsets of partitions are unknown");
             if is_silence(&error) {
                 return None;
             }
@@ -159,7 +159,7 @@ fn offsets(
             told.extend(offsets);
         }
     }
-    // Even an answer that tells nothing is one: Kafka is not away.
+    // Even an answer that says nothing is one: Kafka is not away.
     Some(told)
 }
 
@@ -168,7 +168,7 @@ fn is_silence(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(OperationTimedOut | AllBrokersDown | BrokerTransportFailure))
 }
 
-/// Offsets by time, or of an edge; one request to each leader. What Kafka does not tell is missing.
+/// Offsets by time, or of an edge; one request to each leader. What Kafka does not say is missing.
 pub(crate) fn offsets_at_once(
     client: &BaseConsumer<LoggingContext>,
     partitions: &[TopicPartition],

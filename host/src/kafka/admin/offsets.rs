@@ -1,4 +1,4 @@
-//! Offsets of a group that nobody has joined yet.
+//! Offsets of a group that no one has joined yet.
 //!
 //! A function must start where its user said, not where the first record happens to be when its first host has joined.
 //! So the offsets are resolved, written and read back before a deploy answers.
@@ -24,7 +24,7 @@ pub(crate) struct StartOffset {
     pub(crate) partition: i32,
     /// The first offset that the group will read.
     pub(crate) offset: i64,
-    /// Which topic of that name it is, where Kafka told.
+    /// Which topic of that name it is, where Kafka said.
     pub(crate) topic_id: Option<TopicId>,
 }
 
@@ -49,7 +49,7 @@ impl KafkaAdmin {
                 (TopicPartition::new(start.topic.as_str(), start.partition), start.offset, metadata(start))
             };
             match write(inner, &group, starts.iter().map(place).collect(), "store start offsets for") {
-                // Its groups live for ever, and let no stranger commit: such a function goes on where it was.
+                // Its groups live for ever, and let no stranger commit: such a function continues where it was.
                 Err(AdminError::GroupHasMembers { .. }) if is_embedded => Ok(starts),
                 result => result.map(|()| starts),
             }

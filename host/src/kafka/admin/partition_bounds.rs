@@ -49,7 +49,7 @@ impl KafkaAdmin {
         self.blocking(move |inner| locate(inner, &partitions, target)).await
     }
 
-    /// Makes `group` go on at these offsets. It must have no member.
+    /// Makes `group` continue at these offsets. It must have no member.
     pub(crate) async fn move_group(&self, group: &str, places: Vec<(TopicPartition, i64)>) -> Result<(), AdminError> {
         if self.is_embedded() {
             return Err(AdminError::NotEmbedded { action: "move the offsets of a group" });
@@ -76,7 +76,7 @@ fn locate(
         OffsetTarget::Earliest => beginnings.clone(),
         OffsetTarget::Latest => ends.clone(),
         OffsetTarget::Offset(offset) => vec![Some(offset); partitions.len()],
-        // Of a moment after the last record Kafka tells nothing: that is the end.
+        // Of a moment after the last record Kafka says nothing: that is the end.
         OffsetTarget::Time(millis) => ask(Offset::Offset(millis))?,
     };
     let places = partitions.iter().zip(beginnings).zip(ends).zip(wanted);

@@ -20,7 +20,7 @@ pub(crate) enum TopicLookup {
     Missing,
 }
 
-/// Topics by name; what the cluster does not tell is missing.
+/// Topics by name; what the cluster does not say is missing.
 pub(crate) type TopicLookups = BTreeMap<String, TopicLookup>;
 
 /// Asks for `names`, without creating any. Nothing when there is no answer within `longest`.

@@ -12,7 +12,7 @@ pub(crate) const DYNAMIC: &str = "cooperative-sticky";
 
 /// The strategy of members that keep their places over a restart. A member that is restarted between the two phases of a
 /// cooperative rebalance gets its place back and does not know that there is a second one: what it was to give away
-/// belongs to nobody, until something else starts a rebalance. An eager one has no phases.
+/// belongs to no one, until something else starts a rebalance. An eager one has no phases.
 pub(crate) const STATIC: &str = "roundrobin";
 
 /// Takes `added`, each partition from its offset on.

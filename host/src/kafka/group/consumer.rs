@@ -1,4 +1,4 @@
-//! One member of a consumer group. It is polled by a poller thread and told by its shard what to assign, pause and
+//! One member of a consumer group. It is polled by a poller thread and informed by its shard what to assign, pause and
 //! commit; librdkafka allows both at once.
 
 use std::collections::BTreeMap;
@@ -56,14 +56,14 @@ pub(crate) struct CommittedOffset {
     pub(crate) metadata: String,
 }
 
-/// What a client has to say that is no record.
+/// What a client has to say that is not a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConsumerError {
     /// The stored offset is no longer in the partition's range, or there is none.
     OffsetOutOfRange(String),
-    /// Something that librdkafka goes on from by itself.
+    /// Something that librdkafka continues from by itself.
     Passing(String),
-    /// The client can't go on.
+    /// The client can't continue.
     Fatal(String),
 }
 
@@ -166,12 +166,12 @@ impl GroupConsumer {
         loop {
             // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
             match self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))? {
-                // No partition is assigned that was not told to give its records elsewhere.
+                // No partition is assigned that was not asked to give its records elsewhere.
                 Ok(message) => {
                     let (partition, offset) = (message.partition(), message.offset());
                     tracing::error!(partition, offset, "a record came where none may; please report this")
                 }
-                // The context was told already, and of the topic's name too.
+                // The context knows already, and of the topic's name too.
                 Err(error) if error.rdkafka_error_code().is_some_and(MemberContext::tells_of) => {}
                 Err(error) => return Some(trouble(&error, error.to_string())),
             }
@@ -183,7 +183,7 @@ impl GroupConsumer {
         self.records.has_news()
     }
 
-    /// Says that `partition` must be assigned anew, from where it is committed.
+    /// Says that `partition` must be reassigned, from where it is committed.
     pub(crate) fn misplaced(&self, partition: &TopicPartition) {
         self.client.context().misplaced(partition);
     }
@@ -272,7 +272,7 @@ impl GroupConsumer {
     }
 
     /// Commits offsets with their metadata, and waits for the answer. Blocks: of a commit that does not wait, librdkafka
-    /// tells an application that takes events no answer at all.
+    /// gives an application that takes events no answer at all.
     pub(crate) fn commit<'a>(
         &self,
         offsets: impl Iterator<Item = (&'a TopicPartition, i64, &'a str)>,
@@ -281,7 +281,7 @@ impl GroupConsumer {
         self.client.commit(&list, CommitMode::Sync).map_err(self.failed("commit"))
     }
 
-    /// Tells the context that nobody listens any more. The last owner to drop the consumer leaves the group.
+    /// Informs the context that no one listens any more. The last owner to drop the consumer leaves the group.
     pub(crate) fn close(&self) {
         self.client.context().close();
         self.client.unsubscribe();

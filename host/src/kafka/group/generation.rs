@@ -1,4 +1,4 @@
-//! One generation of a consumer group as a member saw it: what a transaction shows Kafka, to prove that its host is no
+//! One generation of a consumer group as a member saw it: what a transaction shows Kafka, to prove that its host is not a
 //! zombie.
 //!
 //! It is taken when a rebalance is heard of, and never later. Kafka does not check who owns a partition: a host that was
@@ -44,7 +44,7 @@ impl GroupGeneration {
         self.is_current.store(false, Ordering::Release);
     }
 
-    /// With KIP-848 the number of a member moves on while its partitions stay, and no rebalance tells it. It may be read
+    /// With KIP-848 the number of a member moves on while its partitions stay, and no rebalance says it. It may be read
     /// again as long as the member is the same and heard of no rebalance: anyone who was expelled hears of one before it may
     /// join again. What is read is retired together with this one.
     pub(crate) fn renewed<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Option<Self> {

@@ -58,7 +58,7 @@ impl MemberContext {
         let _ = self.events.send(GroupEvent::Misplaced(partition.clone()));
     }
 
-    /// Whether it tells the shard of such an error itself: only here librdkafka names the topic, while a poll gives the
+    /// Whether it informs the shard of such an error itself: only here librdkafka names the topic, while a poll gives the
     /// same error once more without it.
     pub(crate) fn tells_of(code: RDKafkaErrorCode) -> bool {
         matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed)

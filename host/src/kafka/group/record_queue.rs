@@ -5,8 +5,8 @@
 //! See docs/decisions/0014-records-have-a-queue-of-their-own.md.
 //!
 //! One trap: librdkafka 2.12.1 counts a failure that is given here as if it were the record at its offset, and after a
-//! pause, its own in a rebalance included, goes on behind it. So ends of partitions must not be asked for
-//! (`enable.partition.eof`), and after another failure nothing of the partition may be taken before it is assigned anew.
+//! pause, its own in a rebalance included, continues behind it. So ends of partitions must not be asked for
+//! (`enable.partition.eof`), and after another failure nothing of the partition may be taken before it is reassigned.
 
 #![allow(unsafe_code, reason = "rdkafka takes records one at a time; its library takes many")]
 
@@ -47,13 +47,13 @@ pub(crate) struct PartitionKey {
 /// See the module. Dropped before its client.
 pub(crate) struct RecordQueue {
     queue: NonNull<RDKafkaQueue>,
-    /// librdkafka uses it on its own threads, until it is told not to.
+    /// librdkafka uses it on its own threads, until it is asked not to.
     news: Arc<QueueReadiness>,
 }
 
 struct QueueReadiness {
     waker: PollerUnparker,
-    /// Whether something came since somebody asked, be it records or not.
+    /// Whether something came since someone asked, be it records or not.
     came: AtomicBool,
 }
 
@@ -69,12 +69,12 @@ impl RecordQueue {
         let queue = unsafe { NonNull::new_unchecked(ffi::rd_kafka_queue_new(client.ptr())) };
         let news = Arc::new(QueueReadiness { waker, came: AtomicBool::new(false) });
         let told = Arc::as_ptr(&news).cast_mut().cast();
-        // SAFETY: the queue was just made. The news live until `drop` has told librdkafka to forget them.
+        // SAFETY: the queue was just made. The news live until `drop` has made librdkafka forget them.
         unsafe { ffi::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), told) };
         Self { queue, news }
     }
 
-    /// From now on the records of `partition` come here. To be told before the partition is assigned; what is assigned later
+    /// From now on the records of `partition` come here. To be called before the partition is assigned; what is assigned later
     /// changes nothing about it.
     pub(crate) fn gather(&self, client: &NativeClient, partition: &TopicPartition) -> Result<(), KafkaError> {
         let no_topic = || KafkaError::Global(RDKafkaErrorCode::InvalidTopic);
@@ -95,7 +95,7 @@ impl RecordQueue {
         self.news.came.swap(false, Ordering::AcqRel)
     }
 
-    /// Takes what there is, up to [`MOST_AT_ONCE`], without waiting. What librdkafka has to say besides, `heard` is told.
+    /// Takes what there is, up to [`MOST_AT_ONCE`], without waiting. What librdkafka has to say besides, `heard` receives.
     pub(crate) fn take<'q>(&'q self, heard: &'q dyn ErrorSink) -> RawRecords<'q> {
         let mut messages = [ptr::null_mut(); MOST_AT_ONCE];
         // SAFETY: there is room for as many messages. The queue lives until it is dropped.
@@ -108,7 +108,7 @@ impl RecordQueue {
 
 impl Drop for RecordQueue {
     fn drop(&mut self) {
-        // SAFETY: librdkafka calls back under the queue's lock, which the first call takes: after it nobody uses the news
+        // SAFETY: librdkafka calls back under the queue's lock, which the first call takes: after it no one uses the news
         // any more. What a partition still forwards here is thrown away.
         unsafe {
             ffi::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, ptr::null_mut());
@@ -133,7 +133,7 @@ pub(crate) struct RawRecords<'q> {
     heard: &'q dyn ErrorSink,
 }
 
-/// Who is told of an error that came in the place of a record, with librdkafka's words for it.
+/// Who receives an error that came in the place of a record, with librdkafka's words for it.
 pub(crate) trait ErrorSink {
     /// Gives what the one who takes records should know.
     fn heard(&self, error: &KafkaError, words: &str) -> Option<ConsumerError>;
@@ -191,11 +191,11 @@ impl Drop for RawRecord<'_> {
 
 impl RawRecord<'_> {
     fn message(&self) -> &RDKafkaMessage {
-        // SAFETY: it is alive until `drop`, and nobody writes to it.
+        // SAFETY: it is alive until `drop`, and no one writes to it.
         unsafe { self.message.as_ref() }
     }
 
-    /// Whether the client may go on behind the record at this offset, which it has not given.
+    /// Whether the client may continue behind the record at this offset, which it has not given.
     pub(crate) fn misplaces(&self) -> bool {
         self.error().is_some() && self.offset() >= 0
     }

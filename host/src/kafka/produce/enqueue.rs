@@ -38,7 +38,7 @@ pub(crate) fn queue<'a, O: IntoOpaque>(
     let opaque = opaque.into_ptr();
     let queued = TopicHandle::find(client, message.topic)
         .and_then(|topic| queue_one(client, &topic, message, partition, opaque));
-    // SAFETY: librdkafka refused the message: the opaque came from `into_ptr`, and nobody else has it.
+    // SAFETY: librdkafka refused the message: the opaque came from `into_ptr`, and no one else has it.
     queued.map_err(|error| (error, unsafe { O::from_ptr(opaque) }))
 }
 

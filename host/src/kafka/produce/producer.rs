@@ -1,7 +1,7 @@
 //! The idempotent producer that the at-least-once functions of a host share: one client per compression and size of
 //! batches.
 //!
-//! Nothing is awaited one by one: whoever gives messages is told about all of them at once.
+//! Nothing is awaited one by one: anyone who gives messages is notified of all of them at once.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -90,13 +90,13 @@ impl<'a> OutgoingMessage<'a, ()> {
 
 /// The producers of a host; cheap to clone.
 ///
-/// An idempotent client may give up for good, such as when a broker that comes back disagrees about what it wrote. Then
-/// whoever writes goes on with the clients of the next [`ClientGeneration`], once the broken one has answered for all that it had:
+/// An idempotent client may fail for good, such as when a broker that comes back disagrees about what it wrote. Then
+/// anyone who writes continues with the clients of the next [`ClientGeneration`], once the broken one has answered for all that it had:
 /// earlier, what comes would overtake what failed.
 #[derive(Clone)]
 pub(crate) struct ProducerSet {
     settings: ClientSettings,
-    /// A client that broke stays here, so that nobody gets another one in its place unasked.
+    /// A client that broke stays here, so that no one gets another one in its place unasked.
     clients: Arc<Mutex<HashMap<ProducerKind, Arc<TicketedClient>>>>,
 }
 
@@ -128,7 +128,7 @@ impl ProducerSet {
         };
         while is_broken(round) {
             round.0 += 1;
-            tracing::warn!(round = round.0, "a producer gave up for good; others take its place");
+            tracing::warn!(round = round.0, "a producer failed for good; others take its place");
         }
         round
     }
@@ -164,7 +164,7 @@ impl ProducerSet {
             .set("batch.num.messages", batching.most_messages())
             .set("queue.buffering.max.messages", QUEUED_MESSAGES.to_string())
             .set("queue.buffering.max.kbytes", "131072")
-            // Java's partitioner, so that what is keyed alike lies alike whoever wrote it.
+            // Java's partitioner, so that what is keyed alike lies alike whichever client wrote it.
             .set("partitioner", "murmur2_random");
         if let Some(bytes) = bytes {
             config.set("batch.size", bytes.get().to_string());
@@ -181,7 +181,7 @@ pub(crate) struct SharedProducer {
 
 impl SharedProducer {
     /// Queues the messages of `parcel` that have these `numbers`, in order. Waits while the client's queue is full.
-    /// `listener` is told about all of them at once, when the last one is answered.
+    /// `listener` is notified of all of them at once, when the last one is answered.
     pub(crate) async fn send(&self, parcel: &Parcel, numbers: Range<usize>, listener: Arc<dyn DeliveryWatcher>) {
         let client = self.client.native();
         if failpoint::at("producer::send").is_err() {

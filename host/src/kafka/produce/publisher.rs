@@ -1,7 +1,7 @@
-//! Writes single messages for somebody who waits for each to be acknowledged: what the API publishes.
+//! Writes single messages for someone who waits for each to be acknowledged: what the API publishes.
 //!
-//! Apart from the producers of functions: what cannot be written here is given up after a while instead of waiting
-//! without end, and holds nobody else up.
+//! Apart from the producers of functions: what cannot be written here is abandoned after a while instead of waiting
+//! without end, and holds no one else up.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -90,7 +90,7 @@ impl ProducerContext for AckContext {
             Ok(message) => Ok(WrittenPosition { partition: message.partition(), offset: message.offset() }),
             Err((error, _)) => Err(unwritten(error)),
         };
-        // Whoever asked may have gone.
+        // Anyone who asked may have gone.
         let _ = answer.send(result);
     }
 }
@@ -149,7 +149,7 @@ impl HostPublisher {
 
     fn client(&self, compression: Compression) -> Result<Arc<PublisherClient>, KafkaError> {
         let mut clients = self.clients.lock();
-        // One that gave up for good is replaced; who waits for what it had is told by it.
+        // One that failed for good is replaced; who waits for what it had hears of it.
         let unbroken = clients.get(&compression).filter(|client| client.client().fatal_error().is_none());
         if let Some(client) = unbroken {
             return Ok(client.clone());

@@ -63,7 +63,7 @@ impl TicketedClient {
         self.client.native_client()
     }
 
-    /// Whether it gave up for good.
+    /// Whether it failed for good.
     pub(crate) fn is_broken(&self) -> bool {
         self.client.fatal_error().is_some()
     }

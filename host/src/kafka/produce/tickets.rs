@@ -1,4 +1,4 @@
-//! Who is told what became of messages that were given to a producer together.
+//! Who learns what became of messages that were given to a producer together.
 //!
 //! Each message carries a pointer to its ticket through librdkafka, which gives it back with the answer. The tickets of one
 //! batch share one piece of memory, which anyone who answers the last of them frees: nothing is allocated or counted for a
@@ -16,7 +16,7 @@ use rdkafka::error::KafkaError;
 
 use crate::kafka::produce::producer::{DeliveryError, MessageBatching, undelivered};
 
-/// Told what became of messages. Called on threads of librdkafka's: must be quick, and never wait.
+/// Receives what became of messages. Called on threads of librdkafka's: must be quick, and never wait.
 pub(crate) trait DeliveryWatcher: Send + Sync {
     /// So many messages are answered: those that are not in `refused`, by their number, were acknowledged.
     fn delivered(self: Arc<Self>, messages: usize, refused: Vec<(u32, DeliveryError)>);

@@ -1,7 +1,7 @@
 //! A transactional producer: the steps of one transaction, each blocking, each with what its failure means.
 //!
 //! Two things make a small transaction take 10 ms instead of 150: its messages are waited for before the commit (rdkafka
-//! takes events, so librdkafka's own flush waits for somebody to poll), and `retry.backoff.ms` is small (the broker
+//! takes events, so librdkafka's own flush waits for someone to poll), and `retry.backoff.ms` is small (the broker
 //! refuses the next transaction's first request until the last one's markers are written). For that, the first request must
 //! be for offsets: librdkafka repeats one for partitions only after 20 ms.
 
@@ -36,11 +36,11 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(9);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long one step may be asked again.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
-/// librdkafka 2.12.1 heeds the step's timeout only as long as it has a request for it, and loses that when an answer comes
+/// librdkafka 2.12.1 respects the step's timeout only as long as it has a request for it, and loses that when an answer comes
 /// at a bad moment: then its call waits for ever (seen under faults, about once in five runs of 30 s). Longer than a
-/// transaction may last nobody needs to wait.
+/// transaction may last no one needs to wait.
 const OFFSETS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks for delivery reports. rdkafka's own poll lasts as long as it is told to, whatever arrives meanwhile,
+/// Between two looks for delivery reports. rdkafka's own poll lasts as long as it is asked to, whatever arrives meanwhile,
 /// and spins through the last millisecond of it: a sixth of what a busy host's processor did.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
@@ -51,17 +51,17 @@ pub(crate) use crate::kafka::produce::topic_compression::TopicCompression;
 pub(crate) struct TopicSettings {
     /// Those with a compression of their own.
     pub(crate) compressions: Vec<TopicCompression>,
-    /// The most bytes of a batch that all of them take, when they told.
+    /// The most bytes of a batch that all of them take, when they said.
     pub(crate) batch_bytes: Option<BatchBytes>,
 }
 
 /// What a failed step means.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepFailure {
-    /// The transaction must be aborted; the producer goes on.
+    /// The transaction must be aborted; the producer continues.
     #[error("{}", advised(.0))]
     Abort(KafkaError),
-    /// The producer must be replaced: it can't go on, or nobody knows what became of the step.
+    /// The producer must be replaced: it can't continue, or no one knows what became of the step.
     #[error("{}", advised(.0))]
     Replace(KafkaError),
 }
@@ -91,7 +91,7 @@ impl TransactionalProducer {
             .set("retry.backoff.max.ms", "4")
             .set("linger.ms", "1")
             // A transaction is committed when nothing is on its way and nothing was refused: what went well need not be
-            // told message by message.
+            // reported message by message.
             .set("delivery.report.only.error", "true")
             .set("batch.num.messages", batching.most_messages())
             .set("queue.buffering.max.messages", QUEUED_MESSAGES.to_string())
@@ -121,7 +121,7 @@ impl TransactionalProducer {
     }
 
     /// Adds the messages of `parcel`, whose refusals come back with their numbers from `first` on. Waits while librdkafka's
-    /// queue is full. Ends early when one can't be added, which is told at once.
+    /// queue is full. Ends early when one can't be added, which is reported at once.
     pub(crate) fn send(&self, parcel: &Parcel, first: usize, refused: &mut Vec<(usize, DeliveryError)>) {
         let mut giver = MessageEnqueuer::new(self.client.client().native_client());
         let (mut done, mut since) = (0, Instant::now());
@@ -183,14 +183,14 @@ impl TransactionalProducer {
         sent.unwrap_or(Err(StepFailure::Replace(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut))))
     }
 
-    /// Makes all of it visible at once. After a failure nobody knows whether it happened, unless it says `Abort`.
+    /// Makes all of it visible at once. After a failure no one knows whether it happened, unless it says `Abort`.
     pub(crate) fn commit(&self) -> Result<(), StepFailure> {
         repeat(|| self.client.commit_transaction(STEP_TIMEOUT))
     }
 
     pub(crate) fn abort(&self) -> Result<(), StepFailure> {
         // What is queued need not be sent. What is on its way is waited for: arriving after the abort it would be taken for
-        // a message of the next transaction. librdkafka waits too, but for somebody else to poll.
+        // a message of the next transaction. librdkafka waits too, but for someone else to poll.
         let deadline = Instant::now() + MESSAGE_TIMEOUT;
         while self.client.in_flight_count() > 0 && Instant::now() < deadline {
             // Again and again: what Kafka refuses as out of sequence, because a message before it was refused, goes back

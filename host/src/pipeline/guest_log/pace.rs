@@ -3,14 +3,14 @@
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
-/// A flood is told of so often.
+/// A flood is reported so often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What becomes of one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateDecision {
     Pass,
-    /// It passes, and it is time to tell how many did not.
+    /// It passes, and it is time to say how many did not.
     PassAfter(u64),
     Drop,
 }

@@ -69,7 +69,7 @@ impl Shard {
         self.parts.view.show_paused(false);
     }
 
-    /// Tells Kafka's client to fetch nothing of these.
+    /// Makes Kafka's client fetch nothing of these.
     pub(crate) fn hold(&self, leases: &[Arc<PartitionLease>]) {
         for lease in leases {
             if let Err(error) = self.parts.consumer.pause(&lease.partition) {

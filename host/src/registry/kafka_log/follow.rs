@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) async fn follow(shared: Arc<KafkaLogState>) {
     loop {
         make_topics(&shared).await;
-        // The whole state is read anew, because offsets mean nothing in a topic that was made again.
+        // The whole state is read again, because offsets mean nothing in a topic that was made again.
         let error = match read(&shared).await {
             Ok(never) => match never {},
             Err(error) => error,

@@ -27,7 +27,7 @@ impl KafkaSession {
     pub(crate) async fn begin(shared: Arc<KafkaLogState>) -> Result<Self, LogError> {
         blocking(move || {
             let writer = LogWriter::open(&shared.settings, &shared.transactional_id, &shared.functions)?;
-            // From here on nobody else can commit, so the end that is read now stays the end.
+            // From here on no one else can commit, so the end that is read now stays the end.
             let mut catalogue = FunctionCatalogue::clone(&shared.publication.catalogue());
             read_on(&shared, &mut catalogue)?;
             Ok(Self { shared, catalogue, writer: Some(writer) })
@@ -36,7 +36,7 @@ impl KafkaSession {
     }
 }
 
-/// Brings `catalogue` to the log's end. The follower's reader may lag, and cannot tell by how much.
+/// Brings `catalogue` to the log's end. The follower's reader may lag, and cannot know by how much.
 fn read_on(shared: &KafkaLogState, catalogue: &mut FunctionCatalogue) -> Result<(), LogError> {
     let deadline = Instant::now() + READ_WITHIN;
     let reader = LogReader::open(&shared.settings, &shared.functions, catalogue.next_offset, FETCH_LATENCY)?;

@@ -37,7 +37,11 @@ const FAMILIES: &[MetricFamily] = &[
         help: "Failed attempts that are tried again",
         of: |function| &function.retried,
     },
-    MetricFamily { name: "records_dead_lettered", help: "Records given up", of: |function| &function.dead_lettered },
+    MetricFamily {
+        name: "records_dead_lettered",
+        help: "Records dead-lettered",
+        of: |function| &function.dead_lettered,
+    },
     MetricFamily {
         name: "events_emitted",
         help: "Events that output topics acknowledged",

@@ -123,7 +123,7 @@ impl Visit for EventFields {
     }
 }
 
-/// The bytes of hexadecimal digits; none where they are no such.
+/// The bytes of hexadecimal digits; none where they are not such.
 fn bytes(text: &str) -> Vec<u8> {
     let pair = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     text.as_bytes().chunks(2).map(pair).collect::<Option<_>>().unwrap_or_default()

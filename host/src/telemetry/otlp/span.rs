@@ -35,7 +35,7 @@ pub(crate) struct FinishedSpan<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SpanTrigger {
     Record,
-    /// For somebody who calls it over HTTP.
+    /// For someone who calls it over HTTP.
     Call,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum SpanOutcome<'a> {
     Retried(&'a GuestFault),
     /// It failed, and the record became a dead letter.
     GivenUp(&'a GuestFault),
-    /// It failed, and the caller was told.
+    /// It failed, and the caller was informed.
     Answered(&'a GuestFault),
 }
 
@@ -143,7 +143,7 @@ impl SpanAttributes {
 /// What a record carries, but never its value.
 fn content(attributes: &mut Vec<KeyValue>, event: &Record<'_>, trigger: SpanTrigger) {
     if trigger == SpanTrigger::Record {
-        // A key that is no text has no form that everybody would write it in.
+        // A key that is not a text has no form that everyone would write it in.
         if let Some(key) = event.key().and_then(|key| std::str::from_utf8(key).ok()) {
             attributes.push(attribute("messaging.kafka.message.key", cut(key, LONGEST_KEY)));
         }

@@ -71,7 +71,7 @@ impl UsageHistory {
     pub(crate) fn period(&self, seconds: Range<u64>, function: Option<&FunctionName>) -> UsagePeriod {
         let wanted = self.0.iter().filter(|(name, _)| function.is_none_or(|function| function == *name));
         let mut widened = seconds.start - seconds.start % MINUTE..seconds.end.next_multiple_of(MINUTE);
-        // Where hours are all that is left, a whole one is told.
+        // Where hours are all that is left, a whole one is reported.
         let oldest_minute =
             wanted.clone().filter_map(|(_, buckets)| Some(*buckets.hours.last_key_value()?.0 + HOUR)).max();
         if oldest_minute.is_some_and(|oldest| widened.start < oldest) {

@@ -33,7 +33,7 @@ struct RecorderState {
 }
 
 impl UsageRecorder {
-    /// Goes on with what `folder` has, for the functions whose figures `metrics` holds.
+    /// Continues with what `folder` has, for the functions whose figures `metrics` holds.
     pub(crate) fn open(folder: &Path, metrics: HostMetrics) -> io::Result<Self> {
         let (journal, history) = UsageJournal::open(folder)?;
         Ok(Self { metrics, kept: Arc::new(Mutex::new(RecorderState { history, journal, is_failing: false })) })

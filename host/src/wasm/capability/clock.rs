@@ -26,7 +26,7 @@ impl HasData for GuestClock {
 pub(crate) struct ClockView<'a> {
     pub(crate) table: &'a mut ResourceTable,
     pub(crate) timer: &'a Arc<TimerHandle>,
-    /// The clock's zero: each guest has its own, so it cannot tell how long the host is up.
+    /// The clock's zero: each guest has its own, so it cannot know how long the host is up.
     pub(crate) born: Instant,
 }
 

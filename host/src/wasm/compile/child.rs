@@ -28,7 +28,7 @@ pub(crate) fn child_main() -> ExitCode {
     }
 }
 
-/// Does it, or tells why not.
+/// Does it, or says why not.
 pub(crate) fn compile() -> Result<(), String> {
     limit_resources()?;
     ProcessPriority::from_word(&variable(STANDING_VARIABLE)?).take();

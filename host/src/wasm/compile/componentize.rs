@@ -11,7 +11,7 @@ use wit_component::ComponentEncoder;
 /// What components depend on beside their modules: changes when the adapter or the encoder does.
 pub(crate) const FINGERPRINT: (&str, &[u8]) = ("wit-component 0.263.0", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER);
 
-/// Makes the component, or tells why it can't be made.
+/// Makes the component, or says why it can't be made.
 pub(crate) fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
     let encode = || {
         ComponentEncoder::default()

@@ -18,7 +18,7 @@ pub(crate) enum ProcessPriority {
 }
 
 impl ProcessPriority {
-    /// How a child is told.
+    /// How a child learns of it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Idle => IDLE,
@@ -26,7 +26,7 @@ impl ProcessPriority {
         }
     }
 
-    /// What a child was told.
+    /// What a child was asked for.
     pub(crate) fn from_word(word: &OsStr) -> Self {
         if word == IDLE { Self::Idle } else { Self::Low }
     }

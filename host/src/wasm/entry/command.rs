@@ -69,7 +69,7 @@ impl BoundCommand {
         let state = store.data_mut();
         state.overflowed = overflowed;
         let status = match ended {
-            // What the guest made of a refusal is not told by its exit status.
+            // What the guest made of a refusal is not clear from its exit status.
             _ if overflowed => return Err(format_err!("the command wrote too much")),
             Ok(status) => status,
             Err(error) => match error.downcast_ref::<I32Exit>() {

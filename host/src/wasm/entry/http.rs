@@ -1,4 +1,4 @@
-//! Calls an HTTP handler: a record is a `POST /` in the CloudEvents HTTP binding, binary mode; the answer is none, one
+//! Calls an HTTP handler: a record is a `POST /` in the CloudEvents HTTP binding, binary mode; the answer is empty, one
 //! or many events, and its status says what becomes of the record.
 //!
 //! The guest runs beside the reading of its answer, for it may wait until what it wrote is taken. The call ends with the

@@ -1,4 +1,4 @@
-//! The producers on librdkafka's mock cluster: what becomes of messages, and who is told.
+//! The producers on librdkafka's mock cluster: what becomes of messages, and who is notified.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -108,7 +108,7 @@ fn what_is_refused_is_told_by_its_number() {
 
 #[test]
 fn what_nobody_takes_is_told_when_the_client_ends() {
-    // Port 9 of loopback: nobody listens there.
+    // Port 9 of loopback: no one listens there.
     let producers = producers("127.0.0.1:9".to_owned());
     let producer = producer(&producers);
     let (listener, told) = listener();

@@ -144,7 +144,7 @@ async fn a_line_that_is_no_event_is_a_fault_and_nothing_is_emitted() {
     for wrong in [format!(r"{EVENT}}}\0ahello\0a"), format!(r"\0a{EVENT}}}"), EVENT.to_owned(), "{}".to_owned()] {
         let fault = fault(printing(&wrong, length(&wrong))).await;
         assert_eq!(fault.class, FaultClass::InvalidAnswer, "{fault}");
-        assert!(fault.message.contains("on stdout is no event"), "{fault}");
+        assert!(fault.message.contains("on stdout is not an event"), "{fault}");
     }
 }
 
