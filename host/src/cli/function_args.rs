@@ -119,16 +119,18 @@ pub(crate) fn print_json(value: &Value, out: &mut dyn Write) -> Result<(), VerbF
 
 /// The same of JSON that is serialized already.
 pub(crate) fn print_json_line(json: &str, out: &mut dyn Write) -> Result<(), VerbFailure> {
-    Ok(match io::stdout().is_terminal() {
+    match io::stdout().is_terminal() {
         true => writeln!(out, "{}", escape_json(json))?,
         false => writeln!(out, "{json}")?,
-    })
+    }
+    Ok(())
 }
 
 /// Prints bytes that are to be kept as they are, on a terminal escaped.
 pub(crate) fn print_bytes(bytes: &[u8], out: &mut dyn Write) -> Result<(), VerbFailure> {
-    Ok(match io::stdout().is_terminal() {
+    match io::stdout().is_terminal() {
         true => out.write_all(escape_lines(&String::from_utf8_lossy(bytes)).as_bytes())?,
         false => out.write_all(bytes)?,
-    })
+    }
+    Ok(())
 }
