@@ -37,7 +37,7 @@ mod active {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    use super::Injected;
+    use super::InjectedFailure;
 
     pub(crate) fn act(action: &str) -> Result<(), InjectedFailure> {
         let (action, wait) = action.split_once(',').unwrap_or((action, "0"));
