@@ -163,7 +163,7 @@ mod tests {
             refusal(quote!(
                 fn f(&self) -> Result<(), Failure> {}
             ))
-            .contains("no method")
+            .contains("cannot be a method")
         );
         assert!(
             refusal(quote!(
