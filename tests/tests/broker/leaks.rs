@@ -54,11 +54,16 @@ fn what_earlier_calls_kept_makes_no_dead_letters() {
 
     assert_eq!(kcat::read(&bootstrap, &fixture.output).len(), RECORDS, "each record is emitted once");
     assert_eq!(kcat::read(&bootstrap, &fixture.dead()).len(), 0, "no record is to blame");
+    let metrics = fixture.host.client.get("/metrics");
+    let recycled = format!("millstream_recycled_instances_total{{function=\"{}\"}} ", fixture.name);
+    let recycled = metrics.lines().find_map(|line| line.strip_prefix(&recycled)).expect("the metric is shown");
+    assert!(recycled.parse::<u64>().expect("a count") >= 3, "{recycled}");
     let counter = |name: &str| fixture.host.client.counter(&fixture.name, name);
-    let recycled = counter("recycled_instances");
-    assert!(recycled >= 3, "{recycled}");
-    assert_eq!(counter("records_succeeded"), RECORDS as u64);
-    assert_eq!(counter("records_retried"), 0, "a fresh instance is no further attempt");
+    assert_eq!(
+        (counter("succeeded"), counter("retried")),
+        (RECORDS as u64, 0),
+        "a fresh instance is no further attempt"
+    );
     let status = fixture.host.client.status(&fixture.name);
     let reason = status["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("keeps memory between calls"), "{status}");
