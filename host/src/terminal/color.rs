@@ -20,8 +20,11 @@ impl ColorChoice {
     }
 
     fn of(choice: anstream::ColorChoice) -> Self {
+        // In CI (`CI` is set), anstream takes even a dumb terminal for one that shows colours.
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         match choice {
             anstream::ColorChoice::Never => Self::Plain,
+            _ if is_dumb => Self::Plain,
             _ => Self::Colored,
         }
     }

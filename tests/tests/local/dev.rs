@@ -126,7 +126,7 @@ fn a_change_becomes_the_next_revision_and_keeps_its_place() {
     // A file that every build rewrites must not cause another build.
     let restless = manifest.replace("mkdir -p out", "date +%N > stamp && mkdir -p out");
     replace(&dev.path("millstream.toml"), restless.into_bytes());
-    dev.wait_until_stderr("stamp changes during each build and makes nothing new: it is not watched any more");
+    dev.wait_until_stderr("stamp changes during each build without a new result: it is ignored from now on");
 
     dev.process.signal("INT");
     assert!(dev.process.wait(LONG).success(), "{}", dev.stderr());
