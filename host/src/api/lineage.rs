@@ -34,7 +34,7 @@ pub(crate) struct LineageQuery {
     partition: i32,
     /// Its offset.
     offset: i64,
-    /// Whether to say everything that the first cause led to, and not only what the record led to.
+    /// Whether to show everything that the first cause led to, and not only what the record led to.
     #[serde(default)]
     #[param(required = false)]
     whole: bool,

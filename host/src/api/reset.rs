@@ -33,7 +33,7 @@ pub(crate) struct ResetRequest {
     /// Only this partition.
     #[schema(minimum = 0)]
     partition: Option<i32>,
-    /// Only say what would be done.
+    /// Only show what would be done.
     #[serde(default)]
     dry_run: bool,
 }

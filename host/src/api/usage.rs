@@ -73,7 +73,7 @@ pub(crate) struct FunctionUsage {
 
 /// Show what functions used
 ///
-/// On this host; each host says its own, and keeps it over a restart. Calls of people are counted too, starts of instances
+/// On this host; each host reports its own, and keeps it over a restart. Calls of people are counted too, starts of instances
 /// are not.
 #[utoipa::path(get, path = "/v1/usage", tag = "functions", security(("token" = ["read"])), params(UsageQuery),
     responses(

@@ -15,7 +15,7 @@ use crate::model::lease::PartitionLease;
 use crate::model::offsets::PartitionProgress;
 use crate::model::parcel::Parcel;
 
-/// What a committer can be asked to do. The channel has no bound of its own: parcels hold their share of a budget, and the
+/// What a committer can be asked. The channel has no bound of its own: parcels hold their share of a budget, and the
 /// others are as many as there are partitions.
 #[derive(Debug)]
 pub(crate) enum CommitCommand {

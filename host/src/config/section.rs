@@ -62,7 +62,7 @@ pub(crate) struct ConfigSection<'a> {
     layers: Vec<ConfigLayer<'a>>,
     report: &'a ReadReport,
     known: RefCell<BTreeSet<String>>,
-    /// The whole defaults, to say where a misplaced key belongs.
+    /// The whole defaults, to find where a misplaced key belongs.
     defaults: &'a NodeTable,
 }
 

@@ -33,7 +33,7 @@ pub(crate) trait IntakeSink: Send {
     fn out_of_range(&self, reason: String);
 }
 
-/// What an intake can be asked to do.
+/// What an intake can be asked.
 #[derive(Debug)]
 pub(crate) enum IntakeCommand {
     /// Take records of this partition.

@@ -1,4 +1,4 @@
-//! The broker inside the binary: librdkafka's mock cluster. For trying things; `docs/operations.md` says its limits.
+//! The broker inside the binary: librdkafka's mock cluster. For trying things; `docs/operations.md` lists its limits.
 //!
 //! The cluster's handle must stay on one thread, so it lives on one of its own, which takes requests.
 

@@ -16,7 +16,7 @@ pub(crate) struct PartitionLease {
     pub(crate) partition: TopicPartition,
     /// Counts the assignments of this host: no two leases have the same.
     pub(crate) epoch: u64,
-    /// Which topic of that name it is, where Kafka said: its commits say it, so that anyone who comes next can say.
+    /// Which topic of that name it is, where Kafka says: its commits carry it, so that the next owner knows.
     pub(crate) topic_id: Option<TopicId>,
     /// What was taken and is not finished.
     pub(crate) under_way: UnderWay,

@@ -5,7 +5,7 @@
 //! | field | form |
 //! |---|---|
 //! | version | `u8`, 2 |
-//! | topic's id | 16 bytes; zeros where Kafka did not say it |
+//! | topic's id | 16 bytes; zeros where Kafka does not say |
 //! | transaction number | varint; 0 outside exactly-once |
 //! | ranges | varint count, then for each: varint gap from the end of the one before (or the watermark), varint length |
 //! | checksum | CRC-32 of all before, 4 bytes, little endian |
@@ -60,7 +60,7 @@ pub(crate) enum MetadataError {
     ImpossibleRange,
 }
 
-/// Whether everything that `progress` has above its watermark can be asked to do, whatever the transaction's number is.
+/// Whether everything that `progress` has above its watermark can be encoded, whatever the transaction's number is.
 pub(crate) fn fits(progress: &PartitionProgress) -> bool {
     encode(progress, None, u64::MAX, LONGEST).left_out == 0
 }

@@ -21,7 +21,7 @@ use crate::pipeline::supervisor::FunctionDirectory;
 /// Between two looks at partitions, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Between two looks at topics: one that is gone is reported after two of them.
+/// Between two looks at topics: one that is gone is reported after the second.
 const LOOK_AT_TOPICS_EVERY: Duration = Duration::from_secs(3);
 
 /// Kafka is away when it has answered nothing for so long. Shorter is a broker that restarts.

@@ -221,7 +221,7 @@ impl GuestLogSink for KeptLines {
     }
 }
 
-/// A sandbox of a guest, and what says of it.
+/// A sandbox of a guest, and what it reports to.
 pub(crate) struct SandboxBench {
     pub(crate) sandbox: Sandbox,
     pub(crate) metrics: Arc<FunctionMetrics>,

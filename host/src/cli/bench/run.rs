@@ -13,7 +13,7 @@ use crate::cli::build::{build_folder, built_module};
 use crate::cli::failure::VerbFailure;
 use crate::cli::{progress, project, runtime, test};
 use crate::error_code::ErrorCode;
-use crate::wasm::log::{GuestLogSink, Level};
+use crate::wasm::log::DiscardedLog;
 use crate::wasm::{EngineOptions, WasmEngine};
 
 const EXAMPLES: &str = "\
@@ -223,13 +223,6 @@ fn thousands(number: usize) -> String {
         text.push(digit);
     }
     text
-}
-
-/// A guest may write a line for each of a million records.
-struct DiscardedLog;
-
-impl GuestLogSink for DiscardedLog {
-    fn line(&self, _level: Level, _line: &str) {}
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::cli::failure::VerbFailure;
 use crate::cli::invoke;
 use crate::cli::{progress, project, runtime};
 use crate::error_code::ErrorCode;
-use crate::wasm::log::{GuestLogSink, Level};
+use crate::wasm::log::DiscardedLog;
 use crate::wasm::{EngineOptions, WasmEngine};
 
 const EXAMPLES: &str = "\
@@ -124,11 +124,4 @@ impl StartQuantiles {
         let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or_default();
         Self { p50: at(50), p99: at(99) }
     }
-}
-
-/// Thousands of calls write thousands of lines.
-struct DiscardedLog;
-
-impl GuestLogSink for DiscardedLog {
-    fn line(&self, _level: Level, _line: &str) {}
 }

@@ -13,7 +13,7 @@ use crate::model::outcome::GuestFault;
 use crate::model::parcel::{Parcel, ParcelMessage};
 use crate::model::record::{PastRecord, RecordHeaders};
 use crate::pipeline::supervisor::HostServices;
-use crate::wasm::log::{GuestLogSink, Level};
+use crate::wasm::log::DiscardedLog;
 
 pub(crate) struct DryRunner {
     callable: CallableRevision,
@@ -67,13 +67,6 @@ impl DryRun {
             }
         }
     }
-}
-
-/// The function's log is for what its live revision writes.
-struct DiscardedLog;
-
-impl GuestLogSink for DiscardedLog {
-    fn line(&self, _: Level, _: &str) {}
 }
 
 impl DryRunner {

@@ -1,4 +1,4 @@
-//! How far someone is who reads without a group: kept as the offsets of a group that no one ever joins, each with a text
+//! How far a reader without a group is: kept as the offsets of a group that no client ever joins, each with a text
 //! beside it.
 
 use std::sync::Arc;

@@ -97,7 +97,7 @@ impl KafkaAdmin {
         Ok(None)
     }
 
-    /// How large a batch each of `topics` takes, of those that say it at once. Anyone who writes to the others finds out.
+    /// How large a batch each of `topics` takes, of those that say so at once. A writer to the others finds out.
     pub(crate) async fn batch_limits<'a>(&self, topics: impl Iterator<Item = &'a str>) -> BatchLimits {
         if self.is_embedded() {
             return BatchLimits::default();

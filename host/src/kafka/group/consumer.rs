@@ -1,4 +1,4 @@
-//! One member of a consumer group. It is polled by a poller thread and informed by its shard what to assign, pause and
+//! One member of a consumer group. It is polled by a poller thread, and its shard says what to assign, pause and
 //! commit; librdkafka allows both at once.
 
 use std::collections::BTreeMap;
@@ -166,7 +166,7 @@ impl GroupConsumer {
         loop {
             // A poll that served a callback also gives nothing: only two in a row mean an empty queue.
             match self.client.poll(Duration::ZERO).or_else(|| self.client.poll(Duration::ZERO))? {
-                // No partition is assigned that was not asked to give its records elsewhere.
+                // No partition is assigned whose records were not sent elsewhere first.
                 Ok(message) => {
                     let (partition, offset) = (message.partition(), message.offset());
                     tracing::error!(partition, offset, "a record came where none may; please report this")

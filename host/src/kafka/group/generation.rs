@@ -44,7 +44,7 @@ impl GroupGeneration {
         self.is_current.store(false, Ordering::Release);
     }
 
-    /// With KIP-848 the number of a member moves on while its partitions stay, and no rebalance says it. It may be read
+    /// With KIP-848 the number of a member moves on while its partitions stay, and no rebalance reports it. It may be read
     /// again as long as the member is the same and heard of no rebalance: anyone who was expelled hears of one before it may
     /// join again. What is read is retired together with this one.
     pub(crate) fn renewed<C: ConsumerContext>(&self, consumer: &BaseConsumer<C>) -> Option<Self> {

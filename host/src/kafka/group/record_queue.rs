@@ -47,13 +47,13 @@ pub(crate) struct PartitionKey {
 /// See the module. Dropped before its client.
 pub(crate) struct RecordQueue {
     queue: NonNull<RDKafkaQueue>,
-    /// librdkafka uses it on its own threads, until it is asked not to.
+    /// librdkafka uses it on its own threads, until the callback is removed.
     news: Arc<QueueReadiness>,
 }
 
 struct QueueReadiness {
     waker: PollerUnparker,
-    /// Whether something came since someone asked, be it records or not.
+    /// Whether something came since the last look, be it records or not.
     came: AtomicBool,
 }
 

@@ -16,7 +16,7 @@ const AUTHORITY_MAX: usize = 200;
 type HttpTransfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type HttpAnswer = Box<dyn Future<Output = Result<(Response<WasiBody>, HttpTransfer), Error>> + Send>;
 
-/// Denies all requests, and says the function's owner so.
+/// Denies all requests, and says so to the function's owner.
 pub(crate) struct DeniedHttp {
     log: Arc<GuestLog>,
 }
